@@ -1,0 +1,242 @@
+//! What a configuration says, before it is believed: names are still text, and any of them may be wrong.
+//!
+//! The configuration room reads files into a [`Draft`]; `Plant::build` checks it whole and answers with
+//! the plant or with every [`Fault`] at once. A fault names the item and the field, and for an expression
+//! the place inside it; which file and line that is, only the configuration room knows.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use riskgate_point::SourceId;
+
+use crate::{Class, Level, Priority, RiskClass};
+
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// 企业编码, 9 characters.
+    pub company: String,
+    /// The gateway's id, unique within the company.
+    pub gateway: String,
+    /// The place in this list is the source's [`SourceId`].
+    pub sources: Vec<SourceDraft>,
+    /// The place in this list is the point's [`riskgate_point::PointId`].
+    pub points: Vec<PointDraft>,
+    pub units: Vec<UnitDraft>,
+    pub measures: Vec<MeasureDraft>,
+    pub tasks: Vec<TaskDraft>,
+    pub zones: Vec<ZoneDraft>,
+    pub cameras: Vec<CameraDraft>,
+    pub rules: Vec<RuleDraft>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceDraft {
+    pub id: String,
+    pub name: String,
+    /// It carries fixes: `people(...)` is unknown while it is down.
+    pub fixes: bool,
+    /// It carries sightings.
+    pub sightings: bool,
+    /// How long a feed of fixes or sightings may be silent before it counts as down;
+    /// `None`: only a lost link tells.
+    pub stale_after: Option<Duration>,
+}
+
+/// One row of a point table (点表).
+#[derive(Debug, Clone)]
+pub struct PointDraft {
+    pub tag: String,
+    pub name: String,
+    pub source: SourceId,
+    pub class: Class,
+    /// 工程单位. Empty: none.
+    pub eu: String,
+    /// Words that the point can read, where it is an enumeration; a comparison with another is refused.
+    pub words: Vec<String>,
+    /// It reads a boolean.
+    pub boolean: bool,
+    pub range: Option<(f64, f64)>,
+    pub limits: Limits,
+    /// In eu. Applied to the point's own limits, and to thresholds of rules with no `clear` of their own.
+    pub deadband: f64,
+    /// On-delay of H and L. HH and LL have none.
+    pub delay: Duration,
+    pub stale_after: Duration,
+    /// The measure that this row's limits watch.
+    pub measure: Option<String>,
+    /// How a hazard of HH or LL begins; of H or L it always begins as a candidate.
+    pub confirm: Confirm,
+    pub guidance: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    pub ll: Option<f64>,
+    pub l: Option<f64>,
+    pub h: Option<f64>,
+    pub hh: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum LimitKind {
+    #[serde(rename = "LL")]
+    LowLow,
+    #[serde(rename = "L")]
+    Low,
+    #[serde(rename = "H")]
+    High,
+    #[serde(rename = "HH")]
+    HighHigh,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Confirm {
+    /// The hazard goes upstream at once.
+    Auto,
+    /// It begins as a candidate (待确认) that a person judges.
+    #[default]
+    Person,
+}
+
+/// 安全风险分析单元.
+#[derive(Debug, Clone)]
+pub struct UnitDraft {
+    pub id: String,
+    pub name: String,
+    /// 风险分析对象编码.
+    pub hazard_code: String,
+    pub base: RiskClass,
+    pub liable_person: String,
+}
+
+/// 管控措施.
+#[derive(Debug, Clone)]
+pub struct MeasureDraft {
+    pub id: String,
+    pub unit: String,
+    /// 风险事件, by id or name.
+    pub event: String,
+    pub name: String,
+    /// `classify1`, 1 to 4, and `classify2`, as `1-1`.
+    pub classify1: String,
+    pub classify2: String,
+    /// 管控方式 1 自动化监控: `true`; 2 隐患排查: `false`.
+    pub automatic: bool,
+}
+
+/// 隐患排查任务.
+#[derive(Debug, Clone)]
+pub struct TaskDraft {
+    pub id: String,
+    pub measure: String,
+    pub content: String,
+    pub cycle: Duration,
+    /// `workType` 0 日常, 1 to 3 包保.
+    pub work_type: u8,
+    pub assignee: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct ZoneDraft {
+    pub id: String,
+    pub name: String,
+    pub unit: String,
+    /// ZDRS, the most persons allowed at once. Kept for rules and screens; not a rule by itself.
+    pub limit: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CameraDraft {
+    pub id: String,
+    pub name: String,
+    pub unit: String,
+    pub source: SourceId,
+}
+
+/// A written rule. Limits in the point table make rules by themselves.
+#[derive(Debug, Clone)]
+pub struct RuleDraft {
+    pub id: String,
+    pub measure: String,
+    pub name: String,
+    pub name_en: String,
+    pub priority: Priority,
+    /// `None`: the strictest class that the rule reads.
+    pub class: Option<Class>,
+    pub when: String,
+    /// On-delay.
+    pub for_: Duration,
+    pub clear: Option<String>,
+    /// Off-delay.
+    pub clear_for: Duration,
+    pub guidance: String,
+    pub guidance_en: String,
+    pub hazard: Option<HazardDraft>,
+    pub task: Option<TaskEffectDraft>,
+    pub unit: Option<UnitEffectDraft>,
+}
+
+#[derive(Debug, Clone)]
+pub struct HazardDraft {
+    pub level: Level,
+    pub confirm: Confirm,
+    /// From raising to the deadline of rectification.
+    pub deadline: Duration,
+    /// Rules that share a cause share a hazard. `None`: the rule id.
+    pub cause: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TaskEffectDraft {
+    pub task: String,
+    pub change: TaskChange,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskChange {
+    /// A shorter cycle while the rule is active and for `hold` after its return to normal.
+    Cycle { cycle: Duration, hold: Duration },
+    /// One extra inspection within the time.
+    OnceWithin(Duration),
+}
+
+#[derive(Debug, Clone)]
+pub struct UnitEffectDraft {
+    pub raise_to: RiskClass,
+    /// How long after the return to normal the class stays up.
+    pub hold: Duration,
+}
+
+/// One thing wrong with a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub severity: Severity,
+    pub item: Item,
+    /// The field, by its name in the configuration: `when`, `measure`, `h`, ...
+    pub field: &'static str,
+    /// For an expression: the byte range within its text.
+    pub span: Option<Range<usize>>,
+    pub message: String,
+    /// What to write instead: the nearest name, the allowed range.
+    pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// Which item of the draft, by its place in its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Item {
+    Gateway,
+    Source(usize),
+    Point(usize),
+    Unit(usize),
+    Measure(usize),
+    Task(usize),
+    Zone(usize),
+    Camera(usize),
+    Rule(usize),
+}

@@ -1,0 +1,79 @@
+//! The decisions of riskgate: what the plant is, what its readings mean, and what follows from them.
+//!
+//! Readings, places of people, camera alarms and acts of persons go in; [`Effect`]s come out: an alarm
+//! changed, a hazard raised, a task boosted, a unit's class moved. [`Engine`] is synchronous and has one
+//! owner. It never reads a clock, awaits, logs, allocates ids at random or touches storage: the same
+//! inputs give byte-equal effects. Time is the argument [`riskgate_point::Now`].
+//!
+//! It knows nothing of protocols, files, topics or screens. Text for people is limited to the two
+//! languages of [`Words`], made from the plant's own names.
+//!
+//! The way of a reading: `sample -> judge (rule) -> correlate (unit) -> raise (alarm, hazard, task)`.
+
+mod draft;
+mod effect;
+mod input;
+mod truth;
+
+pub use draft::{
+    CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, PointDraft,
+    RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft,
+    ZoneDraft,
+};
+pub use effect::{
+    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,
+    Operand, RaiseCause, TaskRecord, UnitRecord, Words,
+};
+pub use input::{Act, Deed, Refusal};
+pub use truth::Truth;
+
+use serde::{Deserialize, Serialize};
+
+/// What a point or a rule is about. Declared from the least strict to the strictest: a rule takes the
+/// strictest class that it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Process,
+    Equipment,
+    System,
+    Video,
+    Permit,
+    People,
+    Gas,
+    Fire,
+    Sis,
+}
+
+/// How soon a person must act. Declared from least to most urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// The class of a unit's risk (风险等级). Declared from least to worst; the exchange standard's numbers
+/// run the other way: 1 重大 red, 2 较大 orange, 3 一般 yellow, 4 低 blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskClass {
+    Blue,
+    Yellow,
+    Orange,
+    Red,
+}
+
+impl RiskClass {
+    /// The exchange standard's `riskClass`.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Red => 1,
+            Self::Orange => 2,
+            Self::Yellow => 3,
+            Self::Blue => 4,
+        }
+    }
+}
