@@ -1,1 +1,18 @@
-//! stub
+//! Plant-side protocols, read only. Each splits into a pure half (plan, decode) and a thin client.
+//!
+//! A driver is given checked points and an [`intake::Sender`], and reports until it is told to stop:
+//! samples, fixes, sightings, and how its link is. It decides about reconnecting, never about meaning:
+//! it knows nothing of risk. It holds no call that writes to a plant device (Modbus function codes 1 to 4
+//! only; OPC UA without Write and without Call; no PUBLISH to a plant-side broker).
+
+pub mod intake;
+#[cfg(feature = "modbus")]
+pub mod modbus;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "opcua")]
+pub mod opcua;
+pub mod scaling;
+
+/// Reads both clocks. Handed in, so that no driver reads a clock by itself.
+pub type Clock = fn() -> riskgate_point::Now;

@@ -12,7 +12,9 @@
 
 mod draft;
 mod effect;
+mod expr;
 mod input;
+mod plant;
 mod truth;
 
 pub use draft::{
@@ -25,6 +27,7 @@ pub use effect::{
     Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use input::{Act, Deed, Refusal};
+pub use plant::Plant;
 pub use truth::Truth;
 
 use serde::{Deserialize, Serialize};

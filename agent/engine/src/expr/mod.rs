@@ -1,0 +1,1 @@
+//! The rule language: text to typed program, and its three-valued evaluation.

@@ -1,0 +1,332 @@
+//! The one edge from the drivers to the pump: a bounded queue that never makes a driver of samples wait.
+//!
+//! When it is full, the samples that wait are merged for each point: of a run of numbers the first, the
+//! smallest, the largest and the last stay, of booleans and words the first, one of each other value and
+//! the last, so that a peak or a pulse is not lost, and the worst quality stays too. What was merged away
+//! is counted. Points of class gas, fire and sis wait in a lane of their own, which is merged last.
+//! Fixes and sightings are people's lives and are never merged: their driver waits for room.
+//!
+//! It judges nothing and orders nothing across points: within a point, time order holds.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use riskgate_point::{PointId, Report, Sample, Value};
+use tokio::sync::Notify;
+
+/// Which lane a point's samples wait in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Gas, fire, sis: merged last.
+    Safety,
+    Process,
+}
+
+/// At least this many reports fit in each lane, whatever bound is asked for.
+const BOUND_MIN: usize = 16;
+
+struct Queues {
+    safety: VecDeque<Report>,
+    process: VecDeque<Report>,
+    merged: u64,
+    senders: usize,
+    closed: bool,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    bound: usize,
+    lane_of: Box<dyn Fn(PointId) -> Lane + Send + Sync>,
+    filled: Notify,
+    emptied: Notify,
+}
+
+impl Shared {
+    // A poisoned lock means that a sender panicked between two complete pushes: the queues are whole.
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The drivers' end.
+pub struct Sender(Arc<Shared>);
+
+/// The pump's end.
+pub struct Receiver(Arc<Shared>);
+
+/// A queue of `bound` reports in each of its two lanes. At one sample of 100 bytes a report, a bound of
+/// 100,000 is 20 MB at the very worst, and one second of the largest plant that we promise to read.
+pub fn channel(
+    bound: usize,
+    lane_of: impl Fn(PointId) -> Lane + Send + Sync + 'static,
+) -> (Sender, Receiver) {
+    let queues =
+        Queues { safety: VecDeque::new(), process: VecDeque::new(), merged: 0, senders: 1, closed: false };
+    let shared = Arc::new(Shared {
+        queues: Mutex::new(queues),
+        bound: bound.max(BOUND_MIN),
+        lane_of: Box::new(lane_of),
+        filled: Notify::new(),
+        emptied: Notify::new(),
+    });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+impl Sender {
+    /// Never waits. Where the lane is over its bound, samples in it are merged for each point.
+    pub fn send(&self, reports: Vec<Report>) {
+        let mut guard = self.0.lock();
+        let queues = &mut *guard;
+        for report in reports {
+            queues.lane(&self.0, &report).push_back(report);
+        }
+        let bound = self.0.bound;
+        let mut merged = 0;
+        for lane in [&mut queues.process, &mut queues.safety] {
+            if lane.len() > bound {
+                merged += merge(lane);
+            }
+        }
+        queues.merged += merged;
+        drop(guard);
+        self.0.filled.notify_one();
+    }
+
+    /// For fixes and sightings: waits until the lanes are under their bound, then sends.
+    /// Cancelled before that, nothing was sent.
+    pub async fn send_when_room(&self, reports: Vec<Report>) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.0.lock().process.len() < self.0.bound || self.0.lock().closed {
+                break;
+            }
+            emptied.await;
+        }
+        self.send(reports);
+    }
+}
+
+impl Queues {
+    fn lane(&mut self, shared: &Shared, report: &Report) -> &mut VecDeque<Report> {
+        match report {
+            Report::Sample(sample) => match (shared.lane_of)(sample.point) {
+                Lane::Safety => &mut self.safety,
+                Lane::Process => &mut self.process,
+            },
+            Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => {
+                &mut self.process
+            }
+        }
+    }
+}
+
+impl Clone for Sender {
+    fn clone(&self) -> Self {
+        self.0.lock().senders += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.lock().senders -= 1;
+        self.0.filled.notify_one();
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.emptied.notify_waiters();
+    }
+}
+
+impl Receiver {
+    /// Up to `max` reports, the safety lane first; waits for the first. `None` when every sender is gone
+    /// and nothing is left. Cancel-safe: a cancelled call has taken nothing.
+    pub async fn recv(&mut self, max: usize) -> Option<Vec<Report>> {
+        loop {
+            {
+                let mut queues = self.0.lock();
+                let from_safety = queues.safety.len().min(max);
+                let from_process = queues.process.len().min(max - from_safety);
+                if from_safety + from_process > 0 {
+                    let mut taken: Vec<Report> = queues.safety.drain(..from_safety).collect();
+                    taken.extend(queues.process.drain(..from_process));
+                    drop(queues);
+                    self.0.emptied.notify_waiters();
+                    return Some(taken);
+                }
+                if queues.senders == 0 {
+                    return None;
+                }
+            }
+            self.0.filled.notified().await;
+        }
+    }
+
+    /// Samples merged away since the start.
+    pub fn merged(&self) -> u64 {
+        self.0.lock().merged
+    }
+
+    /// Reports that wait.
+    pub fn depth(&self) -> usize {
+        let queues = self.0.lock();
+        queues.safety.len() + queues.process.len()
+    }
+}
+
+/// Merges the live samples of each point in place; everything else stays where it is.
+/// Returns how many samples were merged away.
+fn merge(lane: &mut VecDeque<Report>) -> u64 {
+    let mut runs: HashMap<PointId, Vec<usize>> = HashMap::new();
+    for (at, report) in lane.iter().enumerate() {
+        if let Report::Sample(sample) = report
+            && !sample.backfill
+        {
+            runs.entry(sample.point).or_default().push(at);
+        }
+    }
+    let mut drop_at = HashSet::new();
+    for run in runs.values() {
+        let samples: Vec<(usize, &Sample)> =
+            run.iter().filter_map(|at| Some((*at, sample_at(lane, *at)?))).collect();
+        let keep = kept(&samples);
+        drop_at.extend(run.iter().copied().filter(|at| !keep.contains(at)));
+    }
+    let before = lane.len();
+    let mut at = 0;
+    lane.retain(|_| {
+        at += 1;
+        !drop_at.contains(&(at - 1))
+    });
+    u64::try_from(before - lane.len()).unwrap_or(u64::MAX)
+}
+
+fn sample_at(lane: &VecDeque<Report>, at: usize) -> Option<&Sample> {
+    match lane.get(at)? {
+        Report::Sample(sample) => Some(sample),
+        Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+    }
+}
+
+/// Which of one point's samples stay: first, last, smallest, largest, the first of each word or boolean,
+/// and the first of the worst quality.
+fn kept(samples: &[(usize, &Sample)]) -> HashSet<usize> {
+    let mut keep: HashSet<usize> = HashSet::new();
+    keep.extend(samples.first().map(|(at, _)| *at));
+    keep.extend(samples.last().map(|(at, _)| *at));
+    let worst = samples.iter().rev().max_by_key(|(_, sample)| sample.quality);
+    keep.extend(worst.map(|(at, _)| *at));
+    let mut words: Vec<&Value> = Vec::new();
+    let mut numbers: Vec<(usize, f64)> = Vec::new();
+    for (at, sample) in samples {
+        match &sample.value {
+            Some(value @ (Value::Bool(_) | Value::Text(_))) if words.contains(&value) => {}
+            Some(value @ (Value::Bool(_) | Value::Text(_))) => {
+                words.push(value);
+                keep.insert(*at);
+            }
+            Some(value @ (Value::Int(_) | Value::Float(_))) => {
+                numbers.extend(value.number().map(|number| (*at, number)));
+            }
+            None => {}
+        }
+    }
+    keep.extend(numbers.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at));
+    keep.extend(numbers.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| *at));
+    keep
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::{BadReason, Fix, Now, SourceId};
+
+    use super::*;
+
+    fn reading(point: u32, number: f64) -> Report {
+        let value = Value::float(number).expect("finite");
+        Report::Sample(Sample::good(PointId(point), value, Now::default()))
+    }
+
+    fn all_process(_: PointId) -> Lane {
+        Lane::Process
+    }
+
+    fn numbers(reports: &[Report]) -> Vec<f64> {
+        let value = |report: &Report| match report {
+            Report::Sample(sample) => sample.value.as_ref().and_then(Value::number),
+            Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+        };
+        reports.iter().filter_map(value).collect()
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_keeps_first_smallest_largest_and_last_in_time_order() {
+        let (sender, mut receiver) = channel(16, all_process);
+        let mut wave: Vec<f64> = (0..17).map(f64::from).collect();
+        wave[5] = -3.0;
+        wave[9] = 99.0;
+        sender.send(wave.iter().map(|number| reading(1, *number)).collect());
+        let left = receiver.recv(100).await.expect("open");
+        assert_eq!(numbers(&left), [0.0, -3.0, 99.0, 16.0]);
+        assert_eq!(receiver.merged(), 13);
+    }
+
+    #[tokio::test]
+    async fn a_moment_of_bad_quality_survives_the_merge() {
+        let (sender, mut receiver) = channel(16, all_process);
+        let mut reports: Vec<Report> = (0..20).map(|_| reading(1, 5.0)).collect();
+        reports[7] = Report::Sample(Sample::bad(PointId(1), BadReason::CommFailure, Now::default()));
+        sender.send(reports);
+        let left = receiver.recv(100).await.expect("open");
+        let bad = |report: &&Report| matches!(report, Report::Sample(sample) if sample.quality.is_bad());
+        assert_eq!(left.iter().filter(bad).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn gas_points_are_not_merged_for_a_flood_of_process_points() {
+        let (sender, mut receiver) =
+            channel(16, |point| if point == PointId(7) { Lane::Safety } else { Lane::Process });
+        sender.send((0..10).map(|number| reading(7, f64::from(number))).collect());
+        sender.send((0..100).map(|number| reading(1, f64::from(number))).collect());
+        let gas = receiver.recv(10).await.expect("open");
+        assert_eq!(numbers(&gas).len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fixes_wait_for_room_and_are_never_merged() {
+        let (sender, mut receiver) = channel(16, all_process);
+        sender.send((0..16).map(|point| reading(point, 1.0)).collect());
+        let fix = Report::Fix(Fix {
+            source: SourceId(0),
+            tag: Arc::from("T1"),
+            person: None,
+            role: None,
+            zone: None,
+            sos: true,
+            source_time: None,
+            received: Now::default(),
+            backfill: false,
+        });
+        let waiting = sender.send_when_room(vec![fix]);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let first = receiver.recv(100).await.expect("open");
+        assert_eq!(first.len(), 16);
+        waiting.await;
+        assert_eq!(receiver.recv(100).await.expect("open").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn ends_when_every_sender_is_gone_and_all_is_taken() {
+        let (sender, mut receiver) = channel(16, all_process);
+        sender.send(vec![reading(1, 1.0)]);
+        drop(sender);
+        assert!(receiver.recv(10).await.is_some());
+        assert!(receiver.recv(10).await.is_none());
+    }
+}

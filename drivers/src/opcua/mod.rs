@@ -1,0 +1,82 @@
+//! OPC UA: subscribes to the items of one server. No Write, no Call.
+
+use std::time::Duration;
+
+use riskgate_point::{PointId, SourceId};
+
+use crate::scaling::{EnumWords, Scaling};
+
+/// One server, and what to subscribe to.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub source: SourceId,
+    /// `opc.tcp://host:port/path`
+    pub url: String,
+    pub publishing: Duration,
+    pub sampling: Duration,
+    /// Values that the server keeps for an item between two publishings.
+    pub queue: u32,
+    pub keep_alive: Duration,
+    /// Name and password; `None`: anonymous.
+    pub user: Option<(String, String)>,
+    pub points: Vec<Point>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Point {
+    pub point: PointId,
+    pub node: Node,
+    pub scaling: Scaling,
+    pub words: Option<EnumWords>,
+}
+
+/// A node id as an engineer writes it: `ns=2;s=Tank.Level`, `nsu=http://vendor/;s=Tank.Level`, `i=2258`.
+/// The URI form holds across a restart that renumbers the namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    pub namespace: Namespace,
+    pub id: NodeName,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Namespace {
+    Index(u16),
+    Uri(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NodeName {
+    Numeric(u32),
+    Text(String),
+}
+
+/// What is wrong with the text of a node id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is no node id: {why}; write ns=2;s=Name, nsu=URI;s=Name or i=Number")]
+pub struct NodeError {
+    pub text: String,
+    pub why: &'static str,
+}
+
+impl Node {
+    pub fn parse(text: &str) -> Result<Self, NodeError> {
+        let fault = |why| NodeError { text: text.to_owned(), why };
+        let (namespace, rest) = if let Some(rest) = text.strip_prefix("ns=") {
+            let (index, rest) = rest.split_once(';').ok_or(fault("no ';' after the namespace"))?;
+            (Namespace::Index(index.parse().map_err(|_| fault("the namespace index is 0 to 65535"))?), rest)
+        } else if let Some(rest) = text.strip_prefix("nsu=") {
+            let (uri, rest) = rest.rsplit_once(';').ok_or(fault("no ';' after the namespace"))?;
+            (Namespace::Uri(uri.to_owned()), rest)
+        } else {
+            (Namespace::Index(0), text)
+        };
+        let id = match rest.split_once('=') {
+            Some(("i", number)) => NodeName::Numeric(
+                number.parse().map_err(|_| fault("i= takes a number from 0 to 4294967295"))?,
+            ),
+            Some(("s", name)) if !name.is_empty() => NodeName::Text(name.to_owned()),
+            Some(_) | None => return Err(fault("it has neither i= nor s=")),
+        };
+        Ok(Self { namespace, id })
+    }
+}
