@@ -183,13 +183,10 @@ function alarmRow(alarm) {
     el("span", "state", STATES[alarm.state] + (alarm.acknowledged_by ? ` · ${alarm.acknowledged_by}` : "")),
   );
   const body = el("div", "body", facts, el("div", "words", alarm.words.zh || alarm.words.en || alarm.id));
-  if (alarm.words.en && alarm.words.zh) body.append(el("div", "english", alarm.words.en));
-  if (alarm.guidance.zh || alarm.guidance.en) {
-    body.append(el("div", "guidance", alarm.guidance.zh, " ", el("small", "", alarm.guidance.en)));
-  }
-  if (alarm.state !== "acknowledged") {
-    body.append(el("div", "command", el("code", "", `riskgate ack ${quoted(alarm.id)} --by 姓名`)));
-  }
+  const guidance = alarm.guidance.zh || alarm.guidance.en;
+  if (guidance) body.append(el("div", "guidance", alarm.guidance.zh, " ", el("small", "", alarm.guidance.en)));
+  const command = alarm.state === "acknowledged" ? null : el("code", "command", `riskgate ack ${quoted(alarm.id)} --by 姓名`);
+  body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), command));
   const when = el("div", "when", age("age", alarm.since), el("small", "", `自 since ${clockText(Date.parse(alarm.since))}`));
   when.append(alarm.durable ? el("span", "durable", "已落盘 durable") : el("span", "mark", "未落盘 not durable"));
   row.append(rank, body, when);
@@ -238,6 +235,18 @@ function uplinkRows() {
   return [link, ...lanes];
 }
 
+/// What an operator has to know of the links without scrolling.
+function linkMarks() {
+  const down = board.sources.filter((source) => source.state !== "up");
+  const mark = (well, zh, en) => el("span", well ? "up" : "down", el("span", "dot", LINKS[well ? "up" : "down"].mark), zh, " ", el("small", "", en));
+  const waits = board.outbox.reduce((sum, lane) => sum + lane.waiting, 0);
+  const sources = down.length === 0
+    ? mark(true, `数据源 ${board.sources.length} 正常`, "sources up")
+    : mark(false, `数据源 ${down.length}/${board.sources.length} 断开`, down.map((source) => source.name || source.id).join("、"));
+  const uplink = board.uplink.connected ? mark(true, "上传正常", "uplink") : mark(false, "上传断开", "uplink down");
+  return waits > 0 ? [sources, uplink, el("span", "", `待发 ${waits} `, el("small", "", "waiting"))] : [sources, uplink];
+}
+
 function unitChip(unit) {
   const colour = COLOURS[unit.current];
   const name = el("span", "name", unit.name);
@@ -251,6 +260,8 @@ const sorted = () => [...board.alarms.values()].sort((a, b) =>
   PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
 const waiting = () => [...board.alarms.values()].filter((alarm) => alarm.state !== "acknowledged");
 
+const bySourceState = () => [...board.sources].sort((a, b) => (a.state === "up") - (b.state === "up"));
+
 function draw() {
   byId("gateway-name").textContent = board.gateway.name || board.gateway.id;
   byId("gateway-id").textContent = `${board.gateway.company} · ${board.gateway.id}`;
@@ -262,8 +273,9 @@ function draw() {
   fill(byId("candidates"), candidates.map((hazard) => [hazard.id, hazard]), hazardRow, "无 none");
   fill(byId("hazards"), open.map((hazard) => [hazard.id, hazard]), hazardRow, "无 none");
   fill(byId("tasks"), board.tasks.map((task) => [task.task, task]), taskRow, "无 none");
-  fill(byId("sources"), board.sources.map((source) => [source.id, source]), sourceRow, "无 none");
+  fill(byId("sources"), bySourceState().map((source) => [source.id, source]), sourceRow, "无 none");
   byId("uplink").replaceChildren(...uplinkRows());
+  byId("links").replaceChildren(...linkMarks());
   byId("candidates-count").textContent = candidates.length || "";
   byId("hazards-count").textContent = open.length || "";
   byId("tasks-count").textContent = board.tasks.length || "";
