@@ -8,27 +8,67 @@ use crate::metrics;
 /// One event. `object` in the log and in the counter is the source, lane or file that it befell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
-    Started { version: &'a str, points: usize, rules: usize },
+    Started {
+        version: &'a str,
+        points: usize,
+        rules: usize,
+    },
     Stopped,
-    StopTookTooLong { seconds: u64 },
+    StopTookTooLong {
+        seconds: u64,
+    },
     /// A new epoch was drawn: why the old store could not be gone on with.
-    EpochBegun { epoch: &'a str, reason: &'a str },
-    StoreKeptAside { path: &'a str },
-    StoreOpenedIn { millis: u64 },
+    EpochBegun {
+        epoch: &'a str,
+        reason: &'a str,
+    },
+    StoreKeptAside {
+        path: &'a str,
+    },
+    StoreOpenedIn {
+        millis: u64,
+    },
     /// A commit failed and is tried again as it is.
-    CommitFailed { why: &'a str },
+    CommitFailed {
+        why: &'a str,
+    },
     /// A commit has not returned in time: alarms are shown as not durable.
-    CommitLate { batch: u64 },
+    CommitLate {
+        batch: u64,
+    },
     /// The queue to the store was full: newer states of the same objects took the place of older ones.
-    EffectsSuperseded { count: u64 },
-    SourceUp { source: &'a str },
-    SourceDown { source: &'a str, why: &'a str },
-    DriverStopped { source: &'a str, why: &'a str },
-    DriverPanicked { source: &'a str, why: &'a str },
-    DriverStuck { source: &'a str, seconds: u64 },
-    Reloaded { old: &'a str, new: &'a str },
-    ReloadRefused { problems: usize },
-    WatchdogHeld { why: &'a str },
+    EffectsSuperseded {
+        count: u64,
+    },
+    SourceUp {
+        source: &'a str,
+    },
+    SourceDown {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverStopped {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverPanicked {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverStuck {
+        source: &'a str,
+        seconds: u64,
+    },
+    Reloaded {
+        old: &'a str,
+        new: &'a str,
+    },
+    ReloadRefused {
+        problems: usize,
+    },
+    WatchdogHeld {
+        why: &'a str,
+    },
 }
 
 impl Event<'_> {
@@ -111,7 +151,12 @@ impl Event<'_> {
                 (*source, 1)
             }
             Self::DriverStuck { source, seconds } => {
-                tracing::error!(event, source, seconds, "driver silent though its link is up; it is replaced");
+                tracing::error!(
+                    event,
+                    source,
+                    seconds,
+                    "driver silent though its link is up; it is replaced"
+                );
                 (*source, 1)
             }
             Self::Reloaded { old, new } => {

@@ -83,7 +83,9 @@ mod tests {
         SOURCE_UP.with_label_values(&["s"]).set(1);
         POINTS.with_label_values(&["s", "good"]).set(1);
         let page = text();
-        for name in ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"] {
+        for name in
+            ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]
+        {
             assert!(page.contains(name), "{name} is missing from\n{page}");
         }
     }

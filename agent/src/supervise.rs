@@ -192,7 +192,9 @@ mod tests {
         let mut tasks = JoinSet::new();
         tasks.spawn(supervise(charge(None), out, clock, stop.clone(), start));
         let absent = next(&mut receiver).await;
-        assert!(matches!(absent.first(), Some(Report::Link { link: Link::Down { why }, .. }) if why.contains("first life")));
+        assert!(
+            matches!(absent.first(), Some(Report::Link { link: Link::Down { why }, .. }) if why.contains("first life"))
+        );
         assert!(matches!(absent.get(1), Some(Report::Sample(sample)) if sample.quality.is_bad()));
         let alive = next(&mut receiver).await;
         assert!(matches!(alive.first(), Some(Report::Sample(sample)) if sample.quality.is_good()));
@@ -213,7 +215,9 @@ mod tests {
         tasks.spawn(supervise(charge(Some(Duration::from_secs(10))), out, clock, stop.clone(), start));
         assert!(matches!(next(&mut receiver).await.first(), Some(Report::Link { link: Link::Up, .. })));
         let down = next(&mut receiver).await;
-        assert!(matches!(down.first(), Some(Report::Link { link: Link::Down { why }, .. }) if why.contains("10 s")));
+        assert!(
+            matches!(down.first(), Some(Report::Link { link: Link::Down { why }, .. }) if why.contains("10 s"))
+        );
         stop.cancel();
         tasks.join_next().await.expect("one task").expect("it ends by itself");
     }

@@ -108,12 +108,18 @@ class Modbus(InLoop):
         block = lambda: ModbusSequentialDataBlock(1, [0] * 1000)  # noqa: E731
         self.device = ModbusDeviceContext(di=block(), co=block(), ir=block(), hr=block())
         self.server = None
+        self.on_request = lambda: None
         self.open()
+
+    def _trace(self, sending, pdu):
+        if not sending:
+            self.on_request()
+        return pdu
 
     def open(self):
         async def serve():
             context = ModbusServerContext(devices={self.device_id: self.device}, single=False)
-            self.server = ModbusTcpServer(context, address=("127.0.0.1", self.port))
+            self.server = ModbusTcpServer(context, address=("127.0.0.1", self.port), trace_pdu=self._trace)
             await self.server.serve_forever(background=True)
 
         self.call(serve())
@@ -268,6 +274,11 @@ class Agent:
         log.close()
         until(self.log, self.ready)
         return self
+
+    def process_once(self):
+        return subprocess.run(
+            [self.binary, "run", "--config", self.config, "--once"], capture_output=True, text=True, timeout=PATIENCE_S
+        )
 
     def ready(self):
         assert self.process.poll() is None, f"the agent ended with {self.process.returncode}\n{self.log()}"
