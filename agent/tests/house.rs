@@ -21,8 +21,9 @@ fn list(value: &Value) -> &[Value] {
 
 /// Every package reachable from each workspace crate through normal dependencies, as cargo resolves them.
 fn reachable() -> BTreeMap<String, BTreeSet<String>> {
+    let platform = format!("--filter-platform={}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .args(["metadata", "--format-version=1", "--locked", "--offline", &platform])
         .current_dir(root())
         .output()
         .expect("cargo runs");
