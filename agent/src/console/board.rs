@@ -52,7 +52,7 @@ pub struct Line<T> {
 pub struct SourceLine {
     pub id: String,
     pub name: String,
-    pub state: SourceState,
+    pub link: SourceState,
     /// Why it is down: one sentence for an engineer.
     pub why: Option<String>,
     pub since: Wall,
@@ -78,9 +78,9 @@ pub struct LaneLine {
     /// `critical`, `work`, `gap`.
     pub lane: String,
     /// Rows committed and not yet acknowledged upstream.
-    pub waiting: u64,
+    pub pending: u64,
     /// The last sequence given out; 0 before the first.
-    pub last_sequence: u64,
+    pub last: u64,
 }
 
 /// How the link upstream is.
@@ -427,6 +427,15 @@ impl BoardHandle {
     /// Changes from now on.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
         self.shared.changes.subscribe()
+    }
+
+    /// Shows what one turn decided; see [`Board::apply`].
+    pub fn show_effects(&self, effects: &[Effect], durable: bool) {
+        self.update(|board| {
+            for effect in effects {
+                board.apply(effect, durable);
+            }
+        });
     }
 
     /// The pump says that it turns. Cheap, and no change by itself.

@@ -9,7 +9,7 @@
 
 pub mod board;
 pub mod http;
-
+pub mod socket;
 pub mod view;
 
 #[cfg(test)]

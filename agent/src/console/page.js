@@ -39,7 +39,7 @@ const byId = (id) => document.getElementById(id);
 
 // ---- what we know -------------------------------------------------------------------------------------
 
-const board = { alarms: new Map(), hazards: new Map(), tasks: [], units: [], sources: [], outbox: [], uplink: null, health: null, gateway: null };
+const board = { alarms: new Map(), hazards: new Map(), tasks: [], units: [], sources: [], outbox: { lanes: [] }, uplink: null, health: null, gateway: null };
 let live = false;          // the stream speaks
 let agentSeen = null;      // the agent's version at the first board: a newer one brings a newer page
 let clockAhead = 0;        // gateway's clock less ours, ms
@@ -216,13 +216,13 @@ function taskRow(task) {
 }
 
 function sourceRow(source) {
-  const link = LINKS[source.state];
+  const link = LINKS[source.link];
   const quality = [`好 good ${source.good}`];
   if (source.uncertain) quality.push(`可疑 uncertain ${source.uncertain}`);
   if (source.bad) quality.push(`坏 bad ${source.bad}`);
   if (source.source_offset_ms !== null && Math.abs(source.source_offset_ms) >= 1000) quality.push(`时差 clock ${(source.source_offset_ms / 1000).toFixed(1)} s`);
-  const row = el("li", source.state, el("span", "dot", link.mark), el("span", "zh", `${source.name || source.id} ${link.zh}`), " ", el("small", "", link.en));
-  row.append(el("div", "meta", source.state === "up" ? quality.join(" · ") : source.why ?? ""));
+  const row = el("li", source.link, el("span", "dot", link.mark), el("span", "zh", `${source.name || source.id} ${link.zh}`), " ", el("small", "", link.en));
+  row.append(el("div", "meta", source.link === "up" ? quality.join(" · ") : source.why ?? ""));
   return row;
 }
 
@@ -231,15 +231,15 @@ function uplinkRows() {
   const state = uplink.connected ? "up" : "down";
   const link = el("li", state, el("span", "dot", LINKS[state].mark), el("span", "zh", uplink.connected ? "已连接" : "未连接，本地照常"), " ", el("small", "", `${uplink.connected ? "connected" : "not connected"} ${uplink.broker}`));
   if (uplink.why && !uplink.connected) link.append(el("div", "meta", uplink.why));
-  const lanes = board.outbox.map((lane) => el("li", "", el("span", "", LANES[lane.lane] ?? lane.lane), el("span", "meta", ` · 待发 waiting ${lane.waiting} · 序号 sequence ${lane.last_sequence}`)));
+  const lanes = board.outbox.lanes.map((lane) => el("li", "", el("span", "", LANES[lane.lane] ?? lane.lane), el("span", "meta", ` · 待发 waiting ${lane.pending} · 序号 sequence ${lane.last}`)));
   return [link, ...lanes];
 }
 
 /// What an operator has to know of the links without scrolling.
 function linkMarks() {
-  const down = board.sources.filter((source) => source.state !== "up");
+  const down = board.sources.filter((source) => source.link !== "up");
   const mark = (well, zh, en) => el("span", well ? "up" : "down", el("span", "dot", LINKS[well ? "up" : "down"].mark), zh, " ", el("small", "", en));
-  const waits = board.outbox.reduce((sum, lane) => sum + lane.waiting, 0);
+  const waits = board.outbox.lanes.reduce((sum, lane) => sum + lane.pending, 0);
   const sources = down.length === 0
     ? mark(true, `数据源 ${board.sources.length} 正常`, "sources up")
     : mark(false, `数据源 ${down.length}/${board.sources.length} 断开`, down.map((source) => source.name || source.id).join("、"));
@@ -260,7 +260,7 @@ const sorted = () => [...board.alarms.values()].sort((a, b) =>
   PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
 const waiting = () => [...board.alarms.values()].filter((alarm) => alarm.state !== "acknowledged");
 
-const bySourceState = () => [...board.sources].sort((a, b) => (a.state === "up") - (b.state === "up"));
+const bySourceState = () => [...board.sources].sort((a, b) => (a.link === "up") - (b.link === "up"));
 
 function draw() {
   byId("gateway-name").textContent = board.gateway.name || board.gateway.id;

@@ -209,10 +209,10 @@ fn unit(id: &str, name: &str, base: RiskClass, current: RiskClass) -> UnitRecord
 }
 
 fn sources() -> Vec<SourceLine> {
-    let line = |id: &str, name: &str, state, why: Option<&str>, good, bad| SourceLine {
+    let line = |id: &str, name: &str, link, why: Option<&str>, good, bad| SourceLine {
         id: id.to_owned(),
         name: name.to_owned(),
-        state,
+        link,
         why: why.map(str::to_owned),
         since: ago(7200),
         good,
@@ -270,7 +270,7 @@ pub(crate) fn fill(handle: &BoardHandle) {
         board.apply(&Effect::Unit(Arc::new(unit("U-TA", "罐区A", RiskClass::Orange, RiskClass::Red))), true);
         board.apply(&Effect::Unit(Arc::new(unit("U-LD", "装卸台", RiskClass::Yellow, RiskClass::Orange))), true);
         board.set_sources(sources());
-        let lane = |lane: &str, waiting, last_sequence| LaneLine { lane: lane.to_owned(), waiting, last_sequence };
+        let lane = |lane: &str, pending, last| LaneLine { lane: lane.to_owned(), pending, last };
         board.set_outbox(vec![lane("critical", 0, 231), lane("work", 3, 88), lane("gap", 0, 0)]);
         board.set_uplink(Uplink {
             connected: true,

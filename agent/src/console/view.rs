@@ -36,7 +36,7 @@ pub struct BoardView {
     pub tasks: Vec<TaskView>,
     pub units: Vec<UnitView>,
     pub sources: Vec<SourceView>,
-    pub outbox: Vec<LaneLine>,
+    pub outbox: OutboxView,
     pub uplink: UplinkView,
     pub health: HealthView,
 }
@@ -184,13 +184,19 @@ pub struct RaiseView {
 pub struct SourceView {
     pub id: String,
     pub name: String,
-    pub state: SourceState,
+    pub link: SourceState,
     pub why: Option<String>,
     pub since: String,
     pub good: u32,
     pub uncertain: u32,
     pub bad: u32,
     pub source_offset_ms: Option<i64>,
+}
+
+/// What is committed and not yet acknowledged upstream (待发队列).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxView {
+    pub lanes: Vec<LaneLine>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,7 +246,7 @@ pub struct ChangeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<SourceView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outbox: Option<Vec<LaneLine>>,
+    pub outbox: Option<OutboxView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uplink: Option<UplinkView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -278,7 +284,7 @@ impl BoardView {
             tasks: render.tasks(),
             units: render.units(),
             sources: render.sources(),
-            outbox: board.outbox().to_vec(),
+            outbox: render.outbox(),
             uplink: render.uplink(),
             health: HealthView::of(&board, pump_turn_age),
         }
@@ -316,7 +322,7 @@ impl ChangeView {
             tasks: change.tasks.then(|| render.tasks()),
             units: change.units.then(|| render.units()),
             sources: change.sources.then(|| render.sources()),
-            outbox: change.outbox.then(|| board.outbox().to_vec()),
+            outbox: change.outbox.then(|| render.outbox()),
             uplink: change.uplink.then(|| render.uplink()),
             health: change.health.then(|| HealthView::of(&board, pump_turn_age)),
         }
@@ -553,7 +559,7 @@ impl Render<'_> {
         SourceView {
             id: line.id.clone(),
             name: line.name.clone(),
-            state: line.state,
+            link: line.link,
             why: line.why.clone(),
             since: self.stamp(line.since),
             good: line.good,
@@ -561,6 +567,10 @@ impl Render<'_> {
             bad: line.bad,
             source_offset_ms: line.source_offset_ms,
         }
+    }
+
+    fn outbox(&self) -> OutboxView {
+        OutboxView { lanes: self.board.outbox().to_vec() }
     }
 
     fn uplink(&self) -> UplinkView {
