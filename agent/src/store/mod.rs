@@ -249,7 +249,6 @@ impl Store {
     ///
     /// # Errors
     /// Gives the batch back where [`queue::EFFECTS_MAX`] effects wait already, or the store is closed.
-    #[expect(clippy::result_large_err, reason = "the batch comes back to be offered again")]
     pub fn try_commit(&self, batch: Batch) -> Result<(), Batch> {
         self.0.queue.offer(batch)
     }

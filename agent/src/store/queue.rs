@@ -55,7 +55,6 @@ pub(super) struct Work {
 }
 
 impl Queue {
-    #[expect(clippy::result_large_err, reason = "the batch comes back to be offered again")]
     pub(super) fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut inner = self.lock();
         let weight = weight(&batch);
