@@ -1,1 +1,146 @@
 //! The rule language: text to typed program, and its three-valued evaluation.
+#![allow(dead_code, reason = "the compiler is built beside this; until it is here, texts are refused")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Mono, Now, PointId, Quality, Value, Wall};
+
+use crate::{Severity, Truth};
+
+/// What a text may name. Implemented over a draft, so that names are looked up before there is a plant.
+pub(crate) trait Names {
+    fn point(&self, tag: &str) -> Option<PointName>;
+    /// A zone or a unit by its id; a unit stands for all its zones.
+    fn place(&self, id: &str) -> Option<Place>;
+    /// The cameras of a unit, as places in the plant's camera list; `None`: there is no such unit.
+    fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>>;
+    /// All tags, zones and units, from which the nearest to a wrong name is found.
+    fn tags(&self) -> Vec<&str>;
+    fn places(&self) -> Vec<&str>;
+    fn units(&self) -> Vec<&str>;
+}
+
+/// A point as an expression sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PointName {
+    pub(crate) id: PointId,
+    /// 工程单位. Empty: none.
+    pub(crate) eu: Arc<str>,
+    pub(crate) kind: PointKind,
+    /// In eu, not negative: how far a default `clear` moves a threshold of this point.
+    pub(crate) deadband: f64,
+}
+
+/// What a point reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PointKind {
+    Number,
+    Bool,
+    /// An enumeration: one of these words.
+    Words(Arc<[String]>),
+    Text,
+}
+
+/// Zones, as places in the plant's zone list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) zones: Arc<[u32]>,
+}
+
+/// The present. Implemented by the engine.
+pub(crate) trait World {
+    fn point(&self, id: PointId) -> PointNow<'_>;
+    /// How many persons are in these zones, each counted once; `None`: unknown, the feed is down.
+    fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32>;
+    /// Whether one of these cameras saw `kind` with at least `confidence` within `window` before `now`,
+    /// and, where it did, until when that stays true without another sighting.
+    fn seen(
+        &self,
+        cameras: &[u32],
+        kind: &str,
+        confidence: f64,
+        window: Duration,
+        now: Mono,
+    ) -> (Truth, Option<Mono>);
+}
+
+/// A point at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PointNow<'a> {
+    /// `None` where the quality is bad.
+    pub(crate) value: Option<&'a Value>,
+    pub(crate) quality: Quality,
+    /// When the value was received; `None`: never.
+    pub(crate) received: Option<Now>,
+    pub(crate) source_time: Option<Wall>,
+}
+
+/// What a program reads: a change of anything else cannot change its verdict. Sorted, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Reads {
+    pub(crate) points: Vec<PointId>,
+    /// Places in the plant's zone list.
+    pub(crate) zones: Vec<u32>,
+    /// Places in the plant's camera list.
+    pub(crate) cameras: Vec<u32>,
+}
+
+/// One thing wrong with a text, at its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExprFault {
+    pub(crate) span: Range<usize>,
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) hint: Option<String>,
+    pub(crate) severity: Severity,
+}
+
+/// A text that has been read.
+#[derive(Debug)]
+pub(crate) struct Program(std::convert::Infallible);
+
+/// What a program remembers between two looks.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(std::convert::Infallible);
+
+/// Refuses every text for now.
+pub(crate) fn compile(text: &str, _names: &dyn Names) -> Result<(Program, Vec<ExprFault>), Vec<ExprFault>> {
+    Err(vec![ExprFault {
+        span: 0..text.len(),
+        message: "written rules are not judged by this build".to_owned(),
+        hint: None,
+        severity: Severity::Error,
+    }])
+}
+
+impl Program {
+    pub(crate) fn reads(&self) -> &Reads {
+        match self.0 {}
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        match self.0 {}
+    }
+
+    pub(crate) fn default_clear(&self) -> Program {
+        match self.0 {}
+    }
+
+    pub(crate) fn eval(&self, _memory: &mut Memory, _world: &dyn World, _now: Mono) -> Truth {
+        match self.0 {}
+    }
+
+    pub(crate) fn next_change(&self, _memory: &Memory, _now: Mono) -> Option<Mono> {
+        match self.0 {}
+    }
+
+    pub(crate) fn operands(&self, _memory: &Memory, _world: &dyn World, _now: Mono) -> Vec<crate::Operand> {
+        match self.0 {}
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self.0 {}
+    }
+}
