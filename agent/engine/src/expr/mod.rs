@@ -1,5 +1,30 @@
 //! The rule language: text to typed program, and its three-valued evaluation.
-#![allow(dead_code, reason = "the compiler is built beside this; until it is here, texts are refused")]
+//!
+//! [`compile`] reads a text against the [`Names`] of a plant and gives a [`Program`] or every fault at
+//! once, each at its bytes and with a hint. A [`Program`] is immutable; what it has to remember (windows,
+//! conditions over time) is its [`Memory`], and the present comes from a [`World`]. Nothing here reads a
+//! clock: the time is the argument of [`Program::eval`].
+//!
+//! It does not know rules, alarms or delays, and it never turns unknown into false: that a point cannot
+//! be read is told as [`crate::Truth::Unknown`].
+#![cfg_attr(not(test), allow(dead_code, reason = "the rules that call it stand in another module"))]
+
+mod ast;
+mod eval;
+mod functions;
+mod lexer;
+mod means;
+mod nearest;
+mod parse;
+mod program;
+#[cfg(test)]
+mod tests;
+mod types;
+mod window;
+
+pub(crate) use eval::Memory;
+pub(crate) use functions::{FUNCTIONS, Function};
+pub(crate) use program::Program;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +54,7 @@ pub(crate) struct PointName {
     /// 工程单位. Empty: none.
     pub(crate) eu: Arc<str>,
     pub(crate) kind: PointKind,
-    /// In eu, not negative: how far a default `clear` moves a threshold of this point.
+    /// In eu, not negative: how far [`Program::default_clear`] moves a threshold of this point.
     pub(crate) deadband: f64,
 }
 
@@ -97,50 +122,41 @@ pub(crate) struct ExprFault {
     pub(crate) severity: Severity,
 }
 
-/// A text that has been read.
-#[derive(Debug)]
-pub(crate) struct Program(std::convert::Infallible);
-
-/// What a program remembers between two looks.
-#[derive(Debug, Clone)]
-pub(crate) struct Memory(std::convert::Infallible);
-
-/// Refuses every text for now.
-pub(crate) fn compile(text: &str, _names: &dyn Names) -> Result<(Program, Vec<ExprFault>), Vec<ExprFault>> {
-    Err(vec![ExprFault {
-        span: 0..text.len(),
-        message: "written rules are not judged by this build".to_owned(),
-        hint: None,
-        severity: Severity::Error,
-    }])
+impl ExprFault {
+    fn error(span: Range<usize>, message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { span, message: message.into(), hint, severity: Severity::Error }
+    }
 }
 
-impl Program {
-    pub(crate) fn reads(&self) -> &Reads {
-        match self.0 {}
-    }
+/// Bytes of a text: two pages of print. It bounds the work of one compilation.
+const TEXT_MAX: usize = 16_384;
+/// Faults told at once; more than a screen holds helps nobody.
+const FAULTS_MAX: usize = 50;
 
-    pub(crate) fn memory(&self) -> Memory {
-        match self.0 {}
+/// The program of a condition, with its warnings; or every fault, warnings among them, in the order of
+/// the text. The text must be of type bool.
+pub(crate) fn compile(text: &str, names: &dyn Names) -> Result<(Program, Vec<ExprFault>), Vec<ExprFault>> {
+    if text.len() > TEXT_MAX {
+        let message = format!("the condition is {} bytes long; at most {TEXT_MAX} are read", text.len());
+        return Err(vec![ExprFault::error(
+            0..text.len(),
+            message,
+            Some("split it into more than one rule".into()),
+        )]);
     }
-
-    pub(crate) fn default_clear(&self) -> Program {
-        match self.0 {}
+    if text.trim().is_empty() {
+        let hint = Some("write a condition: {TAG} >= 25".into());
+        return Err(vec![ExprFault::error(0..text.len(), "the condition is empty", hint)]);
     }
-
-    pub(crate) fn eval(&self, _memory: &mut Memory, _world: &dyn World, _now: Mono) -> Truth {
-        match self.0 {}
-    }
-
-    pub(crate) fn next_change(&self, _memory: &Memory, _now: Mono) -> Option<Mono> {
-        match self.0 {}
-    }
-
-    pub(crate) fn operands(&self, _memory: &Memory, _world: &dyn World, _now: Mono) -> Vec<crate::Operand> {
-        match self.0 {}
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        match self.0 {}
+    let (tokens, faults) = lexer::lex(text);
+    let (tree, mut faults) = parse::parse(tokens, faults);
+    let (program, found) = types::check(text, &tree, names);
+    faults.extend(found);
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+    let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
+    faults.truncate(FAULTS_MAX);
+    match program {
+        Some(program) if sound => Ok((program, faults)),
+        Some(_) | None => Err(faults),
     }
 }
