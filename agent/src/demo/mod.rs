@@ -1,6 +1,9 @@
 //! The demo room.
 #![allow(dead_code)]
+mod broker;
 mod modbus;
+mod mqtt;
+mod opcua;
 mod plant;
 mod scenario;
 mod speed;

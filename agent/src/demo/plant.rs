@@ -11,7 +11,7 @@ use std::time::Duration;
 use riskgate_drivers::Clock;
 use riskgate_point::{Mono, Now};
 
-use super::scenario::{Change, Scenario};
+use super::scenario::{Change, Scenario, Sight};
 
 /// The plant's cycle. Short against the fastest poll (50 ms), so that a read sees what a controller would.
 const CYCLE: Duration = Duration::from_millis(10);
@@ -92,7 +92,7 @@ impl Plant {
             let happened = match expected.change {
                 Change::Above(tag, limit) => written.values.get(tag).is_some_and(|value| *value >= limit),
                 Change::Failed(tag) => self.scenario.failed(tag, second),
-                // Told by the camera's sender, with `note`.
+                // Told by the cameras' sender, with `note_sight`.
                 Change::Seen(..) => false,
             };
             if happened {
@@ -111,10 +111,14 @@ impl Plant {
         self.value(tag).is_none()
     }
 
-    /// A change that the cycle does not see, at the moment at which it leaves the plant.
-    pub(super) fn note(&self, change: Change) {
+    /// A camera reports, now: the cycle does not see that.
+    pub(super) fn note_sight(&self, sight: &Sight) {
         let now = (self.clock)();
-        self.lock().note(change, now);
+        for expected in self.scenario.expected() {
+            if expected.change.is_sight(sight) {
+                self.lock().note(expected.change, now);
+            }
+        }
     }
 
     pub(super) fn changed(&self, change: Change) -> Option<Now> {

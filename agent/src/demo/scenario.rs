@@ -108,6 +108,17 @@ pub(super) enum Change {
     Seen(&'static str, &'static str, f64),
 }
 
+impl Change {
+    pub(super) fn is_sight(self, sight: &Sight) -> bool {
+        match self {
+            Self::Seen(camera, kind, score) => {
+                sight.camera == camera && sight.kind == kind && sight.score >= score
+            }
+            Self::Above(..) | Self::Failed(_) => false,
+        }
+    }
+}
+
 /// How long real things take beyond what is configured, at the very most: a poll, a slow machine.
 /// What comes later is missing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
