@@ -9,9 +9,10 @@
 //! It judges nothing and orders nothing across points: within a point, time order holds.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use riskgate_point::{PointId, Report, Sample, Value};
+use riskgate_point::{Link, PointId, Report, Sample, Value};
 use tokio::sync::Notify;
 
 /// Which lane a point's samples wait in.
@@ -48,8 +49,39 @@ impl Shared {
     }
 }
 
-/// The drivers' end.
-pub struct Sender(Arc<Shared>);
+/// The drivers' end. A clone counts its own sends.
+pub struct Sender {
+    shared: Arc<Shared>,
+    activity: Arc<Activity>,
+}
+
+/// What went through one sender: how its driver is told from a dead one.
+#[derive(Debug, Default)]
+pub struct Activity {
+    sent: AtomicU64,
+    up: AtomicBool,
+}
+
+impl Activity {
+    /// Batches sent. A driver whose link is up and whose count stands still is stuck.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The last link report was up.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, reports: &[Report]) {
+        for report in reports {
+            if let Report::Link { link, .. } = report {
+                self.up.store(*link == Link::Up, Ordering::Relaxed);
+            }
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// The pump's end.
 pub struct Receiver(Arc<Shared>);
@@ -69,18 +101,23 @@ pub fn channel(
         filled: Notify::new(),
         emptied: Notify::new(),
     });
-    (Sender(Arc::clone(&shared)), Receiver(shared))
+    (Sender { shared: Arc::clone(&shared), activity: Arc::default() }, Receiver(shared))
 }
 
 impl Sender {
+    pub fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
+    }
+
     /// Never waits. Where the lane is over its bound, samples in it are merged for each point.
     pub fn send(&self, reports: Vec<Report>) {
-        let mut guard = self.0.lock();
+        self.activity.note(&reports);
+        let mut guard = self.shared.lock();
         let queues = &mut *guard;
         for report in reports {
-            queues.lane(&self.0, &report).push_back(report);
+            queues.lane(&self.shared, &report).push_back(report);
         }
-        let bound = self.0.bound;
+        let bound = self.shared.bound;
         let mut merged = 0;
         for lane in [&mut queues.process, &mut queues.safety] {
             if lane.len() > bound {
@@ -89,17 +126,17 @@ impl Sender {
         }
         queues.merged += merged;
         drop(guard);
-        self.0.filled.notify_one();
+        self.shared.filled.notify_one();
     }
 
     /// For fixes and sightings: waits until the lanes are under their bound, then sends.
     /// Cancelled before that, nothing was sent.
     pub async fn send_when_room(&self, reports: Vec<Report>) {
         loop {
-            let emptied = self.0.emptied.notified();
+            let emptied = self.shared.emptied.notified();
             tokio::pin!(emptied);
             emptied.as_mut().enable();
-            if self.0.lock().process.len() < self.0.bound || self.0.lock().closed {
+            if self.shared.lock().process.len() < self.shared.bound || self.shared.lock().closed {
                 break;
             }
             emptied.await;
@@ -124,15 +161,15 @@ impl Queues {
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        self.0.lock().senders += 1;
-        Self(Arc::clone(&self.0))
+        self.shared.lock().senders += 1;
+        Self { shared: Arc::clone(&self.shared), activity: Arc::default() }
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.0.lock().senders -= 1;
-        self.0.filled.notify_one();
+        self.shared.lock().senders -= 1;
+        self.shared.filled.notify_one();
     }
 }
 

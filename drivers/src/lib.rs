@@ -5,6 +5,7 @@
 //! it knows nothing of risk. It holds no call that writes to a plant device (Modbus function codes 1 to 4
 //! only; OPC UA without Write and without Call; no PUBLISH to a plant-side broker).
 
+pub mod backoff;
 pub mod intake;
 #[cfg(feature = "modbus")]
 pub mod modbus;

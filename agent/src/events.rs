@@ -1,0 +1,177 @@
+//! Things that happen to the agent, each of which is logged and counted by one call.
+//!
+//! A loss, a refusal, a restart is an event of this list or it did not happen: nothing is dropped
+//! through a bare log line. What the engine decides is not here: those are effects, and are stored.
+
+use crate::metrics;
+
+/// One event. `object` in the log and in the counter is the source, lane or file that it befell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    Started {
+        version: &'a str,
+        points: usize,
+        rules: usize,
+    },
+    Stopped,
+    StopTookTooLong {
+        seconds: u64,
+    },
+    /// A new epoch was drawn: why the old store could not be gone on with.
+    EpochBegun {
+        epoch: &'a str,
+        reason: &'a str,
+    },
+    StoreKeptAside {
+        path: &'a str,
+    },
+    StoreOpenedIn {
+        millis: u64,
+    },
+    /// A commit failed and is tried again as it is.
+    CommitFailed {
+        why: &'a str,
+    },
+    /// A commit has not returned in time: alarms are shown as not durable.
+    CommitLate {
+        batch: u64,
+    },
+    /// The queue to the store was full: newer states of the same objects took the place of older ones.
+    EffectsSuperseded {
+        count: u64,
+    },
+    SourceUp {
+        source: &'a str,
+    },
+    SourceDown {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverStopped {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverPanicked {
+        source: &'a str,
+        why: &'a str,
+    },
+    DriverStuck {
+        source: &'a str,
+        seconds: u64,
+    },
+    Reloaded {
+        old: &'a str,
+        new: &'a str,
+    },
+    ReloadRefused {
+        problems: usize,
+    },
+    WatchdogHeld {
+        why: &'a str,
+    },
+}
+
+impl Event<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Stopped => "stopped",
+            Self::StopTookTooLong { .. } => "stop_took_too_long",
+            Self::EpochBegun { .. } => "epoch_begun",
+            Self::StoreKeptAside { .. } => "store_kept_aside",
+            Self::StoreOpenedIn { .. } => "store_opened_in",
+            Self::CommitFailed { .. } => "commit_failed",
+            Self::CommitLate { .. } => "commit_late",
+            Self::EffectsSuperseded { .. } => "effects_superseded",
+            Self::SourceUp { .. } => "source_up",
+            Self::SourceDown { .. } => "source_down",
+            Self::DriverStopped { .. } => "driver_stopped",
+            Self::DriverPanicked { .. } => "driver_panicked",
+            Self::DriverStuck { .. } => "driver_stuck",
+            Self::Reloaded { .. } => "reloaded",
+            Self::ReloadRefused { .. } => "reload_refused",
+            Self::WatchdogHeld { .. } => "watchdog_held",
+        }
+    }
+
+    /// Logs and counts.
+    pub fn emit(&self) {
+        let event = self.name();
+        let (object, count) = match self {
+            Self::Started { version, points, rules } => {
+                tracing::info!(event, version, points, rules, "running");
+                ("agent", 1)
+            }
+            Self::Stopped => {
+                tracing::info!(event, "stopped: what was decided is committed");
+                ("agent", 1)
+            }
+            Self::StopTookTooLong { seconds } => {
+                tracing::error!(event, seconds, "did not drain in time; what is committed is safe");
+                ("agent", 1)
+            }
+            Self::EpochBegun { epoch, reason } => {
+                tracing::warn!(event, epoch, reason, "a new epoch begins");
+                ("store", 1)
+            }
+            Self::StoreKeptAside { path } => {
+                tracing::error!(event, path, "the store was damaged and is kept aside; a new one begins");
+                ("store", 1)
+            }
+            Self::StoreOpenedIn { millis } => {
+                tracing::info!(event, millis, "store open");
+                ("store", 1)
+            }
+            Self::CommitFailed { why } => {
+                tracing::error!(event, why, "commit failed; the same batch is tried again");
+                ("store", 1)
+            }
+            Self::CommitLate { batch } => {
+                tracing::warn!(event, batch, "commit not back in time; alarms are shown as not durable");
+                ("store", 1)
+            }
+            Self::EffectsSuperseded { count } => {
+                tracing::warn!(event, count, "queue to the store full; newer states replaced older ones");
+                ("store", *count)
+            }
+            Self::SourceUp { source } => {
+                tracing::info!(event, source, "source up");
+                (*source, 1)
+            }
+            Self::SourceDown { source, why } => {
+                tracing::warn!(event, source, why, "source down");
+                (*source, 1)
+            }
+            Self::DriverStopped { source, why } => {
+                tracing::error!(event, source, why, "driver stopped; it is started again");
+                (*source, 1)
+            }
+            Self::DriverPanicked { source, why } => {
+                tracing::error!(event, source, why, "driver panicked; it is started again");
+                (*source, 1)
+            }
+            Self::DriverStuck { source, seconds } => {
+                tracing::error!(
+                    event,
+                    source,
+                    seconds,
+                    "driver silent though its link is up; it is replaced"
+                );
+                (*source, 1)
+            }
+            Self::Reloaded { old, new } => {
+                tracing::info!(event, old, new, "configuration swapped");
+                ("configuration", 1)
+            }
+            Self::ReloadRefused { problems } => {
+                tracing::error!(event, problems, "configuration refused; the running one stays");
+                ("configuration", 1)
+            }
+            Self::WatchdogHeld { why } => {
+                tracing::error!(event, why, "no progress; the watchdog is not fed");
+                ("agent", 1)
+            }
+        };
+        metrics::EVENTS.with_label_values(&[event, object]).inc_by(count);
+    }
+}

@@ -1,0 +1,92 @@
+//! What Prometheus reads at `/metrics`. Counters move only through [`crate::events`], so that nothing is
+//! counted without being logged or logged without being counted; gauges say how things are at the moment
+//! and are set by the loop that knows.
+
+use std::sync::LazyLock;
+
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+/// Every event that matters, by its name and the object that it befell.
+pub static EVENTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("riskgate_events_total", "Events by name and object", &["event", "object"]));
+
+/// Reports taken from the drivers, by kind.
+pub static REPORTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("riskgate_reports_total", "Reports taken from the drivers", &["kind"]));
+
+/// What the engine decided, by kind.
+pub static EFFECTS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counters("riskgate_effects_total", "Effects of the engine", &["kind"]));
+
+/// Samples that were merged away because the queue to the pump was full.
+pub static MERGED: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("riskgate_intake_merged", "Samples merged in a full intake since the start"));
+
+pub static INTAKE_DEPTH: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("riskgate_intake_depth", "Reports that wait for the pump"));
+
+pub static OUTBOX: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauges("riskgate_outbox_pending", "Committed rows not yet acknowledged", &["lane"]));
+
+/// 1 while the source's link is up.
+pub static SOURCE_UP: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauges("riskgate_source_up", "1 while the link of the source is up", &["source"]));
+
+pub static POINTS: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauges("riskgate_points", "Points by source and quality", &["source", "quality"]));
+
+/// The exposition text of all of them.
+pub fn text() -> String {
+    let mut page = Vec::new();
+    match TextEncoder::new().encode(&REGISTRY.gather(), &mut page) {
+        Ok(()) => String::from_utf8_lossy(&page).into_owned(),
+        Err(error) => format!("# metrics cannot be encoded: {error}\n"),
+    }
+}
+
+// A metric whose name is taken or wrong is a mistake in this file, which the test below finds.
+#[expect(clippy::expect_used, reason = "names are constants of this file and a test makes every one")]
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("a metric name");
+    REGISTRY.register(Box::new(metric.clone())).expect("a free metric name");
+    metric
+}
+
+#[expect(clippy::expect_used, reason = "names are constants of this file and a test makes every one")]
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let metric = IntGaugeVec::new(Opts::new(name, help), labels).expect("a metric name");
+    REGISTRY.register(Box::new(metric.clone())).expect("a free metric name");
+    metric
+}
+
+#[expect(clippy::expect_used, reason = "names are constants of this file and a test makes every one")]
+fn gauge(name: &str, help: &str) -> IntGauge {
+    let metric = IntGauge::new(name, help).expect("a metric name");
+    REGISTRY.register(Box::new(metric.clone())).expect("a free metric name");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own() {
+        EVENTS.with_label_values(&["x", "y"]).inc();
+        REPORTS.with_label_values(&["sample"]).inc();
+        EFFECTS.with_label_values(&["alarm"]).inc();
+        MERGED.set(1);
+        INTAKE_DEPTH.set(1);
+        OUTBOX.with_label_values(&["critical"]).set(1);
+        SOURCE_UP.with_label_values(&["s"]).set(1);
+        POINTS.with_label_values(&["s", "good"]).set(1);
+        let page = text();
+        for name in
+            ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]
+        {
+            assert!(page.contains(name), "{name} is missing from\n{page}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The house holds: arrows between the crates, what the engine may not know, what the drivers may not do,
+//! and what stands at the top of the repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the agent lies in the repository").to_path_buf()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+/// Every package reachable from each workspace crate through normal dependencies, as cargo resolves them.
+fn reachable() -> BTreeMap<String, BTreeSet<String>> {
+    let platform = format!("--filter-platform={}-unknown-linux-gnu", std::env::consts::ARCH);
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--locked", "--offline", &platform])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let names: BTreeMap<String, String> = list(&metadata["packages"])
+        .iter()
+        .map(|package| (text(&package["id"]), text(&package["name"])))
+        .collect();
+    let mut direct: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for node in list(&metadata["resolve"]["nodes"]) {
+        let normal = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+        let deps = list(&node["deps"]).iter().filter(normal).map(|dep| text(&dep["pkg"])).collect();
+        direct.insert(text(&node["id"]), deps);
+    }
+    let mut all = BTreeMap::new();
+    for member in list(&metadata["workspace_members"]) {
+        let start = text(member);
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start.clone()];
+        while let Some(package) = open.pop() {
+            for dep in &direct[&package] {
+                if seen.insert(dep.clone()) {
+                    open.push(dep.clone());
+                }
+            }
+        }
+        all.insert(names[&start].clone(), seen.iter().map(|id| names[id].clone()).collect());
+    }
+    all
+}
+
+#[test]
+fn the_arrows_between_the_crates_are_those_of_the_design() {
+    let reachable = reachable();
+    let own = |name: &str| -> Vec<&str> {
+        reachable[name].iter().map(String::as_str).filter(|dep| dep.starts_with("riskgate")).collect()
+    };
+    assert_eq!(own("riskgate"), ["riskgate-drivers", "riskgate-engine", "riskgate-point"]);
+    assert_eq!(own("riskgate-drivers"), ["riskgate-point"]);
+    assert_eq!(own("riskgate-engine"), ["riskgate-point"]);
+    assert!(own("riskgate-point").is_empty());
+}
+
+#[test]
+fn the_engine_knows_no_runtime_no_storage_and_no_protocol() {
+    let reachable = reachable();
+    let words =
+        ["tokio", "rusqlite", "rumqttc", "opcua", "modbus", "mio", "socket2", "tracing", "jiff", "fastrand"];
+    let foreign: Vec<&String> = reachable["riskgate-engine"]
+        .iter()
+        .filter(|dep| words.iter().any(|word| dep.contains(word)))
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+#[test]
+fn no_openssl_is_in_the_tree() {
+    for (package, deps) in reachable() {
+        assert!(!deps.contains("openssl-sys") && !deps.contains("native-tls"), "{package}");
+    }
+}
+
+fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of ours") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            sources_below(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines of a source file up to its unit tests, without comments: a test may play the device.
+fn product_lines(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a source file is text");
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let code = |line: &&str| !line.trim_start().starts_with("//");
+    text[..end].lines().filter(code).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn no_driver_holds_a_call_that_writes_to_the_plant() {
+    let mut files = Vec::new();
+    sources_below(&root().join("drivers/src"), &mut files);
+    assert!(files.len() > 5, "the drivers have moved: {files:?}");
+    // Of tokio-modbus, async-opcua and rumqttc, by the names of their calls.
+    let forbidden = [
+        "write_single",
+        "write_multiple",
+        "masked_write",
+        "read_write_multiple",
+        "WriteSingle",
+        "WriteMultiple",
+        "MaskWrite",
+        "ReadWriteMultiple",
+        "Request::Custom",
+        ".write(",
+        "call_one",
+        ".call(",
+        "WriteRequest",
+        "CallRequest",
+        "publish(",
+        "publish_bytes",
+        "publish_tracked",
+        "try_publish",
+    ];
+    for path in files {
+        let code = product_lines(&path);
+        for call in forbidden {
+            assert!(!code.contains(call), "{} holds {call}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_one_file_reads_clocks() {
+    let mut files = Vec::new();
+    for folder in ["agent/src", "agent/engine/src", "drivers/src", "drivers/point/src"] {
+        sources_below(&root().join(folder), &mut files);
+    }
+    for path in files.iter().filter(|path| !path.ends_with("agent/src/clock.rs")) {
+        let code = product_lines(path);
+        for clock in
+            ["SystemTime::now", "std::time::Instant::now", "Timestamp::now", "Zoned::now", "clock_gettime"]
+        {
+            assert!(!code.contains(clock), "{} reads {clock}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_top_of_the_repository_holds_what_the_rules_name() {
+    let allowed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "agent",
+        "config",
+        "drivers",
+        "systemd",
+        "tests",
+        "target",
+    ];
+    for entry in std::fs::read_dir(root()).expect("the repository") {
+        let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name}");
+    }
+}
