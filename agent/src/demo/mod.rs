@@ -1,11 +1,15 @@
 //! The demo room.
 #![allow(dead_code)]
 mod broker;
+mod folder;
 mod modbus;
 mod mqtt;
 mod opcua;
 mod plant;
+mod reader;
+mod report;
 mod scenario;
+mod screen;
 mod speed;
 
 #[cfg(test)]
