@@ -78,6 +78,7 @@ impl Service for Answers {
     fn call(&self, request: Self::Request) -> Self::Future {
         // Not our own enum, and a device that knows one function says so to all others.
         let answer = if let Request::ReadHoldingRegisters(address, quantity) = request {
+            self.plant.note_read(self.device.source);
             self.read(address, quantity).map(Response::ReadHoldingRegisters)
         } else {
             Err(ExceptionCode::IllegalFunction)

@@ -12,12 +12,15 @@ use opcua::server::address_space::AddressSpace;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
 use opcua::server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle};
-use opcua::types::{DataValue, DateTime, NodeId, Variant};
+use opcua::types::{AttributeId, DataValue, DateTime, NodeId, Variant};
 use riskgate_point::Now;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::plant::Plant;
+
+/// As in the configuration.
+pub(super) const SOURCE: &str = "sis";
 
 pub(super) const NAMESPACE: &str = "urn:riskgate:demo";
 
@@ -148,6 +151,14 @@ impl Server {
                         news.push((id, None, reading));
                     }
                 }
+                handle.subscriptions().maybe_notify(
+                    nodes.iter().map(|(_, id)| (id, AttributeId::Value)),
+                    // Called only where somebody monitors the node; nothing is sent from here.
+                    |_, _, _, _| {
+                        plant.note_read(SOURCE);
+                        None
+                    },
+                );
                 // Every node of the list is in the address space since the build.
                 let _known = manager.set_values(handle.subscriptions(), news.into_iter());
             }
@@ -191,7 +202,7 @@ mod tests {
             .collect();
         let table: Vec<String> = rows()
             .iter()
-            .filter(|row| row["数据源"] == "sis")
+            .filter(|row| row["数据源"] == SOURCE)
             .map(|row| format!("{} {} {}", row["位号"], row["地址"], row["数据类型"]))
             .collect();
         assert_eq!(told, table);

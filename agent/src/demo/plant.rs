@@ -4,7 +4,7 @@
 //! the scenario waits for was written: that is the time from which the report counts. The servers only
 //! read what was written last. It knows no protocol, and nothing of limits but the scenario's own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ struct Written {
     at: Now,
     /// The scenario's changes that were written, and when.
     changes: Vec<(Change, Now)>,
+    /// Sources that somebody has read.
+    read: BTreeSet<&'static str>,
 }
 
 impl Plant {
@@ -51,6 +53,11 @@ impl Plant {
 
     pub(super) fn scenario(&self) -> &'static Scenario {
         self.scenario
+    }
+
+    /// By the plant's clock.
+    pub(super) fn now(&self) -> Now {
+        (self.clock)()
     }
 
     /// The scenario starts. Its first second is now.
@@ -107,10 +114,6 @@ impl Plant {
         written.values.get(tag).map(|value| (*value, written.at))
     }
 
-    pub(super) fn has_failed(&self, tag: &str) -> bool {
-        self.value(tag).is_none()
-    }
-
     /// A camera reports, now: the cycle does not see that.
     pub(super) fn note_sight(&self, sight: &Sight) {
         let now = (self.clock)();
@@ -123,6 +126,17 @@ impl Plant {
 
     pub(super) fn changed(&self, change: Change) -> Option<Now> {
         self.lock().changes.iter().find(|(known, _)| *known == change).map(|(_, at)| *at)
+    }
+
+    /// Somebody reads or is subscribed to this source.
+    pub(super) fn note_read(&self, source: &'static str) {
+        self.lock().read.insert(source);
+    }
+
+    /// Which of these sources nobody has read so far.
+    pub(super) fn unread(&self, sources: &[&'static str]) -> Vec<&'static str> {
+        let written = self.lock();
+        sources.iter().copied().filter(|source| !written.read.contains(source)).collect()
     }
 
     /// Turns until it is dropped.
@@ -226,10 +240,10 @@ pub(super) mod tests {
         at(0.0);
         let plant = Plant::new(&DEMO, 1, clock);
         plant.begin();
-        assert!(!plant.has_failed("GD-103"));
+        assert!(plant.value("GD-103").is_some());
         at(38.0);
         plant.turn();
-        assert!(plant.has_failed("GD-103"));
+        assert!(plant.value("GD-103").is_none());
         assert!(plant.value("GD-103.S").is_some_and(|(state, _)| state == 3.0));
         assert!(plant.changed(Change::Failed("GD-103")).is_some());
     }

@@ -65,12 +65,11 @@ impl Consumer {
         let (channel, below) = topic.split_once('/').unwrap_or((topic, ""));
         match channel {
             "state" => return self.state(&message),
-            // Told once at a start; it is not an object of the plant.
+            // Who is there, and what was read: no objects of the plant.
             "birth" | "telemetry" => return None,
-            // The same message as on `task/{unit}`, for the person it is meant for.
-            "task" if below.starts_with("by/") => return None,
             _ => {}
         }
+        // A task comes twice, by its unit and by its assignee: the second is no news.
         if !self.is_new(topic, &message) {
             return None;
         }
@@ -100,48 +99,21 @@ impl Consumer {
 
     /// Checks the envelope; a repeat and an older revision are no news.
     fn is_new(&mut self, topic: &str, message: &Value) -> bool {
-        let field = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-        let (id, lane, epoch) = (field("id"), field("lane"), field("epoch"));
-        let sequence = message.get("sequence").and_then(Value::as_u64);
-        let object = message.pointer("/data/id").and_then(Value::as_str).map(str::to_owned);
-        let revision = message.pointer("/data/revision").and_then(Value::as_u64);
-        let mut wrong = Vec::new();
-        if field("specversion") != "1.0" {
-            wrong.push("specversion is not 1.0");
-        }
-        if !field("source").starts_with("riskgate/") {
-            wrong.push("source does not name the gateway");
-        }
-        if !(field("type").starts_with("riskgate.") && field("type").ends_with(".v1")) {
-            wrong.push("type is not riskgate.….v1");
-        }
-        if field("time").parse::<jiff::Timestamp>().is_err() {
-            wrong.push("time is not RFC 3339");
-        }
-        if field("datacontenttype") != "application/json" {
-            wrong.push("datacontenttype is not application/json");
-        }
-        if !message.get("replayed").is_some_and(Value::is_boolean) {
-            wrong.push("replayed is not told");
-        }
-        if sequence.is_none_or(|sequence| id != format!("{epoch}/{lane}/{sequence}")) {
-            wrong.push("id is not {epoch}/{lane}/{sequence}");
-        }
-        if object.is_none() || revision.is_none() {
-            wrong.push("data has no id and revision");
-        }
+        let channel = topic.split('/').next().unwrap_or(topic);
+        let wrong = wrong_in(message, channel == "risk");
         if !wrong.is_empty() {
             self.fault(format!("{topic}: {}", wrong.join("; ")));
         }
-        let (Some(sequence), Some(object), Some(revision)) = (sequence, object, revision) else {
-            return false;
-        };
-        if !self.ids.insert(id) {
+        let object = message.pointer("/data/id").and_then(Value::as_str);
+        let revision = message.pointer("/data/revision").and_then(Value::as_u64);
+        let (Some(object), Some(revision)) = (object, revision) else { return false };
+        if !self.ids.insert(text(message, &["id"]).to_owned()) {
             return false;
         }
-        self.check_order(&epoch, &lane, sequence);
-        let channel = topic.split('/').next().unwrap_or(topic).to_owned();
-        let newest = self.revisions.entry((channel, object)).or_insert(0);
+        if let Some(sequence) = message.get("sequence").and_then(Value::as_u64) {
+            self.check_order(text(message, &["epoch"]), text(message, &["lane"]), sequence);
+        }
+        let newest = self.revisions.entry((channel.to_owned(), object.to_owned())).or_insert(0);
         let is_newer = revision > *newest;
         *newest = revision.max(*newest);
         is_newer
@@ -215,9 +187,9 @@ impl Consumer {
     }
 
     fn task(&mut self, data: &Value, unit: &str, at: Now) -> Line {
-        let id = text(data, &["task", "id"]).to_owned();
+        let id = text(data, &["id"]).to_owned();
         let boosts = data.get("boosts").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let content = text(data, &["troubleshootContent", "content"]);
+        let content = text(data, &["troubleshootContent"]);
         let assignee = text(data, &["assignee"]);
         if boosts.is_empty() {
             return Line {
@@ -241,7 +213,7 @@ impl Consumer {
     }
 
     fn risk(&mut self, unit: &str, data: &Value, at: Now) -> Line {
-        let name = text(data, &["riskUnitName", "name"]);
+        let name = text(data, &["riskUnitName"]);
         if !name.is_empty() {
             self.units.insert(unit.to_owned(), name.to_owned());
         }
@@ -285,6 +257,33 @@ impl Consumer {
             en: format!("{en} · {} ({note_en})", words("en").unwrap_or("?")),
         }
     }
+}
+
+/// What is wrong with an envelope. `loose`: it may stand outside the lanes, as a retained topic does that
+/// is told anew on a connect; then it has no sequence.
+fn wrong_in(message: &Value, loose: bool) -> Vec<&'static str> {
+    let field = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or("");
+    let (id, epoch) = (field("id"), field("epoch"));
+    let sequence = message.get("sequence").and_then(Value::as_u64);
+    let is_named = match sequence {
+        Some(sequence) => id == format!("{epoch}/{}/{sequence}", field("lane")),
+        None => loose && id.strip_prefix(epoch).is_some_and(|rest| rest.starts_with('/')),
+    };
+    let checks = [
+        (field("specversion") == "1.0", "specversion is not 1.0"),
+        (field("source").starts_with("riskgate/"), "source does not name the gateway"),
+        (
+            field("type").starts_with("riskgate.") && field("type").ends_with(".v1"),
+            "type is not riskgate.….v1",
+        ),
+        (field("time").parse::<jiff::Timestamp>().is_ok(), "time is not RFC 3339"),
+        (field("datacontenttype") == "application/json", "datacontenttype is not application/json"),
+        (message.get("replayed").is_some_and(Value::is_boolean), "replayed is not told"),
+        (!epoch.is_empty() && is_named, "id is not {epoch}/{lane}/{sequence}"),
+        (message.pointer("/data/id").is_some_and(Value::is_string), "data has no id"),
+        (message.pointer("/data/revision").is_some_and(Value::is_u64), "data has no revision"),
+    ];
+    checks.into_iter().filter(|(holds, _)| !holds).map(|(_, wrong)| wrong).collect()
 }
 
 /// The first of these fields that is a text.
@@ -438,6 +437,27 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_retained_colour_told_anew_has_no_place_in_a_lane_and_an_alarm_must_have_one() {
+        let mut consumer = Consumer::default();
+        let mut again: Value = serde_json::from_slice(&envelope(
+            "critical",
+            1,
+            "risk",
+            &json!({ "id": "U-TA", "revision": 1, "riskClass": 2, "causes": [] }),
+        ))
+        .expect("JSON");
+        let fields = again.as_object_mut().expect("an object");
+        fields.remove("sequence");
+        fields.remove("lane");
+        let id = format!("{}/risk/U-TA/1", text(&again, &["epoch"]));
+        again["id"] = json!(id);
+        assert!(take(&mut consumer, "risk/U-TA", again.to_string().as_bytes()).is_some());
+        assert_eq!(consumer.received.faults, [""; 0]);
+        assert_eq!(take(&mut consumer, "alarm/U-TA", again.to_string().as_bytes()), None);
+        assert_eq!(consumer.received.faults, ["alarm/U-TA: id is not {epoch}/{lane}/{sequence}"]);
+    }
+
+    #[test]
     fn candidates_and_hazards_of_one_cause_are_two_things() {
         let mut consumer = Consumer::default();
         let data = |revision| {
@@ -457,7 +477,8 @@ pub(super) mod tests {
         let mut consumer = Consumer::default();
         let boost = json!({ "id": "T-1", "revision": 1, "boosts": [{ "rule": "r", "cycle": 3600 }] });
         take(&mut consumer, "task/U-TA", &envelope("work", 1, "task", &boost));
-        take(&mut consumer, "task/by/zhang", &envelope("work", 1, "task", &boost));
+        let again = take(&mut consumer, "task/by/zhang", &envelope("work", 2, "task", &boost));
+        assert_eq!(again, None, "for the assignee it is the same news");
         let base =
             json!({ "id": "U-RX", "revision": 1, "riskClass": 2, "causes": [], "riskUnitName": "反应区" });
         let line = take(&mut consumer, "risk/U-RX", &envelope("critical", 1, "risk", &base)).expect("news");
