@@ -447,8 +447,74 @@ fn tell_ports(screen: Screen, ports: Ports, home: &Path) {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::Mutex;
 
-    use riskgate_point::Now;
+    use riskgate_point::{Mono, Now, Wall};
+    use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
+    use serde_json::json;
+
+    use super::*;
+
+    const QUIET: Screen = Screen::silent();
+
+    /// Where an agent was started.
+    static HOME: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+    #[tokio::test]
+    async fn an_agent_that_fails_ends_the_demo_with_its_reason_and_leaves_no_folder() {
+        let fails = |config: PathBuf, _| -> BoxFuture<'static, anyhow::Result<()>> {
+            assert!(config.join("points.csv").exists());
+            *HOME.lock().expect("no panic") = Some(config);
+            Box::pin(async { Err(anyhow::anyhow!("the store is on fire")) })
+        };
+        let options = Options { speed: 5, ..Options::default() };
+        let ended = play(options, clock_at_rest, QUIET, fails).await.expect_err("it broke off");
+        assert!(format!("{:#}", anyhow::Error::new(ended)).contains("the store is on fire"));
+        let config = HOME.lock().expect("no panic").take().expect("it was started");
+        assert!(!config.parent().expect("a home").exists());
+    }
+
+    #[tokio::test]
+    async fn a_speed_that_no_poll_can_follow_is_refused() {
+        let agent = |_, _| -> BoxFuture<'static, anyhow::Result<()>> { Box::pin(async { Ok(()) }) };
+        let options = Options { speed: SPEED_MAX + 1, ..Options::default() };
+        let ended = play(options, clock_at_rest, QUIET, agent).await.expect_err("it is refused");
+        assert_eq!(ended.to_string(), "speed 21 is not within 1 to 20");
+    }
+
+    #[tokio::test]
+    async fn the_reader_hears_over_a_real_broker_what_an_agent_publishes() {
+        let port = broker::start("reader-test").await.expect("a broker");
+        let (received_in, mut received) = watch::channel(Received::default());
+        let (_began_in, began) = watch::channel(None);
+        let clock = || Now { mono: Mono(7), wall: Wall(0) };
+        let reads = reader::run(Upstream {
+            port,
+            root: ROOT.to_owned(),
+            clock,
+            screen: QUIET,
+            began,
+            received: received_in,
+        });
+        let mut sims = JoinSet::new();
+        sims.spawn(reads);
+        let (client, mut events) =
+            AsyncClient::builder(MqttOptions::new("agent", ("127.0.0.1", port))).capacity(10).build();
+        sims.spawn(async move { while events.poll().await.is_ok() {} });
+        let say = async |below: &str, payload: Vec<u8>, options: PublishOptions| {
+            client.publish(format!("{ROOT}/{below}"), payload, options).await.expect("it is queued");
+        };
+        // Retained, so that it is heard whether the reader or this was first.
+        let retained = || PublishOptions::at_least_once().retained();
+        say("state", json!({ "status": "online" }).to_string().into_bytes(), retained()).await;
+        received.wait_for(|received| received.online).await.expect("the reader lives");
+        let alarm = json!({ "id": "sis-trip", "revision": 1, "state": "unacknowledged" });
+        let message = reader::tests::envelope("critical", 1, "alarm", &alarm);
+        say("alarm/U-RX", message, PublishOptions::at_least_once()).await;
+        let heard = received.wait_for(|received| received.messages == 1).await.expect("the reader lives");
+        assert_eq!(heard.items.get(&scenario::Item::Alarm("sis-trip".to_owned())), Some(&clock()));
+        assert_eq!(heard.faults, [""; 0]);
+    }
 
     /// The plant rests at second 0.
     pub(super) fn clock_at_rest() -> Now {

@@ -26,12 +26,20 @@ pub(super) enum Tone {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     colour: bool,
+    silent: bool,
 }
 
 impl Screen {
     /// Colour where standard output is a terminal and `NO_COLOR` is not set.
     pub(super) fn stdout() -> Self {
-        Self { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { colour, silent: false }
+    }
+
+    /// Says nothing.
+    #[cfg(test)]
+    pub(super) const fn silent() -> Self {
+        Self { colour: false, silent: true }
     }
 
     pub(super) fn line(self, tone: Tone, text: &str) {
@@ -68,6 +76,9 @@ impl Screen {
     }
 
     fn write(self, text: &str) {
+        if self.silent {
+            return;
+        }
         // A reader that has gone away (`| head`) does not end the demo, which still judges its scenario.
         let _written = writeln!(std::io::stdout().lock(), "{text}");
     }
