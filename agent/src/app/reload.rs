@@ -65,7 +65,7 @@ impl Instance {
 }
 
 /// One line for each password that could not be had.
-pub(super) fn secrets_text(errors: &[SecretError]) -> String {
+pub fn secrets_text(errors: &[SecretError]) -> String {
     let line = |error: &SecretError| match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
