@@ -1,5 +1,6 @@
 //! The language as its users see it: through [`compile`] and programs, on a small plant.
 
+mod faults;
 mod logic;
 
 use std::cell::RefCell;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use riskgate_point::{BadReason, Mono, Now, PointId, Quality, UncertainReason, Value, Wall};
 
+use super::functions::FUNCTIONS;
 use super::*;
 
 /// Tags, their eu, what they read, and their deadband. The place is the id.
