@@ -63,9 +63,7 @@ pub enum Event<'a> {
         old: &'a str,
         new: &'a str,
     },
-    ReloadRefused {
-        problems: usize,
-    },
+    ReloadRefused,
     WatchdogHeld {
         why: &'a str,
     },

@@ -59,7 +59,7 @@ pub enum AppError {
 pub async fn run(folder: PathBuf, stop: CancellationToken) -> Result<(), AppError> {
     let mut checked =
         config::check(&folder).map_err(|problems| AppError::Refused { folder: folder.clone(), problems })?;
-    checked.load_secrets().context("read the passwords that the configuration names")?;
+    checked.load_secrets(&folder).map_err(|errors| anyhow::anyhow!(reload::secrets_text(&errors)))?;
     let started = Instance::start(folder, checked).await?;
     Ok(started.live(stop).await?)
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Instance;
 use super::sources::Sources;
-use crate::config::{self, Checked, Site};
+use crate::config::{self, Checked, SecretError, Site};
 use crate::events::Event;
 use crate::pump::Order;
 use crate::store::JournalEntry;
@@ -57,11 +57,20 @@ impl Instance {
         let folder = self.folder.clone();
         let read = move || {
             let mut checked = config::check(&folder).map_err(|problems| problems.render(false))?;
-            checked.load_secrets().map_err(|error| error.to_string())?;
+            checked.load_secrets(&folder).map_err(|errors| secrets_text(&errors))?;
             Ok(checked)
         };
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
     }
+}
+
+/// One line for each password that could not be had.
+pub(super) fn secrets_text(errors: &[SecretError]) -> String {
+    let line = |error: &SecretError| match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    };
+    errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn describe(plant: &Plant) -> String {

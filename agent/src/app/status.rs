@@ -58,7 +58,7 @@ impl Status {
 }
 
 fn lane_line(lane: &crate::store::LaneView) -> LaneLine {
-    LaneLine { lane: lane.lane.word().to_owned(), waiting: lane.pending, last_sequence: lane.last }
+    LaneLine { lane: lane.lane.word().to_owned(), pending: lane.pending, last: lane.last }
 }
 
 /// Feeds systemd's watchdog while both loops turn. Without a watchdog it only looks.

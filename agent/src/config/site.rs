@@ -27,7 +27,7 @@ pub struct Site {
 }
 
 /// The upstream broker.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
     pub host: String,
     pub port: u16,
@@ -42,14 +42,14 @@ pub struct Uplink {
     pub commands: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Console {
     /// Loopback. Port 0: any free port.
     pub http: SocketAddr,
     pub socket: PathBuf,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub dir: PathBuf,
 }

@@ -87,6 +87,7 @@ impl Pump {
         let now = (self.clock)();
         self.commit(&mut tail, first, Vec::new(), None, now);
         loop {
+            let idle = self.idle();
             tokio::select! {
                 reports = self.intake.recv(TURN_REPORTS_MAX) => match reports {
                     Some(reports) => self.take(&mut tail, reports),
@@ -94,9 +95,10 @@ impl Pump {
                 },
                 Some(order) = self.orders.recv() => self.obey(&mut tail, order).await,
                 Ok(()) = committed.changed() => {}
-                () = tokio::time::sleep(self.idle()) => {}
+                () = tokio::time::sleep(idle) => {}
             }
-            self.end_turn(&mut tail, &committed.borrow_and_update().clone());
+            let so_far = committed.borrow_and_update().clone();
+            self.end_turn(&mut tail, &so_far);
         }
         self.drain(tail.waiting, committed).await;
     }

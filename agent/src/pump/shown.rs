@@ -10,7 +10,7 @@ use crate::uplink::wire::SourceState;
 /// For the control room.
 pub(super) fn line_of(plant: &Plant, view: &SourceView) -> Option<SourceLine> {
     let source = plant.source(view.id)?;
-    let (state, why) = match &view.link {
+    let (link, why) = match &view.link {
         Link::Connecting => (LineState::Connecting, None),
         Link::Up => (LineState::Up, None),
         Link::Down { why } => (LineState::Down, Some(why.clone())),
@@ -18,7 +18,7 @@ pub(super) fn line_of(plant: &Plant, view: &SourceView) -> Option<SourceLine> {
     Some(SourceLine {
         id: source.id.clone(),
         name: source.name.clone(),
-        state,
+        link,
         why,
         since: view.since,
         good: view.good,
