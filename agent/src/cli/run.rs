@@ -1,4 +1,4 @@
-//! `riskgate run` and `riskgate check`: logs, signals, and how the agent's end becomes an exit code.
+//! `riskgate run`: logs, signals, and how the agent's end becomes an exit code.
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -21,26 +21,6 @@ const LOG_FILTER: &str = "info,opcua_client=off,opcua_core=off,opcua_types=off,r
 const WORKERS: usize = 2;
 /// For blocking work that is left when the agent has ended.
 const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
-
-/// Says what the configuration will run, or every problem at once.
-pub(super) fn check(folder: &Path, screen: &mut Screen) -> Outcome {
-    let colour = screen.width.is_some();
-    match config::check(folder) {
-        Ok(checked) => {
-            if !checked.warnings.is_empty() {
-                screen.problem(&config::render(&checked.warnings, colour));
-            }
-            for line in checked.summary() {
-                screen.say(&line);
-            }
-            Outcome::Done
-        }
-        Err(problems) => {
-            screen.problem(&problems.render(colour));
-            Outcome::Refused
-        }
-    }
-}
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
@@ -111,6 +91,21 @@ pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
             Outcome::Refused
         }
     }
+}
+
+/// Plays the demo; the agent in it is the one that [`run`] runs, without its log.
+#[cfg(feature = "demo")]
+pub(super) fn demo(args: &super::args::DemoArgs) -> std::process::ExitCode {
+    start_log("off");
+    let options = crate::demo::Options { play_for: args.play_for, speed: args.speed, keep: args.keep };
+    crate::demo::main(options, clock::now, |folder, stop| {
+        Box::pin(async move {
+            app::run(folder, stop).await.map_err(|error| match error {
+                AppError::Refused { problems, .. } => anyhow::anyhow!(problems.render(false)),
+                AppError::Failed(error) => error,
+            })
+        })
+    })
 }
 
 fn table(lines: &[Line], width: Option<u16>) -> String {
