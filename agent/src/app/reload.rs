@@ -60,7 +60,9 @@ impl Instance {
             checked.load_secrets(&folder).map_err(|errors| secrets_text(&errors))?;
             Ok(checked)
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
     }
 }
 

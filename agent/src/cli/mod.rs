@@ -58,8 +58,11 @@ struct Screen<'a> {
 impl Screen<'static> {
     fn of_process() -> Self {
         let out = io::stdout();
-        let width =
-            out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten().map(|size| size.ws_col);
+        let width = out
+            .is_terminal()
+            .then(|| rustix::termios::tcgetwinsize(&out).ok())
+            .flatten()
+            .map(|size| size.ws_col);
         Self { out: Box::new(out), err: Box::new(io::stderr()), width: width.filter(|columns| *columns > 0) }
     }
 }

@@ -46,7 +46,11 @@ impl Draw<'_> {
             ("待发队列 outbox", view.outbox.lanes.len(), self.outbox()),
         ];
         for (title, count, table) in sections {
-            parts.push(if count == 0 { format!("{title}: 无 none") } else { format!("{title}: {count}\n{table}") });
+            parts.push(if count == 0 {
+                format!("{title}: 无 none")
+            } else {
+                format!("{title}: {count}\n{table}")
+            });
         }
         parts.extend(self.next());
         parts.join("\n\n")
@@ -69,7 +73,9 @@ impl Draw<'_> {
         }
         if let Some(candidate) = view.candidates.first() {
             let id = self.id(candidate);
-            lines.push(format!("  riskgate confirm {id} --by 姓名      riskgate reject {id} --by 姓名 --why 原因"));
+            lines.push(format!(
+                "  riskgate confirm {id} --by 姓名      riskgate reject {id} --by 姓名 --why 原因"
+            ));
         }
         (!lines.is_empty()).then(|| format!("下一步 Next:\n{}", lines.join("\n")))
     }
@@ -90,7 +96,11 @@ impl Draw<'_> {
             table.add_row([
                 priority(alarm.priority).to_owned(),
                 alarm_state(alarm),
-                alarm.unit_name.clone().or_else(|| alarm.unit.clone()).unwrap_or_else(|| "全站 site".to_owned()),
+                alarm
+                    .unit_name
+                    .clone()
+                    .or_else(|| alarm.unit.clone())
+                    .unwrap_or_else(|| "全站 site".to_owned()),
                 both(&alarm.words),
                 self.age(&alarm.since),
                 alarm.id.clone(),
@@ -100,7 +110,8 @@ impl Draw<'_> {
     }
 
     fn hazards(&self) -> String {
-        let header = ["编号 id", "状态 stage", "单元 unit", "内容 what", "期限 deadline", "责任人 liable", "提出 age"];
+        let header =
+            ["编号 id", "状态 stage", "单元 unit", "内容 what", "期限 deadline", "责任人 liable", "提出 age"];
         let mut table = self.table(&header);
         for hazard in &self.view.hazards {
             let deadline = hazard.deadline.get(..16).unwrap_or(&hazard.deadline).replace('T', " ");
@@ -160,7 +171,8 @@ impl Draw<'_> {
     }
 
     fn sources(&self) -> String {
-        let header = ["数据源 source", "名称 name", "连接 link", "好 good", "可疑 uncertain", "坏 bad", "说明 why"];
+        let header =
+            ["数据源 source", "名称 name", "连接 link", "好 good", "可疑 uncertain", "坏 bad", "说明 why"];
         let mut table = self.table(&header);
         for source in &self.view.sources {
             let clock = source.source_offset_ms.map(|offset| format!("时差 clock {offset:+} ms"));
@@ -213,7 +225,11 @@ fn id_digits(view: &BoardView) -> usize {
 }
 
 fn both(words: &Words) -> String {
-    [words.zh.as_str(), words.en.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+    [words.zh.as_str(), words.en.as_str()]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn priority(priority: Priority) -> &'static str {

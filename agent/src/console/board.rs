@@ -14,9 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use riskgate_drivers::Clock;
-use riskgate_engine::{
-    AlarmRecord, AlarmState, Effect, HazardRecord, Plant, TaskRecord, UnitRecord,
-};
+use riskgate_engine::{AlarmRecord, AlarmState, Effect, HazardRecord, Plant, TaskRecord, UnitRecord};
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -182,14 +180,8 @@ impl Board {
     fn apply_alarm(&mut self, record: &Arc<AlarmRecord>, durable: bool) {
         let (id, leaves) = (&record.id, record.state == AlarmState::Normal);
         let next = Line { record: Arc::clone(record), durable };
-        let changed = apply_line(
-            &mut self.alarms,
-            &mut self.left_alarms,
-            id,
-            next,
-            leaves,
-            |record| record.revision,
-        );
+        let changed =
+            apply_line(&mut self.alarms, &mut self.left_alarms, id, next, leaves, |record| record.revision);
         if changed {
             self.change.alarms.insert(id.clone());
         }
@@ -198,14 +190,9 @@ impl Board {
     fn apply_hazard(&mut self, record: &Arc<HazardRecord>, durable: bool) {
         let (id, leaves) = (record.id, !record.stage.is_open());
         let next = Line { record: Arc::clone(record), durable };
-        let changed = apply_line(
-            &mut self.hazards,
-            &mut self.left_hazards,
-            &id,
-            next,
-            leaves,
-            |record| record.revision,
-        );
+        let changed = apply_line(&mut self.hazards, &mut self.left_hazards, &id, next, leaves, |record| {
+            record.revision
+        });
         if changed {
             self.change.hazards.insert(id);
         }
