@@ -100,7 +100,10 @@ fn resolve(given: &str, open: &[(Uuid, String)]) -> Result<Uuid, String> {
     let fitting: Vec<_> = open.iter().filter(|(id, _)| id.to_string().starts_with(&wanted)).collect();
     match fitting.as_slice() {
         [(only, _)] => Ok(*only),
-        [] => Err("no open hazard or candidate begins so; see `riskgate show hazards` and `candidates`".to_owned()),
+        [] => {
+            Err("no open hazard or candidate begins so; see `riskgate show hazards` and `candidates`"
+                .to_owned())
+        }
         several => {
             let list: Vec<_> = several.iter().map(|(id, words)| format!("\n    {id}  {words}")).collect();
             Err(format!("it fits {}; give more of the id:{}", several.len(), list.concat()))
@@ -125,7 +128,11 @@ fn act(
 pub(super) fn told(answer: Answer, done: &str, object: &str, screen: &mut Screen) -> Outcome {
     match answer {
         Answer::Done { durable, said } => {
-            let late = if durable { "" } else { "  （尚未落盘，稍后自动写入 not on disk yet; it will be）" };
+            let late = if durable {
+                ""
+            } else {
+                "  （尚未落盘，稍后自动写入 not on disk yet; it will be）"
+            };
             screen.say(&format!("{done}  {object}{late}"));
             if !said.is_empty() {
                 screen.say(&said);
@@ -173,6 +180,7 @@ mod tests {
         assert_eq!(told(done, "已确认 acknowledged", "GD-101/HH", &mut screen), Outcome::Done);
         let refused = Answer::Refused { why: "no alarm 'GD-1'".to_owned() };
         assert_eq!(told(refused, "已确认 acknowledged", "GD-1", &mut screen), Outcome::Refused);
+        drop(screen);
         let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
         assert!(out.contains("已确认 acknowledged  GD-101/HH") && out.contains("not on disk yet"), "{out}");
         assert_eq!(err, "未执行 refused  GD-1: no alarm 'GD-1'\n");

@@ -67,7 +67,9 @@ impl Client {
     /// The answer; an [`Answer::Error`] is an error here.
     pub(super) fn ask(&mut self, question: &Question) -> Result<Answer, ClientError> {
         let failed = |path: &Path, source: io::Error| match source.kind() {
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => ClientError::CutOff { path: path.to_owned() },
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                ClientError::CutOff { path: path.to_owned() }
+            }
             _ => ClientError::Io { path: path.to_owned(), source },
         };
         let not_understood = |source| ClientError::NotUnderstood { path: self.path.clone(), source };
@@ -103,7 +105,8 @@ impl Client {
 /// the service. The first that is there; the last where none is.
 pub(super) fn default_socket(runtime_directory: Option<&str>) -> PathBuf {
     // systemd joins several folders with colons.
-    let own = runtime_directory.and_then(|folders| folders.split(':').next()).filter(|first| !first.is_empty());
+    let own =
+        runtime_directory.and_then(|folders| folders.split(':').next()).filter(|first| !first.is_empty());
     match own.map(|folder| Path::new(folder).join(NAME)) {
         Some(socket) if socket.exists() => socket,
         Some(_) | None => PathBuf::from(SYSTEM_SOCKET),

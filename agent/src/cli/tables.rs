@@ -4,6 +4,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
+use crate::app::Line;
 use crate::console::board::SourceState;
 use crate::console::socket::What;
 use crate::console::view::{AlarmView, BoardView, HazardView, TaskView, UnitView};
@@ -46,7 +47,11 @@ impl Draw<'_> {
             ("待发队列 outbox", view.outbox.lanes.len(), self.outbox()),
         ];
         for (title, count, table) in sections {
-            parts.push(if count == 0 { format!("{title}: 无 none") } else { format!("{title}: {count}\n{table}") });
+            parts.push(if count == 0 {
+                format!("{title}: 无 none")
+            } else {
+                format!("{title}: {count}\n{table}")
+            });
         }
         parts.extend(self.next());
         parts.join("\n\n")
@@ -69,18 +74,15 @@ impl Draw<'_> {
         }
         if let Some(candidate) = view.candidates.first() {
             let id = self.id(candidate);
-            lines.push(format!("  riskgate confirm {id} --by 姓名      riskgate reject {id} --by 姓名 --why 原因"));
+            lines.push(format!(
+                "  riskgate confirm {id} --by 姓名      riskgate reject {id} --by 姓名 --why 原因"
+            ));
         }
         (!lines.is_empty()).then(|| format!("下一步 Next:\n{}", lines.join("\n")))
     }
 
     fn table(&self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        table
+        table(header, self.width)
     }
 
     fn alarms(&self) -> String {
@@ -90,7 +92,11 @@ impl Draw<'_> {
             table.add_row([
                 priority(alarm.priority).to_owned(),
                 alarm_state(alarm),
-                alarm.unit_name.clone().or_else(|| alarm.unit.clone()).unwrap_or_else(|| "全站 site".to_owned()),
+                alarm
+                    .unit_name
+                    .clone()
+                    .or_else(|| alarm.unit.clone())
+                    .unwrap_or_else(|| "全站 site".to_owned()),
                 both(&alarm.words),
                 self.age(&alarm.since),
                 alarm.id.clone(),
@@ -100,7 +106,8 @@ impl Draw<'_> {
     }
 
     fn hazards(&self) -> String {
-        let header = ["编号 id", "状态 stage", "单元 unit", "内容 what", "期限 deadline", "责任人 liable", "提出 age"];
+        let header =
+            ["编号 id", "状态 stage", "单元 unit", "内容 what", "期限 deadline", "责任人 liable", "提出 age"];
         let mut table = self.table(&header);
         for hazard in &self.view.hazards {
             let deadline = hazard.deadline.get(..16).unwrap_or(&hazard.deadline).replace('T', " ");
@@ -160,7 +167,8 @@ impl Draw<'_> {
     }
 
     fn sources(&self) -> String {
-        let header = ["数据源 source", "名称 name", "连接 link", "好 good", "可疑 uncertain", "坏 bad", "说明 why"];
+        let header =
+            ["数据源 source", "名称 name", "连接 link", "好 good", "可疑 uncertain", "坏 bad", "说明 why"];
         let mut table = self.table(&header);
         for source in &self.view.sources {
             let clock = source.source_offset_ms.map(|offset| format!("时差 clock {offset:+} ms"));
@@ -199,6 +207,39 @@ impl Draw<'_> {
     }
 }
 
+/// What every point read, for an installer who goes from one to the next.
+pub(super) fn readings(lines: &[Line], width: Option<u16>) -> String {
+    let header =
+        ["位号 tag", "名称 name", "数值 value", "质量 quality", "时间 age", "数据源 source", "说明 why"];
+    let mut table = table(&header, width);
+    for line in lines {
+        let value = line.sample.as_ref().and_then(|sample| sample.value.as_ref());
+        let value = value.map(|value| format!("{value} {}", line.eu).trim_end().to_owned());
+        let quality = line.sample.as_ref().map(|sample| sample.quality.to_string());
+        table.add_row([
+            line.tag.clone(),
+            line.name.clone(),
+            value.unwrap_or_else(|| "-".to_owned()),
+            quality.unwrap_or_else(|| "未读到 not read".to_owned()),
+            line.age.map(|age| format!("{:.1} s", age.as_secs_f64())).unwrap_or_default(),
+            line.source.clone(),
+            line.why.clone().unwrap_or_default(),
+        ]);
+    }
+    let good = lines.iter().filter(|line| line.is_good()).count();
+    let count = lines.len();
+    format!("{table}\n{count} 个测点，{good} 个正常 / {good} of {count} points are good")
+}
+
+fn table(header: &[&str], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
+}
+
 /// So many letters that each id shown is the beginning of one hazard only.
 fn id_digits(view: &BoardView) -> usize {
     let ids: Vec<String> =
@@ -213,7 +254,11 @@ fn id_digits(view: &BoardView) -> usize {
 }
 
 fn both(words: &Words) -> String {
-    [words.zh.as_str(), words.en.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+    [words.zh.as_str(), words.en.as_str()]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn priority(priority: Priority) -> &'static str {

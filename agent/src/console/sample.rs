@@ -96,7 +96,10 @@ pub(crate) fn alarm(id: &str, priority: Priority, age: i64) -> AlarmRecord {
             "1#罐区可燃气体 GD-101 二级报警：52.4 %LEL ≥ 50",
             "Gas detector GD-101 HH: 52.4 %LEL >= 50",
         ),
-        guidance: words("疏散罐区A人员，确认泄漏源，禁止动火", "Evacuate tank farm A, find the leak, no hot work"),
+        guidance: words(
+            "疏散罐区A人员，确认泄漏源，禁止动火",
+            "Evacuate tank farm A, find the leak, no hot work",
+        ),
         tags: vec!["GD-101".to_owned()],
         blinds: Vec::new(),
         episode: 1,
@@ -138,7 +141,8 @@ pub(crate) fn alarms() -> Vec<(AlarmRecord, bool)> {
     let gas = alarm("GD-101/HH", Priority::Critical, 42);
     let mut level = alarm("LT-1101/H", Priority::High, 312);
     level.class = Class::Process;
-    level.words = words("T-101 储罐液位 LT-1101 高报：86.2 % ≥ 85", "Tank T-101 level LT-1101 H: 86.2 % >= 85");
+    level.words =
+        words("T-101 储罐液位 LT-1101 高报：86.2 % ≥ 85", "Tank T-101 level LT-1101 H: 86.2 % >= 85");
     level.guidance = words("停止进料，核对现场液位计", "Stop the feed, compare with the local gauge");
     let mut smoke = alarm("dock-smoke", Priority::High, 18);
     smoke.kind = AlarmKind::Rule;
@@ -149,20 +153,27 @@ pub(crate) fn alarms() -> Vec<(AlarmRecord, bool)> {
     let mut fault = alarm("fault:GD-102", Priority::Medium, 125);
     fault.kind = AlarmKind::Fault;
     fault.blinds = vec!["M-TA-003".to_owned()];
-    fault.words = words("探测器 GD-102 无信号（设备故障），该措施无人监测", "Detector GD-102 has failed: nobody watches");
+    fault.words = words(
+        "探测器 GD-102 无信号（设备故障），该措施无人监测",
+        "Detector GD-102 has failed: nobody watches",
+    );
     fault.guidance = words("派人携便携式检测仪巡检", "Send a person with a portable detector");
     let mut seen = alarm("PT-2201/H", Priority::Medium, 1900);
     seen.state = AlarmState::Acknowledged;
     seen.acknowledged_by = Some("王敏".to_owned());
     seen.class = Class::Process;
     seen.unit = Some("U-TB".to_owned());
-    seen.words = words("T-201 罐压力 PT-2201 高报：0.62 MPa ≥ 0.6", "Tank T-201 pressure PT-2201 H: 0.62 MPa >= 0.6");
+    seen.words =
+        words("T-201 罐压力 PT-2201 高报：0.62 MPa ≥ 0.6", "Tank T-201 pressure PT-2201 H: 0.62 MPa >= 0.6");
     seen.guidance = words("检查安全阀与氮封", "Check the safety valve and the nitrogen blanket");
     let mut back = alarm("TT-3301/H", Priority::Low, 5400);
     back.state = AlarmState::Returned;
     back.class = Class::Equipment;
     back.unit = Some("U-BR".to_owned());
-    back.words = words("锅炉给水泵轴承温度 TT-3301 高报：已恢复 68 ℃", "Feed pump bearing TT-3301 H: returned, 68 degC");
+    back.words = words(
+        "锅炉给水泵轴承温度 TT-3301 高报：已恢复 68 ℃",
+        "Feed pump bearing TT-3301 H: returned, 68 degC",
+    );
     back.guidance = words("", "");
     vec![(gas, false), (level, true), (smoke, true), (fault, true), (seen, true), (back, true)]
 }
@@ -258,7 +269,12 @@ pub(crate) fn fill(handle: &BoardHandle) {
             board.apply(&Effect::Alarm(Arc::new(record)), durable);
         }
         let hazards = [
-            hazard(1, HazardStage::Rectifying, "罐区A可燃气体检测二级报警", "Gas detection HH at tank farm A"),
+            hazard(
+                1,
+                HazardStage::Rectifying,
+                "罐区A可燃气体检测二级报警",
+                "Gas detection HH at tank farm A",
+            ),
             hazard(2, HazardStage::Candidate, "T-101 液位高报，措施可能失效", "Tank T-101 level H"),
             hazard(3, HazardStage::Candidate, "装卸台视频发现烟雾", "Smoke seen at the loading dock"),
             hazard(4, HazardStage::AwaitingAcceptance, "T-201 压力变送器故障", "Transmitter PT-2201 failed"),
@@ -268,7 +284,10 @@ pub(crate) fn fill(handle: &BoardHandle) {
         }
         board.apply(&Effect::Task(Arc::new(task())), true);
         board.apply(&Effect::Unit(Arc::new(unit("U-TA", "罐区A", RiskClass::Orange, RiskClass::Red))), true);
-        board.apply(&Effect::Unit(Arc::new(unit("U-LD", "装卸台", RiskClass::Yellow, RiskClass::Orange))), true);
+        board.apply(
+            &Effect::Unit(Arc::new(unit("U-LD", "装卸台", RiskClass::Yellow, RiskClass::Orange))),
+            true,
+        );
         board.set_sources(sources());
         let lane = |lane: &str, pending, last| LaneLine { lane: lane.to_owned(), pending, last };
         board.set_outbox(vec![lane("critical", 0, 231), lane("work", 3, 88), lane("gap", 0, 0)]);

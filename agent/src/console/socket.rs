@@ -310,7 +310,9 @@ impl Speaker {
         match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
             Ok(Some(Reply::Done { durable, said })) => Answer::Done { durable, said },
             Ok(Some(Reply::Refused { why })) => Answer::Refused { why },
-            Ok(None) => Answer::Error { why: "the agent is stopping; look with `riskgate show` later".to_owned() },
+            Ok(None) => {
+                Answer::Error { why: "the agent is stopping; look with `riskgate show` later".to_owned() }
+            }
             Err(_) => Answer::Error {
                 why: format!(
                     "the agent has not answered in {} s; it may still do it: look with `riskgate show`",

@@ -457,12 +457,7 @@ impl Render<'_> {
     }
 
     fn act(&self, act: &ActRecord) -> ActView {
-        ActView {
-            by: act.by.clone(),
-            deed: act.deed.clone(),
-            why: act.why.clone(),
-            at: self.stamp(act.at),
-        }
+        ActView { by: act.by.clone(), deed: act.deed.clone(), why: act.why.clone(), at: self.stamp(act.at) }
     }
 
     fn evidence(&self, evidence: &Evidence) -> EvidenceView {

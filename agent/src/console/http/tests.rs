@@ -57,7 +57,8 @@ async fn read_until(stream: &mut TcpStream, read: &mut String, mark: &str) {
 #[tokio::test]
 async fn the_page_and_what_it_loads_are_served_with_strict_headers() {
     let served = serve_board(&sample::handle()).await;
-    for (path, holds) in [("/", "page.js"), ("/page.css", "--"), ("/page.js", "EventSource"), ("/icon.svg", "<svg")]
+    for (path, holds) in
+        [("/", "page.js"), ("/page.css", "--"), ("/page.js", "EventSource"), ("/icon.svg", "<svg")]
     {
         let answer = served.ask(&format!("GET {path}"), "127.0.0.1:8080").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
