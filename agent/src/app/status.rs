@@ -1,5 +1,5 @@
-//! Once a second: what the outbox and the uplink are like goes on the board, and the watchdog is fed if the
-//! pump and the uplink loop have turned.
+//! What the outbox and the uplink are like goes on the board, and the watchdog is fed if the pump and the
+//! uplink loop have turned.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use crate::store::Store;
 use crate::uplink::UplinkStatus;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// In a flood the outbox changes with each commit; people need no more than this.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Status {
     pub(super) store: Store,
@@ -25,15 +27,19 @@ pub(super) struct Status {
 }
 
 impl Status {
-    /// Changes of the link are shown at once, depths each second.
+    /// Changes are shown at once, within reason; and each second whatever happens.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut committed = self.store.committed();
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
+                Ok(()) = committed.changed() => {}
+                Ok(()) = self.uplink.changed() => {}
             }
+            drop(committed.borrow_and_update());
             let uplink = self.uplink.borrow_and_update().clone();
             let outbox = self.store.outbox().await;
             self.board.update(|board| {
@@ -52,6 +58,10 @@ impl Status {
                     let pending = i64::try_from(lane.pending).unwrap_or(i64::MAX);
                     metrics::OUTBOX.with_label_values(&[lane.lane.word()]).set(pending);
                 }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_AT_MOST_EVERY) => {}
             }
         }
     }

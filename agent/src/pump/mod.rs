@@ -172,7 +172,8 @@ impl Pump {
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
                 self.commit(tail, effects, vec![entry], None, now);
-                drop(done.send(()));
+                // The one who asked may have gone; the swap stands.
+                let _heard = done.send(());
             }
         }
     }
