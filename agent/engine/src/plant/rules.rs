@@ -12,7 +12,7 @@ use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
-    TaskEffectDraft, UnitEffectDraft, Words,
+    Severity, TaskEffectDraft, UnitEffectDraft, Words,
 };
 
 /// From raising to the deadline of rectification, for hazards of limits and of lost monitoring.
@@ -45,6 +45,8 @@ pub struct Rule {
     pub(crate) points: Vec<PointId>,
     pub(crate) zones: Vec<u32>,
     pub(crate) cameras: Vec<u32>,
+    /// A sample that repeats the value matters to it.
+    pub(crate) ages: bool,
 }
 
 /// What a rule asks.
@@ -226,6 +228,7 @@ fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: Limit
         points: vec![id],
         zones: Vec::new(),
         cameras: Vec::new(),
+        ages: false,
     }
 }
 
@@ -285,6 +288,19 @@ fn written_rule(
     zones.dedup();
     cameras.sort_unstable();
     cameras.dedup();
+    if points.is_empty() && zones.is_empty() && cameras.is_empty() {
+        let message = "the condition reads nothing of the plant: it never changes".to_owned();
+        let hint = Some("name a point, as {LI-101}, a zone or a camera".to_owned());
+        faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
+        return None;
+    }
+    if !zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {
+        let message = "no source carries fixes: how many people are there is unknown for ever".to_owned();
+        let hint = Some("give a source `fixes = [...]`".to_owned());
+        faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
+        return None;
+    }
+    let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &points, &zones, &cameras);
     let clear_text = rule.clear.clone().unwrap_or_default();
     let delays = format!("{} {}", rule.for_.as_nanos(), rule.clear_for.as_nanos());
@@ -320,6 +336,7 @@ fn written_rule(
         points,
         zones,
         cameras,
+        ages,
     })
 }
 

@@ -112,9 +112,12 @@ fn uncertain_is_compared_and_bad_is_not() {
     let over = Quality::Uncertain(UncertainReason::OverRange);
     world.put("GD-101", Value::float(100.0), over, sec(0));
     assert_eq!(verdict(A, &world), True);
-    // A value that is kept beside a bad quality is not believed.
-    world.put("GD-101", Value::float(100.0), Quality::Bad(BadReason::DeviceFailure), sec(0));
+    let failed = Quality::Bad(BadReason::DeviceFailure);
+    world.put("GD-101", None, failed, sec(0));
     assert_eq!(verdict(A, &world), Unknown);
+    // A value that the world gives beside a bad quality is one that counts until a sample says otherwise.
+    world.put("GD-101", Value::float(100.0), failed, sec(0));
+    assert_eq!(verdict(A, &world), True);
     assert_eq!(verdict(A, &Present::default()), Unknown);
 }
 
