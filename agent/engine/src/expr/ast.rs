@@ -42,6 +42,8 @@ pub(super) struct Call {
     pub(super) arguments: Vec<Ast>,
     /// `name = value`, each with the bytes of its name.
     pub(super) named: Vec<(String, Range<usize>, Ast)>,
+    /// Its bracket holds more than could be read; the fault is told.
+    pub(super) broken: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::PointKind;
-use super::PointName;
 use super::ast::{Ast, Call, Node};
 use super::nearest::nearest;
 use super::program::{Age, HeldTerm, Measured, Number, PeopleTerm, SeenTerm, TermOf, Test, WindowTerm, Word};
 use super::types::{Checker, Numeric, Typed};
 use super::window::WindowKind;
+use super::{Names, PointName};
 
 /// One function as a writer of rules needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,10 @@ impl Checker<'_> {
             return Typed::Wrong;
         };
         if !self.takes_named(call, function) {
+            return Typed::Wrong;
+        }
+        if call.broken {
+            call.arguments.iter().for_each(|argument| drop(self.typed(argument)));
             return Typed::Wrong;
         }
         let arguments = call.arguments.as_slice();
@@ -218,7 +222,7 @@ impl Checker<'_> {
         };
         let id = self.text_argument(place, "the id of a zone or a unit, a text: people('tank-a')")?;
         let Some(found) = self.names.place(&id) else {
-            let hint = nearest(&id, self.names.places()).map(|near| format!("did you mean '{near}'?"));
+            let hint = self.nearest(&id, Names::places).map(|near| format!("did you mean '{near}'?"));
             self.fault(&place.span, format!("there is no zone or unit '{id}'"), hint);
             return None;
         };
@@ -287,7 +291,7 @@ impl Checker<'_> {
     fn cameras(&mut self, unit: &Ast) -> Option<std::sync::Arc<[u32]>> {
         let id = self.text_argument(unit, "the id of a unit, a text: seen('tank-area', 'smoke')")?;
         let Some(cameras) = self.names.unit_cameras(&id) else {
-            let hint = nearest(&id, self.names.units()).map(|near| format!("did you mean '{near}'?"));
+            let hint = self.nearest(&id, Names::units).map(|near| format!("did you mean '{near}'?"));
             self.fault(&unit.span, format!("there is no unit '{id}'"), hint);
             return None;
         };
@@ -316,17 +320,15 @@ impl Checker<'_> {
     }
 
     fn text_argument(&mut self, argument: &Ast, what: &str) -> Option<String> {
-        match &argument.node {
-            Node::Text(text) if !text.trim().is_empty() => Some(text.clone()),
-            Node::Text(_) => {
-                self.error(&argument.span, "an empty text", what);
-                None
-            }
-            _other => {
-                self.expected(argument, &format!("this argument is {what}"));
-                None
-            }
+        let Node::Text(text) = &argument.node else {
+            self.expected(argument, &format!("this argument is {what}"));
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.error(&argument.span, "the text is empty", &format!("this argument is {what}"));
+            return None;
         }
+        Some(text.clone())
     }
 
     fn length(&mut self, argument: &Ast, of: &str, least: Duration) -> Option<Duration> {
@@ -344,10 +346,12 @@ impl Checker<'_> {
 
     /// The argument is of another kind; what is wrong inside it is told first.
     fn expected(&mut self, argument: &Ast, message: &str) {
+        let written = self.written(&argument.span).to_owned();
         let given = match self.typed(argument) {
             Typed::Wrong => return,
             Typed::Bool(_) => "a bool",
-            Typed::Number(_) => "a number",
+            Typed::Number(Numeric { number: Number::Constant(_), .. }) => written.as_str(),
+            Typed::Number(_) => "a measured number",
             Typed::Text(Word::Constant(_), _) => "a text",
             Typed::Text(Word::Of(_), _) => "a point that reads words",
             Typed::Duration(_) => "a duration",

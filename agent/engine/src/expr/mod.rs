@@ -7,7 +7,10 @@
 //!
 //! It does not know rules, alarms or delays, and it never turns unknown into false: that a point cannot
 //! be read is told as [`crate::Truth::Unknown`].
-#![cfg_attr(not(test), allow(dead_code, reason = "the rules that call it stand in another module"))]
+#![cfg_attr(
+    not(test),
+    allow(dead_code, unused_imports, reason = "the rules that call it stand in another module")
+)]
 
 mod ast;
 mod eval;
@@ -23,7 +26,6 @@ mod types;
 mod window;
 
 pub(crate) use eval::Memory;
-pub(crate) use functions::{FUNCTIONS, Function};
 pub(crate) use program::Program;
 
 use std::ops::Range;
@@ -149,12 +151,15 @@ pub(crate) fn compile(text: &str, names: &dyn Names) -> Result<(Program, Vec<Exp
         return Err(vec![ExprFault::error(0..text.len(), "the condition is empty", hint)]);
     }
     let (tokens, faults) = lexer::lex(text);
-    let (tree, mut faults) = parse::parse(tokens, faults);
+    let (tree, mut faults) = parse::parse(text, tokens, faults);
     let (program, found) = types::check(text, &tree, names);
     faults.extend(found);
-    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
     let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
-    faults.truncate(FAULTS_MAX);
+    if faults.len() > FAULTS_MAX {
+        faults.sort_by_key(|fault| (fault.severity == Severity::Warning, fault.span.start));
+        faults.truncate(FAULTS_MAX);
+    }
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
     match program {
         Some(program) if sound => Ok((program, faults)),
         Some(_) | None => Err(faults),

@@ -15,8 +15,8 @@ use super::lexer::{Kind, Token};
 pub(super) const DEPTH_MAX: usize = 50;
 
 /// The tree of the whole text, [`Node::Wrong`] where it cannot be read, and every fault.
-pub(super) fn parse(tokens: Vec<Token>, faults: Vec<ExprFault>) -> (Ast, Vec<ExprFault>) {
-    let mut parser = Parser { tokens, at: 0, depth: 0, gave_up: false, faults };
+pub(super) fn parse(text: &str, tokens: Vec<Token>, faults: Vec<ExprFault>) -> (Ast, Vec<ExprFault>) {
+    let mut parser = Parser { text, tokens, at: 0, depth: 0, gave_up: false, faults };
     let mut tree = parser.or();
     while !parser.is(&Kind::End) {
         parser.leftover();
@@ -26,7 +26,8 @@ pub(super) fn parse(tokens: Vec<Token>, faults: Vec<ExprFault>) -> (Ast, Vec<Exp
     (tree, parser.faults)
 }
 
-struct Parser {
+struct Parser<'a> {
+    text: &'a str,
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
@@ -35,7 +36,7 @@ struct Parser {
     faults: Vec<ExprFault>,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn kind(&self) -> &Kind {
         self.tokens.get(self.at).map_or(&Kind::End, |token| &token.kind)
     }
@@ -119,7 +120,7 @@ impl Parser {
                 self.step();
                 rest.push((compare, span, self.sum()));
             } else if self.is(&Kind::Assign) {
-                self.fault(span.clone(), "`=` compares nothing", Some("write == to compare"));
+                self.fault(span.clone(), "`=` compares nothing", Some("write <=, >=, == or !="));
                 self.step();
                 let right = self.sum();
                 // Which comparison was meant is not known; its sides are not judged.
@@ -212,6 +213,10 @@ impl Parser {
     }
 
     fn missing(&mut self, span: Range<usize>) -> Ast {
+        if self.is(&Kind::Close) && self.depth == 0 {
+            // It closes nothing, which is told when it is found left over.
+            return Ast { node: Node::Wrong, span };
+        }
         let before = if self.is(&Kind::End) { "at the end" } else { "here" };
         let hint = "a value is {TAG}, a number, 'text', a duration, a function or a part in brackets";
         self.fault(span.clone(), format!("a value is missing {before}"), Some(hint));
@@ -221,24 +226,27 @@ impl Parser {
     fn group(&mut self, open: Range<usize>) -> Ast {
         self.step();
         let inner = self.deeper(open.start, Self::or);
-        self.close(open);
-        inner
+        let closed = self.close(open);
+        if closed { inner } else { Ast { node: Node::Wrong, span: inner.span } }
     }
 
-    fn close(&mut self, open: Range<usize>) {
+    fn close(&mut self, open: Range<usize>) -> bool {
         if self.accept(&Kind::Close) {
-            return;
+            return true;
         }
         let span = self.span();
         if self.gave_up {
-            return;
+            return false;
         }
         if self.is(&Kind::End) {
             self.fault(open, "the bracket is not closed", Some("add )"));
-            return;
+            return false;
         }
-        self.fault(span, "a `)` or an operator is missing before this", None);
+        if !self.is(&Kind::Wrong) {
+            self.fault(span, "a `)`, a `,` or an operator is missing before this", None);
+        }
         self.skip_to_close();
+        false
     }
 
     /// Leaves the bracket that is open, past whatever else stands in it.
@@ -267,6 +275,7 @@ impl Parser {
         if self.is(&Kind::Open) {
             return self.call(word, span);
         }
+        let (word, span) = self.whole_word(word, span);
         let (message, hint) = match word.as_str() {
             "true" | "false" => (
                 format!("`{word}` is not a word of the language"),
@@ -274,23 +283,41 @@ impl Parser {
             ),
             _ => (
                 format!("`{word}` is neither a tag nor a function"),
-                format!("a tag stands in braces: {{{word}}}; a text in quotes: '{word}'"),
+                format!(
+                    "a tag stands in braces: {{{}}}; a text in quotes: '{word}'",
+                    word.replace('}', "\\}")
+                ),
             ),
         };
         self.fault(span.clone(), message, Some(&hint));
         Ast { node: Node::Wrong, span }
     }
 
+    /// A tag without its braces falls into words, signs and numbers that touch: they are one slip.
+    fn whole_word(&mut self, word: String, span: Range<usize>) -> (String, Range<usize>) {
+        let mut end = span.end;
+        while self.span().start == end
+            && matches!(
+                self.kind(),
+                Kind::Minus | Kind::Slash | Kind::Number(_) | Kind::Duration(_) | Kind::Word(_) | Kind::Wrong
+            )
+        {
+            end = self.span().end;
+            self.step();
+        }
+        let whole = self.text.get(span.start..end).map_or(word, str::to_owned);
+        (whole, span.start..end)
+    }
+
     fn call(&mut self, name: String, name_span: Range<usize>) -> Ast {
         let start = name_span.start;
         let open = self.span();
         self.step();
-        let mut call = Call { name, name_span, arguments: Vec::new(), named: Vec::new() };
+        let mut call = Call { name, name_span, arguments: Vec::new(), named: Vec::new(), broken: false };
         if self.accept(&Kind::Close) {
             return self.ast(start, Node::Call(call));
         }
-        if self.too_deep(start) {
-            self.skip_to_close();
+        if self.gives_up(start) {
             return self.ast(start, Node::Wrong);
         }
         self.depth += 1;
@@ -301,7 +328,11 @@ impl Parser {
             }
         }
         self.depth -= 1;
-        self.close(open);
+        call.broken = !self.close(open);
+        if call.broken && self.is(&Kind::End) {
+            // What belongs to the call and what follows it is not known: neither is judged.
+            return self.ast(start, Node::Wrong);
+        }
         self.ast(start, Node::Call(call))
     }
 
@@ -323,6 +354,10 @@ impl Parser {
         call.arguments.push(value);
     }
 
+    fn calls(&self) -> bool {
+        self.tokens.get(self.at + 1).is_some_and(|token| token.kind == Kind::Open)
+    }
+
     /// What follows a whole expression and is not its end.
     fn leftover(&mut self) {
         let span = self.span();
@@ -330,7 +365,10 @@ impl Parser {
             self.fault(span, "this `)` closes nothing", Some("remove it, or add ( before"));
         } else if self.is(&Kind::Comma) {
             self.fault(span, "a `,` outside of a function's brackets", Some("write and, or"));
-        } else {
+        } else if matches!(self.kind(), Kind::Word(_)) && !self.calls() {
+            // A word alone is told as such.
+            return;
+        } else if !self.is(&Kind::Wrong) {
             let hint = "join conditions with and, or; numbers with + - * /";
             self.fault(span, "an operator is missing before this", Some(hint));
             return;
@@ -344,20 +382,20 @@ impl Parser {
         }
     }
 
-    fn too_deep(&mut self, start: usize) -> bool {
-        let deep = self.depth >= DEPTH_MAX;
-        if deep {
-            let span = start..self.span().end;
-            let message = format!("nested more than {DEPTH_MAX} deep");
-            self.fault(span, message, Some("split it into more than one rule"));
+    /// Where it is nested too deep, the rest of the text is not read.
+    fn gives_up(&mut self, start: usize) -> bool {
+        if self.depth < DEPTH_MAX {
+            return false;
         }
-        deep
+        let message = format!("nested more than {DEPTH_MAX} deep");
+        self.fault(start..self.span().end, message, Some("split it into more than one rule"));
+        self.gave_up = true;
+        self.at = self.tokens.len().saturating_sub(1);
+        true
     }
 
     fn deeper(&mut self, start: usize, inner: fn(&mut Self) -> Ast) -> Ast {
-        if self.too_deep(start) {
-            self.gave_up = true;
-            self.at = self.tokens.len().saturating_sub(1);
+        if self.gives_up(start) {
             return self.ast(start, Node::Wrong);
         }
         self.depth += 1;

@@ -15,7 +15,7 @@ use super::program::{
     Age, HeldTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, WindowTerm,
     Word,
 };
-use super::{ExprFault, Names, PointKind, PointName, Reads};
+use super::{ExprFault, FAULTS_MAX, Names, PointKind, PointName, Reads};
 use crate::Severity;
 
 /// A part of the text and what it is.
@@ -193,10 +193,18 @@ impl Checker<'_> {
         }
     }
 
+    /// Searched for as long as the fault will be told: a plant has many tags, and each search is over all.
+    pub(super) fn nearest<'n>(&self, wrong: &str, all: fn(&'n dyn Names) -> Vec<&'n str>) -> Option<&'n str>
+    where
+        Self: 'n,
+    {
+        if self.faults.len() < FAULTS_MAX { nearest(wrong, all(self.names)) } else { None }
+    }
+
     pub(super) fn named_point(&mut self, tag: &str, span: &Range<usize>) -> Option<PointName> {
         let found = self.names.point(tag);
         if found.is_none() {
-            let near = nearest(tag, self.names.tags());
+            let near = self.nearest(tag, Names::tags);
             let hint = near.map(|near| format!("did you mean {{{}}}?", near.replace('}', "\\}")));
             self.fault(span, format!("there is no point {{{tag}}}"), hint);
         }
@@ -278,7 +286,7 @@ impl Checker<'_> {
         if let (Some(left), Some(right)) = (left, right)
             && left != right
         {
-            let message = format!("{left} and {right} are put together");
+            let message = format!("different eu: {left} and {right}");
             self.warning(span, message, "convert one of them: multiply it by a factor");
         }
     }
@@ -436,10 +444,22 @@ impl Checker<'_> {
                 format!("a bool stands for itself: {written}, or not {written}")
             }
             (Typed::Text(_, Some(words)), _) | (_, Typed::Text(_, Some(words))) => listed(words),
-            (Typed::Duration(_), _) | (_, Typed::Duration(_)) => {
-                "a duration is compared with age({TAG}), and age({TAG}) with a duration: 30s".to_owned()
+            (Typed::Duration(_), Typed::Number(Numeric { number: Number::Constant(_), .. })) => {
+                format!("write {}s", self.written(&sides.second.span))
             }
-            _ => "a text is compared with a point that reads texts".to_owned(),
+            (Typed::Number(Numeric { number: Number::Constant(_), .. }), Typed::Duration(_)) => {
+                format!("write {}s", self.written(&sides.first.span))
+            }
+            (Typed::Duration(_), _) | (_, Typed::Duration(_)) => {
+                "a duration is compared with age({TAG})".into()
+            }
+            (Typed::Text(Word::Of(_), _), _) => {
+                format!("{} reads texts: compare it with '…'", self.written(&sides.first.span))
+            }
+            (_, Typed::Text(Word::Of(_), _)) => {
+                format!("{} reads texts: compare it with '…'", self.written(&sides.second.span))
+            }
+            _ => "a number is compared with a number, a text with a text".to_owned(),
         };
         self.error(sides.span, message, &hint);
     }

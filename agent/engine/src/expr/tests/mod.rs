@@ -1,6 +1,10 @@
 //! The language as its users see it: through [`compile`] and programs, on a small plant.
 
+mod faults;
 mod logic;
+mod over_time;
+mod properties;
+mod slow_model;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,6 +13,7 @@ use std::time::Duration;
 
 use riskgate_point::{BadReason, Mono, Now, PointId, Quality, UncertainReason, Value, Wall};
 
+use super::functions::FUNCTIONS;
 use super::*;
 
 /// Tags, their eu, what they read, and their deadband. The place is the id.
