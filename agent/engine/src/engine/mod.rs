@@ -11,6 +11,8 @@
 
 mod fault;
 mod judge;
+#[cfg(test)]
+mod properties;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Rules: those that are written, and those that the limits of the point table make by themselves.
 //! Both are one [`Rule`] and are judged by one machinery; only the question they ask differs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,10 +180,8 @@ pub(crate) fn version(parts: &[&str]) -> String {
 
 /// All rules whose texts are sound; faults of the others are added.
 pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
-    let unit_of = |measure: &str| {
-        let measure = draft.measures.iter().find(|of| of.id == measure)?;
-        Some(measure.unit.clone())
-    };
+    let units: HashMap<&str, &String> = draft.measures.iter().map(|of| (of.id.as_str(), &of.unit)).collect();
+    let unit_of = |measure: &str| units.get(measure).map(|unit| (*unit).clone());
     let limits = (0u32..).zip(&draft.points).flat_map(|(at, point)| {
         let unit = point.measure.as_deref().and_then(unit_of);
         limits_of(point)
