@@ -89,7 +89,8 @@ impl Hazards {
             self.open_new(plant, raise, key, None, at, effects);
             return;
         };
-        let going_on = !cause.active.is_empty();
+        // Another rule that joins is the same episode; the rule that the hazard stands for begins a new one.
+        let going_on = !cause.active.is_empty() && cause.newest.rule != raise.rule;
         cause.active.insert(raise.rule.to_owned());
         let graver = raise.plan.gravity > cause.gravity;
         if cause.newest.stage.is_open() {

@@ -21,6 +21,8 @@ mod plant;
 mod presence;
 mod present;
 mod rule;
+#[cfg(test)]
+mod site;
 mod task;
 mod timer;
 mod truth;

@@ -121,7 +121,7 @@ impl Tasks {
     ) {
         for (id, task) in &mut self.0 {
             let before = Arc::clone(&task.record);
-            let Some(draft) = plant.tasks().iter().find(|draft| draft.id == *id) else {
+            let Some((_, draft)) = plant.task(id) else {
                 // The task is gone, and its boosts with it.
                 Arc::make_mut(&mut task.record).boosts.clear();
                 task.ends.clear();

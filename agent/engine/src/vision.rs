@@ -19,9 +19,12 @@ const KINDS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Vision {
-    /// By the camera's place in the plant, then by kind: time up, confidence down.
-    seen: BTreeMap<u32, BTreeMap<Arc<str>, Vec<(Mono, f64)>>>,
+    /// By the camera's place in the plant, then by kind.
+    seen: BTreeMap<u32, BTreeMap<Arc<str>, Kept>>,
 }
+
+/// Sightings of one kind: time up, confidence down.
+type Kept = Vec<(Mono, f64)>;
 
 impl Vision {
     /// `false` where there is no room for another kind of this camera.

@@ -11,6 +11,8 @@
 
 mod fault;
 mod judge;
+#[cfg(test)]
+mod properties;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -238,7 +240,13 @@ impl Engine {
         if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
             self.heard_from(source, at, effects);
         }
-        let Heard::Changed { was_bad, is_bad } = heard else { return };
+        let Heard::Changed { was_bad, is_bad } = heard else {
+            if !self.plant.rules_of_age(id).is_empty() {
+                let plant = Arc::clone(&self.plant);
+                self.judge_all(plant.rules_of_age(id).iter().copied(), at, effects);
+            }
+            return;
+        };
         if is_bad && !was_bad {
             self.watch_fault(id, at.mono);
         } else if was_bad && !is_bad {

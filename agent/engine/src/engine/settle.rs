@@ -82,6 +82,7 @@ impl Engine {
         // What is left is gone from the configuration: its boosts and raises begin their hold.
         for (rule, state) in before.into_values() {
             if state.phase.is_active() {
+                self.alarms.remove(&rule.id, at.wall, effects);
                 self.release(rule, at, effects);
             }
         }

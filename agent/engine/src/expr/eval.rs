@@ -154,9 +154,10 @@ fn nanos(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What a point reads, where it can be trusted at all.
+/// What a point reads, where it counts: the world withholds a value of bad quality, except one of class
+/// gas, fire or sis that was beyond a limit when it turned bad.
 fn readable<'a>(point: &PointNow<'a>) -> Option<&'a Value> {
-    point.value.filter(|_| !point.quality.is_bad())
+    point.value
 }
 
 fn number(point: &PointNow<'_>) -> Option<f64> {

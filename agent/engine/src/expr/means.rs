@@ -124,14 +124,16 @@ impl Means {
         (self.total.known > 0.0).then(|| (self.total.squares / self.total.known).sqrt())
     }
 
-    /// The end of this step; `None` where the signal has been one value all along.
+    /// The end of this step; `None` where the signal has been one value all along, or unknown.
     pub(super) fn next_change(&self) -> Option<u64> {
-        let mean = self.mean();
-        let steady = mean.is_some_and(|mean| {
-            self.total.is_steadily(mean)
-                && self.filling.is_steadily(mean)
-                && self.present.is_none_or(|present| present == mean)
-        });
+        let steady = match self.mean() {
+            Some(mean) => {
+                self.total.is_steadily(mean)
+                    && self.filling.is_steadily(mean)
+                    && self.present.is_none_or(|present| present == mean)
+            }
+            None => self.filling.known == 0.0 && self.present.is_none(),
+        };
         if steady { None } else { self.edge }
     }
 }

@@ -96,7 +96,7 @@ pub(crate) trait World {
 /// A point at this moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PointNow<'a> {
-    /// `None` where the quality is bad.
+    /// `None` where the quality is bad, unless the last value counts all the same.
     pub(crate) value: Option<&'a Value>,
     pub(crate) quality: Quality,
     /// When the value was received; `None`: never.

@@ -151,6 +151,11 @@ impl Program {
         &self.reads
     }
 
+    /// It turns with the age of a reading: a sample that repeats the value matters to it as well.
+    pub(crate) fn reads_ages(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
     /// When a condition is back on the safe side: `not` it, with each threshold of a point, or of its
     /// `avg`, `min` or `max`, against a constant moved by the point's deadband away from where the
     /// condition holds. What is unknown here stays unknown.

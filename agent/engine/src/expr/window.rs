@@ -153,6 +153,15 @@ impl Window {
         self.kind
     }
 
+    #[cfg(test)]
+    pub(super) fn n_entries(&self) -> usize {
+        match &self.body {
+            Body::Extremes(extremes) => extremes.entries.len(),
+            Body::Changes(changes) => changes.entries.len(),
+            Body::Means(_) => 0,
+        }
+    }
+
     pub(super) fn outcome(&self, now: u64) -> Outcome {
         let covered = self.start.is_some_and(|start| start.saturating_add(self.length) <= now);
         let complete = covered && !self.gaps.too_much(now, self.length);
@@ -289,14 +298,18 @@ impl Changes {
         }
     }
 
-    /// Of changes in the same slot, the last is kept.
+    /// Of changes in the same slot, the last known one is kept: unknown time is counted elsewhere.
     fn thin(&mut self, length: u64) {
         let mut kept: VecDeque<(u64, Option<f64>)> = VecDeque::with_capacity(CHANGES_MAX);
-        for entry in self.entries.drain(..) {
-            if kept.back().is_some_and(|(from, _)| slot(*from, length) == slot(entry.0, length)) {
-                kept.pop_back();
+        for (from, value) in self.entries.drain(..) {
+            match kept.back_mut() {
+                Some(last) if slot(last.0, length) == slot(from, length) => {
+                    if value.is_some() || last.1.is_none() {
+                        *last = (from, value);
+                    }
+                }
+                Some(_) | None => kept.push_back((from, value)),
             }
-            kept.push_back(entry);
         }
         self.entries = kept;
     }

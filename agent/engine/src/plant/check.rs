@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::plant::Rule;
-use crate::{Draft, Fault, Item, LimitKind, PointDraft, RuleDraft, Severity, TaskChange};
+use crate::{Draft, Fault, Item, LimitKind, PointDraft, RuleDraft, Severity, TaskChange, TaskDraft};
 
 /// 企业编码, given out by the chemicals registry.
 const COMPANY_CHARACTERS: usize = 9;
@@ -24,17 +24,46 @@ const CLASSIFY2: [&str; 17] = [
 /// How alike two names must be for the one to be offered for the other (0 to 1).
 const ALIKE: f64 = 0.5;
 
+/// Different wrong names for which the nearest is looked for: each costs a walk over all names, and who
+/// has more than these has another trouble (the wrong file, a renamed column).
+const HINTED: usize = 100;
+
 /// What was found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(pub(crate) Vec<Fault>);
+pub(crate) struct Faults {
+    found: Vec<Fault>,
+    /// Hints for wrong names, by what the name should name, and the name.
+    hinted: HashMap<(&'static str, String), Option<String>>,
+}
 
 impl Faults {
     pub(crate) fn error(&mut self, item: Item, field: &'static str, message: String, hint: Option<String>) {
-        self.0.push(Fault { severity: Severity::Error, item, field, span: None, message, hint });
+        self.found.push(Fault { severity: Severity::Error, item, field, span: None, message, hint });
     }
 
     pub(crate) fn warning(&mut self, item: Item, field: &'static str, message: String, hint: Option<String>) {
-        self.0.push(Fault { severity: Severity::Warning, item, field, span: None, message, hint });
+        self.found.push(Fault { severity: Severity::Warning, item, field, span: None, message, hint });
+    }
+
+    /// There is no such thing; the nearest that is there stands in the hint.
+    fn missing<'a>(
+        &mut self,
+        item: Item,
+        what: &'static str,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) {
+        let full = self.hinted.len() >= HINTED;
+        let hint = match self.hinted.get(&(what, name.to_owned())) {
+            Some(hint) => hint.clone(),
+            None if full => None,
+            None => {
+                let hint = nearest(name, candidates).map(|nearest| format!("did you mean '{nearest}'?"));
+                self.hinted.insert((what, name.to_owned()), hint.clone());
+                hint
+            }
+        };
+        self.error(item, what, format!("there is no {what} '{name}'"), hint);
     }
 }
 
@@ -55,10 +84,6 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest(name, candidates).map(|nearest| format!("did you mean '{nearest}'?"))
-}
-
 /// All but the expressions.
 pub(super) fn check(draft: &Draft) -> Vec<Fault> {
     let mut faults = Faults::default();
@@ -73,24 +98,25 @@ pub(super) fn check(draft: &Draft) -> Vec<Fault> {
     for (at, rule) in draft.rules.iter().enumerate() {
         check_rule(Item::Rule(at), rule, draft, &known, &mut faults);
     }
-    faults.0
+    faults.found
 }
 
 /// The ids that others refer to.
 struct Known<'a> {
     units: HashSet<&'a str>,
+    /// With their units.
     measures: HashMap<&'a str, &'a str>,
+    points: HashMap<&'a str, &'a PointDraft>,
+    tasks: HashMap<&'a str, &'a TaskDraft>,
 }
 
 impl<'a> Known<'a> {
     fn of(draft: &'a Draft) -> Self {
         Self {
             units: draft.units.iter().map(|unit| unit.id.as_str()).collect(),
-            measures: draft
-                .measures
-                .iter()
-                .map(|measure| (measure.id.as_str(), measure.unit.as_str()))
-                .collect(),
+            measures: draft.measures.iter().map(|of| (of.id.as_str(), of.unit.as_str())).collect(),
+            points: draft.points.iter().map(|of| (of.tag.as_str(), of)).collect(),
+            tasks: draft.tasks.iter().map(|of| (of.id.as_str(), of)).collect(),
         }
     }
 }
@@ -181,7 +207,7 @@ fn check_point(item: Item, point: &PointDraft, draft: &Draft, known: &Known<'_>,
         faults.error(item, "tag", "a tag cannot begin with 'source:'".to_owned(), Some(hint));
     }
     if let Some(measure) = &point.measure {
-        check_measure(item, measure, known, faults);
+        check_measure(item, measure, draft, known, faults);
     }
     if point.stale_after.is_zero() {
         let hint = Some("say after how long without a reading it counts as lost, as 30s".to_owned());
@@ -258,19 +284,15 @@ fn check_limits(item: Item, point: &PointDraft, faults: &mut Faults) {
     }
 }
 
-fn check_measure(item: Item, measure: &str, known: &Known<'_>, faults: &mut Faults) {
+fn check_measure(item: Item, measure: &str, draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     if !known.measures.contains_key(measure) {
-        let mut ids: Vec<&str> = known.measures.keys().copied().collect();
-        ids.sort_unstable();
-        faults.error(item, "measure", format!("there is no measure '{measure}'"), did_you_mean(measure, ids));
+        faults.missing(item, "measure", measure, draft.measures.iter().map(|of| of.id.as_str()));
     }
 }
 
-fn check_unit(item: Item, unit: &str, known: &Known<'_>, faults: &mut Faults) {
+fn check_unit(item: Item, unit: &str, draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     if !known.units.contains(unit) {
-        let mut ids: Vec<&str> = known.units.iter().copied().collect();
-        ids.sort_unstable();
-        faults.error(item, "unit", format!("there is no unit '{unit}'"), did_you_mean(unit, ids));
+        faults.missing(item, "unit", unit, draft.units.iter().map(|of| of.id.as_str()));
     }
 }
 
@@ -295,7 +317,7 @@ fn check_chain(draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     }
     for (at, measure) in draft.measures.iter().enumerate() {
         let item = Item::Measure(at);
-        check_unit(item, &measure.unit, known, faults);
+        check_unit(item, &measure.unit, draft, known, faults);
         let (first, second) = (measure.classify1.as_str(), measure.classify2.as_str());
         if !matches!(first, "1" | "2" | "3" | "4") {
             let hint = Some("1 工程技术, 2 维护保养, 3 人员操作, 4 应急措施".to_owned());
@@ -315,7 +337,7 @@ fn check_chain(draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     }
     for (at, task) in draft.tasks.iter().enumerate() {
         let item = Item::Task(at);
-        check_measure(item, &task.measure, known, faults);
+        check_measure(item, &task.measure, draft, known, faults);
         if task.cycle.is_zero() {
             faults.error(item, "cycle", format!("task '{}' has a cycle of zero", task.id), None);
         }
@@ -329,7 +351,7 @@ fn check_chain(draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
 /// Zones and cameras.
 fn check_places(draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     for (at, zone) in draft.zones.iter().enumerate() {
-        check_unit(Item::Zone(at), &zone.unit, known, faults);
+        check_unit(Item::Zone(at), &zone.unit, draft, known, faults);
         if zone.limit == Some(0) {
             let hint = Some("leave it out, or 1 and more persons".to_owned());
             faults.error(Item::Zone(at), "limit", format!("zone '{}' allows nobody", zone.id), hint);
@@ -337,7 +359,7 @@ fn check_places(draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     }
     for (at, camera) in draft.cameras.iter().enumerate() {
         let item = Item::Camera(at);
-        check_unit(item, &camera.unit, known, faults);
+        check_unit(item, &camera.unit, draft, known, faults);
         match draft.sources.get(usize::from(camera.source.0)) {
             None => {
                 let message = format!("camera '{}' names a source that is not there", camera.id);
@@ -361,7 +383,7 @@ fn check_rule(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, fa
         faults.error(item, "id", "the id of a rule cannot begin with 'fault:'".to_owned(), hint);
     }
     let of_a_limit = rule.id.rsplit_once('/').and_then(|(tag, kind)| {
-        let point = draft.points.iter().find(|point| point.tag == tag)?;
+        let point = *known.points.get(tag)?;
         limits_of(point).find(|(of, _, _)| of.word() == kind)
     });
     if of_a_limit.is_some() {
@@ -372,7 +394,7 @@ fn check_rule(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, fa
         let hint = Some("what the operator reads, as \"罐区A泄漏\"".to_owned());
         faults.error(item, "name", format!("rule '{}' has no name", rule.id), hint);
     }
-    check_measure(item, &rule.measure, known, faults);
+    check_measure(item, &rule.measure, draft, known, faults);
     if let Some(hazard) = &rule.hazard {
         if hazard.deadline.is_zero() {
             faults.error(item, "hazard", "the deadline is zero".to_owned(), Some("as 24h".to_owned()));
@@ -394,14 +416,8 @@ fn check_rule(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, fa
 
 fn check_boost(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, faults: &mut Faults) {
     let Some(boost) = &rule.task else { return };
-    let Some(task) = draft.tasks.iter().find(|task| task.id == boost.task) else {
-        let ids = draft.tasks.iter().map(|task| task.id.as_str());
-        faults.error(
-            item,
-            "task",
-            format!("there is no task '{}'", boost.task),
-            did_you_mean(&boost.task, ids),
-        );
+    let Some(task) = known.tasks.get(boost.task.as_str()) else {
+        faults.missing(item, "task", &boost.task, draft.tasks.iter().map(|task| task.id.as_str()));
         return;
     };
     let unit = |measure: &str| known.measures.get(measure).copied();

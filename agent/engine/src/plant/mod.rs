@@ -37,6 +37,7 @@ pub struct Plant {
     rules: Vec<Rule>,
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
+    rules_of_age: Index,
     rules_of_zone: Index,
     rules_of_camera: Index,
     points_of_source: Index,
@@ -58,6 +59,9 @@ impl Plant {
         let numbered = || (0u32..).zip(&rules);
         let points = numbered().flat_map(|(at, rule)| rule.points.iter().map(move |point| (point.0, at)));
         let rules_of_point = Index::build(draft.points.len(), points);
+        let ages = numbered().filter(|(_, rule)| rule.ages);
+        let ages = ages.flat_map(|(at, rule)| rule.points.iter().map(move |point| (point.0, at)));
+        let rules_of_age = Index::build(draft.points.len(), ages);
         let zones = numbered().flat_map(|(at, rule)| rule.zones.iter().map(move |zone| (*zone, at)));
         let rules_of_zone = Index::build(draft.zones.len(), zones);
         let cameras = numbered().flat_map(|(at, rule)| rule.cameras.iter().map(move |camera| (*camera, at)));
@@ -78,6 +82,7 @@ impl Plant {
             camera_ids: (0..).zip(&draft.cameras).map(|(at, camera)| (camera.id.clone(), at)).collect(),
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
+            rules_of_age,
             rules_of_zone,
             rules_of_camera,
             points_of_source,
@@ -190,6 +195,11 @@ impl Plant {
 
     pub(crate) fn rules_of_point(&self, point: PointId) -> &[u32] {
         self.rules_of_point.of(point.0)
+    }
+
+    /// Of the rules that read a point, those to which its age matters.
+    pub(crate) fn rules_of_age(&self, point: PointId) -> &[u32] {
+        self.rules_of_age.of(point.0)
     }
 
     pub(crate) fn rules_of_zone(&self, zone: u32) -> &[u32] {

@@ -1,6 +1,7 @@
 //! Rules: those that are written, and those that the limits of the point table make by themselves.
 //! Both are one [`Rule`] and are judged by one machinery; only the question they ask differs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
-    TaskEffectDraft, UnitEffectDraft, Words,
+    Severity, TaskEffectDraft, UnitEffectDraft, Words,
 };
 
 /// From raising to the deadline of rectification, for hazards of limits and of lost monitoring.
@@ -45,6 +46,8 @@ pub struct Rule {
     pub(crate) points: Vec<PointId>,
     pub(crate) zones: Vec<u32>,
     pub(crate) cameras: Vec<u32>,
+    /// A sample that repeats the value matters to it.
+    pub(crate) ages: bool,
 }
 
 /// What a rule asks.
@@ -177,10 +180,8 @@ pub(crate) fn version(parts: &[&str]) -> String {
 
 /// All rules whose texts are sound; faults of the others are added.
 pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
-    let unit_of = |measure: &str| {
-        let measure = draft.measures.iter().find(|of| of.id == measure)?;
-        Some(measure.unit.clone())
-    };
+    let units: HashMap<&str, &String> = draft.measures.iter().map(|of| (of.id.as_str(), &of.unit)).collect();
+    let unit_of = |measure: &str| units.get(measure).map(|unit| (*unit).clone());
     let limits = (0u32..).zip(&draft.points).flat_map(|(at, point)| {
         let unit = point.measure.as_deref().and_then(unit_of);
         limits_of(point)
@@ -226,6 +227,7 @@ fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: Limit
         points: vec![id],
         zones: Vec::new(),
         cameras: Vec::new(),
+        ages: false,
     }
 }
 
@@ -285,6 +287,19 @@ fn written_rule(
     zones.dedup();
     cameras.sort_unstable();
     cameras.dedup();
+    if points.is_empty() && zones.is_empty() && cameras.is_empty() {
+        let message = "the condition reads nothing of the plant: it never changes".to_owned();
+        let hint = Some("name a point, as {LI-101}, a zone or a camera".to_owned());
+        faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
+        return None;
+    }
+    if !zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {
+        let message = "no source carries fixes: how many people are there is unknown for ever".to_owned();
+        let hint = Some("give a source `fixes = [...]`".to_owned());
+        faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
+        return None;
+    }
+    let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &points, &zones, &cameras);
     let clear_text = rule.clear.clone().unwrap_or_default();
     let delays = format!("{} {}", rule.for_.as_nanos(), rule.clear_for.as_nanos());
@@ -320,6 +335,7 @@ fn written_rule(
         points,
         zones,
         cameras,
+        ages,
     })
 }
 

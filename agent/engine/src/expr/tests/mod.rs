@@ -2,6 +2,9 @@
 
 mod faults;
 mod logic;
+mod over_time;
+mod properties;
+mod slow_model;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,0 +1,271 @@
+//! Restart and reload.
+
+use super::{based, boosts, both, gone, hot, turned};
+use crate::site::{check, check_all, draft, ruled};
+
+#[test]
+fn a_restart_keeps_alarms_hazards_boosts_and_raises_and_doubles_nothing() {
+    check(
+        both(),
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+  1s hazard M-1 hot: rectifying
+  1s task T-1 every 3600s, hot
+  1s unit U-1 Red, hot
+2s ack hot
+  2s alarm hot acknowledged #1
+3s restart
+3s up plc
+4s TI 90
+5s TI bad
+6s TI 50
+  6s alarm hot normal #1
+  6s hazard M-1 hot: rectifying returned
+  6s task T-1 every 3600s, hot until 66s
+  6s unit U-1 Red, hot until 16s
+7s TI 90
+  7s alarm hot unacknowledged #2
+  7s hazard M-1 hot: rectifying repeats 1
+  7s task T-1 every 3600s, hot
+  7s unit U-1 Red, hot
+10s TI 50
+  10s alarm hot returned #2
+  10s hazard M-1 hot: rectifying repeats 1 returned
+  10s task T-1 every 3600s, hot until 70s
+  10s unit U-1 Red, hot until 20s
+11s restart
+11s up plc
+12s TI 50
+  20s unit U-1 Yellow
+  21s alarm fault:source:rtls unacknowledged #1
+30s
+  70s task T-1 every 28800s
+  71s alarm fault:source:nvr unacknowledged #1
+80s
+",
+    );
+}
+
+#[test]
+fn a_restart_begins_a_pending_delay_again() {
+    check(
+        draft(),
+        "
+1s LI 86
+5s restart
+5s up plc
+5s LI 86
+9s
+  10s alarm LI/H unacknowledged #1
+  10s hazard M-1 limit:LI: a candidate by LI/H
+10s
+",
+    );
+}
+
+#[test]
+fn silence_after_a_restart_clears_nothing() {
+    check(
+        draft(),
+        "
+1s GD-1 60
+  1s alarm GD-1/H unacknowledged #1
+  1s hazard M-2 limit:GD-1: a candidate by GD-1/H
+  1s alarm GD-1/HH unacknowledged #1
+  1s hazard M-2 limit:GD-1: a candidate by GD-1/HH
+2s restart
+  12s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  12s alarm fault:source:rtls unacknowledged #1
+  62s alarm fault:source:nvr unacknowledged #1
+200s up plc
+210s GD-2 0
+  210s alarm fault:source:plc returned #1 blinds M-1 M-2
+  220s alarm fault:GD-1 unacknowledged #1 blinds M-2
+  220s hazard M-2 fault:GD-1: a candidate
+230s GD-1 0
+  230s alarm fault:GD-1 returned #1 blinds M-2
+  230s hazard M-2 fault:GD-1: a candidate returned
+  230s alarm GD-1/H returned #1
+  230s alarm GD-1/HH returned #1
+  230s hazard M-2 limit:GD-1: a candidate by GD-1/HH returned
+",
+    );
+}
+
+#[test]
+fn a_fault_that_was_active_before_a_restart_returns_when_seen_good() {
+    check(
+        draft(),
+        "
+1s GD-1 bad
+  11s alarm fault:GD-1 unacknowledged #1 blinds M-2
+  11s hazard M-2 fault:GD-1: a candidate
+12s restart
+12s up plc
+13s GD-2 0
+14s LI 50
+15s GD-1 0
+  15s alarm fault:GD-1 returned #1 blinds M-2
+  15s hazard M-2 fault:GD-1: a candidate returned
+",
+    );
+}
+
+#[test]
+fn episodes_and_openings_count_on_over_a_restart() {
+    check(
+        draft(),
+        "
+1s GD-1 30
+  1s alarm GD-1/H unacknowledged #1
+  1s hazard M-2 limit:GD-1: a candidate by GD-1/H
+2s reject limit:GD-1 steam
+  2s hazard M-2 limit:GD-1: rejected by GD-1/H
+3s GD-1 0
+  3s alarm GD-1/H returned #1
+4s ack GD-1/H
+  4s alarm GD-1/H normal #1
+5s restart
+5s up plc
+6s GD-1 30
+  6s alarm GD-1/H unacknowledged #2
+  6s hazard M-2 limit:GD-1: a candidate by GD-1/H opening 2
+",
+    );
+}
+
+#[test]
+fn a_changed_text_keeps_the_active_alarm_until_the_new_clear_holds() {
+    check_all(
+        vec![hot("{TI} > 80", 0), hot("{TI} > 60", 0)],
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+2s reload 1
+3s TI 70
+4s TI 60
+  4s alarm hot returned #1
+5s TI 70
+  5s alarm hot unacknowledged #2
+6s reload 0
+  6s alarm hot returned #2
+",
+    );
+}
+
+#[test]
+fn a_changed_text_resets_what_is_pending_and_an_unchanged_one_goes_on() {
+    check_all(
+        vec![hot("{TI} > 80", 5), hot("{TI} > 81", 5), hot("{TI} > 80", 5)],
+        "
+1s TI 90
+4s reload 1
+6s
+  9s alarm hot unacknowledged #1
+9s
+10s TI 50
+  10s alarm hot returned #1
+11s TI 90
+12s reload 1
+  16s alarm hot unacknowledged #2
+16s
+",
+    );
+}
+
+#[test]
+fn a_removed_rule_ends_its_alarm_and_its_hazard_stays_open() {
+    check_all(
+        vec![both(), ruled(Vec::new())],
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+  1s hazard M-1 hot: rectifying
+  1s task T-1 every 3600s, hot
+  1s unit U-1 Red, hot
+2s reload 1
+  2s alarm hot normal #1
+  2s task T-1 every 3600s, hot until 62s
+  2s unit U-1 Red, hot until 12s
+  12s unit U-1 Yellow
+  62s task T-1 every 28800s
+100s
+",
+    );
+}
+
+#[test]
+fn a_new_rule_is_judged_by_what_is_known_at_once() {
+    check_all(
+        vec![ruled(Vec::new()), hot("{TI} > 80", 0)],
+        "
+1s TI 90
+2s reload 1
+  2s alarm hot unacknowledged #1
+",
+    );
+}
+
+#[test]
+fn points_and_faults_keep_their_state_under_new_numbers() {
+    check_all(
+        vec![draft(), turned()],
+        "
+1s GD-1 bad
+2s fix t1 Z-1
+5s reload 1
+  11s alarm fault:GD-1 unacknowledged #1 blinds M-2
+  11s hazard M-2 fault:GD-1: a candidate
+11s
+12s GD-1 0
+  12s alarm fault:GD-1 returned #1 blinds M-2
+  12s hazard M-2 fault:GD-1: a candidate returned
+13s LI 96
+  13s alarm LI/HH unacknowledged #1
+  13s hazard M-1 limit:LI: rectifying by LI/HH
+",
+    );
+}
+
+#[test]
+fn alarms_of_points_and_sources_that_are_gone_are_over() {
+    check_all(
+        vec![draft(), gone()],
+        "
+1s GD-1 bad
+1s down nvr
+2s LI 96
+  2s alarm LI/HH unacknowledged #1
+  2s hazard M-1 limit:LI: rectifying by LI/HH
+  7s alarm LI/H unacknowledged #1
+  11s alarm fault:GD-1 unacknowledged #1 blinds M-2
+  11s hazard M-2 fault:GD-1: a candidate
+  61s alarm fault:source:nvr unacknowledged #1
+70s reload 1
+  70s alarm LI/HH normal #1
+  70s alarm fault:GD-1 normal #1 blinds M-2
+  70s alarm fault:source:nvr normal #1
+",
+    );
+}
+
+#[test]
+fn a_boost_keeps_its_end_with_the_shorter_of_its_cycle_and_the_new_base() {
+    check_all(
+        vec![boosts(), based()],
+        "
+1s TI 70
+  1s alarm warm unacknowledged #1
+  1s task T-1 every 3600s, warm
+2s TI 50
+  2s alarm warm returned #1
+  2s task T-1 every 3600s, warm until 62s
+3s reload 1
+  3s task T-1 every 1800s, warm until 62s
+40s
+  62s task T-1 every 1800s
+80s
+",
+    );
+}

@@ -1,0 +1,232 @@
+//! Loss of sight: bad and stale points, late samples, lost sources.
+
+use super::{ruled_gas, stale};
+use crate::site::{check, draft};
+
+#[test]
+fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
+    check(
+        ruled_gas(),
+        "
+1s GD-1 30
+  1s alarm GD-1/H unacknowledged #1
+  1s hazard M-2 limit:GD-1: a candidate by GD-1/H
+2s GD-1 bad
+3s GD-2 60
+  3s alarm GD-2/H unacknowledged #1
+  3s hazard M-2 limit:GD-2: a candidate by GD-2/H
+  3s alarm GD-2/HH unacknowledged #1
+  3s hazard M-2 limit:GD-2: a candidate by GD-2/HH
+  3s alarm leak unacknowledged #1
+4s GD-2 bad
+  12s alarm fault:GD-1 unacknowledged #1 blinds M-1 M-2
+  12s hazard M-2 fault:GD-1: a candidate
+13s GD-1 0
+  13s alarm fault:GD-1 returned #1 blinds M-1 M-2
+  13s hazard M-2 fault:GD-1: a candidate returned
+  13s alarm GD-1/H returned #1
+  13s hazard M-2 limit:GD-1: a candidate by GD-1/H returned
+  13s alarm leak returned #1
+",
+    );
+}
+
+#[test]
+fn history_and_samples_older_than_the_last_are_not_judged() {
+    check(
+        draft(),
+        "
+1s LI 96 backfill
+2s LI 50 told=2s
+3s LI 96 told=1s
+4s LI 96 told=4s
+  4s alarm LI/HH unacknowledged #1
+  4s hazard M-1 limit:LI: rectifying by LI/HH
+",
+    );
+}
+
+#[test]
+fn a_point_that_is_not_refreshed_goes_stale_and_blinds_its_measure() {
+    check(
+        stale(5),
+        "
+1s LI 50
+4s LI 50
+30s LI 51
+  95s alarm fault:LI unacknowledged #1 blinds M-1
+  95s hazard M-1 fault:LI: a candidate
+200s
+201s LI 50
+  201s alarm fault:LI returned #1 blinds M-1
+  201s hazard M-1 fault:LI: a candidate returned
+",
+    );
+}
+
+#[test]
+fn a_keep_alive_refreshes_points_whose_last_status_was_good() {
+    check(
+        stale(5),
+        "
+5s alive plc
+9s alive plc
+13s LI bad
+14s alive plc
+  73s alarm fault:LI unacknowledged #1 blinds M-1
+  73s hazard M-1 fault:LI: a candidate
+80s
+",
+    );
+}
+
+#[test]
+fn what_silence_made_stale_reads_again_after_a_keep_alive() {
+    check(
+        stale(5),
+        "
+1s LI 96
+  1s alarm LI/HH unacknowledged #1
+  1s hazard M-1 limit:LI: rectifying by LI/HH
+  6s alarm LI/H unacknowledged #1 on unknown
+  66s alarm fault:LI unacknowledged #1 blinds M-1
+  66s hazard M-1 fault:LI: a candidate
+90s alive plc
+  90s alarm fault:LI returned #1 blinds M-1
+  90s hazard M-1 fault:LI: a candidate returned
+91s LI 50
+  91s alarm LI/H returned #1 on unknown
+  91s alarm LI/HH returned #1
+  91s hazard M-1 limit:LI: rectifying by LI/HH returned
+",
+    );
+}
+
+#[test]
+fn a_stale_point_believes_a_source_whose_clock_was_set_back() {
+    check(
+        stale(5),
+        "
+1s LI 50 told=1000s
+2s LI 96 told=10s
+5s LI 96 told=13s
+6s LI 96 told=14s
+  6s alarm LI/HH unacknowledged #1
+  6s hazard M-1 limit:LI: rectifying by LI/HH
+7s alive plc
+",
+    );
+}
+
+#[test]
+fn a_bad_point_alarms_after_its_wait_and_raises_a_candidate_of_its_measure() {
+    check(
+        draft(),
+        "
+1s GD-1 bad
+5s GD-2 bad
+6s GD-2 0
+  11s alarm fault:GD-1 unacknowledged #1 blinds M-2
+  11s hazard M-2 fault:GD-1: a candidate
+11s
+20s GD-1 0
+  20s alarm fault:GD-1 returned #1 blinds M-2
+  20s hazard M-2 fault:GD-1: a candidate returned
+21s GD-1 bad
+  31s alarm fault:GD-1 unacknowledged #2 blinds M-2
+  31s hazard M-2 fault:GD-1: a candidate repeats 1
+40s GD-1 0
+  40s alarm fault:GD-1 returned #2 blinds M-2
+  40s hazard M-2 fault:GD-1: a candidate repeats 1 returned
+41s LI bad
+  101s alarm fault:LI unacknowledged #1 blinds M-1
+  101s hazard M-1 fault:LI: a candidate
+101s
+",
+    );
+}
+
+#[test]
+fn a_point_that_nothing_judges_alarms_nobody() {
+    check(
+        draft(),
+        "
+1s TI bad
+1000s
+",
+    );
+}
+
+#[test]
+fn a_lost_source_is_one_alarm_and_after_an_hour_a_candidate_for_each_measure() {
+    check(
+        draft(),
+        "
+1s down plc
+1s LI bad
+1s GD-1 bad
+1s GD-2 bad
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+100s up plc
+101s down plc
+  3601s hazard M-1 fault:plc: a candidate by fault:source:plc
+  3601s hazard M-2 fault:plc: a candidate by fault:source:plc
+4000s up plc
+4001s GD-1 0
+  4001s alarm fault:source:plc returned #1 blinds M-1 M-2
+  4001s hazard M-1 fault:plc: a candidate by fault:source:plc returned
+  4001s hazard M-2 fault:plc: a candidate by fault:source:plc returned
+  4011s alarm fault:GD-2 unacknowledged #1 blinds M-2
+  4011s hazard M-2 fault:GD-2: a candidate
+4020s GD-2 0
+  4020s alarm fault:GD-2 returned #1 blinds M-2
+  4020s hazard M-2 fault:GD-2: a candidate returned
+4021s LI 50
+",
+    );
+}
+
+#[test]
+fn a_source_that_flaps_is_still_lost_until_something_good_is_heard() {
+    check(
+        draft(),
+        "
+1s down plc
+1s GD-1 bad
+6s up plc
+7s down plc
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+12s up plc
+13s GD-1 0
+  13s alarm fault:source:plc returned #1 blinds M-1 M-2
+30s
+",
+    );
+}
+
+#[test]
+fn a_good_sample_on_its_way_while_the_link_is_down_finds_nothing() {
+    check(
+        draft(),
+        "
+1s down plc
+2s GD-1 0
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+20s
+",
+    );
+}
+
+#[test]
+fn a_source_that_was_never_there_is_told_once() {
+    check(
+        draft(),
+        "
+0s cold
+  10s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  10s alarm fault:source:rtls unacknowledged #1
+  60s alarm fault:source:nvr unacknowledged #1
+100s
+",
+    );
+}

@@ -1,0 +1,444 @@
+//! A small plant for tests, and timelines as text: inputs and, under them, what came out.
+//!
+//! A line that is not indented is an input, `TIME WORDS`; an indented line is an effect, with the time at
+//! which the engine gave it. [`check`] feeds the inputs, acts on every deadline when it falls due, writes
+//! the same text anew and compares.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{
+    BadReason, Fix, Link, Mono, Now, Quality, Report, Sample, Sighting, SourceId, UncertainReason, Value,
+    Wall,
+};
+use uuid::Uuid;
+
+use crate::*;
+
+/// Boot of the test's machine is at zero; its calendar then says this.
+const WALL: i64 = 1_700_000_000_000;
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn point(tag: &str, class: Class) -> PointDraft {
+    PointDraft {
+        tag: tag.to_owned(),
+        name: String::new(),
+        source: SourceId(0),
+        class,
+        eu: String::new(),
+        words: Vec::new(),
+        boolean: false,
+        range: Some((0.0, 100.0)),
+        limits: Limits::default(),
+        deadband: 0.0,
+        delay: Duration::ZERO,
+        stale_after: secs(100_000),
+        measure: None,
+        confirm: Confirm::Person,
+        guidance: String::new(),
+    }
+}
+
+pub(crate) fn source(id: &str, fixes: bool, sightings: bool) -> SourceDraft {
+    SourceDraft { id: id.to_owned(), name: String::new(), fixes, sightings, stale_after: None }
+}
+
+pub(crate) fn measure(id: &str, unit: &str) -> MeasureDraft {
+    MeasureDraft {
+        id: id.to_owned(),
+        unit: unit.to_owned(),
+        event: "e".to_owned(),
+        name: id.to_owned(),
+        classify1: "1".to_owned(),
+        classify2: "1-1".to_owned(),
+        automatic: true,
+    }
+}
+
+pub(crate) fn unit(id: &str) -> UnitDraft {
+    UnitDraft {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        hazard_code: "540170007001".to_owned(),
+        base: RiskClass::Yellow,
+        liable_person: "李".to_owned(),
+    }
+}
+
+pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
+    RuleDraft {
+        id: id.to_owned(),
+        measure: "M-1".to_owned(),
+        name: format!("规则 {id}"),
+        name_en: String::new(),
+        priority: Priority::High,
+        class: None,
+        when: when.to_owned(),
+        for_: Duration::ZERO,
+        clear: None,
+        clear_for: Duration::ZERO,
+        guidance: String::new(),
+        guidance_en: String::new(),
+        hazard: None,
+        task: None,
+        unit: None,
+    }
+}
+
+pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
+    TaskDraft {
+        id: id.to_owned(),
+        measure: "M-1".to_owned(),
+        content: "查".to_owned(),
+        cycle: secs(8 * 3600),
+        work_type,
+        assignee: "zhang".to_owned(),
+    }
+}
+
+pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
+    HazardDraft { level: Level::General, confirm, deadline: secs(24 * 3600), cause: None }
+}
+
+/// One unit U-1 with a measure each for a level, gas detectors and people; sources plc (points), rtls
+/// (fixes), nvr (sightings).
+pub(crate) fn draft() -> Draft {
+    let level = PointDraft {
+        limits: Limits { ll: Some(5.0), l: Some(10.0), h: Some(85.0), hh: Some(95.0) },
+        deadband: 2.0,
+        delay: secs(5),
+        measure: Some("M-1".to_owned()),
+        confirm: Confirm::Auto,
+        eu: "%".to_owned(),
+        name: "液位".to_owned(),
+        ..point("LI", Class::Process)
+    };
+    let gas = |tag| PointDraft {
+        limits: Limits { h: Some(25.0), hh: Some(50.0), ..Limits::default() },
+        measure: Some("M-2".to_owned()),
+        ..point(tag, Class::Gas)
+    };
+    Draft {
+        company: "540170007".to_owned(),
+        gateway: "54017000701".to_owned(),
+        sources: vec![source("plc", false, false), source("rtls", true, false), source("nvr", false, true)],
+        points: vec![level, gas("GD-1"), gas("GD-2"), point("TI", Class::Process)],
+        units: vec![unit("U-1")],
+        measures: vec![measure("M-1", "U-1"), measure("M-2", "U-1")],
+        tasks: vec![task("T-1", 0), task("T-2", 1)],
+        zones: ["Z-1", "Z-2"]
+            .map(|id| ZoneDraft {
+                id: id.to_owned(),
+                name: id.to_owned(),
+                unit: "U-1".to_owned(),
+                limit: None,
+            })
+            .to_vec(),
+        cameras: vec![CameraDraft {
+            id: "C-1".to_owned(),
+            name: "C-1".to_owned(),
+            unit: "U-1".to_owned(),
+            source: SourceId(2),
+        }],
+        rules: Vec::new(),
+    }
+}
+
+/// The plant above with these rules and without limits.
+pub(crate) fn ruled(rules: Vec<RuleDraft>) -> Draft {
+    let mut draft = draft();
+    for point in &mut draft.points {
+        point.limits = Limits::default();
+        point.measure = None;
+    }
+    Draft { rules, ..draft }
+}
+
+pub(crate) fn plant(draft: Draft) -> Arc<Plant> {
+    let (plant, _) = Plant::build(draft).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    Arc::new(plant)
+}
+
+pub(crate) const EPOCH: Epoch = Epoch(Uuid::from_u128(7));
+
+/// Runs the timeline over the plant and compares.
+#[track_caller]
+pub(crate) fn check(draft: Draft, timeline: &str) {
+    check_all(vec![draft], timeline);
+}
+
+/// The same with several plants: `reload N` changes to the Nth, from 0.
+#[track_caller]
+pub(crate) fn check_all(drafts: Vec<Draft>, timeline: &str) {
+    let timeline: Vec<&str> = timeline.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut site = Site::new(drafts.into_iter().map(plant).collect());
+    if timeline.first() != Some(&"0s cold") {
+        site.warm();
+    }
+    for line in timeline.iter().filter(|line| !line.starts_with(' ')) {
+        site.line(line);
+    }
+    let expected = timeline.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n");
+    assert!(site.told.trim_end() == expected, "expected:\n{expected}\n\ncame:\n{}", site.told);
+}
+
+pub(crate) struct Site {
+    plants: Vec<Arc<Plant>>,
+    at: usize,
+    pub(crate) engine: Engine,
+    kept: Vec<Effect>,
+    mono: Mono,
+    /// What the calendar clock is off by.
+    stepped: i64,
+    told: String,
+}
+
+impl Site {
+    pub(crate) fn new(plants: Vec<Arc<Plant>>) -> Self {
+        let now = Now { mono: Mono(0), wall: Wall(WALL) };
+        let mut effects = Vec::new();
+        let first = Arc::clone(plants.first().unwrap());
+        let engine = Engine::new(first, EPOCH, Restored::default(), now, &mut effects);
+        Self { plants, at: 0, engine, kept: effects, mono: Mono(0), stepped: 0, told: String::new() }
+    }
+
+    /// Every link up and every point at rest. A timeline that begins with `0s cold` does without.
+    fn warm(&mut self) {
+        let plant = Arc::clone(self.engine.plant());
+        for source in plant.sources() {
+            self.input(&["up", &source.id], &mut Vec::new());
+        }
+        for point in plant.points() {
+            let rest = match point.words.first() {
+                Some(word) => word,
+                None if point.boolean => "false",
+                None if point.class == Class::Gas => "0",
+                None => "50",
+            };
+            self.input(&[&point.tag, rest], &mut Vec::new());
+        }
+    }
+
+    fn now(&self) -> Now {
+        let ms = i64::try_from(self.mono.0 / 1_000_000).unwrap();
+        Now { mono: self.mono, wall: Wall(WALL + ms + self.stepped) }
+    }
+
+    fn line(&mut self, line: &str) {
+        let mut words = line.split_whitespace();
+        let time = duration(words.next().unwrap());
+        let until = Mono(0).after(time);
+        assert!(until >= self.mono, "time goes back at: {line}");
+        while let Some((due, _)) = self.engine.poll_timeout().filter(|(due, _)| *due <= until) {
+            self.mono = due.max(self.mono);
+            let mut effects = Vec::new();
+            self.engine.handle_timeout(self.now(), &mut effects);
+            self.tell(effects);
+        }
+        self.mono = until;
+        writeln!(self.told, "{}", line.trim_end()).unwrap();
+        let words: Vec<&str> = words.collect();
+        let mut effects = Vec::new();
+        self.input(&words, &mut effects);
+        self.tell(effects);
+    }
+
+    fn input(&mut self, words: &[&str], effects: &mut Vec<Effect>) {
+        let now = self.now();
+        match words {
+            [] | ["cold"] => {}
+            ["wall", step] => self.stepped += step.parse::<i64>().unwrap() * 1000,
+            ["restart"] => {
+                let restored = restored(&self.kept);
+                let plant = Arc::clone(&self.plants[self.at]);
+                self.engine = Engine::new(plant, EPOCH, restored, now, effects);
+            }
+            ["reload", at] => {
+                self.at = at.parse().unwrap();
+                self.engine.reload(Arc::clone(&self.plants[self.at]), now, effects);
+            }
+            [deed @ ("ack" | "confirm" | "reject" | "rectify" | "accept"), of @ ..] => {
+                let act = Act { by: "王".to_owned(), deed: self.deed(deed, of) };
+                if let Err(refusal) = self.engine.act(&act, now, effects) {
+                    writeln!(self.told, "  refused: {refusal}").unwrap();
+                }
+            }
+            words => {
+                let report = self.report(words);
+                self.engine.handle(report, now, effects);
+            }
+        }
+    }
+
+    fn deed(&self, deed: &str, of: &[&str]) -> Deed {
+        if deed == "ack" {
+            return Deed::Acknowledge { alarm: of[0].to_owned() };
+        }
+        let newest = |effect: &Effect| match effect {
+            Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
+            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) => None,
+        };
+        let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
+        let why = of.get(1).map(|why| (*why).to_owned());
+        match deed {
+            "confirm" => Deed::Confirm { hazard, why },
+            "reject" => Deed::Reject { hazard, why: why.unwrap_or_default() },
+            "rectify" => Deed::Rectify { hazard, why },
+            _ => Deed::Accept { hazard, why },
+        }
+    }
+
+    fn source(&self, id: &str) -> SourceId {
+        let at = self.engine.plant().sources().iter().position(|source| source.id == id);
+        SourceId(u16::try_from(at.unwrap_or(99)).unwrap())
+    }
+
+    fn report(&self, words: &[&str]) -> Report {
+        let at = self.now();
+        match words {
+            ["up", source] => Report::Link { source: self.source(source), link: Link::Up, at },
+            ["down", source] => {
+                let link = Link::Down { why: "no answer".to_owned() };
+                Report::Link { source: self.source(source), link, at }
+            }
+            ["alive", source] => Report::Refreshed { source: self.source(source), at },
+            ["fix", tag, zone, person @ ..] => Report::Fix(Fix {
+                source: self.source("rtls"),
+                tag: Arc::from(*tag),
+                person: person.first().map(|person| Arc::from(*person)),
+                role: None,
+                zone: (*zone != "out").then(|| Arc::from(*zone)),
+                sos: false,
+                source_time: None,
+                received: at,
+                backfill: false,
+            }),
+            ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
+                source: self.source("nvr"),
+                camera: Arc::from(*camera),
+                kind: Arc::from(*kind),
+                confidence: confidence.parse().unwrap(),
+                source_time: None,
+                received: at,
+                backfill: false,
+            }),
+            [tag, value, more @ ..] => {
+                let point = self.engine.plant().point_id(tag).unwrap_or_else(|| panic!("no point {tag}"));
+                let mut sample = match (*value, value.parse::<f64>()) {
+                    ("bad", _) => Sample::bad(point, BadReason::CommFailure, at),
+                    ("true" | "false", _) => Sample::good(point, Value::Bool(*value == "true"), at),
+                    (_, Ok(number)) => Sample::good(point, Value::float(number).unwrap(), at),
+                    (_, Err(_)) => Sample::good(point, Value::text(value), at),
+                };
+                for word in more {
+                    match *word {
+                        "uncertain" => sample.quality = Quality::Uncertain(UncertainReason::OverRange),
+                        "backfill" => sample.backfill = true,
+                        time => {
+                            let told = duration(time.strip_prefix("told=").unwrap());
+                            sample.source_time = Some(Wall(WALL).after(told));
+                        }
+                    }
+                }
+                Report::Sample(sample)
+            }
+            words => panic!("what is {words:?}?"),
+        }
+    }
+
+    fn tell(&mut self, effects: Vec<Effect>) {
+        let at = self.mono.since(Mono(0));
+        for effect in &effects {
+            writeln!(self.told, "  {} {}", written(at), line(effect)).unwrap();
+        }
+        self.kept.extend(effects);
+    }
+}
+
+/// What a store would give back: the newest of each object.
+pub(crate) fn restored(effects: &[Effect]) -> Restored {
+    let mut kept = Restored::default();
+    for effect in effects.iter().rev() {
+        match effect {
+            Effect::Alarm(of) if kept.alarms.iter().all(|kept| kept.id != of.id) => {
+                kept.alarms.push(AlarmRecord::clone(of));
+            }
+            Effect::Hazard(of) if kept.hazards.iter().all(|kept| kept.id != of.id) => {
+                kept.hazards.push(HazardRecord::clone(of));
+            }
+            Effect::Task(of) if kept.tasks.iter().all(|kept| kept.task != of.task) => {
+                kept.tasks.push(TaskRecord::clone(of));
+            }
+            Effect::Unit(of) if kept.units.iter().all(|kept| kept.unit != of.unit) => {
+                kept.units.push(UnitRecord::clone(of));
+            }
+            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) => {}
+        }
+    }
+    kept
+}
+
+fn duration(text: &str) -> Duration {
+    if let Some(ms) = text.strip_suffix("ms") {
+        return Duration::from_millis(ms.parse().unwrap());
+    }
+    secs(text.strip_suffix('s').unwrap_or_else(|| panic!("what time is {text}?")).parse().unwrap())
+}
+
+fn written(time: Duration) -> String {
+    if time.subsec_millis() == 0 { format!("{}s", time.as_secs()) } else { format!("{}ms", time.as_millis()) }
+}
+
+/// An effect as one short line.
+fn line(effect: &Effect) -> String {
+    match effect {
+        Effect::Alarm(alarm) => {
+            let mut line = format!("alarm {} {} #{}", alarm.id, alarm.state.word(), alarm.episode);
+            if alarm.on_unknown {
+                line.push_str(" on unknown");
+            }
+            if !alarm.blinds.is_empty() {
+                write!(line, " blinds {}", alarm.blinds.join(" ")).unwrap();
+            }
+            line
+        }
+        Effect::Hazard(hazard) => {
+            let mut line = format!("hazard {} {}: {}", hazard.measure, hazard.cause, hazard.stage.word());
+            if hazard.rule != hazard.cause {
+                write!(line, " by {}", hazard.rule).unwrap();
+            }
+            if hazard.level == Level::Major {
+                line.push_str(" major");
+            }
+            if hazard.opening > 1 {
+                write!(line, " opening {}", hazard.opening).unwrap();
+            }
+            if hazard.repeats > 0 {
+                write!(line, " repeats {}", hazard.repeats).unwrap();
+            }
+            if hazard.returned.is_some() {
+                line.push_str(" returned");
+            }
+            line
+        }
+        Effect::Task(task) => {
+            let boosts = task.boosts.iter().map(|boost| ending(&boost.rule, boost.until));
+            format!("task {} every {}{}", task.task, written(task.cycle), boosts.collect::<String>())
+        }
+        Effect::Unit(unit) => {
+            let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));
+            format!("unit {} {:?}{}", unit.unit, unit.current, causes.collect::<String>())
+        }
+    }
+}
+
+fn ending(rule: &str, until: Option<Wall>) -> String {
+    match until {
+        None => format!(", {rule}"),
+        Some(until) => format!(", {rule} until {}s", (until.0 - WALL) / 1000),
+    }
+}
