@@ -196,7 +196,10 @@ impl Diagnostic {
         for location in
             std::iter::once(&mut self.location).chain(self.also.iter_mut().map(|(other, _)| other))
         {
-            location.file = folder.join(&location.file);
+            location.file = match location.file.as_os_str().is_empty() {
+                true => folder.to_owned(),
+                false => folder.join(&location.file),
+            };
         }
     }
 
@@ -208,8 +211,11 @@ impl Diagnostic {
             Severity::Error => "1;31",
             Severity::Warning => "1;33",
         };
-        let heading = paint.with("1", &self.location.heading());
-        _ = writeln!(out, "{heading}: {}: {}", paint.severity(self.severity), self.message);
+        let heading = match self.location.heading() {
+            nowhere if nowhere.is_empty() => String::new(),
+            heading => paint.with("1", &heading) + ": ",
+        };
+        _ = writeln!(out, "{heading}{}: {}", paint.severity(self.severity), self.message);
         paint.line(&self.location, underline, &mut out);
         for (location, how) in &self.also {
             let heading = paint.with("1", &location.heading());

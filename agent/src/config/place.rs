@@ -4,6 +4,7 @@
 //! ([`Faults::diagnostics`]), when all is read.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use riskgate_engine::Severity;
@@ -22,14 +23,14 @@ pub(super) struct File {
 }
 
 /// A place in one of the files. Sorts by file, then down the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// The file's place in the list of files.
     pub(super) file: usize,
     pub(super) at: At,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum At {
     Whole,
     /// Bytes of the decoded text.
@@ -46,6 +47,9 @@ pub(super) enum At {
 }
 
 impl Place {
+    /// What stands in no file, because it should and does not. Sorts last.
+    pub(super) const NOWHERE: Self = Self { file: usize::MAX, at: At::Whole };
+
     pub(super) fn whole(file: usize) -> Self {
         Self { file, at: At::Whole }
     }
@@ -151,9 +155,11 @@ impl Faults {
         self.found.borrow().iter().any(|found| found.severity == Severity::Error)
     }
 
-    /// Whether an error was found at this very place.
-    pub(super) fn error_at(&self, place: Place) -> bool {
-        self.found.borrow().iter().any(|found| found.severity == Severity::Error && found.place == place)
+    /// The places of all errors so far.
+    pub(super) fn error_places(&self) -> HashSet<Place> {
+        let found = self.found.borrow();
+        let errors = found.iter().filter(|found| found.severity == Severity::Error);
+        errors.map(|found| found.place).collect()
     }
 
     /// All, sorted by file and place.
