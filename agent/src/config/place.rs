@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use riskgate_engine::Severity;
 
-use super::diagnostic::{Diagnostic, Location, Spot};
+use super::diagnostic::{Diagnostic, Location, Spot, line_starts};
 
 /// One file as it was read.
 #[derive(Debug, Default)]
@@ -58,13 +58,16 @@ impl Place {
         Self { file, at: At::Span { start: span.start, end: span.end } }
     }
 
-    fn location(self, files: &[File]) -> Location {
+    fn location(self, files: &[File], lines: &[Vec<usize>]) -> Location {
         let Some(file) = files.get(self.file) else {
             return Location { file: PathBuf::new(), spot: Spot::File };
         };
         match self.at {
             At::Whole => Location { file: file.name.clone(), spot: Spot::File },
-            At::Span { start, end } => Location::in_text(file.name.clone(), &file.text, start, end),
+            At::Span { start, end } => {
+                let starts = lines.get(self.file).map_or(&[][..], Vec::as_slice);
+                Location::in_text(file.name.clone(), &file.text, starts, start, end)
+            }
             At::Cell { sheet, row, column } => {
                 let sheet = file.sheets.get(sheet).cloned().unwrap_or_default();
                 let cell = format!("{}{}", letters(column), u64::from(row) + 1);
@@ -166,12 +169,14 @@ impl Faults {
     pub(super) fn diagnostics(self, files: &[File]) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+        // Once for each file: of ten thousand faults none is to read the file again.
+        let lines: Vec<Vec<usize>> = files.iter().map(|file| line_starts(&file.text)).collect();
         let diagnostic = |found: Found| Diagnostic {
             severity: found.severity,
-            location: found.place.location(files),
+            location: found.place.location(files, &lines),
             message: found.message,
             hint: found.hint,
-            also: found.also.into_iter().map(|(place, how)| (place.location(files), how)).collect(),
+            also: found.also.into_iter().map(|(place, how)| (place.location(files, &lines), how)).collect(),
         };
         found.into_iter().map(diagnostic).collect()
     }

@@ -20,7 +20,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 /// A duration as it would be written, in the largest unit that holds it whole.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let whole = |(_, unit): &&(&str, u64)| millis >= u128::from(*unit) && millis % u128::from(*unit) == 0;
+    let whole = |(_, unit): &&(&str, u64)| millis > 0 && millis.is_multiple_of(u128::from(*unit));
     match UNITS.iter().rev().find(whole) {
         Some((name, unit)) => format!("{}{name}", millis / u128::from(*unit)),
         None if millis == 0 => "0s".to_owned(),

@@ -80,7 +80,8 @@ pub(super) fn build(
     let said = faults.error_places();
     for fault in found {
         let place = place_of(&fault, &origins, &rules, files);
-        if fault.severity == Severity::Warning || !said.contains(&place) {
+        let whole = origins.place(fault.item, fault.field);
+        if fault.severity == Severity::Warning || !(said.contains(&place) || said.contains(&whole)) {
             faults.add(fault.severity, place, fault.message, fault.hint);
         }
     }
