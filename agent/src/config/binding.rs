@@ -69,7 +69,17 @@ pub(super) fn value_type(line: &Line<'_>) -> Option<Type> {
 
 /// `0=停止;1=运行`, or of a text the words alone.
 pub(super) fn words(line: &Line<'_>, kind: Option<Type>) -> Option<Words> {
-    let cell = line.said(Column::Words)?;
+    let Some(cell) = line.said(Column::Words) else {
+        if kind == Some(Type::Text) {
+            let hint = "write them as 停止;运行: rules compare with these alone".to_owned();
+            line.error(
+                Column::Words,
+                format!("{} is empty: which texts can come?", Column::Words.label()),
+                hint,
+            );
+        }
+        return None;
+    };
     let hint = || Some("write 0=停止;1=运行".to_owned());
     let parts: Vec<&str> =
         cell.value.split([';', '；', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect();
@@ -77,20 +87,15 @@ pub(super) fn words(line: &Line<'_>, kind: Option<Type>) -> Option<Words> {
         Some(Type::Text) => {
             return Some(Words::Sent(parts.into_iter().map(str::to_owned).collect()));
         }
-        Some(Type::Bool) => {
-            line.wrong(Column::Words, &cell.value, "is for whole numbers; a bool is true or false", None);
-            return None;
-        }
-        Some(Type::Number(Wire::F32)) => {
-            line.wrong(Column::Words, &cell.value, "is for whole numbers, this point is f32", None);
-            return None;
-        }
-        Some(Type::Number(_)) | None => {}
+        Some(Type::Bool | Type::Number(_)) | None => {}
     }
     let mut words: Vec<(i64, Arc<str>)> = Vec::new();
     for part in parts {
         let pair = part.split_once(['=', '＝']).map(|(code, word)| (code.trim().parse::<i64>(), word.trim()));
         match pair {
+            Some((Ok(code), _)) if kind == Some(Type::Bool) && !(0..=1).contains(&code) => {
+                line.wrong(Column::Words, part, "is no state of a bool: it reads 0 or 1", None);
+            }
             Some((Ok(code), word)) if !word.is_empty() => {
                 let twice = words.iter().any(|(known, said)| *known == code || **said == *word);
                 if twice {
@@ -142,10 +147,7 @@ pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
                     wrong.hint,
                 );
             }
-            match topics.iter_mut().find(|(topic, _)| *topic == address.value) {
-                Some((_, points)) => points.push(point),
-                None => topics.push((address.value.clone(), vec![point])),
-            }
+            topics.entry(address.value.clone()).or_default().push(point);
         }
         Kind::Unknown => {}
     }

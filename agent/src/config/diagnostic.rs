@@ -55,12 +55,19 @@ const SHOWN_COLUMNS_MAX: usize = 100;
 const SHOWN_COLUMNS_BEFORE: usize = 40;
 
 impl Location {
-    /// The place of `start..end` (bytes) in the text of a file.
-    pub(super) fn in_text(file: PathBuf, text: &str, start: usize, end: usize) -> Self {
+    /// The place of `start..end` (bytes) in the text of a file, of which `line_starts` are the first bytes
+    /// of its lines.
+    pub(super) fn in_text(
+        file: PathBuf,
+        text: &str,
+        line_starts: &[usize],
+        start: usize,
+        end: usize,
+    ) -> Self {
         let start = floor_boundary(text, start);
         let end = floor_boundary(text, end).max(start);
-        let before = text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = line_starts.partition_point(|first| *first <= start).max(1);
+        let line_start = line_starts.get(line - 1).copied().unwrap_or(0);
         let line_end = text.get(start..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| start + at);
         let column = text.get(line_start..start).unwrap_or_default().chars().count() + 1;
         let shown = Shown::of(
@@ -68,7 +75,6 @@ impl Location {
             text.get(start..end.min(line_end)).unwrap_or_default(),
             text.get(end.min(line_end)..line_end).unwrap_or_default(),
         );
-        let line = before.matches('\n').count() + 1;
         Self { file, spot: Spot::Line { line, column, shown } }
     }
 
@@ -81,6 +87,11 @@ impl Location {
             Spot::Cell { sheet, cell } => format!("{file} [{sheet}] {cell}"),
         }
     }
+}
+
+/// The first byte of each line.
+pub(super) fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// The last character boundary at or before `at`: a fault's place may come from another crate.
@@ -196,7 +207,10 @@ impl Diagnostic {
         for location in
             std::iter::once(&mut self.location).chain(self.also.iter_mut().map(|(other, _)| other))
         {
-            location.file = folder.join(&location.file);
+            location.file = match location.file.as_os_str().is_empty() {
+                true => folder.to_owned(),
+                false => folder.join(&location.file),
+            };
         }
     }
 
@@ -208,8 +222,11 @@ impl Diagnostic {
             Severity::Error => "1;31",
             Severity::Warning => "1;33",
         };
-        let heading = paint.with("1", &self.location.heading());
-        _ = writeln!(out, "{heading}: {}: {}", paint.severity(self.severity), self.message);
+        let heading = match self.location.heading() {
+            nowhere if nowhere.is_empty() => String::new(),
+            heading => paint.with("1", &heading) + ": ",
+        };
+        _ = writeln!(out, "{heading}{}: {}", paint.severity(self.severity), self.message);
         paint.line(&self.location, underline, &mut out);
         for (location, how) in &self.also {
             let heading = paint.with("1", &location.heading());
@@ -269,7 +286,8 @@ mod tests {
 
     fn shown(text: &str, place: &str) -> String {
         let start = text.find(place).expect("the place is in the text");
-        let location = Location::in_text(PathBuf::from("a.toml"), text, start, start + place.len());
+        let location =
+            Location::in_text(PathBuf::from("a.toml"), text, &line_starts(text), start, start + place.len());
         let severity = Severity::Error;
         Diagnostic { severity, location, message: "wrong".to_owned(), hint: None, also: Vec::new() }
             .render(false)
@@ -279,8 +297,8 @@ mod tests {
     fn the_underline_of_a_wide_character_is_two_columns() {
         let expected = "a.toml:2:9: error: wrong\n  2 | name = \"罐区网关\"\n    |         ^^^^\n";
         assert_eq!(shown("x = 1\nname = \"罐区网关\"\n", "罐区"), expected);
-        let after = "a.toml:1:5: error: wrong\n  1 | 位号,LIC-1\n    |      ^^^\n";
-        assert_eq!(shown("位号,LIC-1", "IC-"), after.replace(":5:", ":5:"));
+        let after = "a.toml:1:5: error: wrong\n  1 | 位号,LIC-1\n    |       ^^^\n";
+        assert_eq!(shown("位号,LIC-1", "IC-"), after);
     }
 
     #[test]

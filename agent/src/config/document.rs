@@ -100,8 +100,20 @@ impl<'a> Document<'a> {
             let hint = format!("write [[{name}]] before each");
             faults.error(place, format!("'{name}' is a list of tables"), Some(hint));
         };
-        let DeValue::Array(array) = value.get_ref() else { return wrong(place) };
         let entries = self.0.entry(name).or_default();
+        let array = match value.get_ref() {
+            DeValue::Array(array) => array,
+            DeValue::Table(table) => {
+                // What is meant is plain: it is read, so that its own faults show too.
+                entries.push(Entry { file, name, table, span: value.span() });
+                return wrong(place);
+            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => return wrong(place),
+        };
         for element in array.iter() {
             let span = element.span();
             if let DeValue::Table(table) = element.get_ref() {

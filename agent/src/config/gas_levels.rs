@@ -24,9 +24,10 @@ pub(super) fn limits(is_oxygen: bool, one: Option<f64>, two: Option<f64>) -> Res
         (Some(one), Some(two)) if is_oxygen && one < OXYGEN_OF_AIR && two > OXYGEN_OF_AIR => {
             Err("one level is a lack of oxygen, the other a surplus: write L for the one and H for the other")
         }
-        (Some(one), Some(two)) if is_oxygen && two < one && one < OXYGEN_OF_AIR => Ok(falling),
         (Some(one), Some(two)) if is_oxygen && two < one => {
-            let _ = (one, two);
+            if one < OXYGEN_OF_AIR {
+                return Ok(falling);
+            }
             Err("oxygen falls to a lack below 20.9 and rises to a surplus above: write L, LL, H or HH")
         }
         (Some(level), None) | (None, Some(level)) if is_oxygen && level < OXYGEN_OF_AIR => {

@@ -60,8 +60,6 @@ pub struct Checked {
     pub warnings: Vec<Diagnostic>,
     /// Of the names and bytes of all files: it changes when any of them does.
     pub hash: String,
-    /// The measure of each written rule.
-    rule_measures: Vec<String>,
     secrets: Vec<SecretFile>,
 }
 
@@ -108,7 +106,7 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
     let mut secrets = Vec::new();
     let read = if parsed.is_empty() {
         let hint = "write a file riskgate.toml with [gateway], [uplink] and [[source]]".to_owned();
-        faults.error(Place::whole(0), "there is no *.toml file here", hint);
+        faults.error(Place::NOWHERE, "there is no *.toml file here", hint);
         None
     } else {
         let reading = Reading { document: &document, files: &files, sheets: &sheets, faults: &faults };
@@ -117,8 +115,8 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
     let failed = faults.any_error();
     let diagnostics = faults.diagnostics(&files);
     match read {
-        Some((site, plant, sources, rule_measures)) if !failed => {
-            Ok(Checked { site, plant, sources, warnings: diagnostics, hash, rule_measures, secrets })
+        Some((site, plant, sources)) if !failed => {
+            Ok(Checked { site, plant, sources, warnings: diagnostics, hash, secrets })
         }
         Some(_) | None => Err(Problems { diagnostics }),
     }
@@ -137,7 +135,7 @@ fn whole(
     reading: &Reading<'_>,
     surroundings: &Surroundings,
     secrets: &mut Vec<SecretFile>,
-) -> Option<(Site, Plant, Vec<SourceConfig>, Vec<String>)> {
+) -> Option<(Site, Plant, Vec<SourceConfig>)> {
     let Reading { document, files, sheets, faults } = *reading;
     let (site, gateway) = site::read(document, surroundings, faults, secrets);
     let mut sources = sources::read(document, &site.gateway, faults, secrets);
@@ -147,15 +145,14 @@ fn whole(
     if sheets.is_empty() && !faults.has_unreadable_part() {
         let hint =
             "a point table is a *.csv or *.xlsx with the columns tag 位号, source 数据源, address 地址";
-        faults.warning(gateway, "there is no point table: no limit is watched", hint.to_owned());
+        faults.warning(gateway.at, "there is no point table: no limit is watched", hint.to_owned());
     }
     let uplink = (site.uplink.host.as_str(), site.uplink.port, site.uplink.client_id.as_str());
     sources::check_whole(&sources, uplink, faults);
-    let rule_measures = model.rules.iter().map(|(rule, _)| rule.measure.clone()).collect();
-    let plant = verdict::build(&site, gateway, &sources, model, points, files, faults)?;
+    let plant = verdict::build(&site, &gateway, &sources, model, points, files, faults)?;
     let configs =
         (0..).map(SourceId).zip(sources).filter_map(|(id, source)| source.into_config(id)).collect();
-    Some((site, plant, configs, rule_measures))
+    Some((site, plant, configs))
 }
 
 /// Texts of the files, and the sheets of the tables among them.

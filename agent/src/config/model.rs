@@ -204,7 +204,7 @@ fn zone(fields: &mut Fields<'_>) -> Option<ZoneDraft> {
     let id = id(fields);
     let name = required(fields, "name");
     let unit = required(fields, "unit");
-    let limit = fields.integer("limit", 0..=ZONE_LIMIT_MAX);
+    let limit = fields.integer("limit", 1..=ZONE_LIMIT_MAX);
     Some(ZoneDraft { id: id?, name, unit, limit })
 }
 

@@ -4,11 +4,12 @@
 //! ([`Faults::diagnostics`]), when all is read.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use riskgate_engine::Severity;
 
-use super::diagnostic::{Diagnostic, Location, Spot};
+use super::diagnostic::{Diagnostic, Location, Spot, line_starts};
 
 /// One file as it was read.
 #[derive(Debug, Default)]
@@ -22,14 +23,14 @@ pub(super) struct File {
 }
 
 /// A place in one of the files. Sorts by file, then down the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// The file's place in the list of files.
     pub(super) file: usize,
     pub(super) at: At,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum At {
     Whole,
     /// Bytes of the decoded text.
@@ -46,6 +47,9 @@ pub(super) enum At {
 }
 
 impl Place {
+    /// What stands in no file, because it should and does not. Sorts last.
+    pub(super) const NOWHERE: Self = Self { file: usize::MAX, at: At::Whole };
+
     pub(super) fn whole(file: usize) -> Self {
         Self { file, at: At::Whole }
     }
@@ -54,13 +58,16 @@ impl Place {
         Self { file, at: At::Span { start: span.start, end: span.end } }
     }
 
-    fn location(self, files: &[File]) -> Location {
+    fn location(self, files: &[File], lines: &[Vec<usize>]) -> Location {
         let Some(file) = files.get(self.file) else {
             return Location { file: PathBuf::new(), spot: Spot::File };
         };
         match self.at {
             At::Whole => Location { file: file.name.clone(), spot: Spot::File },
-            At::Span { start, end } => Location::in_text(file.name.clone(), &file.text, start, end),
+            At::Span { start, end } => {
+                let starts = lines.get(self.file).map_or(&[][..], Vec::as_slice);
+                Location::in_text(file.name.clone(), &file.text, starts, start, end)
+            }
             At::Cell { sheet, row, column } => {
                 let sheet = file.sheets.get(sheet).cloned().unwrap_or_default();
                 let cell = format!("{}{}", letters(column), u64::from(row) + 1);
@@ -151,21 +158,25 @@ impl Faults {
         self.found.borrow().iter().any(|found| found.severity == Severity::Error)
     }
 
-    /// Whether an error was found at this very place.
-    pub(super) fn error_at(&self, place: Place) -> bool {
-        self.found.borrow().iter().any(|found| found.severity == Severity::Error && found.place == place)
+    /// The places of all errors so far.
+    pub(super) fn error_places(&self) -> HashSet<Place> {
+        let found = self.found.borrow();
+        let errors = found.iter().filter(|found| found.severity == Severity::Error);
+        errors.map(|found| found.place).collect()
     }
 
     /// All, sorted by file and place.
     pub(super) fn diagnostics(self, files: &[File]) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
         found.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+        // Once for each file: of ten thousand faults none is to read the file again.
+        let lines: Vec<Vec<usize>> = files.iter().map(|file| line_starts(&file.text)).collect();
         let diagnostic = |found: Found| Diagnostic {
             severity: found.severity,
-            location: found.place.location(files),
+            location: found.place.location(files, &lines),
             message: found.message,
             hint: found.hint,
-            also: found.also.into_iter().map(|(place, how)| (place.location(files), how)).collect(),
+            also: found.also.into_iter().map(|(place, how)| (place.location(files, &lines), how)).collect(),
         };
         found.into_iter().map(diagnostic).collect()
     }

@@ -151,9 +151,11 @@ fn point(
     let scaling = if is_number { scaling(line, range) } else { Scaling::IDENTITY };
     let read = Read { point: PointId(u32::try_from(at).ok()?), kind, words, scaling };
     let word_list = read.word_list();
+    let words_absent = read.words.is_none();
     if let Some(id) = source
         && let Some(source) = sources.get_mut(usize::from(id.0))
     {
+        source.named = true;
         binding::bind(line, source, read);
         warn_of_copy(line, id, addresses, faults);
     }
@@ -164,7 +166,7 @@ fn point(
         class,
         eu,
         words: word_list,
-        boolean: kind == Some(Type::Bool),
+        boolean: kind == Some(Type::Bool) && words_absent,
         range,
         limits,
         deadband,

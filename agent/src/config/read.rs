@@ -65,13 +65,8 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn problem(&mut self, name: &Path, doing: &str, cause: &io::Error) {
-        let hint = match cause.kind() {
-            io::ErrorKind::NotADirectory => {
-                Some("name the folder that the configuration files are in".to_owned())
-            }
-            io::ErrorKind::NotFound if name.as_os_str().is_empty() => Some("no such folder".to_owned()),
-            _ => None,
-        };
+        let is_file = cause.kind() == io::ErrorKind::NotADirectory;
+        let hint = is_file.then(|| "name the folder that the configuration files are in".to_owned());
         self.problems.push(Diagnostic::of_file(self.shown(name), format!("{doing}: {cause}"), hint));
     }
 

@@ -1,5 +1,6 @@
 //! The gateway itself: who it is, where it sends, where it shows, where it stores.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::address;
 use super::document::Document;
-use super::fields::Fields;
+use super::fields::{Fields, Origin};
 use super::place::{Faults, Place, Placed};
 use super::secret::{Secret, SecretFile, Whose};
 use super::values::{DURATION_HINT, duration, duration_text, suggest};
@@ -95,26 +96,25 @@ struct Gateway {
     timezone: TimeZone,
 }
 
-/// The site, and where its gateway stands. Faults leave defaults behind: the caller refuses the whole.
+/// The site, and where the keys of its gateway stand. Faults leave defaults behind: the caller refuses the whole.
 pub(super) fn read(
     document: &Document<'_>,
     surroundings: &Surroundings,
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
-) -> (Site, Place) {
-    let nowhere = Place::whole(0);
-    let mut at = nowhere;
+) -> (Site, Origin) {
+    let mut origin = Origin { at: Place::NOWHERE, keys: BTreeMap::new() };
     let gateway = match document.single("gateway") {
         Some(entry) => {
             let mut fields = entry.fields(faults);
-            at = fields.at();
+            origin = fields.origin();
             let read = gateway(&mut fields);
             fields.finish();
             read
         }
         None => {
             let hint = "write [gateway] with company, id and name".to_owned();
-            faults.error(nowhere, "no file has a table [gateway]", hint);
+            faults.error(Place::NOWHERE, "no file has a table [gateway]", hint);
             Gateway {
                 company: String::new(),
                 id: String::new(),
@@ -133,13 +133,13 @@ pub(super) fn read(
         }
         None => {
             let hint = "write [uplink] with the host of the upstream broker".to_owned();
-            faults.error(nowhere, "no file has a table [uplink]", hint);
+            faults.error(Place::NOWHERE, "no file has a table [uplink]", hint);
             blank_uplink(default_client)
         }
     };
     let (console, store) = local(document, surroundings, faults);
     let Gateway { company, id, name, timezone } = gateway;
-    (Site { company, gateway: id, name, timezone, uplink, console, store }, at)
+    (Site { company, gateway: id, name, timezone, uplink, console, store }, origin)
 }
 
 fn gateway(fields: &mut Fields<'_>) -> Gateway {
@@ -224,9 +224,8 @@ fn uplink(fields: &mut Fields<'_>, default_client: String, secrets: &mut Vec<Sec
     let (host, port) = host_and_port(fields, MQTT_PORT);
     let root = fields.text("root");
     if let Some(root) = &root {
-        let wrong = address::topic(&root.value).err();
-        if let Some(wrong) = wrong {
-            fields.error("root", wrong.message, Some("write riskgate/v1".to_owned()));
+        if address::topic(&root.value).is_err() {
+            fields.error("root", "the root of topics has no wildcards", "write riskgate/v1".to_owned());
         } else if root.value.split('/').any(str::is_empty) || root.value.starts_with('$') {
             fields.error("root", "the root has no empty level and no '$'", "write riskgate/v1".to_owned());
         }

@@ -1,5 +1,6 @@
 //! `[[source]]`: the connections into the plant. Their points come from the point tables and are added here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use riskgate_drivers::modbus::{self, Order};
@@ -39,6 +40,8 @@ pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) fixes: bool,
     pub(super) sightings: bool,
+    /// A row of a point table names it.
+    pub(super) named: bool,
     /// Of its points where their rows do not say, and of its fixes and sightings.
     pub(super) stale_after: Option<Duration>,
 }
@@ -52,7 +55,7 @@ pub(super) enum Kind {
     Opcua(opcua::Server),
     Mqtt {
         feed: mqtt::Feed,
-        topics: Vec<(String, Vec<mqtt::Point>)>,
+        topics: BTreeMap<String, Vec<mqtt::Point>>,
     },
     /// `kind` is missing or wrong: its points cannot be checked further.
     Unknown,
@@ -105,7 +108,7 @@ pub(super) fn read(
     }
     if document.many("source").is_empty() {
         let hint = "write a [[source]] with id, name and kind".to_owned();
-        faults.error(Place::whole(0), "no file has a [[source]]: there is nothing to read", hint);
+        faults.error(Place::NOWHERE, "no file has a [[source]]: there is nothing to read", hint);
     }
     sources
 }
@@ -129,6 +132,7 @@ fn source(
         kind: Kind::Unknown,
         fixes: false,
         sightings: false,
+        named: false,
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
@@ -216,7 +220,7 @@ fn feed(
         fields.faults().warning(fields.at(), message, hint);
     }
     let feed = mqtt::Feed { source: place, host, port, client_id, user, subscriptions };
-    source.kind = Kind::Mqtt { feed, topics: Vec::new() };
+    source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
 }
 
 fn topic_filter(fields: &mut Fields<'_>, key: &'static str, required: bool) -> Option<String> {
@@ -279,15 +283,6 @@ impl Source {
         }
     }
 
-    fn is_read(&self) -> bool {
-        match &self.kind {
-            Kind::Modbus { device, .. } => !device.points.is_empty(),
-            Kind::Opcua(server) => !server.points.is_empty(),
-            Kind::Mqtt { topics, .. } => !topics.is_empty() || self.fixes || self.sightings,
-            Kind::Unknown => true,
-        }
-    }
-
     /// `None` where the kind is not known; that was reported.
     pub(super) fn into_config(self, id: SourceId) -> Option<SourceConfig> {
         let driver = match self.kind {
@@ -309,7 +304,8 @@ impl Source {
 pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults: &Faults) {
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        if !source.is_read() && !faults.has_unreadable_part() {
+        let is_read = source.named || source.fixes || source.sightings;
+        if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);
         }

@@ -24,14 +24,17 @@ pub(super) struct Row {
     pub(super) cells: BTreeMap<u32, Placed<String>>,
     /// Of a CSV: the row's first character. Of a workbook: its first cell.
     pub(super) start: Place,
+    /// Of a CSV: the places of all cells, the blank ones too.
+    places: Vec<Place>,
     /// Where a cell would stand that is not there, in a CSV.
     end: Place,
 }
 
 impl Row {
     pub(super) fn place(&self, column: u32) -> Place {
-        match (self.cells.get(&column), self.end.at) {
-            (Some(cell), _) => cell.place,
+        let known = usize::try_from(column).ok().and_then(|column| self.places.get(column));
+        match (self.cells.get(&column).map(|cell| cell.place).or(known.copied()), self.end.at) {
+            (Some(place), _) => place,
             (None, At::Cell { sheet, row, column: _ }) => {
                 Place { file: self.end.file, at: At::Cell { sheet, row, column } }
             }
@@ -84,11 +87,12 @@ struct Splitting<'a> {
     delimiter: char,
     faults: &'a Faults,
     at: usize,
+    unclosed: bool,
 }
 
 impl<'a> Splitting<'a> {
     fn new(file: usize, text: &'a str, delimiter: char, faults: &'a Faults) -> Self {
-        Self { file, text, delimiter, faults, at: 0 }
+        Self { file, text, delimiter, faults, at: 0, unclosed: false }
     }
 
     fn peek(&self) -> Option<char> {
@@ -109,7 +113,8 @@ impl<'a> Splitting<'a> {
         let mut rows = Vec::new();
         while self.at < self.text.len() {
             let row = self.row();
-            if !row.cells.is_empty() {
+            // A row whose quote never closes has swallowed all that follows.
+            if !row.cells.is_empty() && !self.unclosed {
                 rows.push(row);
             }
         }
@@ -119,9 +124,11 @@ impl<'a> Splitting<'a> {
     fn row(&mut self) -> Row {
         let start = self.at;
         let mut cells = BTreeMap::new();
+        let mut places = Vec::new();
         let mut column = 0;
         loop {
             let cell = self.cell();
+            places.push(cell.place);
             if !cell.value.is_empty() {
                 cells.insert(column, cell);
             }
@@ -131,7 +138,7 @@ impl<'a> Splitting<'a> {
                 Some(delimiter) if delimiter == self.delimiter => {}
                 // The end of the line or of the text.
                 Some(_) | None => {
-                    return Row { cells, start: Place::span(self.file, start..start), end };
+                    return Row { cells, places, start: Place::span(self.file, start..start), end };
                 }
             }
         }
@@ -168,6 +175,8 @@ impl<'a> Splitting<'a> {
                 None => {
                     let place = Place::span(self.file, start..start + 1);
                     self.faults.error(place, "this quote is never closed", None);
+                    self.faults.unreadable_part();
+                    self.unclosed = true;
                     break;
                 }
             }
@@ -227,7 +236,12 @@ fn sheet_rows(
         *left = left.checked_sub(1).ok_or(format!("it has more than {CELLS_MAX} cells"))?;
         let place = Place { file, at: At::Cell { sheet, row, column } };
         let start = Place { file, at: At::Cell { sheet, row, column: 0 } };
-        let row = rows.entry(row).or_insert_with(|| Row { cells: BTreeMap::new(), start, end: start });
+        let row = rows.entry(row).or_insert_with(|| Row {
+            cells: BTreeMap::new(),
+            places: Vec::new(),
+            start,
+            end: start,
+        });
         row.cells.insert(column, Placed { value, place });
     }
     Ok(rows.into_values().collect())
@@ -279,7 +293,7 @@ mod tests {
     fn a_quote_that_never_closes_is_told_where_it_opens() {
         let faults = Faults::default();
         csv(0, "tag,name\nA,\"x\nB,y\n", &faults);
-        assert!(faults.error_at(Place::span(0, 11..12)));
+        assert!(faults.error_places().contains(&Place::span(0, 11..12)));
     }
 
     #[test]

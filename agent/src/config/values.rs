@@ -20,9 +20,10 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 /// A duration as it would be written, in the largest unit that holds it whole.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let whole = |(_, unit): &&(&str, u64)| millis >= u128::from(*unit) && millis % u128::from(*unit) == 0;
+    let whole = |(_, unit): &&(&str, u64)| millis > 0 && millis.is_multiple_of(u128::from(*unit));
     match UNITS.iter().rev().find(whole) {
         Some((name, unit)) => format!("{}{name}", millis / u128::from(*unit)),
+        None if millis == 0 => "0s".to_owned(),
         None => format!("{millis}ms"),
     }
 }
@@ -114,7 +115,7 @@ mod tests {
         for text in ["500ms", "90s", "1m", "2h", "1d"] {
             assert_eq!(duration(text).map(duration_text).as_deref(), Some(text));
         }
-        assert_eq!(duration_text(Duration::ZERO), "0ms");
+        assert_eq!(duration_text(Duration::ZERO), "0s");
     }
 
     #[test]

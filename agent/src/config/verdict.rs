@@ -13,7 +13,7 @@ use super::sources::Source;
 
 /// Where the items of a draft came from.
 struct Origins {
-    gateway: Place,
+    gateway: Origin,
     sources: Vec<Origin>,
     points: Vec<Origin>,
     units: Vec<Origin>,
@@ -28,7 +28,7 @@ struct Origins {
 /// then half of what is named elsewhere would seem not to exist.
 pub(super) fn build(
     site: &Site,
-    gateway: Place,
+    gateway: &Origin,
     sources: &[Source],
     model: Model,
     points: Items<PointDraft>,
@@ -37,6 +37,8 @@ pub(super) fn build(
 ) -> Option<Plant> {
     unique_ids(sources, &model, &points, faults);
     if faults.has_unreadable_part() {
+        let message = "names, limits and expressions were not checked, since a part could not be read";
+        faults.warning(Place::NOWHERE, message, None);
         return None;
     }
     let rules: Vec<RuleDraft> = model.rules.iter().map(|(rule, _)| rule.clone()).collect();
@@ -47,7 +49,7 @@ pub(super) fn build(
     let (zones, zone_origins) = model.zones.into_iter().unzip();
     let (cameras, camera_origins) = model.cameras.into_iter().unzip();
     let origins = Origins {
-        gateway,
+        gateway: gateway.clone(),
         sources: sources.iter().map(|source| source.origin.clone()).collect(),
         points: point_origins,
         units: unit_origins,
@@ -73,8 +75,15 @@ pub(super) fn build(
         Ok((plant, warnings)) => (Some(plant), warnings),
         Err(found) => (None, found),
     };
+    // What the reader said of a place is the reason why the engine stumbles there: a key that is missing
+    // is empty to it, an id that stands twice is told with both places.
+    let said = faults.error_places();
     for fault in found {
-        report(fault, &origins, &rules, files, faults);
+        let place = place_of(&fault, &origins, &rules, files);
+        let whole = origins.place(fault.item, fault.field);
+        if fault.severity == Severity::Warning || !(said.contains(&place) || said.contains(&whole)) {
+            faults.add(fault.severity, place, fault.message, fault.hint);
+        }
     }
     plant
 }
@@ -100,20 +109,12 @@ fn unique_ids(sources: &[Source], model: &Model, points: &Items<PointDraft>, fau
     unique("point", placed(points, "tag", |point| &point.tag), faults);
 }
 
-fn report(fault: Fault, origins: &Origins, rules: &[RuleDraft], files: &[File], faults: &Faults) {
-    let Fault { severity, item, field, span, message, hint } = fault;
-    let mut place = origins.place(item, field);
-    if let (Some(span), Item::Rule(at)) = (span, item)
-        && let Some(rule) = rules.get(at)
-    {
-        let text = if field == "clear" { rule.clear.as_deref().unwrap_or_default() } else { &rule.when };
-        place = within(place, text, &span, files);
-    }
-    // The reader said more of the same place already: a key that is missing is empty to the engine.
-    if severity == Severity::Error && faults.error_at(place) {
-        return;
-    }
-    faults.add(severity, place, message, hint);
+fn place_of(fault: &Fault, origins: &Origins, rules: &[RuleDraft], files: &[File]) -> Place {
+    let place = origins.place(fault.item, fault.field);
+    let (Some(span), Item::Rule(at)) = (&fault.span, fault.item) else { return place };
+    let Some(rule) = rules.get(at) else { return place };
+    let text = if fault.field == "clear" { rule.clear.as_deref().unwrap_or_default() } else { &rule.when };
+    within(place, text, span, files)
 }
 
 /// The place of a part of an expression. Where the text in the file is not the text that was read (escapes,
@@ -130,7 +131,7 @@ fn within(place: Place, text: &str, span: &Range<usize>, files: &[File]) -> Plac
 impl Origins {
     fn place(&self, item: Item, field: &str) -> Place {
         let (list, at) = match item {
-            Item::Gateway => return self.gateway,
+            Item::Gateway => return self.gateway.of(field),
             Item::Source(at) => (&self.sources, at),
             Item::Point(at) => (&self.points, at),
             Item::Unit(at) => (&self.units, at),
@@ -140,7 +141,7 @@ impl Origins {
             Item::Camera(at) => (&self.cameras, at),
             Item::Rule(at) => (&self.rules, at),
         };
-        list.get(at).map_or(self.gateway, |origin| origin.of(field))
+        list.get(at).map_or(self.gateway.at, |origin| origin.of(field))
     }
 }
 
