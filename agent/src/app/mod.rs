@@ -36,6 +36,7 @@ use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, Uplink, UplinkStatus};
 
 pub use once::{Line, once};
+pub use reload::secrets_text;
 use sources::Sources;
 use status::Status;
 

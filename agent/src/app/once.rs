@@ -102,8 +102,10 @@ fn line(
         None => now.mono.since(sample.received.mono),
     });
     let bad = sample.as_ref().is_none_or(|sample| sample.quality.is_bad());
-    let silent = || (!in_time && sample.is_none()).then(|| format!("nothing came in {} s", WAIT_MAX.as_secs()));
-    let why = if bad { point.and_then(|point| down.get(&point.source).cloned()).or_else(silent) } else { None };
+    let silent =
+        || (!in_time && sample.is_none()).then(|| format!("nothing came in {} s", WAIT_MAX.as_secs()));
+    let why =
+        if bad { point.and_then(|point| down.get(&point.source).cloned()).or_else(silent) } else { None };
     Line {
         tag: point.map(|point| point.tag.clone()).unwrap_or_default(),
         name: point.map(|point| point.name.clone()).unwrap_or_default(),

@@ -60,12 +60,14 @@ impl Instance {
             checked.load_secrets(&folder).map_err(|errors| secrets_text(&errors))?;
             Ok(checked)
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
     }
 }
 
 /// One line for each password that could not be had.
-pub(super) fn secrets_text(errors: &[SecretError]) -> String {
+pub fn secrets_text(errors: &[SecretError]) -> String {
     let line = |error: &SecretError| match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

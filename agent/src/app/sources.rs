@@ -32,7 +32,11 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// Each driver in a task of its own, below its supervisor.
-    pub(crate) fn start(configs: Vec<SourceConfig>, plant: &Arc<Plant>, clock: Clock) -> (Self, intake::Receiver) {
+    pub(crate) fn start(
+        configs: Vec<SourceConfig>,
+        plant: &Arc<Plant>,
+        clock: Clock,
+    ) -> (Self, intake::Receiver) {
         let lanes: Vec<Lane> = plant.points().iter().map(|point| lane_of(point.class)).collect();
         let lane = move |point: PointId| {
             usize::try_from(point.0).ok().and_then(|at| lanes.get(at).copied()).unwrap_or(Lane::Process)
@@ -99,7 +103,9 @@ fn charge_of(config: &SourceConfig) -> Charge {
             let cycle = device.period.max(device.timeout).max(device.connect_timeout);
             (device.points.iter().map(|point| point.point).collect(), Some(cycle))
         }
-        Driver::Opcua(server) => (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive)),
+        Driver::Opcua(server) => {
+            (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive))
+        }
         Driver::Mqtt(feed) => (mqtt_points(feed), None),
     };
     Charge {

@@ -225,7 +225,12 @@ fn message(line: &Line<'_>, read: Read) -> Option<mqtt::Point> {
     let quality = path(line, Column::Quality);
     let time = path(line, Column::Time);
     let words = read.enum_words();
-    Some(mqtt::Point { point: read.point, value: value?, quality, time, scaling: read.scaling, words })
+    let kind = match read.kind {
+        Some(Type::Bool) => mqtt::Kind::Bool,
+        Some(Type::Text) => mqtt::Kind::Text,
+        Some(Type::Number(_)) | None => mqtt::Kind::Number,
+    };
+    Some(mqtt::Point { point: read.point, kind, value: value?, quality, time, scaling: read.scaling, words })
 }
 
 fn path(line: &Line<'_>, column: Column) -> Option<mqtt::Path> {

@@ -24,6 +24,9 @@ pub(super) const SOURCE: &str = "sis";
 
 pub(super) const NAMESPACE: &str = "urn:riskgate:demo";
 
+/// The server's own namespace: not the plant's, else its nodes would be looked for among the server's own.
+const APPLICATION: &str = "urn:riskgate:demo:server";
+
 /// How often the plant's values are looked at. The server publishes every 100 ms at the fastest.
 const PUSH_EVERY: Duration = Duration::from_millis(20);
 
@@ -106,8 +109,8 @@ impl Server {
     ) -> Result<Self, OpcuaError> {
         let mut builder = ServerBuilder::new()
             .application_name("riskgate demo plant")
-            .application_uri(NAMESPACE)
-            .product_uri(NAMESPACE)
+            .application_uri(APPLICATION)
+            .product_uri(APPLICATION)
             .host("127.0.0.1")
             .port(port)
             .pki_dir(keys)

@@ -39,9 +39,17 @@ const LAST_COMMIT_WAIT: Duration = Duration::from_secs(2);
 
 /// What the rest of the agent asks of the pump.
 pub enum Order {
-    Act { act: Act, answer: oneshot::Sender<Answer> },
+    Act {
+        act: Act,
+        answer: oneshot::Sender<Answer>,
+    },
     /// The drivers of the old configuration have ended; go on with the new one.
-    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, done: oneshot::Sender<()> },
+    Swap {
+        plant: Arc<Plant>,
+        intake: intake::Receiver,
+        entry: JournalEntry,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// What became of an act.
@@ -82,7 +90,8 @@ impl Pump {
     /// Runs until the intake is closed and empty; then commits what is left and returns.
     pub async fn run(mut self) {
         let mut committed = self.store.committed();
-        let mut tail = Tail { waiting: Waiting::default(), tags: tags_of(&self.plant), shown: Mono::default() };
+        let mut tail =
+            Tail { waiting: Waiting::default(), tags: tags_of(&self.plant), shown: Mono::default() };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
         self.commit(&mut tail, first, Vec::new(), None, now);
@@ -202,7 +211,8 @@ impl Pump {
         for effect in &effects {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
-        let messages = effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect();
+        let messages =
+            effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect();
         let batch = Batch { seq: tail.waiting.next_seq(), effects, messages, acts, at: now.wall };
         tail.waiting.push(batch, answer, now.mono, &self.store);
     }
@@ -218,7 +228,8 @@ impl Pump {
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();
         views.iter().for_each(|view| shown::gauge(&self.plant, view));
-        let states: Vec<SourceState> = views.iter().filter_map(|view| shown::state_of(&self.plant, view)).collect();
+        let states: Vec<SourceState> =
+            views.iter().filter_map(|view| shown::state_of(&self.plant, view)).collect();
         self.states.send_if_modified(|old| {
             let changed = *old != states;
             old.clone_from(&states);

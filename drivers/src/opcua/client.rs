@@ -324,7 +324,7 @@ impl Course {
                         tracing::info!(url = self.server().url, %status, "the server has ended the subscription");
                         Err(self.gone())
                     }
-                    None => Ok(Next::Nothing),
+                    None => Ok(self.fill_gaps()),
                 }
             }
             SessionPollResult::Subscription(SubscriptionActivity::PublishFailed(status))
@@ -338,6 +338,15 @@ impl Course {
             }
             _ => Ok(Next::Nothing),
         }
+    }
+
+    fn fill_gaps(&mut self) -> Next {
+        if let (Some(subscribed), None, true) =
+            (&self.subscribed, &self.work, self.filling.notices.is_any_missing())
+        {
+            self.work = Some(Box::pin(self.filling.clone().fill_gaps(subscribed.clone())));
+        }
+        Next::Nothing
     }
 
     fn on_connected(&mut self, mode: SessionConnectMode, now: Mono) -> Result<Next, Fault> {
@@ -360,19 +369,19 @@ impl Course {
     fn on_filled(&mut self, filled: Result<Subscribed, Fault>, now: Mono) -> Result<Next, Fault> {
         self.work = None;
         self.subscribed = Some(filled?);
-        if let Stage::Connected { published, tried, .. } = &mut self.stage {
+        if let Stage::Connected { published, .. } = &mut self.stage {
             *published = now;
-            *tried = now;
         }
         Ok(Next::Up)
     }
 
     fn on_tick(&mut self, now: Mono) -> Result<Next, Fault> {
-        let keep_alive = self.server().keep_alive;
+        let server = Arc::clone(&self.filling.server);
+        let keep_alive = server.keep_alive;
         match &mut self.stage {
             // A connection, a channel and a session: three answers.
             Stage::First { since } if now.since(*since) > connect::REQUEST * 3 => {
-                let (url, within) = (self.server().url.clone(), connect::REQUEST * 3);
+                let (url, within) = (server.url.clone(), connect::REQUEST * 3);
                 Err(Fault::Silent { url, what: "the opening of a session", within })
             }
             // The server has dropped what it kept for us; there is nothing left to come back to.
@@ -390,15 +399,15 @@ impl Course {
                 Ok(Next::Cut)
             }
             Stage::Connected { published, tried, .. } => {
-                let (published, tried) = (*published, *tried);
-                if self.work.is_some() {
+                let (Some(subscribed), None) = (&self.subscribed, &self.work) else {
                     return Ok(Next::Nothing);
+                };
+                if now.since(*published) > keep_alive.max(subscribed.keep_alive) * 3 {
+                    return Err(Fault::Quiet { url: server.url.clone() });
                 }
-                let Some(subscribed) = &self.subscribed else { return Ok(Next::Nothing) };
-                if now.since(published) > keep_alive.max(subscribed.keep_alive) * 3 {
-                    return Err(Fault::Quiet { url: self.server().url.clone() });
-                }
-                if !subscribed.refused.is_empty() && now.since(tried) > keep_alive * REFUSED_AGAIN {
+                let is_time = now.since(*tried) > keep_alive * REFUSED_AGAIN;
+                if is_time && !(subscribed.refused.is_empty() && self.filling.notices.nodeless().is_empty()) {
+                    *tried = now;
                     self.work = Some(Box::pin(self.filling.clone().again(subscribed.clone())));
                 }
                 Ok(Next::Nothing)

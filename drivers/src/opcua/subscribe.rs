@@ -3,13 +3,15 @@
 //! Each item's answer is looked at: one that the server refuses is named, reported and tried again, and
 //! costs no other item anything. Requests are split by the server's limits.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opcua::client::Session;
 use opcua::types::{
-    AttributeId, DataValue, Error, MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId,
-    ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
+    AttributeId, DataChangeFilter, DataChangeTrigger, DataValue, Error, ExtensionObject,
+    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ReadValueId, StatusCode,
+    TimestampsToReturn, VariableId, Variant,
 };
 use riskgate_point::{BadReason, Report, Sample};
 
@@ -120,25 +122,75 @@ impl Filling {
             // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
             let _either_way = tokio::time::timeout(subscribed.publishing * 2, drained).await;
         }
+        self.recover(&subscribed).await?;
         self.read_all(&subscribed).await?;
         self.retry(&mut subscribed).await?;
         Ok(subscribed)
     }
 
-    /// Tries the refused points again, with the namespaces as they are now.
+    /// Asks again for messages whose numbers show that they were sent and did not arrive.
+    pub(super) async fn fill_gaps(self, subscribed: Subscribed) -> Result<Subscribed, Fault> {
+        self.recover(&subscribed).await?;
+        Ok(subscribed)
+    }
+
+    async fn recover(&self, subscribed: &Subscribed) -> Result<(), Fault> {
+        let missing = self.notices.missing();
+        let n_missing = missing.len();
+        let mut n_lost = 0_usize;
+        for sequence in missing {
+            match self.session.republish(subscribed.id, sequence).await {
+                Ok(message) => self.notices.take(message),
+                Err(error) if is_gone(error.status()) => {
+                    return Err(self.fault("asking for lost messages")(error));
+                }
+                Err(_) => n_lost += 1,
+            }
+        }
+        if n_missing > 0 {
+            tracing::info!(
+                url = self.server.url,
+                n_missing,
+                n_lost,
+                "asked again for messages that did not arrive"
+            );
+        }
+        Ok(())
+    }
+
+    /// Tries the refused points and those without a node again, with the namespaces as they are now.
     pub(super) async fn again(self, mut subscribed: Subscribed) -> Result<Subscribed, Fault> {
         self.retry(&mut subscribed).await?;
         Ok(subscribed)
     }
 
     async fn retry(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
-        if subscribed.refused.is_empty() {
+        let nodeless = self.notices.nodeless();
+        if subscribed.refused.is_empty() && nodeless.is_empty() {
             return Ok(());
         }
         (subscribed.namespaces, subscribed.nodes_in_a_read, subscribed.items_in_a_call) =
             self.read_limits().await?;
-        let refused = std::mem::take(&mut subscribed.refused);
-        self.monitor(subscribed, refused).await
+        self.unmonitor(subscribed, &nodeless).await?;
+        let mut dead = nodeless;
+        dead.extend(subscribed.refused.drain(..));
+        self.monitor(subscribed, dead.into_iter().collect()).await
+    }
+
+    async fn unmonitor(&self, subscribed: &Subscribed, ats: &BTreeSet<usize>) -> Result<(), Fault> {
+        let items: Vec<u32> = {
+            let state = self.session.subscription_state().lock();
+            let items = state.get(subscribed.id).into_iter().flat_map(|made| made.monitored_items());
+            let is_dead = |handle| plan::at_of(handle).is_some_and(|at| ats.contains(&at));
+            items.filter(|item| is_dead(item.client_handle())).map(|item| item.id()).collect()
+        };
+        for portion in items.chunks(subscribed.items_in_a_call) {
+            self.session
+                .delete_monitored_items(subscribed.id, portion)
+                .await
+                .map_err(self.fault("deleting monitored items"))?;
+        }
+        Ok(())
     }
 
     /// The server's namespaces, and how much it takes in one Read and in one CreateMonitoredItems.
@@ -215,7 +267,12 @@ impl Filling {
                 sampling_interval: self.server.sampling.as_secs_f64() * 1000.0,
                 queue_size: self.server.queue,
                 discard_oldest: true,
-                ..MonitoringParameters::default()
+                // The standard's default, said outright: some servers take its absence for "values only",
+                // and then a detector that fails at an unchanged value is never told.
+                filter: ExtensionObject::from_message(DataChangeFilter {
+                    trigger: DataChangeTrigger::StatusValue,
+                    ..DataChangeFilter::default()
+                }),
             },
         })
     }

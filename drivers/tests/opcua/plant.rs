@@ -18,7 +18,7 @@ use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
 use riskgate_drivers::opcua::{Error, Node, Point, Server};
 use riskgate_drivers::scaling::Scaling;
-use riskgate_point::{Link, Mono, Now, PointId, Report, Sample, SourceId, Wall};
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,8 @@ impl TestServer {
             .add_user_token(USER, ServerUserToken::user_pass(USER, PASSWORD))
             .add_endpoint("only", ("/", offer.policy, mode, users));
         builder.limits_mut().subscriptions.max_monitored_items_per_sub = 5000;
+        // A value is told as it is set, with the time that it was set with.
+        builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
         for uri in &offer.before {
             builder = builder.with_node_manager(simple_node_manager(metadata(uri), uri));
         }
@@ -129,7 +131,13 @@ impl TestServer {
         assert!(added, "{name} is there already");
     }
 
-    pub(crate) fn set(&self, name: &str, value: impl Into<Variant>, source_time: DateTime, status: StatusCode) {
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        value: impl Into<Variant>,
+        source_time: DateTime,
+        status: StatusCode,
+    ) {
         let value = DataValue {
             value: Some(value.into()),
             status: Some(status),
@@ -251,7 +259,7 @@ pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
         source: SourceId(3),
         url,
         publishing: Duration::from_millis(100),
-        sampling: Duration::from_millis(100),
+        sampling: Duration::ZERO,
         queue: 10,
         keep_alive: Duration::from_millis(500),
         user: None,
@@ -283,27 +291,20 @@ impl Driver {
         Self { receiver, seen: Vec::new(), stop, task }
     }
 
-    /// Waits for a report among those not looked at yet, in order.
+    /// Waits for a report such as this among all that came since the last [`Self::forget`].
     pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Report) -> bool) {
-        let mut looked_at = self.seen.len();
+        self.until_all(what, |seen| seen.iter().any(&wanted)).await;
+    }
+
+    pub(crate) async fn until_all(&mut self, what: &str, wanted: impl Fn(&[Report]) -> bool) {
         let found = tokio::time::timeout(DEADLINE, async {
-            loop {
-                for report in self.receiver.recv(10_000).await.expect("the driver runs") {
-                    self.seen.push(report);
-                }
-                let new = &self.seen[looked_at..];
-                if new.iter().any(&wanted) {
-                    return;
-                }
-                looked_at = self.seen.len();
+            while !wanted(&self.seen) {
+                self.seen.extend(self.receiver.recv(10_000).await.expect("the driver runs"));
             }
         });
         let found = found.await;
-        assert!(
-            found.is_ok(),
-            "never saw {what}; last: {:#?}",
-            self.seen.iter().rev().take(8).collect::<Vec<_>>()
-        );
+        let last = self.seen.iter().rev().take(8).collect::<Vec<_>>();
+        assert!(found.is_ok(), "never saw {what}; last: {last:#?}");
     }
 
     pub(crate) async fn until_up(&mut self) {
@@ -327,9 +328,16 @@ impl Driver {
                     && sample.value.as_ref().and_then(riskgate_point::Value::number) == Some(number)
             })
         };
-        if !self.seen.iter().any(wanted) {
-            self.until(&format!("point {point} at {number}"), wanted).await;
-        }
+        self.until(&format!("point {point} at {number}"), wanted).await;
+    }
+
+    pub(crate) async fn until_bad(&mut self, point: u32, reason: BadReason) {
+        let wanted = |report: &Report| {
+            sample(report).is_some_and(|sample| {
+                sample.point == PointId(point) && sample.quality == Quality::Bad(reason)
+            })
+        };
+        self.until(&format!("point {point} bad {reason:?}"), wanted).await;
     }
 
     /// The newest sample of the point, among what was seen.
