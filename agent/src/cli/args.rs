@@ -14,15 +14,15 @@ const LONG_ABOUT: &str = "riskgate：危险化学品企业双重预防机制的�
 读取装置已有的测点、人员定位和视频告警，按规则判断管控措施是否失效，产生报警、隐患和排查任务，
 在控制室显示，并经 MQTT 上传。从不向装置写入。
 
-An edge agent for hazardous-chemical plants. It reads what the plant already measures, judges by rules
-whether a control measure has failed, and makes alarms, hazards and inspection tasks of it: shown in the
+An edge agent for hazardous-chemical plants. It reads what the plant already measures, judges by rules \
+whether a control measure has failed, and makes alarms, hazards and inspection tasks of it: shown in the \
 control room, uploaded over MQTT. It never writes to the plant.";
 
 const AFTER: &str = "第一次使用 First steps:
-  riskgate check /etc/riskgate              检查配置 is the configuration right?
+  riskgate check /etc/riskgate                 检查配置 is the configuration right?
   riskgate run --config /etc/riskgate --once   每个测点读一次 does every point read?
-  riskgate run --config /etc/riskgate       启动 run it; control room page: http://127.0.0.1:8080/
-  riskgate show                             现在有什么 what is open now?
+  riskgate run --config /etc/riskgate          运行 run it; control room page: http://127.0.0.1:8080/
+  riskgate show                                现在有什么 what is open now?
 
 退出码 Exit codes:
   0  完成 done

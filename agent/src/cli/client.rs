@@ -54,9 +54,12 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn connect(path: &Path) -> Result<Self, ClientError> {
         let owned = || path.to_owned();
-        let stream = UnixStream::connect(path).map_err(|source| match source.kind() {
-            ErrorKind::PermissionDenied => ClientError::NotAllowed { path: owned(), source },
-            _ => ClientError::NoAgent { path: owned(), source },
+        let stream = UnixStream::connect(path).map_err(|source| {
+            if source.kind() == ErrorKind::PermissionDenied {
+                ClientError::NotAllowed { path: owned(), source }
+            } else {
+                ClientError::NoAgent { path: owned(), source }
+            }
         })?;
         for set in [UnixStream::set_read_timeout, UnixStream::set_write_timeout] {
             set(&stream, Some(ANSWER_TIMEOUT)).map_err(|source| ClientError::Io { path: owned(), source })?;
@@ -66,11 +69,12 @@ impl Client {
 
     /// The answer; an [`Answer::Error`] is an error here.
     pub(super) fn ask(&mut self, question: &Question) -> Result<Answer, ClientError> {
-        let failed = |path: &Path, source: io::Error| match source.kind() {
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+        let failed = |path: &Path, source: io::Error| {
+            if matches!(source.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
                 ClientError::CutOff { path: path.to_owned() }
+            } else {
+                ClientError::Io { path: path.to_owned(), source }
             }
-            _ => ClientError::Io { path: path.to_owned(), source },
         };
         let not_understood = |source| ClientError::NotUnderstood { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(question).map_err(not_understood)?;
@@ -120,8 +124,8 @@ mod tests {
     use super::*;
     use crate::console::socket::What;
 
-    /// What the client makes of an agent that reads one line and answers `answer`.
-    fn check(answer: &'static str) -> Result<Answer, ClientError> {
+    /// Shows `judge` what the client makes of an agent that reads one line and answers `answer`.
+    fn check(answer: &'static str, judge: impl FnOnce(Result<Answer, ClientError>)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         let listener = UnixListener::bind(&path).unwrap();
@@ -134,18 +138,21 @@ mod tests {
                 assert_eq!(line, "{\"ask\":\"show\",\"what\":\"units\"}\n");
                 stream.get_mut().write_all(answer.as_bytes()).unwrap();
             });
-            Client::connect(&path)?.ask(&Question::Show { what: What::Units })
-        })
+            let mut client = Client::connect(&path).unwrap();
+            judge(client.ask(&Question::Show { what: What::Units }));
+        });
     }
 
     #[test]
     fn an_answer_is_one_line_and_an_agent_that_ends_is_said() {
-        let shown = check("{\"answer\":\"shown\",\"shown\":[]}\n").unwrap();
-        assert_eq!(shown, Answer::Shown { shown: serde_json::json!([]) });
-        assert!(matches!(check(""), Err(ClientError::CutOff { .. })));
-        assert!(matches!(check("hello\n"), Err(ClientError::NotUnderstood { .. })));
-        let said = check("{\"answer\":\"error\",\"why\":\"user 1000 may not\"}\n").unwrap_err();
-        assert_eq!(said.to_string(), "user 1000 may not");
+        check("{\"answer\":\"shown\",\"shown\":[]}\n", |answer| {
+            assert_eq!(answer.unwrap(), Answer::Shown { shown: serde_json::json!([]) });
+        });
+        check("", |answer| assert!(matches!(answer, Err(ClientError::CutOff { .. }))));
+        check("hello\n", |answer| assert!(matches!(answer, Err(ClientError::NotUnderstood { .. }))));
+        check("{\"answer\":\"error\",\"why\":\"user 1000 may not\"}\n", |answer| {
+            assert_eq!(answer.unwrap_err().to_string(), "user 1000 may not");
+        });
     }
 
     #[test]

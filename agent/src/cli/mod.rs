@@ -5,9 +5,9 @@
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
-mod agent;
 mod args;
 mod client;
+mod run;
 mod tables;
 
 use std::io::{self, IsTerminal, Write};
@@ -96,8 +96,9 @@ pub fn main() -> ExitCode {
 fn obey(command: Command, screen: &mut Screen) -> ExitCode {
     let outcome = match command {
         #[cfg(feature = "demo")]
-        Command::Demo(args) => return agent::demo(&args),
-        Command::Run(args) => agent::run(&args, screen),
+        Command::Demo(args) => return run::demo(&args),
+        Command::Run(args) if args.once => run::once(&args.config, screen),
+        Command::Run(args) => run::run(&args.config, screen),
         Command::Check(args) => check(&args.path, screen),
         Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
         Command::Ack(args) => speak(&args.agent, screen, |client, screen| {

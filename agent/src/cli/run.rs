@@ -45,7 +45,7 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
     match ended {
         Ok(()) => Outcome::Done,
         Err(AppError::Refused { problems, .. }) => {
-            screen.problem(&problems.render(screen.width.is_some()));
+            screen.problem(&problems.render(screen.colour));
             Outcome::Refused
         }
         Err(AppError::Failed(error)) => {
@@ -60,7 +60,7 @@ pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
     let mut checked = match config::check(folder) {
         Ok(checked) => checked,
         Err(problems) => {
-            screen.problem(&problems.render(screen.width.is_some()));
+            screen.problem(&problems.render(screen.colour));
             return Outcome::Refused;
         }
     };
@@ -114,10 +114,19 @@ fn table(lines: &[Line], width: Option<u16>) -> String {
     if let Some(width) = width {
         table.set_width(width);
     }
-    table.set_header(["位号 tag", "名称 name", "数据源 source", "值 value", "单位 eu", "质量 quality", "时龄 age"]);
+    table.set_header([
+        "位号 tag",
+        "名称 name",
+        "数据源 source",
+        "值 value",
+        "单位 eu",
+        "质量 quality",
+        "时龄 age",
+    ]);
     for line in lines {
         let value = line.sample.as_ref().and_then(|sample| sample.value.as_ref()).map(value_text);
-        let quality = line.sample.as_ref().map_or("bad never_read".to_owned(), |sample| sample.quality.to_string());
+        let quality =
+            line.sample.as_ref().map_or("bad never_read".to_owned(), |sample| sample.quality.to_string());
         let age = line.age.map(|age| format!("{:.1} s", age.as_secs_f64()));
         let cells = [
             line.tag.clone(),
@@ -171,8 +180,11 @@ fn start_log(filter: &str) {
     let filter = EnvFilter::try_from_env("RISKGATE_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
-    let started =
-        if under_systemd { log.json().flatten_event(true).try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
+    let started = if under_systemd {
+        log.json().flatten_event(true).try_init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
     // Only a second start in one process can fail, and the first log goes on.
     drop(started);
 }

@@ -170,14 +170,19 @@ function fill(list, rows, make, empty) {
   list.replaceChildren(...wanted);
 }
 
+const operandText = (operand) => `${operand.text} = ${operand.value ?? "?"} (${operand.quality})`;
+
 function alarmRow(alarm) {
   const priority = PRIORITIES[alarm.priority];
   const row = el("li", `alarm ${alarm.priority} ${alarm.state}`);
+  row.title = [alarm.words.zh, alarm.words.en, alarm.evidence.condition, ...alarm.evidence.operands.map(operandText)].filter(Boolean).join("\n");
   const rank = el("div", "rank", shape(alarm.priority), priority.zh, el("small", "", priority.en));
   const facts = el(
     "div", "facts",
     el("span", "where", alarm.unit_name ?? alarm.unit ?? "全站 site"),
     el("span", "", CLASSES[alarm.class] ?? alarm.class),
+    alarm.measure_name ? el("span", "measure", `措施 ${alarm.measure_name}`) : null,
+    alarm.blinds.length > 0 ? el("span", "measure", `失去监测的措施 blinded ${alarm.blinds.join(" ")}`) : null,
     alarm.kind === "fault" ? el("span", "tag fault", "监测失效 monitoring lost") : null,
     alarm.on_unknown ? el("span", "tag", "条件未知 on unknown") : null,
     el("span", "state", STATES[alarm.state] + (alarm.acknowledged_by ? ` · ${alarm.acknowledged_by}` : "")),
@@ -237,14 +242,17 @@ function uplinkRows() {
 
 /// What an operator has to know of the links without scrolling.
 function linkMarks() {
-  const down = board.sources.filter((source) => source.link !== "up");
-  const mark = (well, zh, en) => el("span", well ? "up" : "down", el("span", "dot", LINKS[well ? "up" : "down"].mark), zh, " ", el("small", "", en));
+  const mark = (state, zh, en) => el("span", state, el("span", "dot", LINKS[state].mark), zh, " ", el("small", "", en));
+  const marks = ["down", "connecting"].flatMap((state) => {
+    const those = board.sources.filter((source) => source.link === state);
+    const names = those.slice(0, 3).map((source) => source.name || source.id).join("、") + (those.length > 3 ? "…" : "");
+    return those.length === 0 ? [] : [mark(state, `数据源${LINKS[state].zh} ${those.length}/${board.sources.length}`, names)];
+  });
+  if (marks.length === 0) marks.push(mark("up", `数据源正常 ${board.sources.length}`, "sources up"));
+  marks.push(board.uplink.connected ? mark("up", "上传正常", "uplink") : mark("down", "上传断开", "uplink down"));
   const waits = board.outbox.lanes.reduce((sum, lane) => sum + lane.pending, 0);
-  const sources = down.length === 0
-    ? mark(true, `数据源 ${board.sources.length} 正常`, "sources up")
-    : mark(false, `数据源 ${down.length}/${board.sources.length} 断开`, down.map((source) => source.name || source.id).join("、"));
-  const uplink = board.uplink.connected ? mark(true, "上传正常", "uplink") : mark(false, "上传断开", "uplink down");
-  return waits > 0 ? [sources, uplink, el("span", "", `待发 ${waits} `, el("small", "", "waiting"))] : [sources, uplink];
+  if (waits > 0) marks.push(el("span", "", `待发 ${waits} `, el("small", "", "waiting")));
+  return marks;
 }
 
 function unitChip(unit) {
