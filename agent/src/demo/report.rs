@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::Table;
+use comfy_table::{Table, presets};
 use riskgate_point::Now;
 
 use super::reader::Received;
@@ -130,6 +130,7 @@ impl Report {
     /// The table, in Chinese and English.
     pub(super) fn table(&self) -> String {
         let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header([
             "应到 expected",
             "装置变化 change, s",
