@@ -63,9 +63,7 @@ pub enum Event<'a> {
         old: &'a str,
         new: &'a str,
     },
-    ReloadRefused {
-        problems: usize,
-    },
+    ReloadRefused,
     WatchdogHeld {
         why: &'a str,
     },
@@ -89,7 +87,7 @@ impl Event<'_> {
             Self::DriverPanicked { .. } => "driver_panicked",
             Self::DriverStuck { .. } => "driver_stuck",
             Self::Reloaded { .. } => "reloaded",
-            Self::ReloadRefused { .. } => "reload_refused",
+            Self::ReloadRefused => "reload_refused",
             Self::WatchdogHeld { .. } => "watchdog_held",
         }
     }
@@ -163,8 +161,8 @@ impl Event<'_> {
                 tracing::info!(event, old, new, "configuration swapped");
                 ("configuration", 1)
             }
-            Self::ReloadRefused { problems } => {
-                tracing::error!(event, problems, "configuration refused; the running one stays");
+            Self::ReloadRefused => {
+                tracing::error!(event, "configuration refused; the running one stays");
                 ("configuration", 1)
             }
             Self::WatchdogHeld { why } => {

@@ -49,6 +49,7 @@
 //! 9. A configuration that passes `riskgate check` starts; a bad one is refused whole, with every problem
 //!    shown at its file, line and column, and a hint.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -57,6 +58,7 @@ pub mod console;
 pub mod demo;
 pub mod events;
 pub mod metrics;
+pub mod pump;
 pub mod store;
 pub mod supervise;
 pub mod uplink;

@@ -10,12 +10,23 @@
 //!
 //! The way of a reading: `sample -> judge (rule) -> correlate (unit) -> raise (alarm, hazard, task)`.
 
+mod alarm;
 mod draft;
 mod effect;
+mod engine;
 mod expr;
+mod hazard;
 mod input;
 mod plant;
+mod presence;
+mod present;
+mod rule;
+mod task;
+mod timer;
 mod truth;
+mod unit;
+mod vision;
+mod words;
 
 pub use draft::{
     CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, PointDraft,
@@ -26,8 +37,11 @@ pub use effect::{
     ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,
     Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
+pub use engine::{Engine, Epoch, Restored, Unjudged};
 pub use input::{Act, Deed, Refusal};
-pub use plant::Plant;
+pub use plant::{Plant, Rule};
+pub use presence::Count;
+pub use present::{PointView, SourceView};
 pub use truth::Truth;
 
 use serde::{Deserialize, Serialize};

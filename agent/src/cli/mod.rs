@@ -1,1 +1,167 @@
-//! The cli room.
+//! The command line: what can be typed, and the commands that speak to a running agent.
+//!
+//! `show`, the acts and `reload` are clients of the agent's socket and know nothing but its lines; `check`,
+//! `run` and `demo` hand over to their rooms. Exit codes: 0 done, 1 a problem was found or an act refused,
+//! 2 wrong usage, 3 the agent cannot be reached.
+
+mod acts;
+mod args;
+mod client;
+mod tables;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::de::DeserializeOwned;
+
+use crate::console::socket::{Answer, Question, What};
+use acts::HazardDeed;
+use args::{Cli, Command, HazardArgs, ShowArgs, Where};
+use client::{Client, ClientError};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Done,
+    /// A problem was found, or an act was refused.
+    Refused,
+    Unreachable,
+}
+
+impl Outcome {
+    fn worse(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        // 2 is clap's, for wrong usage.
+        match outcome {
+            Outcome::Done => Self::from(0),
+            Outcome::Refused => Self::from(1),
+            Outcome::Unreachable => Self::from(3),
+        }
+    }
+}
+
+/// Where a command writes. A reader that has closed its end (`| head`) is no problem of ours.
+struct Screen<'a> {
+    out: Box<dyn Write + 'a>,
+    err: Box<dyn Write + 'a>,
+    /// Columns of the terminal; `None`: it is none, and nothing is wrapped.
+    width: Option<u16>,
+}
+
+impl Screen<'static> {
+    fn of_process() -> Self {
+        let out = io::stdout();
+        let width = out
+            .is_terminal()
+            .then(|| rustix::termios::tcgetwinsize(&out).ok())
+            .flatten()
+            .map(|size| size.ws_col);
+        Self { out: Box::new(out), err: Box::new(io::stderr()), width: width.filter(|columns| *columns > 0) }
+    }
+}
+
+impl<'a> Screen<'a> {
+    #[cfg(test)]
+    fn to(out: &'a mut Vec<u8>, err: &'a mut Vec<u8>, width: Option<u16>) -> Self {
+        Self { out: Box::new(out), err: Box::new(err), width }
+    }
+
+    fn say(&mut self, text: &str) {
+        drop(writeln!(self.out, "{text}"));
+    }
+
+    fn problem(&mut self, text: &str) {
+        drop(writeln!(self.err, "{text}"));
+    }
+}
+
+/// Reads the command line and does as it says.
+pub fn main() -> ExitCode {
+    let mut screen = Screen::of_process();
+    obey(Cli::parse().command, &mut screen).into()
+}
+
+fn obey(command: Command, screen: &mut Screen) -> Outcome {
+    match command {
+        #[cfg(feature = "demo")]
+        Command::Demo(_) => not_wired(screen),
+        Command::Check(_) | Command::Run(_) => not_wired(screen),
+        Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
+        Command::Ack(args) => speak(&args.agent, screen, |client, screen| {
+            acts::acknowledge(client, &args.alarms, &args.by, screen)
+        }),
+        Command::Confirm(args) => judge(HazardDeed::Confirm, &args, screen),
+        Command::Rectify(args) => judge(HazardDeed::Rectify, &args, screen),
+        Command::Accept(args) => judge(HazardDeed::Accept, &args, screen),
+        Command::Reject(args) => speak(&args.agent, screen, |client, screen| {
+            acts::judge(client, HazardDeed::Reject, &args.hazards, &args.by, Some(&args.why), screen)
+        }),
+        Command::Reload(args) => speak(&args.agent, screen, |client, screen| {
+            let answer = client.ask(&Question::Reload)?;
+            Ok(acts::told(answer, "已重新读取配置 reloaded", "", screen))
+        }),
+    }
+}
+
+fn judge(deed: HazardDeed, args: &HazardArgs, screen: &mut Screen) -> Outcome {
+    speak(&args.agent, screen, |client, screen| {
+        acts::judge(client, deed, &args.hazards, &args.by, args.why.as_deref(), screen)
+    })
+}
+
+/// Speaks to the agent and tells what it said.
+fn speak(
+    agent: &Where,
+    screen: &mut Screen,
+    command: impl FnOnce(&mut Client, &mut Screen) -> Result<Outcome, ClientError>,
+) -> Outcome {
+    let socket = match socket_of(agent, screen) {
+        Ok(socket) => socket,
+        Err(outcome) => return outcome,
+    };
+    let spoken = Client::connect(&socket).and_then(|mut client| command(&mut client, screen));
+    spoken.unwrap_or_else(|error| {
+        screen.problem(&with_causes(&error));
+        Outcome::Unreachable
+    })
+}
+
+fn show(args: &ShowArgs, client: &mut Client, screen: &mut Screen) -> Result<Outcome, ClientError> {
+    if args.json {
+        let shown: serde_json::Value = shown(client, args.what)?;
+        screen.say(&format!("{shown:#}"));
+    } else {
+        // Ages need the board's own time, which only the whole board has.
+        let view = shown(client, What::All)?;
+        let width = screen.width;
+        screen.say(&tables::render(&view, args.what, width));
+    }
+    Ok(Outcome::Done)
+}
+
+fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, ClientError> {
+    match client.ask(&Question::Show { what })? {
+        Answer::Shown { shown } => client.understand(shown),
+        Answer::Done { .. } | Answer::Refused { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
+            Err(ClientError::Said { why: "the agent answered something else".to_owned() })
+        }
+    }
+}
+
+/// The error and what caused it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

@@ -1,1 +1,247 @@
-//! The config room.
+//! The configuration room: the files of a folder in, a checked plant and what to run out.
+//!
+//! A folder holds `*.toml` files (gateway, uplink, sources, units, measures, tasks, zones, cameras, rules;
+//! any table may stand in any file) and point tables (点表) as `*.csv` or `*.xlsx`. [`check_files`] is
+//! pure and total: it answers with the whole [`Checked`] configuration, or with every [`Problems`] at once,
+//! each at its file, line and column. [`check`] only reads the folder for it.
+//!
+//! The way: `read` (bytes to text) -> `document`, `table` (text to tables, cells) -> `fields`, `row` (typed)
+//! -> `site`, `sources`, `model`, `points` (what it means) -> `Plant::build` (whether it holds together).
+//!
+//! Checking opens no socket and no file outside the folder. So a password's file is not opened either: it is
+//! named in the configuration, read by [`Checked::load_secrets`] when the agent starts, and its absence is
+//! told then. Whether a device answers, `riskgate run --once` tells.
+
+mod address;
+mod binding;
+mod diagnostic;
+mod document;
+mod fields;
+mod gas_levels;
+mod headers;
+mod model;
+mod place;
+mod points;
+mod read;
+mod row;
+mod secret;
+mod site;
+mod sources;
+mod summary;
+mod table;
+mod values;
+mod verdict;
+
+use std::path::Path;
+
+use riskgate_drivers::mqtt;
+use riskgate_engine::Plant;
+use riskgate_point::SourceId;
+use uuid::Uuid;
+
+pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
+pub use read::RawFile;
+pub use secret::{Secret, SecretError};
+pub use site::{Console, Site, Store, Surroundings, Uplink};
+pub use sources::{Driver, SourceConfig};
+
+use document::Document;
+use place::{Faults, File, Place};
+use read::Form;
+use secret::{SecretFile, Whose};
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Checked {
+    pub site: Site,
+    pub plant: Plant,
+    /// In the order of their ids.
+    pub sources: Vec<SourceConfig>,
+    pub warnings: Vec<Diagnostic>,
+    /// Of the names and bytes of all files: it changes when any of them does.
+    pub hash: String,
+    /// The measure of each written rule.
+    rule_measures: Vec<String>,
+    secrets: Vec<SecretFile>,
+}
+
+/// Reads the folder and checks what it holds. The places in problems start at `folder`.
+pub fn check(folder: &Path) -> Result<Checked, Problems> {
+    let under = |mut diagnostics: Vec<Diagnostic>| {
+        for diagnostic in &mut diagnostics {
+            diagnostic.start_at(folder);
+        }
+        diagnostics
+    };
+    let files = read::folder(folder)?;
+    match check_files_within(files, &Surroundings::of_process()) {
+        Ok(mut checked) => {
+            checked.warnings = under(checked.warnings);
+            Ok(checked)
+        }
+        Err(problems) => Err(Problems { diagnostics: under(problems.diagnostics) }),
+    }
+}
+
+/// Checks files that are in memory, by the names that they have below their folder.
+pub fn check_files(files: Vec<RawFile>) -> Result<Checked, Problems> {
+    check_files_within(files, &Surroundings::default())
+}
+
+/// As [`check_files`], where the service manager gives folders.
+pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) -> Result<Checked, Problems> {
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    files.retain(|(name, _)| Form::of(name).is_some());
+    let hash = hash(&files);
+    let faults = Faults::default();
+    let (files, sheets) = decode(&files, &faults);
+    let parsed: Vec<_> = files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| Form::of(&file.name) == Some(Form::Toml))
+        .map(|(at, file)| (at, document::parse(at, &file.text, &faults)))
+        .collect();
+    let mut document = Document::default();
+    for (at, root) in &parsed {
+        document.add(*at, root.get_ref(), &faults);
+    }
+    let mut secrets = Vec::new();
+    let read = if parsed.is_empty() {
+        let hint = "write a file riskgate.toml with [gateway], [uplink] and [[source]]".to_owned();
+        faults.error(Place::whole(0), "there is no *.toml file here", hint);
+        None
+    } else {
+        let reading = Reading { document: &document, files: &files, sheets: &sheets, faults: &faults };
+        whole(&reading, surroundings, &mut secrets)
+    };
+    let failed = faults.any_error();
+    let diagnostics = faults.diagnostics(&files);
+    match read {
+        Some((site, plant, sources, rule_measures)) if !failed => {
+            Ok(Checked { site, plant, sources, warnings: diagnostics, hash, rule_measures, secrets })
+        }
+        Some(_) | None => Err(Problems { diagnostics }),
+    }
+}
+
+/// What the files hold, and what is wrong with it so far.
+struct Reading<'a> {
+    document: &'a Document<'a>,
+    files: &'a [File],
+    sheets: &'a [table::Sheet],
+    faults: &'a Faults,
+}
+
+/// Everything after the files are tables. `None` where the plant does not hold together.
+fn whole(
+    reading: &Reading<'_>,
+    surroundings: &Surroundings,
+    secrets: &mut Vec<SecretFile>,
+) -> Option<(Site, Plant, Vec<SourceConfig>, Vec<String>)> {
+    let Reading { document, files, sheets, faults } = *reading;
+    let (site, gateway) = site::read(document, surroundings, faults, secrets);
+    let mut sources = sources::read(document, &site.gateway, faults, secrets);
+    let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
+    let model = model::read(document, &ids, faults);
+    let points = points::read(sheets, &mut sources, faults);
+    if sheets.is_empty() && !faults.has_unreadable_part() {
+        let hint =
+            "a point table is a *.csv or *.xlsx with the columns tag 位号, source 数据源, address 地址";
+        faults.warning(gateway, "there is no point table: no limit is watched", hint.to_owned());
+    }
+    let uplink = (site.uplink.host.as_str(), site.uplink.port, site.uplink.client_id.as_str());
+    sources::check_whole(&sources, uplink, faults);
+    let rule_measures = model.rules.iter().map(|(rule, _)| rule.measure.clone()).collect();
+    let plant = verdict::build(&site, gateway, &sources, model, points, files, faults)?;
+    let configs =
+        (0..).map(SourceId).zip(sources).filter_map(|(id, source)| source.into_config(id)).collect();
+    Some((site, plant, configs, rule_measures))
+}
+
+/// Texts of the files, and the sheets of the tables among them.
+fn decode(files: &[RawFile], faults: &Faults) -> (Vec<File>, Vec<table::Sheet>) {
+    let mut decoded = Vec::new();
+    let mut sheets = Vec::new();
+    for (at, (name, bytes)) in files.iter().enumerate() {
+        let mut file = File { name: name.clone(), ..File::default() };
+        let unreadable = |why: String| {
+            faults.unreadable_part();
+            faults.error(Place::whole(at), why, None);
+        };
+        match Form::of(name) {
+            Some(form @ (Form::Toml | Form::Csv)) => match read::text(bytes, form) {
+                Ok(text) => file.text = text,
+                Err(why) => unreadable(why.to_owned()),
+            },
+            Some(Form::Xlsx) => match table::workbook(at, bytes) {
+                Ok((_, found)) if found.is_empty() => {
+                    unreadable("no sheet of this workbook has a header with tag 位号".to_owned());
+                }
+                Ok((names, found)) => {
+                    file.sheets = names;
+                    sheets.extend(found);
+                }
+                Err(why) => unreadable(why),
+            },
+            None => {}
+        }
+        if Form::of(name) == Some(Form::Csv) && !file.text.is_empty() {
+            sheets.push(table::csv(at, &file.text, faults));
+        }
+        decoded.push(file);
+    }
+    (decoded, sheets)
+}
+
+/// UUIDv5 over the names and bytes of all files, each with its length, so that nothing can slide from one
+/// to the next.
+fn hash(files: &[RawFile]) -> String {
+    let mut all = Vec::new();
+    for (name, bytes) in files {
+        let name = name.to_string_lossy();
+        for part in [name.as_bytes(), bytes] {
+            all.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            all.extend_from_slice(part);
+        }
+    }
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, &all).to_string()
+}
+
+impl Checked {
+    /// Reads the passwords that the configuration names. Relative paths start at `folder`. Every password
+    /// that cannot be had is told.
+    pub fn load_secrets(&mut self, folder: &Path) -> Result<(), Vec<SecretError>> {
+        let mut errors = Vec::new();
+        for file in self.secrets.clone() {
+            let of = match file.whose {
+                Whose::Uplink => "[uplink]".to_owned(),
+                Whose::Source(id) => {
+                    let named = self.plant.source(id).map(|source| source.id.as_str());
+                    format!("source '{}'", named.unwrap_or_default())
+                }
+            };
+            match secret::load(folder, &file, &of) {
+                Ok(secret) => self.give(file.whose, &secret),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn give(&mut self, whose: Whose, secret: &Secret) {
+        let Whose::Source(id) = whose else {
+            self.site.uplink.password = Some(secret.clone());
+            return;
+        };
+        for source in self.sources.iter_mut().filter(|source| source.id == id) {
+            let user = match &mut source.driver {
+                Driver::Opcua(server) => server.user.as_mut(),
+                Driver::Mqtt(mqtt::Feed { user, .. }) => user.as_mut(),
+                Driver::Modbus(_) => None,
+            };
+            if let Some((_, password)) = user {
+                *password = secret.reveal().to_owned();
+            }
+        }
+    }
+}

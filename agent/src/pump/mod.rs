@@ -5,6 +5,7 @@
 //! browser: what they cannot take at once waits in a bounded place or is merged and counted. It decides
 //! nothing about risk, and it formats nothing but through `uplink::wire`.
 
+mod shown;
 mod waiting;
 
 use std::sync::Arc;
@@ -13,15 +14,15 @@ use std::time::Duration;
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake;
 use riskgate_engine::{Act, Effect, Engine, Plant, Refusal};
-use riskgate_point::{Link, Now, Report};
+use riskgate_point::{Link, Mono, Now, Report, Sample};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::console::board::BoardHandle;
+use crate::console::BoardHandle;
 use crate::events::Event;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Store};
-use crate::uplink::TelemetrySender;
-use crate::uplink::wire;
+use crate::uplink::wire::{self, Origin, SourceState};
+use crate::uplink::{Reading, TelemetrySender};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -29,6 +30,8 @@ use waiting::Waiting;
 const TURN_REPORTS_MAX: usize = 4_096;
 /// A loop without anything to do turns this often: it feeds the watchdog and looks at the clock.
 const IDLE_TURN: Duration = Duration::from_secs(1);
+/// People read how sources are; more often than this nobody does.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 /// A timer that is due again at once would be a mistake of the engine; it must not hang the loop.
 const TIMEOUTS_A_TURN_MAX: usize = 100_000;
 /// How long a stopping agent waits for what it decided to reach the disk.
@@ -36,9 +39,17 @@ const LAST_COMMIT_WAIT: Duration = Duration::from_secs(2);
 
 /// What the rest of the agent asks of the pump.
 pub enum Order {
-    Act { act: Act, answer: oneshot::Sender<Answer> },
+    Act {
+        act: Act,
+        answer: oneshot::Sender<Answer>,
+    },
     /// The drivers of the old configuration have ended; go on with the new one.
-    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, done: oneshot::Sender<()> },
+    Swap {
+        plant: Arc<Plant>,
+        intake: intake::Receiver,
+        entry: JournalEntry,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// What became of an act.
@@ -46,6 +57,14 @@ pub enum Order {
 pub enum Answer {
     Done { durable: bool },
     Refused(Refusal),
+}
+
+/// What one run of the loop remembers besides the engine.
+struct Tail {
+    waiting: Waiting,
+    tags: Vec<Arc<str>>,
+    /// When the sources were last shown.
+    shown: Mono,
 }
 
 /// Everything that the pump works with.
@@ -58,6 +77,9 @@ pub struct Pump {
     pub store: Store,
     pub board: BoardHandle,
     pub telemetry: TelemetrySender,
+    pub origin: Origin,
+    /// How the sources are, for upstream.
+    pub states: watch::Sender<Vec<SourceState>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed.
@@ -68,23 +90,26 @@ impl Pump {
     /// Runs until the intake is closed and empty; then commits what is left and returns.
     pub async fn run(mut self) {
         let mut committed = self.store.committed();
-        let mut waiting = Waiting::default();
+        let mut tail =
+            Tail { waiting: Waiting::default(), tags: tags_of(&self.plant), shown: Mono::default() };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
-        self.commit(&mut waiting, first, Vec::new(), None, now);
+        self.commit(&mut tail, first, Vec::new(), None, now);
         loop {
+            let idle = self.idle();
             tokio::select! {
                 reports = self.intake.recv(TURN_REPORTS_MAX) => match reports {
-                    Some(reports) => self.take(&mut waiting, reports),
+                    Some(reports) => self.take(&mut tail, reports),
                     None => break,
                 },
-                Some(order) = self.orders.recv() => self.obey(&mut waiting, order).await,
+                Some(order) = self.orders.recv() => self.obey(&mut tail, order).await,
                 Ok(()) = committed.changed() => {}
-                () = tokio::time::sleep(self.idle()) => {}
+                () = tokio::time::sleep(idle) => {}
             }
-            self.end_turn(&mut waiting, &committed.borrow_and_update().clone());
+            let so_far = committed.borrow_and_update().clone();
+            self.end_turn(&mut tail, &so_far);
         }
-        self.drain(waiting, committed).await;
+        self.drain(tail.waiting, committed).await;
     }
 
     /// Until the engine's next deadline, at most [`IDLE_TURN`]: the runtime's clock stands still while
@@ -97,26 +122,28 @@ impl Pump {
         }
     }
 
-    fn take(&mut self, waiting: &mut Waiting, reports: Vec<Report>) {
+    fn take(&mut self, tail: &mut Tail, reports: Vec<Report>) {
         let now = (self.clock)();
         let mut effects = Vec::new();
+        let mut readings = Vec::with_capacity(reports.len());
         let mut kinds = [0_u64; 5];
         for report in reports {
             note(&self.plant, &report, &mut kinds);
             if let Report::Sample(sample) = &report {
-                self.telemetry.offer(&self.plant, sample);
+                readings.extend(reading_of(&tail.tags, sample));
             }
             self.engine.handle(report, now, &mut effects);
         }
+        self.telemetry.offer(readings);
         for (kind, count) in ["sample", "fix", "sighting", "link", "refreshed"].into_iter().zip(kinds) {
             if count > 0 {
                 metrics::REPORTS.with_label_values(&[kind]).inc_by(count);
             }
         }
-        self.commit(waiting, effects, Vec::new(), None, now);
+        self.commit(tail, effects, Vec::new(), None, now);
     }
 
-    async fn obey(&mut self, waiting: &mut Waiting, order: Order) {
+    async fn obey(&mut self, tail: &mut Tail, order: Order) {
         match order {
             Order::Act { act, answer } => {
                 let now = (self.clock)();
@@ -124,7 +151,7 @@ impl Pump {
                 match self.engine.act(&act, now, &mut effects) {
                     Ok(()) => {
                         let entry = journal_of(&act, now);
-                        self.commit(waiting, effects, vec![entry], Some(answer), now);
+                        self.commit(tail, effects, vec![entry], Some(answer), now);
                     }
                     // One who has gone away does not wait for the answer.
                     Err(refusal) => drop(answer.send(Answer::Refused(refusal))),
@@ -132,21 +159,25 @@ impl Pump {
             }
             Order::Swap { plant, intake, entry, done } => {
                 // The old points' reports mean nothing to the new plant: judge them all first.
-                while let Some(reports) = self.intake.recv(TURN_REPORTS_MAX).await {
-                    self.take(waiting, reports);
+                while self.intake.depth() > 0
+                    && let Some(reports) = self.intake.recv(TURN_REPORTS_MAX).await
+                {
+                    self.take(tail, reports);
                 }
                 let now = (self.clock)();
                 let mut effects = Vec::new();
                 self.intake = intake;
                 self.plant = Arc::clone(&plant);
+                tail.tags = tags_of(&plant);
+                self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
-                self.commit(waiting, effects, vec![entry], None, now);
+                self.commit(tail, effects, vec![entry], None, now);
                 drop(done.send(()));
             }
         }
     }
 
-    fn end_turn(&mut self, waiting: &mut Waiting, committed: &Committed) {
+    fn end_turn(&mut self, tail: &mut Tail, committed: &Committed) {
         let now = (self.clock)();
         let mut effects = Vec::new();
         for _ in 0..TIMEOUTS_A_TURN_MAX {
@@ -155,17 +186,17 @@ impl Pump {
                 Some(_) | None => break,
             }
         }
-        self.commit(waiting, effects, Vec::new(), None, now);
-        waiting.offer(&self.store);
-        waiting.release(committed, &self.board);
-        waiting.show_late(now.mono, &self.board);
-        self.show_state(committed, now);
+        self.commit(tail, effects, Vec::new(), None, now);
+        tail.waiting.offer(&self.store);
+        tail.waiting.release(committed, &self.board);
+        tail.waiting.show_late(now.mono, &self.board);
+        self.show_state(tail, committed, now);
         self.turns.send_modify(|turns| *turns += 1);
     }
 
     fn commit(
         &self,
-        waiting: &mut Waiting,
+        tail: &mut Tail,
         effects: Vec<Effect>,
         acts: Vec<JournalEntry>,
         answer: Option<oneshot::Sender<Answer>>,
@@ -180,15 +211,34 @@ impl Pump {
         for effect in &effects {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
-        let messages = effects.iter().flat_map(|effect| wire::messages(effect, &self.plant)).collect();
-        let batch = Batch { seq: waiting.next_seq(), effects, messages, acts, at: now.wall };
-        waiting.push(batch, answer, now.mono, &self.store);
+        let messages =
+            effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect();
+        let batch = Batch { seq: tail.waiting.next_seq(), effects, messages, acts, at: now.wall };
+        tail.waiting.push(batch, answer, now.mono, &self.store);
     }
 
-    fn show_state(&self, committed: &Committed, now: Now) {
+    /// Each turn tells that it turned; how the sources are changes at a pace for people.
+    fn show_state(&self, tail: &mut Tail, committed: &Committed, now: Now) {
+        self.board.pump_turned(now.mono);
+        if now.mono.since(tail.shown) < SHOW_EVERY {
+            return;
+        }
+        tail.shown = now.mono;
         metrics::MERGED.set(i64::try_from(self.intake.merged()).unwrap_or(i64::MAX));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
-        self.board.show_turn(now, &self.engine.sources(), &self.plant, committed.failed.as_deref());
+        let views = self.engine.sources();
+        views.iter().for_each(|view| shown::gauge(&self.plant, view));
+        let states: Vec<SourceState> =
+            views.iter().filter_map(|view| shown::state_of(&self.plant, view)).collect();
+        self.states.send_if_modified(|old| {
+            let changed = *old != states;
+            old.clone_from(&states);
+            changed
+        });
+        self.board.update(|board| {
+            board.set_sources(views.iter().filter_map(|view| shown::line_of(&self.plant, view)).collect());
+            board.set_store_failure(committed.failed.clone());
+        });
     }
 
     async fn drain(&mut self, mut waiting: Waiting, mut committed: watch::Receiver<Committed>) {
@@ -205,6 +255,16 @@ impl Pump {
             Event::StopTookTooLong { seconds: LAST_COMMIT_WAIT.as_secs() }.emit();
         }
     }
+}
+
+/// Shared texts: a reading is made for every sample.
+fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
+    plant.points().iter().map(|point| Arc::from(point.tag.as_str())).collect()
+}
+
+fn reading_of(tags: &[Arc<str>], sample: &Sample) -> Option<Reading> {
+    let tag = Arc::clone(tags.get(usize::try_from(sample.point.0).ok()?)?);
+    Some(Reading { tag, value: sample.value.clone(), quality: sample.quality, time: sample.received.wall })
 }
 
 fn note(plant: &Plant, report: &Report, kinds: &mut [u64; 5]) {

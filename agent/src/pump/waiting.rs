@@ -93,7 +93,7 @@ impl Waiting {
     pub(super) fn release(&mut self, committed: &Committed, board: &BoardHandle) {
         while self.sent.front().is_some_and(|sent| sent.seq <= committed.seq) {
             if let Some(sent) = self.sent.pop_front() {
-                board.show_effects(&sent.effects, true);
+                show(board, &sent.effects, true);
                 for answer in sent.answers {
                     // One who has gone away does not wait for the answer.
                     drop(answer.send(Answer::Done { durable: true }));
@@ -109,7 +109,7 @@ impl Waiting {
             if !sent.shown && now.since(sent.at) > LATE_AFTER {
                 sent.shown = true;
                 Event::CommitLate { batch: sent.seq }.emit();
-                board.show_effects(&sent.effects, false);
+                show(board, &sent.effects, false);
                 for answer in sent.answers.drain(..) {
                     drop(answer.send(Answer::Done { durable: false }));
                 }
@@ -118,12 +118,20 @@ impl Waiting {
         if let Some(over) = &self.over
             && now.since(self.over_since) > LATE_AFTER
         {
-            board.show_effects(&over.effects, false);
+            show(board, &over.effects, false);
             for answer in self.answers_over.drain(..) {
                 drop(answer.send(Answer::Done { durable: false }));
             }
         }
     }
+}
+
+fn show(board: &BoardHandle, effects: &[Effect], durable: bool) {
+    board.update(|board| {
+        for effect in effects {
+            board.apply(effect, durable);
+        }
+    });
 }
 
 /// Adds `newer` to what waits; a newer state takes the place of an older one of the same object.

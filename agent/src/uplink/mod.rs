@@ -1,1 +1,233 @@
-//! The uplink room.
+//! The uplink: takes committed rows to the broker upstream, and brings commands back.
+//!
+//! At least once: a row is pending in the outbox until the broker's PUBACK for it. On any error the
+//! connection is dropped whole and a new one begins with every unacknowledged row. On each connect the
+//! retained topics (`birth`, `state`, the risk of every unit) are told anew, then the lanes are drained by
+//! urgency. Telemetry goes beside them from memory.
+//!
+//! It decides nothing about the plant and holds no state that a crash could lose, but for telemetry. Only
+//! `client` knows the MQTT library; `wire`, `session` and `commands` are pure.
+
+mod client;
+mod commands;
+mod link;
+mod session;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_engine::Plant;
+use riskgate_point::{Now, Wall};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+use client::{Backoff, Will};
+use link::{End, Link};
+use telemetry::Chunk;
+pub use telemetry::{Reading, TelemetryReceiver, TelemetrySender, channel};
+use wire::{Origin, SourceState};
+
+/// How long the stop may take to tell `state: stopped`, and then to say goodbye: 2 s together, of the 5 s
+/// that the whole agent has.
+const STOP_WITHIN: Duration = Duration::from_millis(1500);
+const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
+
+/// A connection that held this long was a good one: the next failure begins with the shortest pause.
+const HELD_AFTER: Duration = Duration::from_secs(10);
+
+/// Events between the connection and the session; commands come seldom and each is small.
+const EVENTS_MAX: usize = 64;
+
+/// Where upstream is, and what may come from there.
+#[derive(Clone)]
+pub struct Config {
+    pub host: String,
+    pub port: u16,
+    /// Topics are `{root}/{company}/{gateway}/…`.
+    pub root: String,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub client_id: String,
+    /// Batch interval; `None`: no telemetry.
+    pub telemetry: Option<Duration>,
+    /// The commands that are carried out.
+    pub commands: Vec<String>,
+}
+
+/// How the uplink is; changes at least each second while its loop turns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UplinkStatus {
+    pub connected: bool,
+    /// Since when it is or is not connected.
+    pub since: Wall,
+    /// Why the last connection ended or could not be made.
+    pub why: Option<String>,
+    /// Rises each second: the loop is alive.
+    pub turns: u64,
+    pub connects: u64,
+    pub in_flight: usize,
+    /// Outbox rows that the broker has acknowledged since the start.
+    pub acknowledged: u64,
+    /// Readings sent and acknowledged since the start.
+    pub readings: u64,
+    /// Readings dropped since the start because the link was down for too long; each is told as a gap.
+    pub readings_dropped: u64,
+    /// Commands received since the start, and those of them that were refused.
+    pub commands: u64,
+    pub commands_refused: u64,
+}
+
+/// What the uplink is made of; wired by the app.
+pub struct Uplink {
+    pub config: Config,
+    pub origin: Origin,
+    pub plant: watch::Receiver<Arc<Plant>>,
+    pub sources: watch::Receiver<Vec<SourceState>>,
+    pub store: Store,
+    pub telemetry: TelemetryReceiver,
+    pub status: watch::Sender<UplinkStatus>,
+    pub clock: fn() -> Now,
+}
+
+/// Keeps a connection until `stop`, then tells `state: stopped` within 2 s if it is connected. The backlog
+/// is not waited for.
+pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
+    if uplink.config.telemetry.is_none() {
+        uplink.telemetry.turn_off();
+    }
+    let mut backoff = Backoff::new();
+    let mut unacknowledged: VecDeque<Chunk> = VecDeque::new();
+    while !stop.is_cancelled() {
+        let began = Instant::now();
+        let ended = connection(&mut uplink, &mut unacknowledged, &stop).await;
+        let Ended::Lost(why) = ended else { break };
+        if began.elapsed() >= HELD_AFTER {
+            backoff.reset();
+        }
+        let pause = backoff.pause(fastrand::f64());
+        tracing::warn!(why, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "uplink lost");
+        uplink.lost(why);
+        pause_alive(&uplink, pause, &stop).await;
+    }
+    uplink.lost("stopped".to_owned());
+}
+
+enum Ended {
+    Stopped,
+    Lost(String),
+}
+
+/// One connection, from its first packet to its end.
+async fn connection(
+    uplink: &mut Uplink,
+    unacknowledged: &mut VecDeque<Chunk>,
+    stop: &CancellationToken,
+) -> Ended {
+    let will = Will {
+        topic: uplink.topic("state"),
+        payload: wire::state_bytes(wire::Status::Offline, None, &[], Wall(0), &uplink.origin),
+    };
+    let (client, connection) = match client::connect(&uplink.config, will) {
+        Ok(both) => both,
+        Err(error) => return Ended::Lost(chain(&error)),
+    };
+    let (events, received) = mpsc::channel(EVENTS_MAX);
+    // Polled beside the session, never cancelled by one of its ticks.
+    let poll = connection.poll(events);
+    tokio::pin!(poll);
+    let mut link = Link::new(uplink, client, received, std::mem::take(unacknowledged));
+    let ended = tokio::select! {
+        lost = &mut poll => Ended::Lost(chain(&lost)),
+        end = link.run(stop) => match end {
+            End::Stopped => Ended::Stopped,
+            End::Lost(why) => Ended::Lost(why.to_owned()),
+        },
+    };
+    if let Ended::Stopped = ended {
+        // The goodbye is on its way: the connection ends by itself.
+        drop(tokio::time::timeout(GOODBYE_WITHIN, poll).await);
+    }
+    *unacknowledged = link.end();
+    ended
+}
+
+/// Waits, and shows that the loop is alive.
+async fn pause_alive(uplink: &Uplink, pause: Duration, stop: &CancellationToken) {
+    let until = sleep_until(Instant::now() + pause);
+    tokio::pin!(until);
+    let mut tick = second();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = &mut until => return,
+            _ = tick.tick() => uplink.status.send_modify(|status| status.turns += 1),
+        }
+    }
+}
+
+fn second() -> tokio::time::Interval {
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+impl Uplink {
+    fn now(&self) -> Wall {
+        (self.clock)().wall
+    }
+
+    fn topic(&self, below: &str) -> String {
+        self.origin.topic(&self.config.root, below)
+    }
+
+    fn lost(&self, why: String) {
+        let now = self.now();
+        self.status.send_modify(|status| {
+            if status.connected || status.since == Wall::default() {
+                status.since = now;
+            }
+            status.connected = false;
+            status.in_flight = 0;
+            status.why = Some(why);
+        });
+    }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat the cause in their own words.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No password, ever.
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("root", &self.root)
+            .field("user", &self.user)
+            .field("client_id", &self.client_id)
+            .field("telemetry", &self.telemetry)
+            .field("commands", &self.commands)
+            .finish_non_exhaustive()
+    }
+}

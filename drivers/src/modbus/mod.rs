@@ -1,8 +1,15 @@
 //! Modbus TCP: polls the registers of one device, function codes 1 to 4 only.
 
+mod client;
+pub mod decode;
+mod fault;
+pub mod plan;
+
 use std::time::Duration;
 
 use riskgate_point::{PointId, SourceId};
+
+pub use client::{Error, run};
 
 use crate::scaling::{EnumWords, Scaling};
 

@@ -1,6 +1,13 @@
 //! MQTT in: points, fixes and sightings out of JSON messages of one plant-side broker. Never publishes.
 
+mod client;
+pub mod decode;
+pub mod time;
+pub mod topic;
+
 use riskgate_point::{PointId, SourceId};
+
+pub use client::{Error, run};
 
 use crate::scaling::{EnumWords, Scaling};
 
@@ -35,11 +42,23 @@ pub enum What {
 #[derive(Debug, Clone)]
 pub struct Point {
     pub point: PointId,
+    pub kind: Kind,
     pub value: Path,
     pub quality: Option<Path>,
     pub time: Option<Path>,
     pub scaling: Scaling,
     pub words: Option<EnumWords>,
+}
+
+/// What a point reads. The message itself cannot say: a text may be a number, a word or an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Kind {
+    /// A number, or a text that spells one. Any other text is bad.
+    #[default]
+    Number,
+    Bool,
+    /// Any text. Where the point has words, they hold instead.
+    Text,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +84,11 @@ pub struct SightingFields {
 
 /// A place in a JSON message (RFC 9535), of which the first match counts.
 #[derive(Debug, Clone)]
-pub struct Path(serde_json_path::JsonPath);
+pub struct Path {
+    path: serde_json_path::JsonPath,
+    /// The list whose elements the path names, where it ends in `[*]`.
+    list: Option<serde_json_path::JsonPath>,
+}
 
 /// What is wrong with the text of a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,16 +100,25 @@ pub struct PathError {
 
 impl Path {
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        serde_json_path::JsonPath::parse(text)
-            .map(Self)
-            .map_err(|error| PathError { text: text.to_owned(), why: error.to_string() })
+        let parse = |part: &str| {
+            serde_json_path::JsonPath::parse(part)
+                .map_err(|error| PathError { text: text.to_owned(), why: error.to_string() })
+        };
+        let list = text.trim_end().strip_suffix("[*]").map(parse).transpose()?;
+        Ok(Self { path: parse(text)?, list })
     }
 
     pub fn first<'m>(&self, message: &'m serde_json::Value) -> Option<&'m serde_json::Value> {
-        self.0.query(message).first()
+        self.path.query(message).first()
     }
 
     pub fn all<'m>(&self, message: &'m serde_json::Value) -> Vec<&'m serde_json::Value> {
-        self.0.query(message).all()
+        self.path.query(message).all()
+    }
+
+    /// The list is there and has no element, which is not the same as no list.
+    pub fn is_empty_list(&self, message: &serde_json::Value) -> bool {
+        let list = self.list.as_ref().unwrap_or(&self.path).query(message).first();
+        list.and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty)
     }
 }

@@ -1,1 +1,167 @@
 //! The rule language: text to typed program, and its three-valued evaluation.
+//!
+//! [`compile`] reads a text against the [`Names`] of a plant and gives a [`Program`] or every fault at
+//! once, each at its bytes and with a hint. A [`Program`] is immutable; what it has to remember (windows,
+//! conditions over time) is its [`Memory`], and the present comes from a [`World`]. Nothing here reads a
+//! clock: the time is the argument of [`Program::eval`].
+//!
+//! It does not know rules, alarms or delays, and it never turns unknown into false: that a point cannot
+//! be read is told as [`crate::Truth::Unknown`].
+#![cfg_attr(
+    not(test),
+    allow(dead_code, unused_imports, reason = "the rules that call it stand in another module")
+)]
+
+mod ast;
+mod eval;
+mod functions;
+mod lexer;
+mod means;
+mod nearest;
+mod parse;
+mod program;
+#[cfg(test)]
+mod tests;
+mod types;
+mod window;
+
+pub(crate) use eval::Memory;
+pub(crate) use program::Program;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Mono, Now, PointId, Quality, Value, Wall};
+
+use crate::{Severity, Truth};
+
+/// What a text may name. Implemented over a draft, so that names are looked up before there is a plant.
+pub(crate) trait Names {
+    fn point(&self, tag: &str) -> Option<PointName>;
+    /// A zone or a unit by its id; a unit stands for all its zones.
+    fn place(&self, id: &str) -> Option<Place>;
+    /// The cameras of a unit, as places in the plant's camera list; `None`: there is no such unit.
+    fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>>;
+    /// All tags, zones and units, from which the nearest to a wrong name is found.
+    fn tags(&self) -> Vec<&str>;
+    fn places(&self) -> Vec<&str>;
+    fn units(&self) -> Vec<&str>;
+}
+
+/// A point as an expression sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PointName {
+    pub(crate) id: PointId,
+    /// 工程单位. Empty: none.
+    pub(crate) eu: Arc<str>,
+    pub(crate) kind: PointKind,
+    /// In eu, not negative: how far [`Program::default_clear`] moves a threshold of this point.
+    pub(crate) deadband: f64,
+}
+
+/// What a point reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PointKind {
+    Number,
+    Bool,
+    /// An enumeration: one of these words.
+    Words(Arc<[String]>),
+    Text,
+}
+
+/// Zones, as places in the plant's zone list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) zones: Arc<[u32]>,
+}
+
+/// The present. Implemented by the engine.
+pub(crate) trait World {
+    fn point(&self, id: PointId) -> PointNow<'_>;
+    /// How many persons are in these zones, each counted once; `None`: unknown, the feed is down.
+    fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32>;
+    /// Whether one of these cameras saw `kind` with at least `confidence` within `window` before `now`,
+    /// and, where it did, until when that stays true without another sighting.
+    fn seen(
+        &self,
+        cameras: &[u32],
+        kind: &str,
+        confidence: f64,
+        window: Duration,
+        now: Mono,
+    ) -> (Truth, Option<Mono>);
+}
+
+/// A point at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PointNow<'a> {
+    /// `None` where the quality is bad.
+    pub(crate) value: Option<&'a Value>,
+    pub(crate) quality: Quality,
+    /// When the value was received; `None`: never.
+    pub(crate) received: Option<Now>,
+    pub(crate) source_time: Option<Wall>,
+}
+
+/// What a program reads: a change of anything else cannot change its verdict. Sorted, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Reads {
+    pub(crate) points: Vec<PointId>,
+    /// Places in the plant's zone list.
+    pub(crate) zones: Vec<u32>,
+    /// Places in the plant's camera list.
+    pub(crate) cameras: Vec<u32>,
+}
+
+/// One thing wrong with a text, at its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExprFault {
+    pub(crate) span: Range<usize>,
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) hint: Option<String>,
+    pub(crate) severity: Severity,
+}
+
+impl ExprFault {
+    fn error(span: Range<usize>, message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { span, message: message.into(), hint, severity: Severity::Error }
+    }
+}
+
+/// Bytes of a text: two pages of print. It bounds the work of one compilation.
+const TEXT_MAX: usize = 16_384;
+/// Faults told at once; more than a screen holds helps nobody.
+const FAULTS_MAX: usize = 50;
+
+/// The program of a condition, with its warnings; or every fault, warnings among them, in the order of
+/// the text. The text must be of type bool.
+pub(crate) fn compile(text: &str, names: &dyn Names) -> Result<(Program, Vec<ExprFault>), Vec<ExprFault>> {
+    if text.len() > TEXT_MAX {
+        let message = format!("the condition is {} bytes long; at most {TEXT_MAX} are read", text.len());
+        return Err(vec![ExprFault::error(
+            0..text.len(),
+            message,
+            Some("split it into more than one rule".into()),
+        )]);
+    }
+    if text.trim().is_empty() {
+        let hint = Some("write a condition: {TAG} >= 25".into());
+        return Err(vec![ExprFault::error(0..text.len(), "the condition is empty", hint)]);
+    }
+    let (tokens, faults) = lexer::lex(text);
+    let (tree, mut faults) = parse::parse(text, tokens, faults);
+    let (program, found) = types::check(text, &tree, names);
+    faults.extend(found);
+    let sound = faults.iter().all(|fault| fault.severity == Severity::Warning);
+    if faults.len() > FAULTS_MAX {
+        faults.sort_by_key(|fault| (fault.severity == Severity::Warning, fault.span.start));
+        faults.truncate(FAULTS_MAX);
+    }
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+    match program {
+        Some(program) if sound => Ok((program, faults)),
+        Some(_) | None => Err(faults),
+    }
+}

@@ -1,0 +1,349 @@
+//! Loss of sight: points that go stale or stay bad, feeds that fall silent, sources that are lost.
+//!
+//! A measure that nobody can see has failed as a measure. A lost source is one matter, not one for each of
+//! its points. Nothing here clears an alarm of a rule: what cannot be seen stays as it was.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Link, Mono, Now, PointId, SourceId};
+
+use super::Engine;
+use crate::alarm::Onset;
+use crate::hazard::{Raise, plan_of_fault};
+use crate::plant::{DEADLINE, Plant, version};
+use crate::timer::Timer;
+use crate::{AlarmKind, Class, Effect, Evidence, Operand, Priority, Truth, Words, words};
+
+/// Unknown for longer than this is an alarm of its own.
+const FAULT_AFTER: Duration = Duration::from_secs(60);
+
+/// The same for classes where people die within minutes.
+const FAULT_AFTER_STRICT: Duration = Duration::from_secs(10);
+
+/// A source lost for longer than this is a hazard of each measure that it blinds: a broken switch is
+/// mended in less.
+const FAULT_HAZARD_AFTER: Duration = Duration::from_hours(1);
+
+fn fault_after(class: Class) -> Duration {
+    match class {
+        Class::Gas | Class::Fire | Class::Sis | Class::People => FAULT_AFTER_STRICT,
+        Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit => FAULT_AFTER,
+    }
+}
+
+/// The alarm of a lost point.
+pub(super) fn of_point(tag: &str) -> String {
+    format!("fault:{tag}")
+}
+
+/// The alarm of a lost source.
+pub(super) fn of_source(id: &str) -> String {
+    format!("fault:source:{id}")
+}
+
+/// What is not seen any more: rules, by place, and what is at stake.
+struct Blinded {
+    measures: Vec<String>,
+    /// The one unit of all those measures.
+    unit: Option<String>,
+    priority: Priority,
+}
+
+impl Blinded {
+    fn by(plant: &Plant, rules: impl IntoIterator<Item = u32>, own: Option<&str>) -> Self {
+        let rules: BTreeSet<u32> = rules.into_iter().collect();
+        let rules: Vec<_> = rules.into_iter().filter_map(|rule| plant.rule(rule)).collect();
+        let measures: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.measure()).chain(own).collect();
+        let units: BTreeSet<&str> = measures
+            .iter()
+            .filter_map(|measure| plant.unit_of_measure(measure))
+            .map(|unit| unit.id.as_str())
+            .collect();
+        let mut units = units.into_iter();
+        Self {
+            measures: measures.into_iter().map(str::to_owned).collect(),
+            unit: units.next().filter(|_| units.next().is_none()).map(str::to_owned),
+            priority: rules.iter().map(|rule| rule.priority()).max().unwrap_or(Priority::Low),
+        }
+    }
+}
+
+impl Engine {
+    /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
+    fn is_watched(&self, id: PointId) -> bool {
+        let named = self.plant.point(id).is_some_and(|point| point.measure.is_some());
+        named || !self.plant.rules_of_point(id).is_empty()
+    }
+
+    /// A point turned bad at `at`.
+    pub(super) fn watch_fault(&mut self, id: PointId, at: Mono) {
+        let raised = self.present.point(id).is_none_or(|point| point.fault);
+        if let Some(point) = self.plant.point(id).filter(|_| !raised)
+            && self.is_watched(id)
+        {
+            self.timers.set(Timer::PointFault(id), at.after(fault_after(point.class)));
+        }
+    }
+
+    /// A point reads something again.
+    pub(super) fn seen_again(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
+        self.timers.clear(Timer::PointFault(id));
+        if let Some(due) = self.present.stale_at(&self.plant, id) {
+            self.timers.set_no_later(Timer::Stale(id), due);
+        }
+        let Some(point) = self.present.point_mut(id).filter(|point| point.fault) else { return };
+        point.fault = false;
+        if let Some(point) = self.plant.point(id) {
+            let fault = of_point(&point.tag);
+            self.alarms.end(&fault, at.wall, effects);
+            self.hazards.end_everywhere(&fault, at.wall, effects);
+        }
+    }
+
+    pub(super) fn stale(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
+        match self.present.grow_stale(&self.plant, id, at.mono) {
+            Err(due) => self.timers.set(Timer::Stale(id), due),
+            Ok(false) => {}
+            Ok(true) => {
+                self.watch_fault(id, at.mono);
+                self.judge_point(id, at, effects);
+            }
+        }
+    }
+
+    pub(super) fn point_fault(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let (Some(draft), Some(point)) = (plant.point(id), self.present.point(id)) else { return };
+        // The loss of its source stands for it; `found` begins the wait anew.
+        let lost = self.present.source(point.source).is_some_and(|source| source.lost);
+        if !point.quality.is_bad() || point.fault || lost {
+            return;
+        }
+        let words = words::of_lost_point(draft, point.quality);
+        let rules = plant.rules_of_point(id).iter().copied();
+        let blinded = Blinded::by(&plant, rules, draft.measure.as_deref());
+        let fault = of_point(&draft.tag);
+        let condition = format!("bad({{{}}})", draft.tag);
+        let operands = self.operand(id).into_iter().collect();
+        let tags = vec![draft.tag.clone()];
+        let evidence =
+            self.fault(&fault, condition, draft.class, blinded, &words, tags, operands, at, effects);
+        if let Some(point) = self.present.point_mut(id) {
+            point.fault = true;
+        }
+        if let Some(measure) = &draft.measure {
+            let plan = &plan_of_fault(&draft.tag, DEADLINE);
+            let (words, evidence) = (&words, &evidence);
+            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            self.hazards.raise(&plant, &raise, at.wall, effects);
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what an alarm says; both callers have it as single values"
+    )]
+    fn fault(
+        &mut self,
+        id: &str,
+        condition: String,
+        class: Class,
+        blinded: Blinded,
+        words: &Words,
+        tags: Vec<String>,
+        operands: Vec<Operand>,
+        at: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Evidence {
+        let evidence = Evidence {
+            rule: id.to_owned(),
+            version: version(&[&condition]),
+            condition,
+            verdict: Truth::True,
+            at: at.wall,
+            operands,
+        };
+        let onset = Onset {
+            id: id.to_owned(),
+            kind: AlarmKind::Fault,
+            class,
+            priority: blinded.priority,
+            unit: blinded.unit,
+            measure: None,
+            words: words.clone(),
+            guidance: words::guidance_of_fault(),
+            tags,
+            blinds: blinded.measures,
+            on_unknown: false,
+            evidence: evidence.clone(),
+        };
+        self.alarms.begin(onset, at.wall, effects);
+        evidence
+    }
+
+    /// Something came from a source: it is there.
+    pub(super) fn heard_from(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let Some(source) = self.present.source_mut(id) else { return };
+        let was_live = source.is_live();
+        if source.link == Link::Connecting {
+            source.link = Link::Up;
+            source.since = at.wall;
+        }
+        source.hear(at.mono);
+        source.silent = false;
+        let (is_live, is_lost) = (source.is_live(), source.lost);
+        // What was on its way when the link went down proves nothing.
+        if is_lost && is_live {
+            self.found(id, at, effects);
+        }
+        if is_live != was_live {
+            self.offer_silent(id);
+            self.judge_places(id, at, effects);
+        }
+    }
+
+    /// A source is lost from `at` on, if it is not already.
+    pub(super) fn lose(&mut self, id: SourceId, at: Mono) {
+        if let Some(source) = self.present.source_mut(id).filter(|source| !source.lost) {
+            source.lost = true;
+            self.watch_source(id, at);
+        }
+    }
+
+    pub(super) fn watch_source(&mut self, id: SourceId, at: Mono) {
+        let class = self.class_of(id);
+        if self.present.source(id).is_some_and(|source| !source.fault) {
+            self.timers.set(Timer::SourceFault(id), at.after(fault_after(class)));
+        }
+        self.timers.set(Timer::SourceHazard(id), at.after(FAULT_HAZARD_AFTER));
+    }
+
+    /// A lost source is there again. Points that are bad all the same have their own wait from now on.
+    pub(super) fn found(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let Some(source) = self.present.source_mut(id) else { return };
+        source.lost = false;
+        let fault = std::mem::take(&mut source.fault);
+        self.timers.clear(Timer::SourceFault(id));
+        self.timers.clear(Timer::SourceHazard(id));
+        if let Some(draft) = plant.source(id).filter(|_| fault) {
+            let fault = of_source(&draft.id);
+            self.alarms.end(&fault, at.wall, effects);
+            self.hazards.end_everywhere(&fault, at.wall, effects);
+        }
+        for point in plant.points_of(id) {
+            if self.present.point(point).is_some_and(|point| point.quality.is_bad()) {
+                self.watch_fault(point, at.mono);
+            }
+        }
+    }
+
+    pub(super) fn silent(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let Some(stale_after) = self.plant.source(id).and_then(|source| source.stale_after) else { return };
+        let Some(source) = self.present.source_mut(id).filter(|source| source.is_live()) else { return };
+        let due = source.silent_at(stale_after);
+        if due > at.mono {
+            self.timers.set(Timer::Silent(id), due);
+            return;
+        }
+        source.silent = true;
+        self.lose(id, at.mono);
+        self.judge_places(id, at, effects);
+    }
+
+    pub(super) fn offer_silent(&mut self, id: SourceId) {
+        let Some(draft) = self.plant.source(id).filter(|draft| draft.fixes || draft.sightings) else {
+            return;
+        };
+        if let (Some(stale_after), Some(source)) = (draft.stale_after, self.present.source(id))
+            && source.is_live()
+        {
+            self.timers.set(Timer::Silent(id), source.silent_at(stale_after));
+        }
+    }
+
+    /// The rules that a feed of fixes or sightings tells something.
+    fn rules_of_places(&self, id: SourceId) -> BTreeSet<u32> {
+        let plant = &self.plant;
+        let Some(source) = plant.source(id) else { return BTreeSet::new() };
+        let zones = (0u32..).zip(plant.zones()).filter(|_| source.fixes);
+        let cameras = (0u32..).zip(plant.cameras()).filter(|(_, camera)| camera.source == id);
+        let of_zones = zones.flat_map(|(zone, _)| plant.rules_of_zone(zone));
+        of_zones.chain(cameras.flat_map(|(camera, _)| plant.rules_of_camera(camera))).copied().collect()
+    }
+
+    pub(super) fn judge_places(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        self.judge_all(self.rules_of_places(id), at, effects);
+    }
+
+    /// The strictest class that a source carries.
+    fn class_of(&self, id: SourceId) -> Class {
+        let source = self.plant.source(id);
+        let people = source.filter(|source| source.fixes).map(|_| Class::People);
+        let video = source.filter(|source| source.sightings).map(|_| Class::Video);
+        let points = self.plant.points_of(id).filter_map(|point| self.plant.point(point));
+        points.map(|point| point.class).chain(people).chain(video).max().unwrap_or(Class::System)
+    }
+
+    fn blinded_by(&self, id: SourceId) -> Blinded {
+        let rules = self.plant.points_of(id).flat_map(|point| self.plant.rules_of_point(point)).copied();
+        Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), None)
+    }
+
+    pub(super) fn source_fault(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let (Some(draft), Some(source)) = (plant.source(id), self.present.source_mut(id)) else { return };
+        if !source.lost || source.fault {
+            return;
+        }
+        source.fault = true;
+        let words = words::of_lost_source(draft, why(&source.link));
+        let blinded = self.blinded_by(id);
+        let fault = of_source(&draft.id);
+        let condition = format!("source '{}' is lost", draft.id);
+        self.fault(
+            &fault,
+            condition,
+            self.class_of(id),
+            blinded,
+            &words,
+            Vec::new(),
+            Vec::new(),
+            at,
+            effects,
+        );
+    }
+
+    pub(super) fn source_hazard(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let (Some(draft), Some(source)) = (plant.source(id), self.present.source(id)) else { return };
+        if !source.lost {
+            return;
+        }
+        let words = &words::of_lost_source(draft, why(&source.link));
+        let fault = of_source(&draft.id);
+        let condition = format!("source '{}' is lost", draft.id);
+        let evidence = &Evidence {
+            rule: fault.clone(),
+            version: version(&[&condition]),
+            condition,
+            verdict: Truth::True,
+            at: at.wall,
+            operands: Vec::new(),
+        };
+        let plan = &plan_of_fault(&draft.id, DEADLINE);
+        for measure in &self.blinded_by(id).measures {
+            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            self.hazards.raise(&plant, &raise, at.wall, effects);
+        }
+    }
+}
+
+fn why(link: &Link) -> &str {
+    match link {
+        Link::Down { why } => why,
+        Link::Connecting | Link::Up => "",
+    }
+}

@@ -1,0 +1,206 @@
+//! Judging a rule, and what follows when its episode begins or ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Now, PointId};
+
+use super::Engine;
+use crate::alarm::Onset;
+use crate::hazard::Raise;
+use crate::plant::{Condition, Rule};
+use crate::rule::Turn;
+use crate::timer::Timer;
+use crate::{Effect, Evidence, Operand, TaskChange, Truth, words};
+
+/// A program that asks to be looked at in the past is looked at again this much later instead: an engine
+/// that spins is worse than a verdict a millisecond late.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+impl Engine {
+    pub(super) fn judge_point(&mut self, point: PointId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        for rule in plant.rules_of_point(point) {
+            self.judge(*rule, at, effects);
+        }
+    }
+
+    pub(super) fn judge_all(
+        &mut self,
+        rules: impl IntoIterator<Item = u32>,
+        at: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        for rule in rules {
+            self.judge(rule, at, effects);
+        }
+    }
+
+    /// Looks at one rule. Looking twice at the same present changes nothing.
+    pub(super) fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
+        let Self { plant, present, rules, timers, .. } = self;
+        let Some(rule) = plant.rule(id) else { return };
+        let Some(state) = usize::try_from(id).ok().and_then(|id| rules.get_mut(id)) else { return };
+        let (when, clear) = match (&rule.condition, &mut state.memory) {
+            (Condition::Limit(test), _) => present.ask(test),
+            (Condition::Text { when, clear }, Some(memory)) => {
+                let world = present.world(plant);
+                let verdicts = (
+                    when.eval(&mut memory.when, &world, at.mono),
+                    clear.eval(&mut memory.clear, &world, at.mono),
+                );
+                let changes =
+                    [when.next_change(&memory.when, at.mono), clear.next_change(&memory.clear, at.mono)];
+                if let Some(next) = changes.into_iter().flatten().min() {
+                    let next = if next > at.mono { next } else { at.mono.after(LOOK_AGAIN) };
+                    timers.set_no_later(Timer::Change(id), next);
+                }
+                verdicts
+            }
+            // Every written rule has a memory: `settle` gives it one.
+            (Condition::Text { .. }, None) => return,
+        };
+        let before = state.phase.due();
+        let turn = state.phase.turn(when, clear, at.mono, rule.on_delay, rule.off_delay);
+        let due = state.phase.due();
+        if due != before {
+            match due {
+                Some(due) => timers.set(Timer::Delay(id), due),
+                None => timers.clear(Timer::Delay(id)),
+            }
+        }
+        match turn {
+            Turn::None => {}
+            Turn::Begins { on_unknown } => self.begin(id, when, on_unknown, at, effects),
+            Turn::Ends => self.end(id, at, effects),
+        }
+    }
+
+    /// An episode begins: alarm, hazard, task, unit.
+    fn begin(&mut self, id: u32, verdict: Truth, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let Some(rule) = plant.rule(id) else { return };
+        let evidence = self.evidence(id, rule, verdict, at);
+        let words = words::of_rule(&plant, rule, &evidence.operands, on_unknown);
+        let tag = |point: &PointId| plant.point(*point).map(|point| point.tag.clone());
+        let onset = Onset {
+            id: rule.id.clone(),
+            kind: rule.kind,
+            class: rule.class,
+            priority: rule.priority,
+            unit: rule.unit.clone(),
+            measure: rule.measure.clone(),
+            words: words.clone(),
+            guidance: rule.guidance.clone(),
+            tags: rule.points.iter().filter_map(tag).collect(),
+            blinds: Vec::new(),
+            on_unknown,
+            evidence: evidence.clone(),
+        };
+        self.alarms.begin(onset, at.wall, effects);
+        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
+            let (words, evidence) = (&words, &evidence);
+            let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence };
+            self.hazards.raise(&plant, &raise, at.wall, effects);
+        }
+        let reason = (rule.id.as_str(), &words);
+        if let Some(boost) = &rule.task
+            && let Some((place, draft)) = plant.task(&boost.task)
+        {
+            self.tasks.boost(&plant, draft, reason, boost.change, at, effects);
+            self.offer_boost(place);
+        }
+        if let (Some(raise), Some(unit)) = (&rule.raise, &rule.unit) {
+            self.units.raise(unit, reason, raise.raise_to, at, effects);
+            self.offer_raise_of(unit);
+        }
+    }
+
+    /// An episode ends: the hazard stays, boosts and raises hold on for their while.
+    fn end(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        let Some(rule) = plant.rule(id) else { return };
+        self.alarms.end(&rule.id, at.wall, effects);
+        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
+            self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
+        }
+        self.release(rule, at, effects);
+    }
+
+    /// Lets go of what a rule boosts and raises.
+    pub(super) fn release(&mut self, rule: &Rule, at: Now, effects: &mut Vec<Effect>) {
+        if let Some(boost) = &rule.task {
+            let hold = hold_of(boost.change);
+            self.tasks.release(&boost.task, &rule.id, hold, at, effects);
+            if let Some((place, _)) = self.plant.task(&boost.task) {
+                self.offer_boost(place);
+            }
+        }
+        if let (Some(raise), Some(unit)) = (&rule.raise, &rule.unit) {
+            self.units.release(unit, &rule.id, raise.hold, at, effects);
+            self.offer_raise_of(unit);
+        }
+    }
+
+    fn evidence(&self, id: u32, rule: &Rule, verdict: Truth, at: Now) -> Evidence {
+        let memory = usize::try_from(id).ok().and_then(|id| self.rules.get(id)?.memory.as_ref());
+        let operands = match (&rule.condition, memory) {
+            (Condition::Text { when, .. }, Some(memory)) => {
+                when.operands(&memory.when, &self.present.world(&self.plant), at.mono)
+            }
+            (Condition::Limit(test), _) => self.operand(test.point).into_iter().collect(),
+            (Condition::Text { .. }, None) => Vec::new(),
+        };
+        Evidence {
+            rule: rule.id.clone(),
+            version: rule.version.clone(),
+            condition: rule.text.clone(),
+            verdict,
+            at: at.wall,
+            operands,
+        }
+    }
+
+    /// A point as it is now. Of one that is bad and still counts as beyond its limit, the value that does.
+    pub(super) fn operand(&self, id: PointId) -> Option<Operand> {
+        let (draft, point) = (self.plant.point(id)?, self.present.point(id)?);
+        let counts = !point.quality.is_bad() || point.still_beyond;
+        Some(Operand {
+            text: format!("{{{}}}", draft.tag),
+            value: point.value.clone().filter(|_| counts),
+            quality: point.quality,
+            at: point.received.map(|received| received.wall),
+            source_time: point.source_time,
+        })
+    }
+
+    pub(super) fn offer_boost(&mut self, task: u32) {
+        let end = self.plant.task_at(task).and_then(|task| self.tasks.next_end(&task.id));
+        match end {
+            Some(end) => self.timers.set(Timer::Boost(task), end),
+            None => self.timers.clear(Timer::Boost(task)),
+        }
+    }
+
+    pub(super) fn offer_raise(&mut self, unit: u32) {
+        let end = self.plant.unit_at(unit).and_then(|unit| self.units.next_end(&unit.id));
+        match end {
+            Some(end) => self.timers.set(Timer::Raise(unit), end),
+            None => self.timers.clear(Timer::Raise(unit)),
+        }
+    }
+
+    fn offer_raise_of(&mut self, unit: &str) {
+        if let Some(place) = self.plant.unit_place(unit) {
+            self.offer_raise(place);
+        }
+    }
+}
+
+/// How long a boost outlives its episode.
+pub(super) fn hold_of(change: TaskChange) -> Duration {
+    match change {
+        TaskChange::Cycle { hold, .. } => hold,
+        TaskChange::OnceWithin(_) => Duration::ZERO,
+    }
+}

@@ -1,0 +1,343 @@
+//! The engine: one owner of everything that is going on in the plant. Reports and acts go in, effects
+//! come out.
+//!
+//! Incremental: a sample touches the rules that read its point and nothing else. Deadlines stand in one
+//! ordered structure; each that is acted on was offered by [`Engine::poll_timeout`]. What one input leads
+//! to comes out in the order: alarm, hazard, task, unit, rule by rule.
+//!
+//! Time is what the inputs say. Judging runs on received time: before a report is taken in, every deadline
+//! up to its time is acted on, at the deadline's own time, so that a late turn of the caller's loop changes
+//! no verdict.
+
+mod fault;
+mod judge;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, SourceId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::alarm::Alarms;
+use crate::expr::Memory;
+use crate::hazard::{Hazards, Step};
+use crate::plant::Plant;
+use crate::presence::{Count, Moved};
+use crate::present::{Heard, PointView, Present, SourceView};
+use crate::rule::Phase;
+use crate::task::Tasks;
+use crate::timer::{Timer, Timers};
+use crate::unit::Units;
+use crate::{Act, AlarmRecord, Deed, Effect, HazardRecord, Refusal, TaskRecord, UnitRecord};
+
+/// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch(pub Uuid);
+
+/// What a store kept for the engine.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The newest record of each alarm, also of those that are normal: episodes and revisions count on.
+    pub alarms: Vec<AlarmRecord>,
+    /// Every open hazard, and the newest of each (measure, cause) even if accepted or rejected.
+    pub hazards: Vec<HazardRecord>,
+    /// The newest record of each task and of each unit.
+    pub tasks: Vec<TaskRecord>,
+    pub units: Vec<UnitRecord>,
+}
+
+/// Reports that were not judged, by reason, since the engine was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Unjudged {
+    /// History, or older than what was known.
+    pub late: u64,
+    /// They name a point, a source or a camera that the plant does not have.
+    pub stray: u64,
+    /// No room for another kind of sighting of this camera.
+    pub crowded: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    plant: Arc<Plant>,
+    present: Present,
+    /// In the order of the plant's rules.
+    rules: Vec<RuleState>,
+    timers: Timers,
+    alarms: Alarms,
+    hazards: Hazards,
+    tasks: Tasks,
+    units: Units,
+    /// The newest time that was acted on; it never goes back.
+    latest: Mono,
+    unjudged: Unjudged,
+}
+
+/// What is going on with one rule.
+#[derive(Debug)]
+struct RuleState {
+    phase: Phase,
+    /// Of a written rule.
+    memory: Option<Box<Memories>>,
+}
+
+#[derive(Debug)]
+struct Memories {
+    when: Memory,
+    clear: Memory,
+}
+
+impl Engine {
+    /// `handle` takes a report in at the time it was received: not after `now`, and not before what was
+    /// taken in already.
+    pub fn handle(&mut self, report: Report, now: Now, effects: &mut Vec<Effect>) {
+        let received = match &report {
+            Report::Sample(sample) => sample.received,
+            Report::Fix(fix) => fix.received,
+            Report::Sighting(sighting) => sighting.received,
+            Report::Link { at, .. } | Report::Refreshed { at, .. } => *at,
+        };
+        let at = Now { mono: received.mono.min(now.mono).max(self.latest), wall: received.wall };
+        self.run_timers(at, effects);
+        match report {
+            Report::Sample(sample) => self.sample(sample, at, effects),
+            Report::Fix(fix) => self.fix(&fix, at, effects),
+            Report::Sighting(sighting) => self.sighting(&sighting, at, effects),
+            Report::Link { source, link, at: _ } => self.link(source, link, at, effects),
+            Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
+        }
+        self.run_timers(at, effects);
+    }
+
+    /// The earliest deadline, and what it is for.
+    pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
+        self.timers.next()
+    }
+
+    /// Acts on every deadline up to `now`.
+    pub fn handle_timeout(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.run_timers(Now { mono: now.mono.max(self.latest), wall: now.wall }, effects);
+    }
+
+    /// An act of a person. On a refusal nothing has changed.
+    pub fn act(&mut self, act: &Act, now: Now, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let by = act.by.trim();
+        if by.is_empty() {
+            return Err(Refusal::Nameless);
+        }
+        let mut hazard = |id: Uuid, step: Step, why: Option<&str>| {
+            let why = why.map(str::trim).filter(|why| !why.is_empty());
+            if step == Step::Reject && why.is_none() {
+                return Err(Refusal::NoReason);
+            }
+            self.hazards.act(id, step, by, why, now.wall, effects)
+        };
+        match &act.deed {
+            Deed::Confirm { hazard: id, why } => hazard(*id, Step::Confirm, why.as_deref()),
+            Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
+            Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
+            Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
+            Deed::Acknowledge { alarm } => {
+                let known = |id: &str| self.plant.rule_at(id).is_some();
+                self.alarms.acknowledge(alarm, by, known, now.wall, effects)
+            }
+        }
+    }
+
+    /// Each point of the plant, in order.
+    pub fn points(&self) -> impl Iterator<Item = (PointId, PointView)> + '_ {
+        (0u32..).map(PointId).zip(self.present.points.iter().map(|point| point.view()))
+    }
+
+    /// Each source of the plant, in order.
+    pub fn sources(&self) -> Vec<SourceView> {
+        let ids = (0..self.plant.sources().len()).filter_map(|at| u16::try_from(at).ok()).map(SourceId);
+        ids.filter_map(|id| self.present.source_view(&self.plant, id)).collect()
+    }
+
+    /// Alarms that are not normal, by id.
+    pub fn alarms(&self) -> Vec<Arc<AlarmRecord>> {
+        self.alarms.open().cloned().collect()
+    }
+
+    /// Open hazards, candidates among them, by measure and cause.
+    pub fn hazards(&self) -> Vec<Arc<HazardRecord>> {
+        self.hazards.open().cloned().collect()
+    }
+
+    /// Tasks that are boosted, by id.
+    pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
+        self.tasks.boosted().cloned().collect()
+    }
+
+    /// Every unit of the plant, by id.
+    pub fn units(&self) -> Vec<Arc<UnitRecord>> {
+        self.units.of(&self.plant).cloned().collect()
+    }
+
+    /// Persons in each zone of the plant, in order; `None`: unknown, a feed is down.
+    pub fn people(&self, now: Mono) -> Vec<Option<Count>> {
+        let known = self.present.people_known(&self.plant);
+        let zones = (0u32..).zip(self.plant.zones());
+        zones.map(|(at, _)| known.then(|| self.present.presence.count(at, now))).collect()
+    }
+
+    pub fn unjudged(&self) -> Unjudged {
+        self.unjudged
+    }
+
+    pub fn plant(&self) -> &Arc<Plant> {
+        &self.plant
+    }
+
+    fn run_timers(&mut self, until: Now, effects: &mut Vec<Effect>) {
+        while let Some((due, timer)) = self.timers.pop_due(until.mono) {
+            let at = Now { mono: due.max(self.latest), wall: until.wall };
+            self.latest = at.mono;
+            match timer {
+                Timer::Stale(point) => self.stale(point, at, effects),
+                Timer::Silent(source) => self.silent(source, at, effects),
+                Timer::Change(rule) | Timer::Delay(rule) => self.judge(rule, at, effects),
+                Timer::SourceFault(source) => self.source_fault(source, at, effects),
+                Timer::PointFault(point) => self.point_fault(point, at, effects),
+                Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
+                Timer::Boost(task) => {
+                    if let Some(task) = self.plant.task_at(task) {
+                        self.tasks.expire(&task.id, at, effects);
+                    }
+                    self.offer_boost(task);
+                }
+                Timer::Raise(unit) => {
+                    if let Some(unit) = self.plant.unit_at(unit) {
+                        self.units.expire(&unit.id, at, effects);
+                    }
+                    self.offer_raise(unit);
+                }
+            }
+        }
+        self.latest = self.latest.max(until.mono);
+    }
+
+    fn sample(&mut self, sample: Sample, at: Now, effects: &mut Vec<Effect>) {
+        let id = sample.point;
+        let Some(heard) = self.present.sample(&self.plant, sample, at.mono) else {
+            self.unjudged.stray += 1;
+            return;
+        };
+        if heard == Heard::Late {
+            self.unjudged.late += 1;
+            return;
+        }
+        let Some(point) = self.present.point(id) else { return };
+        let (source, is_bad) = (point.source, point.quality.is_bad());
+        if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
+            self.heard_from(source, at, effects);
+        }
+        let Heard::Changed { was_bad, is_bad } = heard else { return };
+        if is_bad && !was_bad {
+            self.watch_fault(id, at.mono);
+        } else if was_bad && !is_bad {
+            self.seen_again(id, at, effects);
+        }
+        self.judge_point(id, at, effects);
+    }
+
+    fn fix(&mut self, fix: &Fix, at: Now, effects: &mut Vec<Effect>) {
+        let Some(source) = self.present.source_mut(fix.source) else {
+            self.unjudged.stray += 1;
+            return;
+        };
+        if fix.backfill {
+            source.late += 1;
+            self.unjudged.late += 1;
+            return;
+        }
+        self.heard_from(fix.source, at, effects);
+        let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
+        match self.present.presence.fix(fix, zone, at.mono) {
+            Moved::No => {}
+            Moved::Late => {
+                self.unjudged.late += 1;
+                if let Some(source) = self.present.source_mut(fix.source) {
+                    source.late += 1;
+                }
+            }
+            Moved::Zones(from, to) => {
+                let plant = Arc::clone(&self.plant);
+                let zones = [from, to].into_iter().flatten();
+                let rules: BTreeSet<u32> =
+                    zones.flat_map(|zone| plant.rules_of_zone(zone)).copied().collect();
+                self.judge_all(rules, at, effects);
+            }
+        }
+    }
+
+    fn sighting(&mut self, sighting: &Sighting, at: Now, effects: &mut Vec<Effect>) {
+        let Some(source) = self.present.source_mut(sighting.source) else {
+            self.unjudged.stray += 1;
+            return;
+        };
+        if sighting.backfill {
+            source.late += 1;
+            self.unjudged.late += 1;
+            return;
+        }
+        self.heard_from(sighting.source, at, effects);
+        let Some(camera) = self.plant.camera_at(&sighting.camera) else {
+            self.unjudged.stray += 1;
+            return;
+        };
+        let (kind, confidence) = (&sighting.kind, sighting.confidence);
+        if !self.present.vision.sighting(camera, kind, confidence, at.mono) {
+            self.unjudged.crowded += 1;
+        }
+        let plant = Arc::clone(&self.plant);
+        self.judge_all(plant.rules_of_camera(camera).iter().copied(), at, effects);
+    }
+
+    fn link(&mut self, id: SourceId, link: Link, at: Now, effects: &mut Vec<Effect>) {
+        let has_points = self.plant.points_of(id).next().is_some();
+        let Some(source) = self.present.source_mut(id) else {
+            self.unjudged.stray += 1;
+            return;
+        };
+        let (was_up, is_up) = (source.link == Link::Up, link == Link::Up);
+        source.link = link;
+        if was_up == is_up {
+            return;
+        }
+        source.since = at.wall;
+        if !is_up {
+            self.lose(id, at.mono);
+            self.judge_places(id, at, effects);
+            return;
+        }
+        // Silence counts from here.
+        source.hear(at.mono);
+        source.silent = false;
+        self.offer_silent(id);
+        // With points, a link alone is no sight: it counts once one of them reads something.
+        if !has_points {
+            self.found(id, at, effects);
+        }
+        self.judge_places(id, at, effects);
+    }
+
+    fn refreshed(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        if self.present.source(id).is_none() {
+            self.unjudged.stray += 1;
+            return;
+        }
+        let again = self.present.refreshed(id, at.mono);
+        self.heard_from(id, at, effects);
+        for point in again {
+            self.seen_again(point, at, effects);
+            self.judge_point(point, at, effects);
+        }
+    }
+}

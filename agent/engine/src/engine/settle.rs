@@ -1,0 +1,277 @@
+//! Beginnings: an engine from what a store kept, and the same engine under another plant.
+//!
+//! A rule is itself by its id. Alarms, hazards, boosts and raises go on; a restart begins pending delays
+//! again; a changed text resets what is pending and keeps an active alarm until the new `clear` holds on
+//! new readings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Now, PointId, SourceId};
+
+use super::fault::{of_point, of_source};
+use super::judge::hold_of;
+use super::{Engine, Epoch, Memories, Restored, RuleState, Unjudged};
+use crate::alarm::Alarms;
+use crate::hazard::Hazards;
+use crate::plant::{Condition, Plant, Rule};
+use crate::present::Present;
+use crate::rule::Phase;
+use crate::task::Tasks;
+use crate::timer::{Timer, Timers};
+use crate::unit::Units;
+use crate::{AlarmState, Effect};
+
+impl Engine {
+    /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
+    pub fn new(
+        plant: Arc<Plant>,
+        epoch: Epoch,
+        restored: Restored,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Self {
+        let alarms = Alarms::restored(restored.alarms);
+        let rules = plant.rules().iter().map(|rule| {
+            let active = alarms.is_active(&rule.id);
+            RuleState::new(rule, if active { Phase::Active } else { Phase::Normal })
+        });
+        let mut engine = Self {
+            present: Present::new(&plant, now),
+            rules: rules.collect(),
+            timers: Timers::default(),
+            alarms,
+            hazards: Hazards::restored(epoch, restored.hazards),
+            tasks: Tasks::restored(restored.tasks, now),
+            units: Units::restored(restored.units, now),
+            latest: now.mono,
+            unjudged: Unjudged::default(),
+            plant,
+        };
+        engine.adopt_faults();
+        for id in engine.point_ids() {
+            engine.watch_fault(id, now.mono);
+        }
+        for id in engine.source_ids() {
+            engine.watch_source(id, now.mono);
+        }
+        engine.settle(now, effects);
+        engine
+    }
+
+    /// The same engine under another plant. Points keep what they read by their tags.
+    pub fn reload(&mut self, plant: Arc<Plant>, now: Now, effects: &mut Vec<Effect>) {
+        let at = Now { mono: now.mono.max(self.latest), wall: now.wall };
+        self.run_timers(at, effects);
+        let old = Arc::clone(&self.plant);
+        let before: BTreeMap<&str, (&Rule, RuleState)> = old
+            .rules()
+            .iter()
+            .zip(std::mem::take(&mut self.rules))
+            .map(|(rule, state)| (rule.id(), (rule, state)))
+            .collect();
+        let mut before = before;
+        let rules = plant.rules().iter().map(|rule| match before.remove(rule.id()) {
+            // The same rule over the same names goes on as it was.
+            Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
+            Some((_, state)) if state.phase.is_active() => RuleState::new(rule, Phase::Active),
+            Some(_) | None => RuleState::new(rule, Phase::Normal),
+        });
+        self.rules = rules.collect();
+        // What is left is gone from the configuration: its boosts and raises begin their hold.
+        for (rule, state) in before.into_values() {
+            if state.phase.is_active() {
+                self.release(rule, at, effects);
+            }
+        }
+        let timers = std::mem::take(&mut self.timers);
+        let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
+        self.present = present.moved(&old, &plant, at);
+        self.plant = plant;
+        self.offer_again(&old, &timers, at);
+        self.adopt_faults();
+        self.settle(at, effects);
+        self.judge_readable(at, effects);
+        self.run_timers(at, effects);
+    }
+
+    fn point_ids(&self) -> impl Iterator<Item = PointId> + use<> {
+        (0u32..).map(PointId).take(self.plant.points().len())
+    }
+
+    fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        (0..self.plant.sources().len()).filter_map(|at| u16::try_from(at).ok()).map(SourceId)
+    }
+
+    /// Marks the points and sources whose fault alarms are active.
+    fn adopt_faults(&mut self) {
+        for (draft, point) in self.plant.points().iter().zip(&mut self.present.points) {
+            point.fault = self.alarms.is_active(&of_point(&draft.tag));
+        }
+        for (draft, source) in self.plant.sources().iter().zip(&mut self.present.sources) {
+            source.fault = self.alarms.is_active(&of_source(&draft.id));
+        }
+    }
+
+    /// Every deadline anew under the new numbers; a wait for a fault that had begun goes on.
+    fn offer_again(&mut self, old: &Plant, timers: &Timers, now: Now) {
+        let plant = Arc::clone(&self.plant);
+        for id in self.point_ids() {
+            if let Some(due) = self.present.stale_at(&plant, id) {
+                self.timers.set(Timer::Stale(id), due);
+                continue;
+            }
+            self.watch_fault(id, now.mono);
+            let before = plant.point(id).and_then(|point| old.point_id(&point.tag));
+            if let Some(due) = before.and_then(|before| timers.due(Timer::PointFault(before))) {
+                self.timers.set_no_later(Timer::PointFault(id), due);
+            }
+        }
+        for id in self.source_ids() {
+            self.offer_silent(id);
+            if self.present.source(id).is_none_or(|source| !source.lost) {
+                continue;
+            }
+            self.watch_source(id, now.mono);
+            let name = plant.source(id).map(|source| source.id.as_str());
+            let before = old.sources().iter().position(|source| Some(source.id.as_str()) == name);
+            if let Some(before) = before.and_then(|at| u16::try_from(at).ok()).map(SourceId) {
+                for (new, old) in [
+                    (Timer::SourceFault(id), Timer::SourceFault(before)),
+                    (Timer::SourceHazard(id), Timer::SourceHazard(before)),
+                ] {
+                    if let Some(due) = timers.due(old) {
+                        self.timers.set_no_later(new, due);
+                    }
+                }
+            }
+        }
+        for (at, state) in (0u32..).zip(&self.rules) {
+            if let Some(due) = state.phase.due() {
+                self.timers.set(Timer::Delay(at), due);
+            }
+        }
+    }
+
+    /// Fits alarms, hazards, boosts and raises to the plant.
+    fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        self.remove_orphans(now, effects);
+        let gravity = |rule: &str| {
+            let rule = plant.rule_at(rule).and_then(|at| plant.rule(at));
+            rule.and_then(|rule| rule.hazard.as_ref()).map_or(0, |plan| plan.gravity)
+        };
+        let active = self.active_by_cause();
+        self.hazards.settle(gravity, &active);
+        let Self { rules, tasks, units, .. } = self;
+        let rule = |id: &str| {
+            let at = plant.rule_at(id)?;
+            let active = rules.get(usize::try_from(at).ok()?)?.phase.is_active();
+            Some((plant.rule(at)?, active))
+        };
+        let boosts = |id: &str, task: &str| {
+            rule(id).is_some_and(|(rule, active)| {
+                active && rule.task.as_ref().is_some_and(|boost| boost.task == task)
+            })
+        };
+        let hold = |id: &str| {
+            let boost = rule(id).and_then(|(rule, _)| rule.task.as_ref());
+            boost.map_or(Duration::ZERO, |boost| hold_of(boost.change))
+        };
+        tasks.settle(&plant, boosts, hold, now, effects);
+        let raises = |id: &str, unit: &str| {
+            rule(id).is_some_and(|(rule, active)| {
+                active && rule.raise.is_some() && rule.unit.as_deref() == Some(unit)
+            })
+        };
+        let hold = |id: &str| {
+            let raise = rule(id).and_then(|(rule, _)| rule.raise.as_ref());
+            raise.map_or(Duration::ZERO, |raise| raise.hold)
+        };
+        units.settle(&plant, raises, hold, now, effects);
+        for (at, _) in (0u32..).zip(plant.tasks()) {
+            self.offer_boost(at);
+        }
+        for (at, _) in (0u32..).zip(plant.units()) {
+            self.offer_raise(at);
+        }
+    }
+
+    /// Alarms of rules, points and sources that the plant no longer has are over.
+    fn remove_orphans(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let plant = &self.plant;
+        let known = |id: &str| {
+            plant.rule_at(id).is_some()
+                || id.strip_prefix("fault:").is_some_and(|tag| plant.point_id(tag).is_some())
+                || id
+                    .strip_prefix("fault:source:")
+                    .is_some_and(|id| plant.sources().iter().any(|source| source.id == id))
+        };
+        let orphans: Vec<String> = self
+            .alarms
+            .open()
+            .filter(|record| record.state != AlarmState::Normal && !known(&record.id))
+            .map(|record| record.id.clone())
+            .collect();
+        for id in orphans {
+            self.alarms.remove(&id, now.wall, effects);
+        }
+    }
+
+    /// Which rules and faults are active, by the (measure, cause) that they raise.
+    fn active_by_cause(&self) -> BTreeMap<(String, String), BTreeSet<String>> {
+        let mut active: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        let mut add = |measure: &str, cause: &str, rule: &str| {
+            let rules = active.entry((measure.to_owned(), cause.to_owned())).or_default();
+            rules.insert(rule.to_owned());
+        };
+        for (rule, state) in self.plant.rules().iter().zip(&self.rules) {
+            if let (true, Some(plan), Some(measure)) = (state.phase.is_active(), &rule.hazard, rule.measure())
+            {
+                add(measure, &plan.cause, rule.id());
+            }
+        }
+        for (draft, point) in self.plant.points().iter().zip(&self.present.points) {
+            if let (true, Some(measure)) = (point.fault, &draft.measure) {
+                let fault = of_point(&draft.tag);
+                add(measure, &fault, &fault);
+            }
+        }
+        // The hazards of a lost source come long after its alarm: those that are open and have not
+        // returned are the active ones.
+        for (draft, source) in self.plant.sources().iter().zip(&self.present.sources) {
+            let cause = of_point(&draft.id);
+            for hazard in self.hazards.open().filter(|hazard| source.fault && hazard.cause == cause) {
+                if hazard.returned.is_none() {
+                    add(&hazard.measure, &cause, &of_source(&draft.id));
+                }
+            }
+        }
+        active
+    }
+
+    /// Judges every rule of which something can be known.
+    fn judge_readable(&mut self, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        for (id, rule) in (0u32..).zip(plant.rules()) {
+            let read =
+                |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
+            if !rule.zones.is_empty() || !rule.cameras.is_empty() || rule.points.iter().any(read) {
+                self.judge(id, at, effects);
+            }
+        }
+    }
+}
+
+impl RuleState {
+    fn new(rule: &Rule, phase: Phase) -> Self {
+        let memory = match &rule.condition {
+            Condition::Limit(_) => None,
+            Condition::Text { when, clear } => {
+                Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
+            }
+        };
+        Self { phase, memory }
+    }
+}

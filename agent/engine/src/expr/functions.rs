@@ -1,0 +1,361 @@
+//! The functions of the language: their index, and how each reads its arguments.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::PointKind;
+use super::ast::{Ast, Call, Node};
+use super::nearest::nearest;
+use super::program::{Age, HeldTerm, Measured, Number, PeopleTerm, SeenTerm, TermOf, Test, WindowTerm, Word};
+use super::types::{Checker, Numeric, Typed};
+use super::window::WindowKind;
+use super::{Names, PointName};
+
+/// One function as a writer of rules needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    /// How it is written.
+    pub(crate) usage: &'static str,
+    pub(crate) zh: &'static str,
+    pub(crate) en: &'static str,
+    /// A whole condition with it.
+    pub(crate) example: &'static str,
+}
+
+/// Every function there is, by kind.
+#[rustfmt::skip]
+pub(crate) const FUNCTIONS: &[Function] = &[
+    Function { name: "at_least", usage: "at_least(k, condition, …)",
+        zh: "至少 k 个条件成立", en: "true if k of the conditions are",
+        example: "at_least(2, {GD-101} >= 25, {GD-102} >= 25, {GD-103} >= 25)" },
+    Function { name: "maybe", usage: "maybe(condition)",
+        zh: "未知按成立处理", en: "unknown counts as true",
+        example: "{GD-101} >= 25 and maybe(people('tank-a') > 0)" },
+    Function { name: "held", usage: "held(condition, duration)",
+        zh: "条件在整段时间内持续成立", en: "true for the whole of the duration",
+        example: "held({TI-101} > 60, 5m)" },
+    Function { name: "avg", usage: "avg({TAG}, duration)",
+        zh: "时间窗内按时间加权的平均值", en: "mean over the window, weighted by time",
+        example: "avg({TI-101}, 10m) > 60" },
+    Function { name: "min", usage: "min({TAG}, duration)",
+        zh: "时间窗内最小值", en: "least value in the window",
+        example: "min({TI-101}, 1m) > 60" },
+    Function { name: "max", usage: "max({TAG}, duration)",
+        zh: "时间窗内最大值", en: "greatest value in the window",
+        example: "max({GD-101}, 1m) < 20" },
+    Function { name: "delta", usage: "delta({TAG}, duration)",
+        zh: "时间窗末值减首值", en: "last value less the one in force at the window's start",
+        example: "delta({TI-101}, 10m) > 15" },
+    Function { name: "rate", usage: "rate({TAG}, duration)",
+        zh: "每分钟变化量", en: "delta per minute",
+        example: "rate({TI-101}, 5m) >= 2.5" },
+    Function { name: "stddev", usage: "stddev({TAG}, duration)",
+        zh: "时间窗内标准差", en: "standard deviation over the window, weighted by time",
+        example: "stddev({PI-101}, 5m) < 0.01" },
+    Function { name: "bad", usage: "bad({TAG})",
+        zh: "测点质量坏", en: "the point's quality is bad; never unknown",
+        example: "bad({GD-101}) and bad({GD-102})" },
+    Function { name: "stale", usage: "stale({TAG})",
+        zh: "测点超时未刷新", en: "the point is bad because it was not refreshed; never unknown",
+        example: "stale({GD-101})" },
+    Function { name: "age", usage: "age({TAG})",
+        zh: "距最近一次接收的时间", en: "time since the value was received, compared with a duration; never unknown",
+        example: "age({GD-101}) > 30s" },
+    Function { name: "people", usage: "people('zone or unit' [, 'role'])",
+        zh: "区域或单元内人数", en: "persons in a zone or a unit",
+        example: "people('tank-a') > 9 or people('tank-a', 'visitor') > 0" },
+    Function { name: "seen", usage: "seen('unit', 'kind' [, confidence = 0.6] [, window = 30s])",
+        zh: "摄像头在时间窗内看到", en: "a camera of the unit saw it within the window",
+        example: "seen('tank-area', 'smoke', confidence = 0.6, window = 30s)" },
+];
+
+/// A window shorter than this is shorter than any poll.
+const WINDOW_MIN: Duration = Duration::from_millis(100);
+/// Longer than any shift pattern or batch; a longer one would be unknown for a month after each start.
+const LENGTH_MAX: Duration = Duration::from_secs(31 * 86_400);
+const CONFIDENCE: f64 = 0.6;
+const SEEN_WINDOW: Duration = Duration::from_secs(30);
+/// The usual kinds; the list is open, so a kind that is close to one of these is a warning, no fault.
+const SIGHTINGS: &[&str] = &[
+    "smoking",
+    "phone",
+    "no_helmet",
+    "no_workwear",
+    "flame",
+    "smoke",
+    "leak",
+    "off_post",
+    "sleep",
+    "intrusion",
+    "fall",
+    "crowd",
+    "blocked_exit",
+    "video_loss",
+];
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, call: &Call, span: &Range<usize>) -> Typed {
+        let Some(function) = FUNCTIONS.iter().find(|function| function.name == call.name) else {
+            self.unknown_function(call);
+            call.arguments.iter().for_each(|argument| drop(self.typed(argument)));
+            return Typed::Wrong;
+        };
+        if !self.takes_named(call, function) {
+            return Typed::Wrong;
+        }
+        if call.broken {
+            call.arguments.iter().for_each(|argument| drop(self.typed(argument)));
+            return Typed::Wrong;
+        }
+        let arguments = call.arguments.as_slice();
+        let typed = match (function.name, arguments) {
+            ("at_least", [k, parts @ ..]) if !parts.is_empty() => self.at_least(k, parts),
+            ("maybe", [condition]) => self.maybe(condition),
+            ("held", [condition, length]) => self.held(condition, length, span),
+            ("avg", [point, length]) => self.window(WindowKind::Average, point, length, span),
+            ("min", [point, length]) => self.window(WindowKind::Min, point, length, span),
+            ("max", [point, length]) => self.window(WindowKind::Max, point, length, span),
+            ("delta", [point, length]) => self.window(WindowKind::Delta, point, length, span),
+            ("rate", [point, length]) => self.window(WindowKind::Rate, point, length, span),
+            ("stddev", [point, length]) => self.window(WindowKind::Deviation, point, length, span),
+            ("bad", [point]) => self.point_argument(point).map(|point| Typed::Bool(Test::Bad(point.id))),
+            ("stale", [point]) => self.point_argument(point).map(|point| Typed::Bool(Test::Stale(point.id))),
+            ("age", [point]) => self.point_argument(point).map(|point| Typed::Duration(Age::Of(point.id))),
+            ("people", [place]) => self.people(place, None, span),
+            ("people", [place, role]) => self.people(place, Some(role), span),
+            ("seen", [unit, kind]) => self.seen(unit, kind, &call.named, span),
+            _ => {
+                let n = arguments.len();
+                let given = if n == 1 { "1 argument is".to_owned() } else { format!("{n} arguments are") };
+                self.error(span, format!("{given} not what `{}` takes", function.name), function.usage);
+                None
+            }
+        };
+        typed.unwrap_or(Typed::Wrong)
+    }
+
+    fn unknown_function(&mut self, call: &Call) {
+        let names = || FUNCTIONS.iter().map(|function| function.name);
+        let all = names().collect::<Vec<_>>().join(", ");
+        let hint = match nearest(&call.name, names()) {
+            Some(near) => format!("did you mean `{near}`? The functions are {all}"),
+            None => format!("the functions are {all}"),
+        };
+        self.error(&call.name_span, format!("there is no function `{}`", call.name), &hint);
+    }
+
+    fn takes_named(&mut self, call: &Call, function: &Function) -> bool {
+        let takes: &[&str] = if function.name == "seen" { &["confidence", "window"] } else { &[] };
+        let mut fits = true;
+        for (place, (name, span, _)) in call.named.iter().enumerate() {
+            let twice = call.named.iter().take(place).any(|(other, ..)| other == name);
+            if twice {
+                self.error(span, format!("`{name}` is given twice"), "remove one of them");
+            } else if !takes.contains(&name.as_str()) {
+                self.error(span, format!("`{}` has no argument `{name}`", function.name), function.usage);
+            }
+            fits = fits && !twice && takes.contains(&name.as_str());
+        }
+        fits
+    }
+
+    fn at_least(&mut self, k: &Ast, parts: &[Ast]) -> Option<Typed> {
+        let tests = self.conditions(parts);
+        let n = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let Node::Number(number) = k.node else {
+            self.expected(k, "the first argument of `at_least` is how many must be true, a whole number");
+            return None;
+        };
+        let Some(k) = (1..=n).find(|whole| f64::from(*whole) == number) else {
+            let message = format!("at least {number} of {n} conditions");
+            self.error(&k.span, message, &format!("write a whole number from 1 to {n}"));
+            return None;
+        };
+        tests.map(|tests| Typed::Bool(Test::AtLeast(k, tests)))
+    }
+
+    fn maybe(&mut self, condition: &Ast) -> Option<Typed> {
+        Some(Typed::Bool(Test::Maybe(Box::new(self.condition(condition)?))))
+    }
+
+    fn held(&mut self, condition: &Ast, length: &Ast, span: &Range<usize>) -> Option<Typed> {
+        let condition = self.condition(condition);
+        let length = self.length(length, "held", Duration::from_millis(1))?;
+        self.helds.push(HeldTerm { condition: condition?, length });
+        let place = self.helds.len() - 1;
+        self.term(span, TermOf::Held(place));
+        Some(Typed::Bool(Test::Held(place)))
+    }
+
+    fn window(&mut self, kind: WindowKind, point: &Ast, length: &Ast, span: &Range<usize>) -> Option<Typed> {
+        let name = self.point_name(point);
+        let length = self.length(length, "a window", WINDOW_MIN);
+        let (name, length) = (name?, length?);
+        if name.kind != PointKind::Number {
+            let message = format!("a window is over numbers, and {} reads none", self.written(&point.span));
+            self.error(&point.span, message, "for conditions over time use held(condition, duration)");
+            return None;
+        }
+        self.reads_point(name.id);
+        let term = WindowTerm { kind, point: name.id, length };
+        let place = self.windows.iter().position(|known| *known == term).unwrap_or_else(|| {
+            self.windows.push(term);
+            self.windows.len() - 1
+        });
+        self.term(span, TermOf::Window(place));
+        // A threshold of these is one of the point itself, so that its deadband fits.
+        let (eu, deadband) = match kind {
+            WindowKind::Average | WindowKind::Min | WindowKind::Max => (name.eu.to_string(), name.deadband),
+            WindowKind::Delta | WindowKind::Deviation => (name.eu.to_string(), 0.0),
+            WindowKind::Rate => (format!("{}/min", name.eu), 0.0),
+        };
+        let eu = Some(eu).filter(|_| !name.eu.is_empty());
+        let number = Number::Measured(Measured::Window(place));
+        Some(Typed::Number(Numeric { number, eu, whole: false, deadband }))
+    }
+
+    fn people(&mut self, place: &Ast, role: Option<&Ast>, span: &Range<usize>) -> Option<Typed> {
+        let role = match role {
+            None => Some(None),
+            Some(role) => self.text_argument(role, "the role, a text: people('tank-a', 'visitor')").map(Some),
+        };
+        let id = self.text_argument(place, "the id of a zone or a unit, a text: people('tank-a')")?;
+        let Some(found) = self.names.place(&id) else {
+            let hint = self.nearest(&id, Names::places).map(|near| format!("did you mean '{near}'?"));
+            self.fault(&place.span, format!("there is no zone or unit '{id}'"), hint);
+            return None;
+        };
+        if found.zones.is_empty() {
+            let message = format!("'{id}' has no zone, so nobody is ever in it");
+            self.error(&place.span, message, "give the unit a [[zone]], or name a zone");
+            return None;
+        }
+        let term = PeopleTerm { zones: found.zones, role: role? };
+        self.zones.extend(term.zones.iter());
+        let place = self.peoples.iter().position(|known| *known == term).unwrap_or_else(|| {
+            self.peoples.push(term);
+            self.peoples.len() - 1
+        });
+        self.term(span, TermOf::People(place));
+        Some(Typed::Number(Numeric { number: Number::People(place), eu: None, whole: true, deadband: 0.0 }))
+    }
+
+    fn seen(
+        &mut self,
+        unit: &Ast,
+        kind: &Ast,
+        named: &[(String, Range<usize>, Ast)],
+        span: &Range<usize>,
+    ) -> Option<Typed> {
+        let value = |wanted| named.iter().find(|(name, ..)| name == wanted).map(|(.., value)| value);
+        let confidence = match value("confidence") {
+            None => Some(CONFIDENCE),
+            Some(given) => self.confidence(given),
+        };
+        let window = match value("window") {
+            None => Some(SEEN_WINDOW),
+            Some(given) => self.length(given, "the window of `seen`", WINDOW_MIN),
+        };
+        let kind = self.sighting(kind);
+        let cameras = self.cameras(unit);
+        let term = SeenTerm { cameras: cameras?, kind: kind?, confidence: confidence?, window: window? };
+        self.cameras.extend(term.cameras.iter());
+        let place = self.seens.iter().position(|known| *known == term).unwrap_or_else(|| {
+            self.seens.push(term);
+            self.seens.len() - 1
+        });
+        self.term(span, TermOf::Seen(place));
+        Some(Typed::Bool(Test::Seen(place)))
+    }
+
+    fn confidence(&mut self, given: &Ast) -> Option<f64> {
+        if let Node::Number(confidence @ 0.0..=1.0) = given.node {
+            return Some(confidence);
+        }
+        self.expected(given, "a confidence is a number from 0 to 1");
+        None
+    }
+
+    fn sighting(&mut self, kind: &Ast) -> Option<String> {
+        let word = self.text_argument(kind, "what is seen, a text: seen('tank-area', 'smoke')")?;
+        if !SIGHTINGS.contains(&word.as_str())
+            && let Some(near) = nearest(&word, SIGHTINGS.iter().copied())
+        {
+            let hint = format!("did you mean '{near}'?");
+            self.warning(&kind.span, format!("'{word}' is not one of the usual sightings"), &hint);
+        }
+        Some(word)
+    }
+
+    fn cameras(&mut self, unit: &Ast) -> Option<std::sync::Arc<[u32]>> {
+        let id = self.text_argument(unit, "the id of a unit, a text: seen('tank-area', 'smoke')")?;
+        let Some(cameras) = self.names.unit_cameras(&id) else {
+            let hint = self.nearest(&id, Names::units).map(|near| format!("did you mean '{near}'?"));
+            self.fault(&unit.span, format!("there is no unit '{id}'"), hint);
+            return None;
+        };
+        if cameras.is_empty() {
+            let message = format!("the unit '{id}' has no camera, so nothing is ever seen there");
+            self.error(&unit.span, message, "give the unit a [[camera]], or leave `seen` out");
+            return None;
+        }
+        Some(cameras)
+    }
+
+    /// A point as an argument, told as evidence and read.
+    fn point_argument(&mut self, argument: &Ast) -> Option<PointName> {
+        let name = self.point_name(argument)?;
+        self.reads_point(name.id);
+        self.term(&argument.span, TermOf::Point(name.id));
+        Some(name)
+    }
+
+    fn point_name(&mut self, argument: &Ast) -> Option<PointName> {
+        if let Node::Tag(tag) = &argument.node {
+            return self.named_point(tag, &argument.span);
+        }
+        self.expected(argument, "this argument is a point: {TAG}");
+        None
+    }
+
+    fn text_argument(&mut self, argument: &Ast, what: &str) -> Option<String> {
+        let Node::Text(text) = &argument.node else {
+            self.expected(argument, &format!("this argument is {what}"));
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.error(&argument.span, "the text is empty", &format!("this argument is {what}"));
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    fn length(&mut self, argument: &Ast, of: &str, least: Duration) -> Option<Duration> {
+        let Node::Duration(length) = argument.node else {
+            self.expected(argument, &format!("the length of {of} is a duration: 500ms 30s 1m 2h 1d"));
+            return None;
+        };
+        if (least..=LENGTH_MAX).contains(&length) {
+            return Some(length);
+        }
+        let message = format!("the length of {of} is out of range");
+        self.error(&argument.span, message, &format!("{}ms to 31d", least.as_millis()));
+        None
+    }
+
+    /// The argument is of another kind; what is wrong inside it is told first.
+    fn expected(&mut self, argument: &Ast, message: &str) {
+        let written = self.written(&argument.span).to_owned();
+        let given = match self.typed(argument) {
+            Typed::Wrong => return,
+            Typed::Bool(_) => "a bool",
+            Typed::Number(Numeric { number: Number::Constant(_), .. }) => written.as_str(),
+            Typed::Number(_) => "a measured number",
+            Typed::Text(Word::Constant(_), _) => "a text",
+            Typed::Text(Word::Of(_), _) => "a point that reads words",
+            Typed::Duration(_) => "a duration",
+        };
+        self.fault(&argument.span, message, Some(format!("this is {given}")));
+    }
+}

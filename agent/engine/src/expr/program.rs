@@ -1,0 +1,232 @@
+//! A checked text: the typed tree and everything in it that has a memory.
+//!
+//! Windows, conditions over time, sightings and ages stand in lists, so that a [`super::Memory`] is a few
+//! lists of the same lengths, and one turn over them brings all of it to the present before the tree is
+//! looked at. The same window written twice is one.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::PointId;
+
+use super::Reads;
+use super::ast::{Compare, Factor, Sign};
+use super::window::WindowKind;
+
+/// A text of type bool that is known to name only what the plant has. Immutable.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Program {
+    pub(super) text: String,
+    pub(super) root: Test,
+    pub(super) windows: Vec<WindowTerm>,
+    /// An inner one stands before the one around it.
+    pub(super) helds: Vec<HeldTerm>,
+    pub(super) peoples: Vec<PeopleTerm>,
+    pub(super) seens: Vec<SeenTerm>,
+    /// Ages at which a comparison turns.
+    pub(super) marks: Vec<(PointId, Duration)>,
+    pub(super) terms: Vec<Term>,
+    pub(super) reads: Reads,
+}
+
+/// A part that is true, false or unknown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Test {
+    Point(PointId),
+    Not(Box<Test>),
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    AtLeast(u32, Vec<Test>),
+    Maybe(Box<Test>),
+    /// The place in [`Program::helds`].
+    Held(usize),
+    /// The place in [`Program::seens`].
+    Seen(usize),
+    Bad(PointId),
+    Stale(PointId),
+    Limit(Limit),
+    Numbers(Compare, Number, Number),
+    Ages(Compare, Age, Age),
+    /// Equality of bools.
+    Same(Box<Test>, Box<Test>),
+    Texts(Compare, Word, Word),
+}
+
+/// A point, or a window of one, against a constant: what has a decided verdict from a part of its window,
+/// and a deadband.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Limit {
+    pub(super) of: Measured,
+    /// Never an equality.
+    pub(super) compare: Compare,
+    pub(super) threshold: f64,
+    /// Bytes of the threshold in the text.
+    pub(super) span: Range<usize>,
+    /// 0 where the threshold is not of the point's own kind (`delta`, `rate`, `stddev`).
+    pub(super) deadband: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measured {
+    Point(PointId),
+    /// The place in [`Program::windows`].
+    Window(usize),
+}
+
+/// A part that is a number or unknown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Number {
+    Constant(f64),
+    Measured(Measured),
+    /// The place in [`Program::peoples`].
+    People(usize),
+    Negative(Box<Number>),
+    Sum(Vec<(Sign, Number)>),
+    Product(Vec<(Factor, Number)>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Age {
+    Constant(Duration),
+    /// Of the point's value; without end where it was never received.
+    Of(PointId),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Word {
+    Constant(String),
+    Of(PointId),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WindowTerm {
+    pub(super) kind: WindowKind,
+    pub(super) point: PointId,
+    pub(super) length: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HeldTerm {
+    pub(super) condition: Test,
+    pub(super) length: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PeopleTerm {
+    pub(super) zones: Arc<[u32]>,
+    pub(super) role: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SeenTerm {
+    pub(super) cameras: Arc<[u32]>,
+    pub(super) kind: String,
+    pub(super) confidence: f64,
+    pub(super) window: Duration,
+}
+
+/// What is told as evidence, as it stands in the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Term {
+    pub(super) text: String,
+    pub(super) of: TermOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TermOf {
+    Point(PointId),
+    Window(usize),
+    People(usize),
+    Seen(usize),
+    Held(usize),
+}
+
+impl Program {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// When a condition is back on the safe side: `not` it, with each threshold of a point, or of its
+    /// `avg`, `min` or `max`, against a constant moved by the point's deadband away from where the
+    /// condition holds. What is unknown here stays unknown.
+    pub(crate) fn default_clear(&self) -> Self {
+        let mut clear = self.clone();
+        let mut edits = Vec::new();
+        let mut mover = Mover { helds: &mut clear.helds, edits: &mut edits };
+        mover.moved(&mut clear.root, true);
+        let root = std::mem::replace(&mut clear.root, Test::All(Vec::new()));
+        clear.root = Test::Not(Box::new(root));
+        clear.text = format!("not ({})", edited(&self.text, edits));
+        clear
+    }
+}
+
+struct Mover<'a> {
+    helds: &'a mut Vec<HeldTerm>,
+    /// What the text says instead, for each threshold that moved.
+    edits: &'a mut Vec<(Range<usize>, f64)>,
+}
+
+impl Mover<'_> {
+    /// `alarming`: the condition as a whole leans to true as this part does.
+    fn moved(&mut self, test: &mut Test, alarming: bool) {
+        match test {
+            Test::Not(inner) => self.moved(inner, !alarming),
+            Test::Maybe(inner) => self.moved(inner, alarming),
+            Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => {
+                parts.iter_mut().for_each(|part| self.moved(part, alarming));
+            }
+            Test::Held(place) => self.held(*place, alarming),
+            Test::Limit(limit) => self.limit(limit, alarming),
+            // An equality of bools leans to neither side; the others have no threshold of a point.
+            Test::Same(..)
+            | Test::Point(_)
+            | Test::Seen(_)
+            | Test::Bad(_)
+            | Test::Stale(_)
+            | Test::Numbers(..)
+            | Test::Ages(..)
+            | Test::Texts(..) => {}
+        }
+    }
+
+    fn held(&mut self, place: usize, alarming: bool) {
+        let Some(held) = self.helds.get_mut(place) else { return };
+        let mut condition = std::mem::replace(&mut held.condition, Test::All(Vec::new()));
+        self.moved(&mut condition, alarming);
+        if let Some(held) = self.helds.get_mut(place) {
+            held.condition = condition;
+        }
+    }
+
+    fn limit(&mut self, limit: &mut Limit, alarming: bool) {
+        let above = matches!(limit.compare, Compare::Greater | Compare::GreaterEqual);
+        let moved = if above == alarming {
+            limit.threshold - limit.deadband
+        } else {
+            limit.threshold + limit.deadband
+        };
+        if moved != limit.threshold && moved.is_finite() {
+            limit.threshold = moved;
+            self.edits.push((limit.span.clone(), moved));
+        }
+    }
+}
+
+fn edited(text: &str, mut edits: Vec<(Range<usize>, f64)>) -> String {
+    edits.sort_by_key(|(span, _)| span.start);
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for (span, number) in edits {
+        out.push_str(text.get(at..span.start).unwrap_or_default());
+        out.push_str(&number.to_string());
+        at = span.end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    out
+}

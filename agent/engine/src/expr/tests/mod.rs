@@ -1,0 +1,216 @@
+//! The language as its users see it: through [`compile`] and programs, on a small plant.
+
+mod faults;
+mod logic;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{BadReason, Mono, Now, PointId, Quality, UncertainReason, Value, Wall};
+
+use super::functions::FUNCTIONS;
+use super::*;
+
+/// Tags, their eu, what they read, and their deadband. The place is the id.
+const POINTS: &[(&str, &str, Reading, f64)] = &[
+    ("GD-101", "%LEL", Reading::Number, 1.0),
+    ("GD-102", "%LEL", Reading::Number, 1.0),
+    ("GD-103", "%LEL", Reading::Number, 1.0),
+    ("TI-101", "℃", Reading::Number, 0.5),
+    ("PI-101", "kPa", Reading::Number, 0.0),
+    ("ESD-1", "", Reading::Bool, 0.0),
+    ("ESD-2", "", Reading::Bool, 0.0),
+    ("P-101", "", Reading::Words, 0.0),
+    ("BATCH", "", Reading::Text, 0.0),
+    ("a}b.c/d", "", Reading::Number, 0.0),
+];
+
+#[derive(Clone, Copy)]
+enum Reading {
+    Number,
+    Bool,
+    Words,
+    Text,
+}
+
+struct Plant;
+
+impl Names for Plant {
+    fn point(&self, tag: &str) -> Option<PointName> {
+        let place = POINTS.iter().position(|(name, ..)| *name == tag)?;
+        let (_, eu, reading, deadband) = POINTS[place];
+        let kind = match reading {
+            Reading::Number => PointKind::Number,
+            Reading::Bool => PointKind::Bool,
+            Reading::Words => PointKind::Words(Arc::from(["stopped".to_owned(), "running".to_owned()])),
+            Reading::Text => PointKind::Text,
+        };
+        Some(PointName { id: PointId(u32::try_from(place).unwrap()), eu: Arc::from(eu), kind, deadband })
+    }
+
+    fn place(&self, id: &str) -> Option<Place> {
+        let zones: &[u32] = match id {
+            "tank-a" => &[1],
+            "tank-area" => &[0, 1],
+            "office" => &[],
+            _ => return None,
+        };
+        Some(Place { zones: Arc::from(zones) })
+    }
+
+    fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>> {
+        match unit {
+            "tank-area" => Some(Arc::from([2, 3])),
+            "office" => Some(Arc::from([])),
+            _ => None,
+        }
+    }
+
+    fn tags(&self) -> Vec<&str> {
+        POINTS.iter().map(|(tag, ..)| *tag).collect()
+    }
+
+    fn places(&self) -> Vec<&str> {
+        vec!["tank-a", "tank-area", "office"]
+    }
+
+    fn units(&self) -> Vec<&str> {
+        vec!["tank-area", "office"]
+    }
+}
+
+/// A present that a test sets by hand.
+#[derive(Default)]
+struct Present {
+    points: BTreeMap<PointId, (Option<Value>, Quality, Option<Now>)>,
+    people: Option<u32>,
+    /// The newest sighting; `None`: none since the start.
+    sighted: Option<Mono>,
+    camera_down: bool,
+    asked: RefCell<Vec<String>>,
+}
+
+impl Present {
+    fn set(&mut self, tag: &str, value: Value, at: Mono) {
+        self.put(tag, Some(value), Quality::Good, at);
+    }
+
+    fn number(&mut self, tag: &str, value: f64, at: Mono) {
+        self.set(tag, Value::float(value).unwrap(), at);
+    }
+
+    fn bad(&mut self, tag: &str, reason: BadReason, at: Mono) {
+        self.put(tag, None, Quality::Bad(reason), at);
+    }
+
+    fn put(&mut self, tag: &str, value: Option<Value>, quality: Quality, at: Mono) {
+        let id = Plant.point(tag).unwrap().id;
+        self.points.insert(id, (value, quality, Some(now(at))));
+    }
+}
+
+impl World for Present {
+    fn point(&self, id: PointId) -> PointNow<'_> {
+        let Some((value, quality, received)) = self.points.get(&id) else {
+            let quality = Quality::Bad(BadReason::NeverRead);
+            return PointNow { value: None, quality, received: None, source_time: None };
+        };
+        PointNow { value: value.as_ref(), quality: *quality, received: *received, source_time: None }
+    }
+
+    fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32> {
+        self.asked.borrow_mut().push(format!("people {zones:?} {role:?}"));
+        self.people
+    }
+
+    fn seen(
+        &self,
+        cameras: &[u32],
+        kind: &str,
+        confidence: f64,
+        window: Duration,
+        now: Mono,
+    ) -> (Truth, Option<Mono>) {
+        self.asked.borrow_mut().push(format!("seen {cameras:?} {kind} {confidence} {window:?}"));
+        match self.sighted.map(|at| at.after(window)) {
+            _ if self.camera_down => (Truth::Unknown, None),
+            Some(until) if until > now => (Truth::True, Some(until)),
+            Some(_) | None => (Truth::False, None),
+        }
+    }
+}
+
+fn now(at: Mono) -> Now {
+    Now { mono: at, wall: Wall(i64::try_from(at.0 / 1_000_000).unwrap()) }
+}
+
+/// Milliseconds since the start of the test, which is not the boot of the machine.
+fn ms(millis: u64) -> Mono {
+    Mono(1_000_000_000_000 + millis * 1_000_000)
+}
+
+fn sec(seconds: u64) -> Mono {
+    ms(seconds * 1_000)
+}
+
+#[track_caller]
+fn program(text: &str) -> Program {
+    match compile(text, &Plant) {
+        Ok((program, _)) => program,
+        Err(faults) => panic!("{text}\n{}", shown(text, &faults)),
+    }
+}
+
+/// A program with its memory, judged as the engine would.
+struct Judge {
+    program: Program,
+    memory: Memory,
+}
+
+impl Judge {
+    #[track_caller]
+    fn new(text: &str) -> Self {
+        Self::of(program(text))
+    }
+
+    fn of(program: Program) -> Self {
+        Self { memory: program.memory(), program }
+    }
+
+    fn at(&mut self, at: Mono, world: &Present) -> Truth {
+        self.program.eval(&mut self.memory, world, at)
+    }
+
+    fn next(&self, at: Mono) -> Option<Mono> {
+        self.program.next_change(&self.memory, at)
+    }
+}
+
+/// The verdict on a text with no past.
+#[track_caller]
+fn verdict(text: &str, world: &Present) -> Truth {
+    Judge::new(text).at(sec(0), world)
+}
+
+/// Faults as a person would read them: the bytes in brackets, then what is wrong.
+fn shown(text: &str, faults: &[ExprFault]) -> String {
+    let line = |fault: &ExprFault| {
+        let place = text.get(fault.span.clone()).expect("a span on character bounds");
+        let mark = if fault.severity == Severity::Warning { "warning: " } else { "" };
+        let hint = fault.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{}[{place}] {mark}{}{hint}", fault.span.start, fault.message)
+    };
+    faults.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_index_holds_every_function_and_its_examples_compile() {
+    for function in FUNCTIONS {
+        let found = compile(function.example, &Plant);
+        assert!(found.is_ok_and(|(_, warnings)| warnings.is_empty()), "{}", function.example);
+        assert!(function.usage.starts_with(&format!("{}(", function.name)), "{}", function.usage);
+        assert!(function.example.contains(function.name), "{}", function.example);
+    }
+}

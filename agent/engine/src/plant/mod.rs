@@ -1,0 +1,207 @@
+//! The plant as the engine knows it: the chain unit -> measure -> task, the points and what watches what.
+//!
+//! Built once from a [`Draft`], checked whole, then immutable and shared. A later configuration is
+//! another plant; nothing in this one moves. It holds no readings and no states: those are the engine's.
+
+mod check;
+mod index;
+mod names;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use riskgate_point::{PointId, SourceId};
+
+pub(crate) use check::nearest;
+pub use rules::Rule;
+pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
+
+use crate::{
+    CameraDraft, Draft, Fault, MeasureDraft, PointDraft, Severity, SourceDraft, TaskDraft, UnitDraft,
+    ZoneDraft,
+};
+use index::Index;
+
+/// Everything that does not change between two configurations.
+#[derive(Debug)]
+pub struct Plant {
+    draft: Draft,
+    tags: HashMap<String, PointId>,
+    units: HashMap<String, u32>,
+    measures: HashMap<String, usize>,
+    task_ids: HashMap<String, u32>,
+    zone_ids: HashMap<String, u32>,
+    camera_ids: HashMap<String, u32>,
+    rules: Vec<Rule>,
+    rule_ids: HashMap<String, u32>,
+    rules_of_point: Index,
+    rules_of_zone: Index,
+    rules_of_camera: Index,
+    points_of_source: Index,
+}
+
+impl Plant {
+    /// Every fault at once; `Err` where one of them is an error. Warnings come back with the plant.
+    pub fn build(draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+        let mut faults = check::check(&draft);
+        let rules = rules::build(&draft, &mut faults);
+        check::unwatched(&draft, &rules, &mut faults);
+        if faults.iter().any(|fault| fault.severity == Severity::Error) {
+            return Err(faults);
+        }
+        Ok((Self::index(draft, rules), faults))
+    }
+
+    fn index(draft: Draft, rules: Vec<Rule>) -> Self {
+        let numbered = || (0u32..).zip(&rules);
+        let points = numbered().flat_map(|(at, rule)| rule.points.iter().map(move |point| (point.0, at)));
+        let rules_of_point = Index::build(draft.points.len(), points);
+        let zones = numbered().flat_map(|(at, rule)| rule.zones.iter().map(move |zone| (*zone, at)));
+        let rules_of_zone = Index::build(draft.zones.len(), zones);
+        let cameras = numbered().flat_map(|(at, rule)| rule.cameras.iter().map(move |camera| (*camera, at)));
+        let rules_of_camera = Index::build(draft.cameras.len(), cameras);
+        let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
+        let points_of_source = Index::build(draft.sources.len(), of_source);
+        Self {
+            tags: (0..).map(PointId).zip(&draft.points).map(|(id, point)| (point.tag.clone(), id)).collect(),
+            units: (0..).zip(&draft.units).map(|(at, unit)| (unit.id.clone(), at)).collect(),
+            measures: draft
+                .measures
+                .iter()
+                .enumerate()
+                .map(|(at, measure)| (measure.id.clone(), at))
+                .collect(),
+            task_ids: (0..).zip(&draft.tasks).map(|(at, task)| (task.id.clone(), at)).collect(),
+            zone_ids: (0..).zip(&draft.zones).map(|(at, zone)| (zone.id.clone(), at)).collect(),
+            camera_ids: (0..).zip(&draft.cameras).map(|(at, camera)| (camera.id.clone(), at)).collect(),
+            rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
+            rules_of_point,
+            rules_of_zone,
+            rules_of_camera,
+            points_of_source,
+            draft,
+            rules,
+        }
+    }
+
+    pub fn company(&self) -> &str {
+        &self.draft.company
+    }
+
+    pub fn gateway(&self) -> &str {
+        &self.draft.gateway
+    }
+
+    /// In the order of the configuration: the place is the [`PointId`].
+    pub fn points(&self) -> &[PointDraft] {
+        &self.draft.points
+    }
+
+    pub fn point(&self, id: PointId) -> Option<&PointDraft> {
+        self.draft.points.get(usize::try_from(id.0).ok()?)
+    }
+
+    pub fn point_id(&self, tag: &str) -> Option<PointId> {
+        self.tags.get(tag).copied()
+    }
+
+    /// In the order of the configuration: the place is the [`SourceId`].
+    pub fn sources(&self) -> &[SourceDraft] {
+        &self.draft.sources
+    }
+
+    pub fn source(&self, id: SourceId) -> Option<&SourceDraft> {
+        self.draft.sources.get(usize::from(id.0))
+    }
+
+    pub fn units(&self) -> &[UnitDraft] {
+        &self.draft.units
+    }
+
+    pub fn unit(&self, id: &str) -> Option<&UnitDraft> {
+        self.unit_at(*self.units.get(id)?)
+    }
+
+    pub fn measures(&self) -> &[MeasureDraft] {
+        &self.draft.measures
+    }
+
+    pub fn measure(&self, id: &str) -> Option<&MeasureDraft> {
+        self.measures.get(id).and_then(|at| self.draft.measures.get(*at))
+    }
+
+    pub fn tasks(&self) -> &[TaskDraft] {
+        &self.draft.tasks
+    }
+
+    pub fn zones(&self) -> &[ZoneDraft] {
+        &self.draft.zones
+    }
+
+    pub fn cameras(&self) -> &[CameraDraft] {
+        &self.draft.cameras
+    }
+
+    /// The rules made from the limits of the point table, in point order, then the written rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The points of a source, in order.
+    pub fn points_of(&self, source: SourceId) -> impl Iterator<Item = PointId> + '_ {
+        self.points_of_source.of(u32::from(source.0)).iter().map(|point| PointId(*point))
+    }
+
+    pub(crate) fn rule(&self, at: u32) -> Option<&Rule> {
+        self.rules.get(usize::try_from(at).ok()?)
+    }
+
+    pub(crate) fn rule_at(&self, id: &str) -> Option<u32> {
+        self.rule_ids.get(id).copied()
+    }
+
+    pub(crate) fn task_at(&self, at: u32) -> Option<&TaskDraft> {
+        self.draft.tasks.get(usize::try_from(at).ok()?)
+    }
+
+    /// A task and its place.
+    pub(crate) fn task(&self, id: &str) -> Option<(u32, &TaskDraft)> {
+        let at = *self.task_ids.get(id)?;
+        Some((at, self.task_at(at)?))
+    }
+
+    pub(crate) fn unit_at(&self, at: u32) -> Option<&UnitDraft> {
+        self.draft.units.get(usize::try_from(at).ok()?)
+    }
+
+    pub(crate) fn unit_place(&self, id: &str) -> Option<u32> {
+        self.units.get(id).copied()
+    }
+
+    pub(crate) fn zone_at(&self, id: &str) -> Option<u32> {
+        self.zone_ids.get(id).copied()
+    }
+
+    pub(crate) fn camera_at(&self, id: &str) -> Option<u32> {
+        self.camera_ids.get(id).copied()
+    }
+
+    pub(crate) fn rules_of_point(&self, point: PointId) -> &[u32] {
+        self.rules_of_point.of(point.0)
+    }
+
+    pub(crate) fn rules_of_zone(&self, zone: u32) -> &[u32] {
+        self.rules_of_zone.of(zone)
+    }
+
+    pub(crate) fn rules_of_camera(&self, camera: u32) -> &[u32] {
+        self.rules_of_camera.of(camera)
+    }
+
+    /// The unit that a measure belongs to.
+    pub(crate) fn unit_of_measure(&self, measure: &str) -> Option<&UnitDraft> {
+        self.unit(&self.measure(measure)?.unit)
+    }
+}

@@ -1,0 +1,76 @@
+//! What a rule's text may name, looked up in a draft.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use riskgate_point::PointId;
+
+use crate::Draft;
+use crate::expr::{Names, Place, PointKind, PointName};
+
+/// The names of one draft. Where a name is there twice the first holds; that is a fault of its own.
+pub(super) struct DraftNames<'a> {
+    draft: &'a Draft,
+    points: HashMap<&'a str, usize>,
+}
+
+impl<'a> DraftNames<'a> {
+    pub(super) fn of(draft: &'a Draft) -> Self {
+        let mut points = HashMap::with_capacity(draft.points.len());
+        for (at, point) in draft.points.iter().enumerate() {
+            points.entry(point.tag.as_str()).or_insert(at);
+        }
+        Self { draft, points }
+    }
+
+    fn zones(&self, of: impl Fn(&crate::ZoneDraft) -> bool) -> Arc<[u32]> {
+        (0u32..).zip(&self.draft.zones).filter(|(_, zone)| of(zone)).map(|(at, _)| at).collect()
+    }
+
+    fn has_unit(&self, id: &str) -> bool {
+        self.draft.units.iter().any(|unit| unit.id == id)
+    }
+}
+
+impl Names for DraftNames<'_> {
+    fn point(&self, tag: &str) -> Option<PointName> {
+        let at = *self.points.get(tag)?;
+        let point = self.draft.points.get(at)?;
+        let kind = if point.boolean {
+            PointKind::Bool
+        } else if point.words.is_empty() {
+            PointKind::Number
+        } else {
+            PointKind::Words(point.words.clone().into())
+        };
+        let id = PointId(u32::try_from(at).ok()?);
+        Some(PointName { id, eu: Arc::from(point.eu.as_str()), kind, deadband: point.deadband.max(0.0) })
+    }
+
+    /// A zone goes before a unit of the same id.
+    fn place(&self, id: &str) -> Option<Place> {
+        let zone = self.zones(|zone| zone.id == id);
+        if !zone.is_empty() {
+            return Some(Place { zones: zone });
+        }
+        self.has_unit(id).then(|| Place { zones: self.zones(|zone| zone.unit == id) })
+    }
+
+    fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>> {
+        let cameras = (0u32..).zip(&self.draft.cameras).filter(|(_, camera)| camera.unit == unit);
+        self.has_unit(unit).then(|| cameras.map(|(at, _)| at).collect())
+    }
+
+    fn tags(&self) -> Vec<&str> {
+        self.draft.points.iter().map(|point| point.tag.as_str()).collect()
+    }
+
+    fn places(&self) -> Vec<&str> {
+        let zones = self.draft.zones.iter().map(|zone| zone.id.as_str());
+        zones.chain(self.units()).collect()
+    }
+
+    fn units(&self) -> Vec<&str> {
+        self.draft.units.iter().map(|unit| unit.id.as_str()).collect()
+    }
+}

@@ -1,0 +1,358 @@
+//! Rules: those that are written, and those that the limits of the point table make by themselves.
+//! Both are one [`Rule`] and are judged by one machinery; only the question they ask differs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::PointId;
+use uuid::Uuid;
+
+use crate::expr::{self, ExprFault, Program};
+use crate::plant::check::limits_of;
+use crate::plant::names::DraftNames;
+use crate::{
+    AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
+    TaskEffectDraft, UnitEffectDraft, Words,
+};
+
+/// From raising to the deadline of rectification, for hazards of limits and of lost monitoring.
+pub(crate) const DEADLINE: Duration = Duration::from_hours(24);
+
+/// The namespace of rule versions. Drawn once; changing it changes every version.
+const VERSIONS: Uuid = Uuid::from_u128(0x6f1d_52a7_0c3b_4d0e_9a51_8e7c_21b4_f9d3);
+
+/// A condition bound to a measure, and what follows from it (规则).
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) id: String,
+    pub(crate) kind: AlarmKind,
+    pub(crate) measure: Option<String>,
+    /// The unit of the measure.
+    pub(crate) unit: Option<String>,
+    pub(crate) class: Class,
+    pub(crate) priority: Priority,
+    pub(crate) name: Words,
+    pub(crate) guidance: Words,
+    pub(crate) on_delay: Duration,
+    pub(crate) off_delay: Duration,
+    pub(crate) condition: Condition,
+    /// As it is shown with the evidence.
+    pub(crate) text: String,
+    pub(crate) version: String,
+    pub(crate) hazard: Option<HazardPlan>,
+    pub(crate) task: Option<TaskEffectDraft>,
+    pub(crate) raise: Option<UnitEffectDraft>,
+    pub(crate) points: Vec<PointId>,
+    pub(crate) zones: Vec<u32>,
+    pub(crate) cameras: Vec<u32>,
+}
+
+/// What a rule asks.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Limit(LimitTest),
+    Text { when: Arc<Program>, clear: Arc<Program> },
+}
+
+/// One limit of one point. A value at the limit is beyond it: instruments are set to alarm at 25, and a
+/// reading clamped to the end of its range still trips a limit that stands there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitTest {
+    pub(crate) point: PointId,
+    pub(crate) kind: LimitKind,
+    pub(crate) limit: f64,
+    /// The value must come back beyond this before the return begins: the limit less the deadband.
+    pub(crate) back: f64,
+}
+
+impl LimitTest {
+    pub(crate) fn crossed(&self, value: f64) -> bool {
+        if self.kind.is_high() { value >= self.limit } else { value <= self.limit }
+    }
+
+    pub(crate) fn cleared(&self, value: f64) -> bool {
+        if self.kind.is_high() { value < self.back } else { value > self.back }
+    }
+}
+
+/// How a rule raises its hazard.
+#[derive(Debug, Clone)]
+pub(crate) struct HazardPlan {
+    pub(crate) cause: String,
+    pub(crate) level: Level,
+    pub(crate) confirm: Confirm,
+    pub(crate) deadline: Duration,
+    /// Of rules that share a cause, one with a greater gravity takes the open hazard over.
+    pub(crate) gravity: u8,
+}
+
+impl Rule {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A limit of the point table or a written rule.
+    pub fn kind(&self) -> AlarmKind {
+        self.kind
+    }
+
+    /// `None`: a limit in a row that names no measure; it alarms and raises no hazard.
+    pub fn measure(&self) -> Option<&str> {
+        self.measure.as_deref()
+    }
+
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_deref()
+    }
+
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    pub fn name(&self) -> &Words {
+        &self.name
+    }
+
+    /// The condition, as it is shown with evidence.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It changes when the rule does.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The points that it reads, in order.
+    pub fn points(&self) -> &[PointId] {
+        &self.points
+    }
+}
+
+impl Rule {
+    /// Whether what another rule of the same text remembers holds for this one: it reads as many of
+    /// each. The text names the points; only what a unit's name stands for can differ.
+    pub(crate) fn reads_like(&self, other: &Self) -> bool {
+        self.points.len() == other.points.len()
+            && self.zones.len() == other.zones.len()
+            && self.cameras.len() == other.cameras.len()
+    }
+}
+
+impl LimitKind {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::LowLow => "LL",
+            Self::Low => "L",
+            Self::High => "H",
+            Self::HighHigh => "HH",
+        }
+    }
+
+    pub fn is_high(self) -> bool {
+        match self {
+            Self::High | Self::HighHigh => true,
+            Self::Low | Self::LowLow => false,
+        }
+    }
+
+    /// LL and HH: judged without delay, and their hazard may go upstream at once.
+    pub fn is_outer(self) -> bool {
+        match self {
+            Self::LowLow | Self::HighHigh => true,
+            Self::Low | Self::High => false,
+        }
+    }
+}
+
+/// The first 12 hex digits of a UUIDv5 of everything that makes the rule what it is.
+pub(crate) fn version(parts: &[&str]) -> String {
+    let whole = parts.join("\u{1f}");
+    Uuid::new_v5(&VERSIONS, whole.as_bytes()).simple().to_string().chars().take(12).collect()
+}
+
+/// All rules whose texts are sound; faults of the others are added.
+pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
+    let unit_of = |measure: &str| {
+        let measure = draft.measures.iter().find(|of| of.id == measure)?;
+        Some(measure.unit.clone())
+    };
+    let limits = (0u32..).zip(&draft.points).flat_map(|(at, point)| {
+        let unit = point.measure.as_deref().and_then(unit_of);
+        limits_of(point)
+            .map(move |(kind, _, limit)| limit_rule(PointId(at), point, unit.clone(), kind, limit))
+    });
+    let mut rules: Vec<Rule> = limits.collect();
+    let names = DraftNames::of(draft);
+    for (at, rule) in draft.rules.iter().enumerate() {
+        rules.extend(written_rule(Item::Rule(at), rule, unit_of(&rule.measure), draft, &names, faults));
+    }
+    rules
+}
+
+fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: LimitKind, limit: f64) -> Rule {
+    let back = if kind.is_high() { limit - point.deadband } else { limit + point.deadband };
+    let sign = if kind.is_high() { ">=" } else { "<=" };
+    let text = format!("{{{}}} {sign} {limit}", point.tag);
+    let on_delay = if kind.is_outer() { Duration::ZERO } else { point.delay };
+    let hazard = point.measure.as_ref().map(|_| HazardPlan {
+        cause: format!("limit:{}", point.tag),
+        level: Level::General,
+        confirm: if kind.is_outer() { point.confirm } else { Confirm::Person },
+        deadline: DEADLINE,
+        gravity: u8::from(kind.is_outer()),
+    });
+    Rule {
+        id: format!("{}/{}", point.tag, kind.word()),
+        kind: AlarmKind::Limit,
+        measure: point.measure.clone(),
+        unit,
+        class: point.class,
+        priority: limit_priority(point.class, kind),
+        name: limit_name(point, kind),
+        guidance: Words { zh: point.guidance.clone(), en: String::new() },
+        on_delay,
+        off_delay: Duration::ZERO,
+        condition: Condition::Limit(LimitTest { point: id, kind, limit, back }),
+        version: version(&[&text, &back.to_string(), &on_delay.as_nanos().to_string()]),
+        text,
+        hazard,
+        task: None,
+        raise: None,
+        points: vec![id],
+        zones: Vec::new(),
+        cameras: Vec::new(),
+    }
+}
+
+/// A table row says no priority: what kills people fast comes first, and outer limits before inner.
+fn limit_priority(class: Class, kind: LimitKind) -> Priority {
+    match (class, kind.is_outer()) {
+        (Class::Gas | Class::Fire | Class::Sis, true) => Priority::Critical,
+        (Class::Gas | Class::Fire | Class::Sis, false) => Priority::High,
+        (
+            Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit | Class::People,
+            true,
+        ) => Priority::High,
+        (
+            Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit | Class::People,
+            false,
+        ) => Priority::Medium,
+    }
+}
+
+fn limit_name(point: &PointDraft, kind: LimitKind) -> Words {
+    let (zh, en) = match (point.class, kind) {
+        (Class::Gas, LimitKind::High) => ("一级报警", "level 1 alarm"),
+        (Class::Gas, LimitKind::HighHigh) => ("二级报警", "level 2 alarm"),
+        (_, LimitKind::High) => ("高报", "high"),
+        (_, LimitKind::HighHigh) => ("高高报", "high high"),
+        (_, LimitKind::Low) => ("低报", "low"),
+        (_, LimitKind::LowLow) => ("低低报", "low low"),
+    };
+    Words { zh: zh.to_owned(), en: en.to_owned() }
+}
+
+fn written_rule(
+    item: Item,
+    rule: &RuleDraft,
+    unit: Option<String>,
+    draft: &Draft,
+    names: &DraftNames<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Rule> {
+    let when = compile(item, "when", &rule.when, names, faults);
+    // `Some(None)`: a text that is at fault; `None`: no text.
+    let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
+    let when = when?;
+    let clear = match clear {
+        Some(clear) => clear?,
+        None => when.default_clear(),
+    };
+    let mut points = when.reads().points.clone();
+    let mut zones = when.reads().zones.clone();
+    let mut cameras = when.reads().cameras.clone();
+    points.extend(&clear.reads().points);
+    zones.extend(&clear.reads().zones);
+    cameras.extend(&clear.reads().cameras);
+    points.sort_unstable();
+    points.dedup();
+    zones.sort_unstable();
+    zones.dedup();
+    cameras.sort_unstable();
+    cameras.dedup();
+    let strictest = strictest(draft, &points, &zones, &cameras);
+    let clear_text = rule.clear.clone().unwrap_or_default();
+    let delays = format!("{} {}", rule.for_.as_nanos(), rule.clear_for.as_nanos());
+    let hazard = rule.hazard.as_ref().map(|hazard| HazardPlan {
+        cause: hazard.cause.clone().unwrap_or_else(|| rule.id.clone()),
+        level: hazard.level,
+        confirm: hazard.confirm,
+        deadline: hazard.deadline,
+        gravity: match rule.priority {
+            Priority::Low | Priority::Medium => 0,
+            Priority::High => 1,
+            Priority::Critical => 2,
+        },
+    });
+    let english = if rule.name_en.is_empty() { &rule.name } else { &rule.name_en };
+    Some(Rule {
+        id: rule.id.clone(),
+        kind: AlarmKind::Rule,
+        measure: Some(rule.measure.clone()),
+        unit,
+        class: rule.class.unwrap_or(strictest),
+        priority: rule.priority,
+        name: Words { zh: rule.name.clone(), en: english.clone() },
+        guidance: Words { zh: rule.guidance.clone(), en: rule.guidance_en.clone() },
+        on_delay: rule.for_,
+        off_delay: rule.clear_for,
+        condition: Condition::Text { when: Arc::new(when), clear: Arc::new(clear) },
+        text: rule.when.clone(),
+        version: version(&[&rule.when, &clear_text, &delays]),
+        hazard,
+        task: rule.task.clone(),
+        raise: rule.unit.clone(),
+        points,
+        zones,
+        cameras,
+    })
+}
+
+fn strictest(draft: &Draft, points: &[PointId], zones: &[u32], cameras: &[u32]) -> Class {
+    let class = |id: &PointId| Some(draft.points.get(usize::try_from(id.0).ok()?)?.class);
+    let people = (!zones.is_empty()).then_some(Class::People);
+    let video = (!cameras.is_empty()).then_some(Class::Video);
+    points.iter().filter_map(class).chain(people).chain(video).max().unwrap_or(Class::Process)
+}
+
+fn compile(
+    item: Item,
+    field: &'static str,
+    text: &str,
+    names: &DraftNames<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Program> {
+    let place = |fault: ExprFault| Fault {
+        severity: fault.severity,
+        item,
+        field,
+        span: Some(fault.span),
+        message: fault.message,
+        hint: fault.hint,
+    };
+    match expr::compile(text, names) {
+        Ok((program, warnings)) => {
+            faults.extend(warnings.into_iter().map(place));
+            Some(program)
+        }
+        Err(errors) => {
+            faults.extend(errors.into_iter().map(place));
+            None
+        }
+    }
+}

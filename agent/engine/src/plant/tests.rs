@@ -1,0 +1,1 @@
+//! What `Plant::build` refuses and what it makes.

@@ -1,0 +1,445 @@
+//! The present: what each point reads, how each source is, where people are, what cameras saw.
+//!
+//! It is what rules are judged by. It decides nothing: what follows from a change is the engine's.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, SourceId, Value, Wall};
+use serde::Serialize;
+
+use crate::expr::{PointNow, World};
+use crate::plant::{LimitTest, Plant};
+use crate::presence::Presence;
+use crate::vision::Vision;
+use crate::{Class, Truth};
+
+/// How a point is, for screens and telemetry.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PointView {
+    /// `None` while the quality is bad.
+    pub value: Option<Value>,
+    pub quality: Quality,
+    /// When the last value that was not bad was received.
+    pub received: Option<Now>,
+    pub source_time: Option<Wall>,
+    /// Samples that were not judged: history, or older than what was known.
+    pub late: u64,
+}
+
+/// How a source is, for screens.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceView {
+    pub id: SourceId,
+    #[serde(flatten)]
+    pub link: Link,
+    /// Since when it is up, or is not.
+    pub since: Wall,
+    /// Points by the quality in force.
+    pub good: u32,
+    pub uncertain: u32,
+    pub bad: u32,
+    /// The source's clock less ours, at the newest sample that told a time.
+    pub source_offset_ms: Option<i64>,
+    /// Fixes and sightings that were not judged: history, or older than what was known.
+    pub late: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Present {
+    pub(crate) points: Vec<PointState>,
+    pub(crate) sources: Vec<SourceState>,
+    pub(crate) presence: Presence,
+    pub(crate) vision: Vision,
+    /// The source of each camera.
+    cameras: Vec<SourceId>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PointState {
+    pub(crate) source: SourceId,
+    /// The last value that was not bad.
+    pub(crate) value: Option<Value>,
+    /// In force now: what was told, or stale.
+    pub(crate) quality: Quality,
+    /// Of the last sample that was judged.
+    told: Quality,
+    pub(crate) received: Option<Now>,
+    pub(crate) source_time: Option<Wall>,
+    refreshed: Mono,
+    /// Samples come, and they are older than what is known: a keep-alive does not make it fresh.
+    disordered: bool,
+    /// Gas, fire or sis, and the last value was beyond a limit when it turned bad: it counts until a
+    /// sample says otherwise.
+    pub(crate) still_beyond: bool,
+    pub(crate) late: u64,
+    /// Its fault alarm is active.
+    pub(crate) fault: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct SourceState {
+    pub(crate) link: Link,
+    pub(crate) since: Wall,
+    /// The last keep-alive or heartbeat.
+    refreshed: Mono,
+    /// The last fix, sighting, keep-alive or heartbeat.
+    heard: Mono,
+    /// Its feed of fixes or sightings was silent for too long.
+    pub(crate) silent: bool,
+    /// From the loss of the link until something good is heard.
+    pub(crate) lost: bool,
+    /// Points that only silence made bad.
+    stale: BTreeSet<PointId>,
+    pub(crate) offset_ms: Option<i64>,
+    pub(crate) late: u64,
+    /// Its fault alarm is active.
+    pub(crate) fault: bool,
+}
+
+/// What a sample did to its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The same value and quality again.
+    Same,
+    Changed {
+        was_bad: bool,
+        is_bad: bool,
+    },
+    /// History, or older than what is known.
+    Late,
+}
+
+impl Present {
+    /// Nothing was read yet, no link is up.
+    pub(crate) fn new(plant: &Plant, now: Now) -> Self {
+        let points = plant.points().iter().map(|point| PointState {
+            source: point.source,
+            value: None,
+            quality: Quality::Bad(BadReason::NeverRead),
+            told: Quality::Bad(BadReason::NeverRead),
+            received: None,
+            source_time: None,
+            refreshed: now.mono,
+            disordered: false,
+            still_beyond: false,
+            late: 0,
+            fault: false,
+        });
+        let source = SourceState {
+            link: Link::Connecting,
+            since: now.wall,
+            refreshed: Mono(0),
+            heard: now.mono,
+            silent: false,
+            lost: true,
+            stale: BTreeSet::new(),
+            offset_ms: None,
+            late: 0,
+            fault: false,
+        };
+        Self {
+            points: points.collect(),
+            sources: vec![source; plant.sources().len()],
+            presence: Presence::default(),
+            vision: Vision::default(),
+            cameras: plant.cameras().iter().map(|camera| camera.source).collect(),
+        }
+    }
+
+    /// The same present under the numbers of another plant: points by tag, sources, zones and cameras by
+    /// id. What is new there was never read.
+    pub(crate) fn moved(self, old: &Plant, new: &Plant, now: Now) -> Self {
+        let mut moved = Self::new(new, now);
+        for (draft, state) in new.points().iter().zip(&mut moved.points) {
+            let before = old.point_id(&draft.tag).and_then(|id| {
+                let same = |of: &Plant, at: SourceId| of.source(at).map(|source| source.id.clone());
+                let before = old.point(id)?;
+                (same(old, before.source) == same(new, draft.source)).then(|| self.point(id))?
+            });
+            if let Some(before) = before {
+                *state = PointState { source: draft.source, ..before.clone() };
+            }
+        }
+        for (draft, state) in new.sources().iter().zip(&mut moved.sources) {
+            let before = old.sources().iter().zip(&self.sources).find(|(of, _)| of.id == draft.id);
+            if let Some((_, before)) = before {
+                *state = SourceState { stale: BTreeSet::new(), ..before.clone() };
+            }
+        }
+        for (id, state) in (0u32..).map(PointId).zip(&moved.points) {
+            if state.quality == Quality::Bad(BadReason::Stale)
+                && let Some(source) = moved.sources.get_mut(usize::from(state.source.0))
+            {
+                source.stale.insert(id);
+            }
+        }
+        let zone = |at: u32| new.zone_at(&old.zones().get(usize::try_from(at).ok()?)?.id);
+        moved.presence = self.presence.renumbered(zone);
+        let camera = |at: u32| new.camera_at(&old.cameras().get(usize::try_from(at).ok()?)?.id);
+        moved.vision = self.vision.renumbered(camera);
+        moved
+    }
+
+    pub(crate) fn point(&self, id: PointId) -> Option<&PointState> {
+        self.points.get(usize::try_from(id.0).ok()?)
+    }
+
+    pub(crate) fn point_mut(&mut self, id: PointId) -> Option<&mut PointState> {
+        self.points.get_mut(usize::try_from(id.0).ok()?)
+    }
+
+    pub(crate) fn source(&self, id: SourceId) -> Option<&SourceState> {
+        self.sources.get(usize::from(id.0))
+    }
+
+    pub(crate) fn source_mut(&mut self, id: SourceId) -> Option<&mut SourceState> {
+        self.sources.get_mut(usize::from(id.0))
+    }
+
+    /// Takes a sample in. `None`: there is no such point.
+    pub(crate) fn sample(&mut self, plant: &Plant, sample: Sample, at: Mono) -> Option<Heard> {
+        let point = self.points.get_mut(usize::try_from(sample.point.0).ok()?)?;
+        if point.is_late(&sample) {
+            point.late = point.late.saturating_add(1);
+            point.disordered |= !sample.backfill;
+            return Some(Heard::Late);
+        }
+        point.refreshed = at;
+        point.disordered = false;
+        // A value of bad quality is no value; a sample without value is bad whatever it says.
+        let (value, quality) = match (sample.value, sample.quality) {
+            (_, Quality::Bad(reason)) => (None, Quality::Bad(reason)),
+            (None, Quality::Good | Quality::Uncertain(_)) => (None, Quality::Bad(BadReason::NotANumber)),
+            (Some(value), quality @ (Quality::Good | Quality::Uncertain(_))) => (Some(value), quality),
+        };
+        point.told = quality;
+        let was = point.quality;
+        if was == Quality::Bad(BadReason::Stale) {
+            let id = sample.point;
+            let source = self.sources.get_mut(usize::from(point.source.0))?;
+            source.stale.remove(&id);
+        }
+        let Some(value) = value else {
+            let changed = point.turn_bad(plant, sample.point, quality);
+            return Some(if changed {
+                Heard::Changed { was_bad: was.is_bad(), is_bad: true }
+            } else {
+                Heard::Same
+            });
+        };
+        if let (Some(source_time), Some(source)) =
+            (sample.source_time, self.sources.get_mut(usize::from(point.source.0)))
+        {
+            point.source_time = Some(source_time);
+            source.offset_ms = Some(source_time.0.saturating_sub(sample.received.wall.0));
+        }
+        point.received = Some(sample.received);
+        if was == quality && point.value.as_ref() == Some(&value) {
+            return Some(Heard::Same);
+        }
+        point.value = Some(value);
+        point.quality = quality;
+        point.still_beyond = false;
+        Some(Heard::Changed { was_bad: was.is_bad(), is_bad: false })
+    }
+
+    /// Turns a point stale if it is: `Ok` the reason changed, `Err` when to look again.
+    pub(crate) fn grow_stale(&mut self, plant: &Plant, id: PointId, at: Mono) -> Result<bool, Mono> {
+        let Some(due) = self.stale_at(plant, id) else { return Ok(false) };
+        if due > at {
+            return Err(due);
+        }
+        let Some(point) = self.points.get_mut(usize::try_from(id.0).unwrap_or(usize::MAX)) else {
+            return Ok(false);
+        };
+        if let Some(source) = self.sources.get_mut(usize::from(point.source.0)) {
+            source.stale.insert(id);
+        }
+        Ok(point.turn_bad(plant, id, Quality::Bad(BadReason::Stale)))
+    }
+
+    /// When a point goes stale if nothing refreshes it; `None` for one that is bad already.
+    pub(crate) fn stale_at(&self, plant: &Plant, id: PointId) -> Option<Mono> {
+        let point = self.point(id).filter(|point| !point.quality.is_bad())?;
+        let by_source = match self.source(point.source) {
+            Some(source) if !point.disordered => source.refreshed,
+            Some(_) | None => Mono(0),
+        };
+        Some(point.refreshed.max(by_source).after(plant.point(id)?.stale_after))
+    }
+
+    /// The source is alive. Gives the points that only silence had made bad: they read again what they
+    /// read before.
+    pub(crate) fn refreshed(&mut self, id: SourceId, at: Mono) -> Vec<PointId> {
+        let Some(source) = self.sources.get_mut(usize::from(id.0)) else { return Vec::new() };
+        source.refreshed = at;
+        source.heard = at;
+        let mut again = Vec::new();
+        let points = &mut self.points;
+        source.stale.retain(|id| {
+            let point = usize::try_from(id.0).ok().and_then(|at| points.get_mut(at));
+            let Some(point) = point.filter(|point| !point.disordered && !point.told.is_bad()) else {
+                return true;
+            };
+            point.quality = point.told;
+            point.still_beyond = false;
+            again.push(*id);
+            false
+        });
+        again
+    }
+
+    /// A limit's question and that of its return.
+    pub(crate) fn ask(&self, test: &LimitTest) -> (Truth, Truth) {
+        let Some(point) = self.point(test.point) else { return (Truth::Unknown, Truth::Unknown) };
+        let number = point.value.as_ref().and_then(Value::number);
+        match number {
+            None => (Truth::Unknown, Truth::Unknown),
+            Some(number) if !point.quality.is_bad() => {
+                (test.crossed(number).into(), test.cleared(number).into())
+            }
+            Some(number) if point.still_beyond && test.crossed(number) => (Truth::True, Truth::False),
+            Some(_) => (Truth::Unknown, Truth::Unknown),
+        }
+    }
+
+    /// Whether every feed of fixes is there: one that is not may know of people whom the others do not.
+    pub(crate) fn people_known(&self, plant: &Plant) -> bool {
+        let feeds = || plant.sources().iter().zip(&self.sources).filter(|(source, _)| source.fixes);
+        feeds().next().is_some() && feeds().all(|(_, state)| state.is_live())
+    }
+
+    pub(crate) fn world<'a>(&'a self, plant: &'a Plant) -> Here<'a> {
+        Here { present: self, plant }
+    }
+}
+
+impl PointState {
+    fn is_late(&self, sample: &Sample) -> bool {
+        // A point gone stale keeps no order: a source whose clock was set back is believed again.
+        let ordered = self.quality != Quality::Bad(BadReason::Stale);
+        let older = matches!((sample.source_time, self.source_time), (Some(this), Some(last)) if this < last);
+        sample.backfill || (ordered && older)
+    }
+
+    /// Whether anything is different now.
+    fn turn_bad(&mut self, plant: &Plant, id: PointId, quality: Quality) -> bool {
+        let was = self.quality;
+        if !was.is_bad() {
+            let class = plant.point(id).map(|point| point.class);
+            let kept = matches!(class, Some(Class::Gas | Class::Fire | Class::Sis));
+            self.still_beyond = kept && self.is_beyond(plant, id);
+        }
+        self.quality = quality;
+        was != quality
+    }
+
+    fn is_beyond(&self, plant: &Plant, id: PointId) -> bool {
+        let Some(number) = self.value.as_ref().and_then(Value::number) else { return false };
+        let Some(point) = plant.point(id) else { return false };
+        let limits = point.limits;
+        let high = |limit: Option<f64>| limit.is_some_and(|limit| number >= limit);
+        let low = |limit: Option<f64>| limit.is_some_and(|limit| number <= limit);
+        high(limits.h) || high(limits.hh) || low(limits.l) || low(limits.ll)
+    }
+
+    pub(crate) fn view(&self) -> PointView {
+        PointView {
+            value: if self.quality.is_bad() { None } else { self.value.clone() },
+            quality: self.quality,
+            received: self.received,
+            source_time: self.source_time,
+            late: self.late,
+        }
+    }
+
+    fn now(&self) -> PointNow<'_> {
+        let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || self.still_beyond);
+        PointNow { value, quality: self.quality, received: self.received, source_time: self.source_time }
+    }
+}
+
+impl SourceState {
+    /// Its feed of fixes or sightings can be believed.
+    pub(crate) fn is_live(&self) -> bool {
+        self.link == Link::Up && !self.silent
+    }
+
+    pub(crate) fn hear(&mut self, at: Mono) {
+        self.heard = at;
+    }
+
+    /// When its feed counts as down if it stays silent.
+    pub(crate) fn silent_at(&self, stale_after: Duration) -> Mono {
+        self.heard.after(stale_after)
+    }
+}
+
+/// The present of one plant, as expressions see it.
+pub(crate) struct Here<'a> {
+    present: &'a Present,
+    plant: &'a Plant,
+}
+
+impl World for Here<'_> {
+    fn point(&self, id: PointId) -> PointNow<'_> {
+        self.present.point(id).map_or(
+            PointNow {
+                value: None,
+                quality: Quality::Bad(BadReason::NeverRead),
+                received: None,
+                source_time: None,
+            },
+            PointState::now,
+        )
+    }
+
+    fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32> {
+        self.present.people_known(self.plant).then(|| self.present.presence.people(zones, role))?
+    }
+
+    fn seen(
+        &self,
+        cameras: &[u32],
+        kind: &str,
+        confidence: f64,
+        window: Duration,
+        now: Mono,
+    ) -> (Truth, Option<Mono>) {
+        let vision = &self.present.vision;
+        let until = cameras.iter().filter_map(|at| vision.until(*at, kind, confidence, window, now)).max();
+        if until.is_some() {
+            return (Truth::True, until);
+        }
+        let live = |at: &u32| {
+            let source = usize::try_from(*at).ok().and_then(|at| self.present.cameras.get(at));
+            source.and_then(|id| self.present.source(*id)).is_some_and(SourceState::is_live)
+        };
+        (if cameras.iter().all(live) { Truth::False } else { Truth::Unknown }, None)
+    }
+}
+
+impl Present {
+    pub(crate) fn source_view(&self, plant: &Plant, id: SourceId) -> Option<SourceView> {
+        let state = self.source(id)?;
+        let (mut good, mut uncertain, mut bad) = (0, 0, 0);
+        for point in plant.points_of(id).filter_map(|point| self.point(point)) {
+            match point.quality {
+                Quality::Good => good += 1,
+                Quality::Uncertain(_) => uncertain += 1,
+                Quality::Bad(_) => bad += 1,
+            }
+        }
+        Some(SourceView {
+            id,
+            link: state.link.clone(),
+            since: state.since,
+            good,
+            uncertain,
+            bad,
+            source_offset_ms: state.offset_ms,
+            late: state.late,
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! Inspection tasks and what rules add to them: a shorter cycle for a while, or one extra inspection.
+//!
+//! The shortest cycle wins; nothing lengthens the base. A boost has an end and a reason. When a task is
+//! due, and whether it was carried out, is known upstream, not here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Mono, Now, Wall};
+
+use crate::plant::Plant;
+use crate::{Boost, Effect, TaskChange, TaskDraft, TaskRecord, Words};
+
+/// By task id.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(BTreeMap<String, Task>);
+
+#[derive(Debug)]
+struct Task {
+    record: Arc<TaskRecord>,
+    /// When each boost ends by itself, in the order of the record's boosts. Ends run on the time that
+    /// nobody can set; the record's `until` is their stamp.
+    ends: Vec<Option<Mono>>,
+}
+
+impl Tasks {
+    /// What a store kept. An end is as far off as the wall clock says: nothing else outlives a restart.
+    pub(crate) fn restored(records: Vec<TaskRecord>, now: Now) -> Self {
+        let task = |record: TaskRecord| {
+            let end = |boost: &Boost| boost.until.map(|until| now.mono.after(left(until, now.wall)));
+            let ends = record.boosts.iter().map(end).collect();
+            (record.task.clone(), Task { record: Arc::new(record), ends })
+        };
+        Self(records.into_iter().map(task).collect())
+    }
+
+    pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
+        self.0.values().map(|task| &task.record).filter(|record| !record.boosts.is_empty())
+    }
+
+    /// The next end of a boost of this task.
+    pub(crate) fn next_end(&self, task: &str) -> Option<Mono> {
+        self.0.get(task)?.ends.iter().flatten().min().copied()
+    }
+
+    /// The episode of `rule` begins.
+    pub(crate) fn boost(
+        &mut self,
+        plant: &Plant,
+        draft: &TaskDraft,
+        (rule, words): (&str, &Words),
+        change: TaskChange,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, now.wall));
+        let (cycle, due, end) = match change {
+            TaskChange::Cycle { cycle, .. } => (Some(cycle), None, None),
+            TaskChange::OnceWithin(within) => {
+                (None, Some(now.wall.after(within)), Some(now.mono.after(within)))
+            }
+        };
+        let record = Arc::make_mut(&mut task.record);
+        let boost =
+            Boost { rule: rule.to_owned(), words: words.clone(), cycle, due, since: now.wall, until: due };
+        let mut boosts = record.boosts.iter_mut().zip(&mut task.ends);
+        match boosts.find(|(before, _)| before.rule == rule) {
+            // One extra inspection still to be made is enough, and its time stands.
+            Some((before, _)) if before.due.is_some() && due.is_some() => return,
+            Some((before, before_end)) => {
+                *before = Boost { since: before.since, ..boost };
+                *before_end = end;
+            }
+            None => {
+                record.boosts.push(boost);
+                task.ends.push(end);
+            }
+        }
+        task.changed(now.wall, effects);
+    }
+
+    /// The episode of `rule` ends: its shorter cycle holds on for `hold`; an extra inspection stays due.
+    pub(crate) fn release(
+        &mut self,
+        task: &str,
+        rule: &str,
+        hold: Duration,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self.0.get_mut(task) else { return };
+        if task.release(|boost| boost.rule == rule, hold, now) {
+            task.changed(now.wall, effects);
+        }
+    }
+
+    /// Takes out the boosts whose end has come.
+    pub(crate) fn expire(&mut self, task: &str, now: Now, effects: &mut Vec<Effect>) {
+        let Some(task) = self.0.get_mut(task) else { return };
+        let over = |end: &Option<Mono>| end.is_some_and(|end| end <= now.mono);
+        if !task.ends.iter().any(over) {
+            return;
+        }
+        let mut ends = task.ends.iter();
+        let record = Arc::make_mut(&mut task.record);
+        record.boosts.retain(|_| !ends.next().is_some_and(over));
+        task.ends.retain(|end| !over(end));
+        task.changed(now.wall, effects);
+    }
+
+    /// Fits what is kept to a plant, after a restart or a reload. `stays`: whether this rule still boosts
+    /// this task and is active. A boost without an end of which that is not so ends after `hold`.
+    pub(crate) fn settle(
+        &mut self,
+        plant: &Plant,
+        stays: impl Fn(&str, &str) -> bool,
+        hold: impl Fn(&str) -> Duration,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, task) in &mut self.0 {
+            let before = Arc::clone(&task.record);
+            let Some(draft) = plant.tasks().iter().find(|draft| draft.id == *id) else {
+                // The task is gone, and its boosts with it.
+                Arc::make_mut(&mut task.record).boosts.clear();
+                task.ends.clear();
+                if !before.boosts.is_empty() {
+                    task.changed(now.wall, effects);
+                }
+                continue;
+            };
+            let fresh = Task::new(plant, draft, before.changed);
+            let record = Arc::make_mut(&mut task.record);
+            *record = TaskRecord {
+                boosts: std::mem::take(&mut record.boosts),
+                revision: record.revision,
+                ..Arc::unwrap_or_clone(fresh.record)
+            };
+            let rules: Vec<String> = record.boosts.iter().map(|boost| boost.rule.clone()).collect();
+            for rule in rules.iter().filter(|rule| !stays(rule, id)) {
+                task.release(|boost| boost.rule == *rule, hold(rule), now);
+            }
+            task.fit();
+            if *task.record != *before {
+                task.changed(now.wall, effects);
+            }
+        }
+    }
+}
+
+impl Task {
+    fn new(plant: &Plant, draft: &TaskDraft, at: Wall) -> Self {
+        let unit = plant.measure(&draft.measure).map(|measure| measure.unit.clone());
+        let record = TaskRecord {
+            task: draft.id.clone(),
+            measure: draft.measure.clone(),
+            unit: unit.unwrap_or_default(),
+            content: draft.content.clone(),
+            assignee: draft.assignee.clone(),
+            work_type: draft.work_type,
+            base_cycle: draft.cycle,
+            cycle: draft.cycle,
+            boosts: Vec::new(),
+            changed: at,
+            revision: 0,
+        };
+        Self { record: Arc::new(record), ends: Vec::new() }
+    }
+
+    /// Whether a boost without an end got one.
+    fn release(&mut self, of: impl Fn(&Boost) -> bool, hold: Duration, now: Now) -> bool {
+        let record = Arc::make_mut(&mut self.record);
+        let mut found = false;
+        for (boost, end) in record.boosts.iter_mut().zip(&mut self.ends) {
+            if boost.until.is_none() && of(boost) {
+                boost.until = Some(now.wall.after(hold));
+                *end = Some(now.mono.after(hold));
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// The cycle in force. That of a 包保 task (work_type 1 to 3) is its own.
+    fn fit(&mut self) {
+        let record = Arc::make_mut(&mut self.record);
+        let boosts = record.boosts.iter().filter_map(|boost| boost.cycle).filter(|_| record.work_type == 0);
+        record.cycle = boosts.fold(record.base_cycle, Duration::min);
+    }
+
+    fn changed(&mut self, at: Wall, effects: &mut Vec<Effect>) {
+        self.fit();
+        let record = Arc::make_mut(&mut self.record);
+        record.changed = at;
+        record.revision += 1;
+        effects.push(Effect::Task(Arc::clone(&self.record)));
+    }
+}
+
+/// From `now` to `until`; zero where that is past.
+pub(crate) fn left(until: Wall, now: Wall) -> Duration {
+    Duration::from_millis(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0))
+}

@@ -1,0 +1,140 @@
+//! All deadlines in one ordered structure. What is offered by [`Timers::next`] is what is acted on.
+//!
+//! It does not know what a deadline means; it keeps at most one for each [`Timer`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use riskgate_point::{Mono, PointId, SourceId};
+
+/// What may fall due. Where several fall due in the same nanosecond they are acted on in this order:
+/// first what turns known into unknown, then what judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A point was not refreshed.
+    Stale(PointId),
+    /// A feed of fixes or sightings was silent.
+    Silent(SourceId),
+    /// A window slides, a `held` completes, a sighting grows old.
+    Change(u32),
+    /// An on-delay or an off-delay of a rule.
+    Delay(u32),
+    /// A source was lost for long enough to say so.
+    SourceFault(SourceId),
+    /// A point was bad for long enough to say so.
+    PointFault(PointId),
+    /// A source was lost for so long that its measures have failed.
+    SourceHazard(SourceId),
+    /// A boost of a task ends, by the task's place in the plant.
+    Boost(u32),
+    /// A raise of a unit ends, by the unit's place in the plant.
+    Raise(u32),
+}
+
+impl Timer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stale(_) => "stale",
+            Self::Silent(_) => "silent",
+            Self::Change(_) => "change",
+            Self::Delay(_) => "delay",
+            Self::SourceFault(_) => "source_fault",
+            Self::PointFault(_) => "point_fault",
+            Self::SourceHazard(_) => "source_hazard",
+            Self::Boost(_) => "boost",
+            Self::Raise(_) => "raise",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    order: BTreeSet<(Mono, Timer)>,
+    due: BTreeMap<Timer, Mono>,
+    /// The earliest of `order`, kept beside it because every sample asks for it.
+    first: Option<Mono>,
+}
+
+impl Timers {
+    /// Replaces the timer's deadline.
+    pub(crate) fn set(&mut self, timer: Timer, due: Mono) {
+        match self.due.insert(timer, due) {
+            Some(before) if before == due => return,
+            Some(before) => {
+                self.order.remove(&(before, timer));
+            }
+            None => {}
+        }
+        self.order.insert((due, timer));
+        self.find_first();
+    }
+
+    /// Sees to it that the timer falls due at `due` or before. For deadlines that mostly move on: letting
+    /// an early one pass and setting it anew is cheaper than moving it at every sample.
+    pub(crate) fn set_no_later(&mut self, timer: Timer, due: Mono) {
+        if self.due.get(&timer).is_none_or(|before| *before > due) {
+            self.set(timer, due);
+        }
+    }
+
+    pub(crate) fn due(&self, timer: Timer) -> Option<Mono> {
+        self.due.get(&timer).copied()
+    }
+
+    pub(crate) fn clear(&mut self, timer: Timer) {
+        if let Some(before) = self.due.remove(&timer) {
+            self.order.remove(&(before, timer));
+            self.find_first();
+        }
+    }
+
+    pub(crate) fn next(&self) -> Option<(Mono, &'static str)> {
+        self.order.first().map(|(due, timer)| (*due, timer.name()))
+    }
+
+    pub(crate) fn is_due(&self, now: Mono) -> bool {
+        self.first.is_some_and(|first| first <= now)
+    }
+
+    /// Takes out the earliest that is due.
+    pub(crate) fn pop_due(&mut self, now: Mono) -> Option<(Mono, Timer)> {
+        if !self.is_due(now) {
+            return None;
+        }
+        let (due, timer) = self.order.pop_first()?;
+        self.due.remove(&timer);
+        self.find_first();
+        Some((due, timer))
+    }
+
+    fn find_first(&mut self) {
+        self.first = self.order.first().map(|(due, _)| *due);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_has_one_deadline_and_the_earliest_comes_first() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Delay(1), Mono(30));
+        timers.set(Timer::Delay(1), Mono(20));
+        timers.set(Timer::Stale(PointId(0)), Mono(20));
+        timers.set_no_later(Timer::Delay(1), Mono(25));
+        assert_eq!(timers.next(), Some((Mono(20), "stale")));
+        assert_eq!(timers.pop_due(Mono(19)), None);
+        assert_eq!(timers.pop_due(Mono(20)), Some((Mono(20), Timer::Stale(PointId(0)))));
+        assert_eq!(timers.pop_due(Mono(20)), Some((Mono(20), Timer::Delay(1))));
+        assert_eq!(timers.pop_due(Mono(99)), None);
+    }
+
+    #[test]
+    fn a_cleared_timer_is_not_offered() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Delay(1), Mono(30));
+        timers.clear(Timer::Delay(1));
+        assert_eq!(timers.next(), None);
+        assert!(!timers.is_due(Mono(99)));
+    }
+}

@@ -1,0 +1,125 @@
+//! Starts the drivers of one configuration, each under its supervisor, and ends them together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_drivers::intake::{self, Lane};
+use riskgate_drivers::{Clock, modbus, mqtt, opcua};
+use riskgate_engine::{Class, Plant};
+use riskgate_point::PointId;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Driver, SourceConfig};
+use crate::supervise::{Charge, supervise};
+
+/// One second of the largest plant that we promise to read (100,000 points each second).
+const INTAKE_REPORTS_MAX: usize = 100_000;
+/// A driver that has sent nothing for this many of its own periods hangs.
+const SILENT_PERIODS: u32 = 10;
+/// And is given at least this long: a slow device on a bad line is not a hung driver.
+const SILENT_MIN: Duration = Duration::from_secs(30);
+/// A supervisor gives its driver a second; what is left after that is dropped.
+const END_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// The running drivers. Dropped, they end at once; [`Sources::halt`] lets them close their connections.
+/// The queue to the pump stays open until this is dropped.
+pub(crate) struct Sources {
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+    _out: intake::Sender,
+}
+
+impl Sources {
+    /// Each driver in a task of its own, below its supervisor.
+    pub(crate) fn start(
+        configs: Vec<SourceConfig>,
+        plant: &Arc<Plant>,
+        clock: Clock,
+    ) -> (Self, intake::Receiver) {
+        let lanes: Vec<Lane> = plant.points().iter().map(|point| lane_of(point.class)).collect();
+        let lane = move |point: PointId| {
+            usize::try_from(point.0).ok().and_then(|at| lanes.get(at).copied()).unwrap_or(Lane::Process)
+        };
+        let (out, receiver) = intake::channel(INTAKE_REPORTS_MAX, lane);
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for config in configs {
+            let charge = charge_of(&config);
+            let (out, stop) = (out.clone(), stop.clone());
+            match config.driver {
+                Driver::Modbus(device) => {
+                    let device = Arc::new(device);
+                    let life = move |out, stop| {
+                        let device = Arc::clone(&device);
+                        async move { modbus::run(&device, &out, clock, &stop).await }
+                    };
+                    tasks.spawn(supervise(charge, out, clock, stop, life));
+                }
+                Driver::Opcua(server) => {
+                    let server = Arc::new(server);
+                    let life = move |out, stop| {
+                        let server = Arc::clone(&server);
+                        async move { opcua::run(&server, &out, clock, &stop).await }
+                    };
+                    tasks.spawn(supervise(charge, out, clock, stop, life));
+                }
+                Driver::Mqtt(feed) => {
+                    let feed = Arc::new(feed);
+                    let life = move |out, stop| {
+                        let feed = Arc::clone(&feed);
+                        async move { mqtt::run(&feed, &out, clock, &stop).await }
+                    };
+                    tasks.spawn(supervise(charge, out, clock, stop, life));
+                }
+            }
+        }
+        (Self { tasks, stop, _out: out }, receiver)
+    }
+
+    /// Tells all drivers to stop and waits for them, at most [`END_WITHIN`].
+    pub(crate) async fn halt(&mut self) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_WITHIN, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Gas, fire and SIS points are merged last when a queue is full.
+fn lane_of(class: Class) -> Lane {
+    match class {
+        Class::Gas | Class::Fire | Class::Sis => Lane::Safety,
+        Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit | Class::People => {
+            Lane::Process
+        }
+    }
+}
+
+fn charge_of(config: &SourceConfig) -> Charge {
+    let (points, beat) = match &config.driver {
+        Driver::Modbus(device) => {
+            let cycle = device.period.max(device.timeout).max(device.connect_timeout);
+            (device.points.iter().map(|point| point.point).collect(), Some(cycle))
+        }
+        Driver::Opcua(server) => {
+            (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive))
+        }
+        Driver::Mqtt(feed) => (mqtt_points(feed), None),
+    };
+    Charge {
+        source: config.id,
+        name: config.name.clone(),
+        points,
+        silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
+    }
+}
+
+fn mqtt_points(feed: &mqtt::Feed) -> Vec<PointId> {
+    let points = |subscription: &mqtt::Subscription| match &subscription.what {
+        mqtt::What::Points(points) => points.iter().map(|point| point.point).collect(),
+        mqtt::What::Fixes(_) | mqtt::What::Sightings(_) | mqtt::What::Heartbeat => Vec::new(),
+    };
+    feed.subscriptions.iter().flat_map(points).collect()
+}

@@ -1,0 +1,96 @@
+//! Once a second: what the outbox and the uplink are like goes on the board, and the watchdog is fed if the
+//! pump and the uplink loop have turned.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::console::BoardHandle;
+use crate::console::board::{LaneLine, Uplink};
+use crate::events::Event;
+use crate::metrics;
+use crate::store::Store;
+use crate::uplink::UplinkStatus;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Status {
+    pub(super) store: Store,
+    pub(super) board: BoardHandle,
+    pub(super) uplink: watch::Receiver<UplinkStatus>,
+    /// `host:port`.
+    pub(super) broker: String,
+}
+
+impl Status {
+    /// Changes of the link are shown at once, depths each second.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let uplink = self.uplink.borrow_and_update().clone();
+            let outbox = self.store.outbox().await;
+            self.board.update(|board| {
+                board.set_uplink(Uplink {
+                    connected: uplink.connected,
+                    broker: self.broker.clone(),
+                    why: uplink.why.clone(),
+                    since: uplink.since,
+                });
+                if let Ok(outbox) = &outbox {
+                    board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
+                }
+            });
+            if let Ok(outbox) = &outbox {
+                for lane in &outbox.lanes {
+                    let pending = i64::try_from(lane.pending).unwrap_or(i64::MAX);
+                    metrics::OUTBOX.with_label_values(&[lane.lane.word()]).set(pending);
+                }
+            }
+        }
+    }
+}
+
+fn lane_line(lane: &crate::store::LaneView) -> LaneLine {
+    LaneLine { lane: lane.lane.word().to_owned(), pending: lane.pending, last: lane.last }
+}
+
+/// Feeds systemd's watchdog while both loops turn. Without a watchdog it only looks.
+pub(super) struct Watchdog {
+    every: Interval,
+    turns: watch::Receiver<u64>,
+    uplink: watch::Receiver<UplinkStatus>,
+    seen: (u64, u64),
+}
+
+impl Watchdog {
+    pub(super) fn new(turns: watch::Receiver<u64>, uplink: watch::Receiver<UplinkStatus>) -> Self {
+        // systemd asks for at least twice in its interval; both loops turn each second.
+        let period = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
+        let mut every = tokio::time::interval_at(Instant::now() + period, period.max(LOOK_EVERY * 2));
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { every, turns, uplink, seen: (0, 0) }
+    }
+
+    /// Cancel-safe: what a cancelled wait has not done, the next one does.
+    pub(super) async fn tick(&mut self) {
+        self.every.tick().await;
+        let now = (*self.turns.borrow(), self.uplink.borrow().turns);
+        let why = match (now.0 > self.seen.0, now.1 > self.seen.1) {
+            (true, true) => None,
+            (false, _) => Some("the pump does not turn"),
+            (true, false) => Some("the uplink loop does not turn"),
+        };
+        self.seen = now;
+        match why {
+            None => super::tell_systemd(&[sd_notify::NotifyState::Watchdog]),
+            Some(why) => Event::WatchdogHeld { why }.emit(),
+        }
+    }
+}

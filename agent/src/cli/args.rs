@@ -1,0 +1,352 @@
+//! What can be typed: the commands, their options, and the help that teaches them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::console::socket::What;
+
+const ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序
+An edge agent for hazardous-chemical plants: readings in, hazards out";
+
+const LONG_ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序。
+读取装置已有的测点、人员定位和视频告警，按规则判断管控措施是否失效，产生报警、隐患和排查任务，
+在控制室显示，并经 MQTT 上传。从不向装置写入。
+
+An edge agent for hazardous-chemical plants. It reads what the plant already measures, judges by rules
+whether a control measure has failed, and makes alarms, hazards and inspection tasks of it: shown in the
+control room, uploaded over MQTT. It never writes to the plant.";
+
+const AFTER: &str = "第一次使用 First steps:
+  riskgate check /etc/riskgate              检查配置 is the configuration right?
+  riskgate run --config /etc/riskgate --once   每个测点读一次 does every point read?
+  riskgate run --config /etc/riskgate       启动 run it; control room page: http://127.0.0.1:8080/
+  riskgate show                             现在有什么 what is open now?
+
+退出码 Exit codes:
+  0  完成 done
+  1  有问题，或未被接受 a problem was found, or the act was refused
+  2  命令写错 wrong usage
+  3  联系不上网关程序 the agent cannot be reached
+
+每个命令都有例子 Each command shows examples: riskgate COMMAND --help";
+
+#[derive(Debug, Parser)]
+#[command(name = "riskgate", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// 演示：模拟装置，一分钟看到第一条隐患 / a simulated plant: the first hazard within a minute
+    #[cfg(feature = "demo")]
+    #[command(after_help = DEMO_HELP)]
+    Demo(DemoArgs),
+
+    /// 检查配置，一次列出全部问题 / check a configuration, show every problem at once
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
+
+    /// 运行 / run the agent
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+
+    /// 现在有什么：报警、隐患、待确认、任务、单元、数据源、待发队列 / what is open now
+    #[command(after_help = SHOW_HELP)]
+    Show(ShowArgs),
+
+    /// 确认报警：我已看到 / acknowledge alarms: I have seen them
+    #[command(after_help = ACK_HELP)]
+    Ack(AckArgs),
+
+    /// 确认隐患：待确认的属实 / a candidate is a hazard
+    #[command(after_help = CONFIRM_HELP)]
+    Confirm(HazardArgs),
+
+    /// 误报：待确认的不属实 / a candidate is none
+    #[command(after_help = REJECT_HELP)]
+    Reject(RejectArgs),
+
+    /// 整改完成，待验收 / rectified, awaiting acceptance
+    #[command(after_help = RECTIFY_HELP)]
+    Rectify(HazardArgs),
+
+    /// 验收通过 / accepted: the hazard is closed
+    #[command(after_help = ACCEPT_HELP)]
+    Accept(HazardArgs),
+
+    /// 重新读取配置 / read the configuration anew
+    #[command(after_help = RELOAD_HELP)]
+    Reload(ReloadArgs),
+}
+
+#[cfg(feature = "demo")]
+const DEMO_HELP: &str = "例 Examples:
+  riskgate demo                 一分钟的场景 the whole scenario, about a minute
+  riskgate demo --speed 6       六倍速 six times as fast
+  riskgate demo --keep          演完继续运行 runs on, and prints the ports to connect to
+
+退出码 Exit code 0 only if all that the scenario holds arrived upstream, and nothing else did.";
+
+const CHECK_HELP: &str = "例 Examples:
+  riskgate check /etc/riskgate
+  riskgate check config/site && echo 可以启动 it will start
+
+不打开网络，也不打开配置以外的文件。It opens no socket and no file outside the configuration.
+退出码 Exit codes: 0 可以启动 it will start; 1 有错误 there are errors; 2 命令写错 usage.
+下一步 Next: riskgate run --config PATH --once";
+
+const RUN_HELP: &str = "例 Examples:
+  riskgate run --config /etc/riskgate --once    读一次，列出数值、质量、时间 reads every point once, prints a table
+  riskgate run --config /etc/riskgate           一直运行 runs until SIGTERM, which ends it within 5 s
+
+下一步 Next: riskgate show; 控制室页面 control room page: http://127.0.0.1:8080/ ([console] http)";
+
+const SHOW_HELP: &str = "例 Examples:
+  riskgate show                         全部 everything that is open
+  riskgate show candidates              待确认的 what a person has to judge
+  riskgate show alarms --json | jq -r '.[].id'
+
+--json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
+--json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
+  all       {version, at, gateway, alarms, hazards, candidates, tasks, units, sources, outbox, uplink, health}
+  outbox    {lanes: [{lane, pending, last}]}
+  others    a list
+下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
+
+const ACK_HELP: &str = "例 Examples:
+  riskgate ack GD-101/HH --by 王敏
+  riskgate ack GD-101/HH fault:GD-102 --by 王敏
+
+确认只表示“我已看到”，不会消除报警。It says 'I have seen it' and clears nothing.
+编号 Ids: riskgate show alarms";
+
+const CONFIRM_HELP: &str = "例 Examples:
+  riskgate confirm 3f9c21d4 --by 李雷 --why 现场核实泄漏
+
+编号可只写开头几位。An id may be cut to a beginning that is unique: riskgate show candidates
+下一步 Next: riskgate rectify HAZARD --by NAME";
+
+const REJECT_HELP: &str = "例 Examples:
+  riskgate reject 3f9c21d4 --by 李雷 --why 蒸汽，不是烟
+
+只有待确认的可以判为误报，必须写明原因。Only a candidate can be rejected, and the reason is needed.
+编号 Ids: riskgate show candidates";
+
+const RECTIFY_HELP: &str = "例 Examples:
+  riskgate rectify 3f9c21d4 --by 赵磊 --why 更换密封垫
+
+数值恢复正常不会自动关闭隐患。A return to normal never closes a hazard by itself.
+编号 Ids: riskgate show hazards      下一步 Next: riskgate accept HAZARD --by NAME";
+
+const ACCEPT_HELP: &str = "例 Examples:
+  riskgate accept 3f9c21d4 --by 王敏
+
+编号 Ids: riskgate show hazards";
+
+const RELOAD_HELP: &str = "例 Examples:
+  riskgate check /etc/riskgate && riskgate reload
+
+有错误的配置不会生效，原配置继续运行。A configuration with errors is refused whole; the running one stays.";
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// 只演这么久 / play only so much of the scenario, such as 20s
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(super) play_for: Option<Duration>,
+
+    /// 倍速，1 到 20 / how many times faster, 1 to 20
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(super) speed: u32,
+
+    /// 演完继续运行，直到 Ctrl-C / run on until Ctrl-C and print the ports
+    #[arg(long)]
+    pub(super) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// 配置文件夹 / the configuration folder
+    #[arg(value_name = "PATH")]
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// 配置文件夹 / the configuration folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: PathBuf,
+
+    /// 每个测点读一次后退出 / read every point once, print it and exit
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+/// Which agent is spoken to.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(super) struct Where {
+    /// 网关程序的套接字 / the agent's socket [default: $RUNTIME_DIRECTORY/riskgate.sock, /run/riskgate/riskgate.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+
+    /// 从配置文件夹得知套接字 / the agent of this configuration folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// 看哪一部分 / which part
+    #[arg(value_enum, default_value_t = What::All)]
+    pub(super) what: What,
+
+    /// 输出 JSON / print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AckArgs {
+    /// 报警编号 / alarm ids
+    #[arg(value_name = "ALARM", required = true)]
+    pub(super) alarms: Vec<String>,
+
+    /// 谁 / who has seen them
+    #[arg(long, value_name = "NAME", value_parser = said)]
+    pub(super) by: String,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HazardArgs {
+    /// 隐患编号，或其唯一的开头 / hazard ids, or unique beginnings of them
+    #[arg(value_name = "HAZARD", required = true)]
+    pub(super) hazards: Vec<String>,
+
+    /// 谁 / who judges
+    #[arg(long, value_name = "NAME", value_parser = said)]
+    pub(super) by: String,
+
+    /// 说明 / why, or what was done
+    #[arg(long, value_name = "TEXT", value_parser = said)]
+    pub(super) why: Option<String>,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RejectArgs {
+    /// 隐患编号，或其唯一的开头 / hazard ids, or unique beginnings of them
+    #[arg(value_name = "HAZARD", required = true)]
+    pub(super) hazards: Vec<String>,
+
+    /// 谁 / who judges
+    #[arg(long, value_name = "NAME", value_parser = said)]
+    pub(super) by: String,
+
+    /// 原因 / why it is none
+    #[arg(long, value_name = "TEXT", value_parser = said)]
+    pub(super) why: String,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+/// A name or a reason that says something.
+fn said(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("不能为空 / it says nothing".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// As the configuration writes durations: a whole number and a unit.
+#[cfg(feature = "demo")]
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let text = text.trim();
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let parsed = text.split_at_checked(digits).and_then(|(number, unit)| {
+        let (_, millis) = units.iter().find(|(name, _)| *name == unit)?;
+        number.parse::<u64>().ok()?.checked_mul(*millis)
+    });
+    match parsed {
+        Some(millis) => Ok(Duration::from_millis(millis)),
+        None => Err("write 500ms, 30s, 1m, 2h or 1d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, ErrorKind> {
+        let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())?;
+        Ok(cli.command)
+    }
+
+    #[test]
+    fn the_commands_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("riskgate {}", command.get_name());
+            assert!(help.contains("例 Examples:") && help.contains(&example), "{}", command.get_name());
+        }
+        let top = Cli::command().render_long_help().to_string();
+        for said in ["双重预防机制", "edge agent", "Exit codes", "--help"] {
+            assert!(top.contains(said), "{said}");
+        }
+    }
+
+    #[test]
+    fn acts_need_a_name_and_a_rejection_a_reason() {
+        assert_eq!(parse("riskgate ack GD-101/HH").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("riskgate ack --by 王敏").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert_eq!(parse("riskgate confirm 3f9c --by ").unwrap_err(), ErrorKind::ValueValidation);
+        assert_eq!(parse("riskgate reject 3f9c --by 李雷").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        assert!(parse("riskgate confirm 3f9c 88 --by 李雷").is_ok());
+    }
+
+    #[test]
+    fn one_agent_is_spoken_to() {
+        assert!(matches!(parse("riskgate show"), Ok(Command::Show(ShowArgs { what: What::All, .. }))));
+        assert!(parse("riskgate show outbox --json --socket /tmp/a").is_ok());
+        let both = parse("riskgate show --socket /tmp/a --config /tmp/b");
+        assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict);
+        assert_eq!(parse("riskgate show passwords").unwrap_err(), ErrorKind::InvalidValue);
+    }
+
+    #[cfg(feature = "demo")]
+    #[test]
+    fn durations_are_written_as_in_the_configuration() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "20", "s", "1.5s", "-1s", "20 s", "99999999999999999999d", "20秒"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `riskgate run`: logs, signals, and how the agent's end becomes an exit code.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use riskgate_point::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{Outcome, Screen};
+use crate::app::{self, AppError, Line};
+use crate::{clock, config};
+
+/// What a library says of each of its own tries is said better, and once, by the driver above it.
+const LOG_FILTER: &str = "info,opcua_client=off,opcua_core=off,opcua_types=off,rumqttc=off,tokio_modbus=off";
+/// One for the pump and one for the rest: a gateway has few cores, and the store has a thread of its own.
+const WORKERS: usize = 2;
+/// For blocking work that is left when the agent has ended.
+const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
+    start_log(LOG_FILTER);
+    let folder = folder.to_owned();
+    let ended = on_runtime(async {
+        let stop = CancellationToken::new();
+        let mut agent = tokio::task::JoinSet::new();
+        agent.spawn(app::run(folder, stop.clone()));
+        let mut terminate = signal(SignalKind::terminate()).map_err(anyhow::Error::from)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(anyhow::Error::from)?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => stop.cancel(),
+                _ = interrupt.recv() => stop.cancel(),
+                Some(ended) = agent.join_next() => {
+                    return ended.unwrap_or_else(|panic| Err(AppError::Failed(panic.into())));
+                }
+            }
+        }
+    });
+    match ended {
+        Ok(()) => Outcome::Done,
+        Err(AppError::Refused { problems, .. }) => {
+            screen.problem(&problems.render(screen.width.is_some()));
+            Outcome::Refused
+        }
+        Err(AppError::Failed(error)) => {
+            screen.problem(&format!("riskgate cannot run: {error:#}"));
+            Outcome::Refused
+        }
+    }
+}
+
+/// Reads every point once and prints what it read.
+pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
+    let mut checked = match config::check(folder) {
+        Ok(checked) => checked,
+        Err(problems) => {
+            screen.problem(&problems.render(screen.width.is_some()));
+            return Outcome::Refused;
+        }
+    };
+    if let Err(errors) = checked.load_secrets(folder) {
+        screen.problem(&app::secrets_text(&errors));
+        return Outcome::Refused;
+    }
+    start_log("off");
+    let count = checked.plant.points().len();
+    screen.problem(&format!("正在读取 {count} 个测点，最多 10 s / reading {count} points, at most 10 s"));
+    let lines = on_runtime(async { Ok(app::once(checked, clock::now).await) });
+    match lines {
+        Ok(lines) => {
+            screen.say(&table(&lines, screen.width));
+            let bad: Vec<&Line> = lines.iter().filter(|line| !line.is_good()).collect();
+            screen.say(&format!("{} 好 good, {} 未读好 not good", lines.len() - bad.len(), bad.len()));
+            for why in reasons(&bad) {
+                screen.say(&why);
+            }
+            if bad.is_empty() { Outcome::Done } else { Outcome::Refused }
+        }
+        Err(AppError::Refused { problems, .. }) => {
+            screen.problem(&problems.render(false));
+            Outcome::Refused
+        }
+        Err(AppError::Failed(error)) => {
+            screen.problem(&format!("{error:#}"));
+            Outcome::Refused
+        }
+    }
+}
+
+/// Plays the demo; the agent in it is the one that [`run`] runs, without its log.
+#[cfg(feature = "demo")]
+pub(super) fn demo(args: &super::args::DemoArgs) -> std::process::ExitCode {
+    start_log("off");
+    let options = crate::demo::Options { play_for: args.play_for, speed: args.speed, keep: args.keep };
+    crate::demo::main(options, clock::now, |folder, stop| {
+        Box::pin(async move {
+            app::run(folder, stop).await.map_err(|error| match error {
+                AppError::Refused { problems, .. } => anyhow::anyhow!(problems.render(false)),
+                AppError::Failed(error) => error,
+            })
+        })
+    })
+}
+
+fn table(lines: &[Line], width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_BORDERS_ONLY_CONDENSED);
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table.set_header(["位号 tag", "名称 name", "数据源 source", "值 value", "单位 eu", "质量 quality", "时龄 age"]);
+    for line in lines {
+        let value = line.sample.as_ref().and_then(|sample| sample.value.as_ref()).map(value_text);
+        let quality = line.sample.as_ref().map_or("bad never_read".to_owned(), |sample| sample.quality.to_string());
+        let age = line.age.map(|age| format!("{:.1} s", age.as_secs_f64()));
+        let cells = [
+            line.tag.clone(),
+            line.name.clone(),
+            line.source.clone(),
+            value.unwrap_or_default(),
+            line.eu.clone(),
+            quality,
+            age.unwrap_or_default(),
+        ];
+        table.add_row(cells);
+    }
+    table.to_string()
+}
+
+/// Enough digits to recognise a value by, without those that only say that it was a 32-bit float.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Float(number) => {
+            let short = format!("{:.4}", number.get());
+            short.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        Value::Bool(_) | Value::Int(_) | Value::Text(_) => value.to_string(),
+    }
+}
+
+/// Each reason once, with the source that it befell.
+fn reasons(bad: &[&Line]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for line in bad {
+        let reason = line.why.as_ref().map(|why| format!("{}: {why}", line.source));
+        reasons.extend(reason.filter(|reason| !reasons.contains(reason)));
+    }
+    reasons
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, AppError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(RUNTIME_ENDS_WITHIN);
+    done
+}
+
+/// One line an event, on the standard error: JSON where systemd reads it, text for a person.
+/// `RISKGATE_LOG` overrides what is told (`debug`, `info,riskgate_drivers=debug`).
+fn start_log(filter: &str) {
+    let filter = EnvFilter::try_from_env("RISKGATE_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let started =
+        if under_systemd { log.json().flatten_event(true).try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
+    // Only a second start in one process can fail, and the first log goes on.
+    drop(started);
+}

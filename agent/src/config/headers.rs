@@ -1,0 +1,197 @@
+//! What the columns of a point table are called, in Chinese and in English.
+//!
+//! A header that is not known is an error, never skipped: a limit in a column that nobody reads would not
+//! trip. `L1` is refused by name: of gas it means the first level, which is H, and read as L it would be
+//! the opposite.
+
+use super::values::{half_width, nearest};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Column {
+    Tag,
+    Name,
+    Source,
+    Address,
+    Type,
+    Order,
+    Scale,
+    Offset,
+    Eu,
+    RangeLow,
+    RangeHigh,
+    LowLow,
+    Low,
+    High,
+    HighHigh,
+    /// 一级报警 of a gas detector: H, or L where oxygen is lacking.
+    LevelOne,
+    /// 二级报警: HH, or LL.
+    LevelTwo,
+    Deadband,
+    Delay,
+    StaleAfter,
+    Class,
+    Measure,
+    Confirm,
+    Words,
+    Guidance,
+    Value,
+    Quality,
+    Time,
+}
+
+/// The column, its key, its Chinese name, and what else it is called.
+struct Known(Column, &'static str, &'static str, &'static [&'static str]);
+
+const COLUMNS: [Known; 28] = [
+    Known(Column::Tag, "tag", "位号", &["仪表位号", "测点位号", "测点", "点号", "tagname"]),
+    Known(Column::Name, "name", "名称", &["测点名称", "描述", "用途", "description"]),
+    Known(Column::Source, "source", "数据源", &["数据源编号", "数据来源"]),
+    Known(
+        Column::Address,
+        "address",
+        "地址",
+        &["寄存器地址", "寄存器", "节点", "主题", "node", "topic", "register"],
+    ),
+    Known(Column::Type, "type", "数据类型", &["类型", "datatype"]),
+    Known(Column::Order, "order", "字节序", &["字序", "byteorder"]),
+    Known(Column::Scale, "scale", "系数", &["比例", "比例系数", "倍率"]),
+    Known(Column::Offset, "offset", "偏移", &["偏移量"]),
+    Known(Column::Eu, "eu", "工程单位", &["单位", "计量单位"]),
+    Known(Column::RangeLow, "range_low", "量程下限", &["量程低限", "下量程"]),
+    Known(Column::RangeHigh, "range_high", "量程上限", &["量程高限", "上量程"]),
+    Known(Column::LowLow, "LL", "低低报", &["低低报警", "低低报警值", "低低限"]),
+    Known(Column::Low, "L", "低报", &["低报警", "低报警值", "低限"]),
+    Known(Column::High, "H", "高报", &["高报警", "高报警值", "高限"]),
+    Known(Column::HighHigh, "HH", "高高报", &["高高报警", "高高报警值", "高高限"]),
+    Known(Column::LevelOne, "level_1", "一级报警", &["一级报警值", "一级报警设定值", "1级报警"]),
+    Known(Column::LevelTwo, "level_2", "二级报警", &["二级报警值", "二级报警设定值", "2级报警"]),
+    Known(Column::Deadband, "deadband", "死区", &["回差"]),
+    Known(Column::Delay, "delay", "延时", &["报警延时"]),
+    Known(Column::StaleAfter, "stale_after", "失效时间", &["失效时限"]),
+    Known(Column::Class, "class", "类别", &["测点类别"]),
+    Known(Column::Measure, "measure", "管控措施", &["管控措施编号", "措施"]),
+    Known(Column::Confirm, "confirm", "确认", &["确认方式"]),
+    Known(Column::Words, "words", "枚举", &["枚举值", "状态含义"]),
+    Known(Column::Guidance, "guidance", "处置建议", &["处置措施"]),
+    Known(Column::Value, "value", "取值路径", &["值路径"]),
+    Known(Column::Quality, "quality", "质量路径", &[]),
+    Known(Column::Time, "time", "时间路径", &[]),
+];
+
+/// Columns that people keep for themselves.
+const NOT_READ: [&str; 9] = ["备注", "说明", "序号", "安装位置", "no", "no.", "remark", "note", "comment"];
+
+impl Column {
+    fn known(self) -> Option<&'static Known> {
+        COLUMNS.iter().find(|known| known.0 == self)
+    }
+
+    /// As it is called in faults that the engine finds.
+    pub(super) fn key(self) -> String {
+        self.known().map_or(String::new(), |known| known.1.to_ascii_lowercase())
+    }
+
+    /// In both languages, for messages.
+    pub(super) fn label(self) -> String {
+        self.known().map_or(String::new(), |known| format!("{} {}", known.1, known.2))
+    }
+}
+
+/// What a header says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    Column(Column),
+    /// A remark, or a blank header.
+    NotRead,
+    /// Not known; what to write instead.
+    Unknown {
+        hint: String,
+    },
+}
+
+/// Reads one header. Letter case, blanks, a star for "required", and a remark in brackets do not matter.
+pub(super) fn header(text: &str) -> Header {
+    let name = plain(text);
+    if name.is_empty() || name.starts_with('_') || NOT_READ.contains(&name.as_str()) {
+        return Header::NotRead;
+    }
+    let called = |known: &&Known| {
+        known.1.eq_ignore_ascii_case(&name) || known.2 == name || known.3.contains(&name.as_str())
+    };
+    if let Some(known) = COLUMNS.iter().find(called) {
+        return Header::Column(known.0);
+    }
+    Header::Unknown { hint: hint(&name) }
+}
+
+fn hint(name: &str) -> String {
+    let level = |digit: &str| {
+        name.strip_prefix('l')
+            .map(|rest| rest.trim_start_matches(['-', '_']))
+            .is_some_and(|rest| rest.starts_with(digit))
+    };
+    if level("1") || level("2") {
+        return "of gas the first and second level are 一级报警 and 二级报警, or H and HH; \
+                L and LL are where a lack of oxygen alarms"
+            .to_owned();
+    }
+    if name == "unit" {
+        return "an engineering unit is eu 工程单位".to_owned();
+    }
+    let names =
+        COLUMNS.iter().flat_map(|known| [known.1, known.2].into_iter().chain(known.3.iter().copied()));
+    match nearest(name, names) {
+        Some(near) => format!("did you mean '{near}'? A column that is not to be read begins with _"),
+        None => "a column that is not to be read begins with _".to_owned(),
+    }
+}
+
+fn plain(text: &str) -> String {
+    let narrow = half_width(text).to_lowercase();
+    let without_remark = match narrow.split_once('(') {
+        Some((name, _)) if !name.trim().is_empty() => name.to_owned(),
+        Some(_) | None => narrow,
+    };
+    without_remark.chars().filter(|c| !c.is_whitespace() && *c != '*').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_says_one_column() {
+        let mut seen = std::collections::HashSet::new();
+        for known in &COLUMNS {
+            for name in [known.1, known.2].iter().chain(known.3) {
+                assert!(seen.insert(name.to_lowercase()), "{name} stands twice");
+                assert_eq!(header(name), Header::Column(known.0), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn stars_brackets_blanks_and_letter_case_do_not_matter() {
+        assert_eq!(header("位号*"), Header::Column(Column::Tag));
+        assert_eq!(header(" hh "), Header::Column(Column::HighHigh));
+        assert_eq!(header("一级报警（L1）"), Header::Column(Column::LevelOne));
+        assert_eq!(header("量程 上限(%)"), Header::Column(Column::RangeHigh));
+        assert_eq!(header("备注"), Header::NotRead);
+        assert_eq!(header("_安装日期"), Header::NotRead);
+    }
+
+    #[test]
+    fn l1_is_never_l() {
+        for name in ["L1", "L2", "l1", "L1报警", "L-1", "Ｌ１"] {
+            let Header::Unknown { hint } = header(name) else { panic!("{name} was read") };
+            assert!(hint.contains("一级报警") && hint.contains("HH"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_header_gets_the_nearest() {
+        let Header::Unknown { hint } = header("高高报价") else { panic!("it was read") };
+        assert!(hint.contains("'高高报'") || hint.contains("'高高报警'"), "{hint}");
+    }
+}

@@ -1,0 +1,183 @@
+//! Where a thing was read: a file, and a place in it. Faults are collected here while the files are read.
+//!
+//! A [`Place`] is small and ordered; what it looks like to a person is made at the end
+//! ([`Faults::diagnostics`]), when all is read.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+
+use riskgate_engine::Severity;
+
+use super::diagnostic::{Diagnostic, Location, Spot};
+
+/// One file as it was read.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// Relative to the configuration folder.
+    pub(super) name: PathBuf,
+    /// Decoded; empty for a workbook.
+    pub(super) text: String,
+    /// The sheets of a workbook.
+    pub(super) sheets: Vec<String>,
+}
+
+/// A place in one of the files. Sorts by file, then down the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The file's place in the list of files.
+    pub(super) file: usize,
+    pub(super) at: At,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum At {
+    Whole,
+    /// Bytes of the decoded text.
+    Span {
+        start: usize,
+        end: usize,
+    },
+    /// Sheet, row and column from 0.
+    Cell {
+        sheet: usize,
+        row: u32,
+        column: u32,
+    },
+}
+
+impl Place {
+    pub(super) fn whole(file: usize) -> Self {
+        Self { file, at: At::Whole }
+    }
+
+    pub(super) fn span(file: usize, span: std::ops::Range<usize>) -> Self {
+        Self { file, at: At::Span { start: span.start, end: span.end } }
+    }
+
+    fn location(self, files: &[File]) -> Location {
+        let Some(file) = files.get(self.file) else {
+            return Location { file: PathBuf::new(), spot: Spot::File };
+        };
+        match self.at {
+            At::Whole => Location { file: file.name.clone(), spot: Spot::File },
+            At::Span { start, end } => Location::in_text(file.name.clone(), &file.text, start, end),
+            At::Cell { sheet, row, column } => {
+                let sheet = file.sheets.get(sheet).cloned().unwrap_or_default();
+                let cell = format!("{}{}", letters(column), u64::from(row) + 1);
+                Location { file: file.name.clone(), spot: Spot::Cell { sheet, cell } }
+            }
+        }
+    }
+}
+
+/// A column as a spreadsheet names it: 0 is A, 26 is AA.
+fn letters(column: u32) -> String {
+    let mut left = column;
+    let mut name = Vec::new();
+    loop {
+        name.push(char::from(b'A' + u8::try_from(left % 26).unwrap_or(0)));
+        if left < 26 {
+            break;
+        }
+        left = left / 26 - 1;
+    }
+    name.iter().rev().collect()
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+struct Found {
+    severity: Severity,
+    place: Place,
+    message: String,
+    hint: Option<String>,
+    also: Vec<(Place, String)>,
+}
+
+/// Everything wrong that was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    found: RefCell<Vec<Found>>,
+    incomplete: Cell<bool>,
+}
+
+impl Faults {
+    pub(super) fn error(&self, place: Place, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Error, place, message.into(), hint.into());
+    }
+
+    pub(super) fn warning(&self, place: Place, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Warning, place, message.into(), hint.into());
+    }
+
+    pub(super) fn add(&self, severity: Severity, place: Place, message: String, hint: Option<String>) {
+        self.found.borrow_mut().push(Found { severity, place, message, hint, also: Vec::new() });
+    }
+
+    /// An error at `place` that has to do with `other`.
+    pub(super) fn error_with(
+        &self,
+        place: Place,
+        message: String,
+        other: Place,
+        how: &str,
+        hint: Option<String>,
+    ) {
+        let also = vec![(other, how.to_owned())];
+        self.found.borrow_mut().push(Found { severity: Severity::Error, place, message, hint, also });
+    }
+
+    pub(super) fn warning_with(&self, place: Place, message: String, other: Place, how: &str) {
+        let also = vec![(other, how.to_owned())];
+        self.found.borrow_mut().push(Found { severity: Severity::Warning, place, message, hint: None, also });
+    }
+
+    /// A whole part could not be read: names that are said elsewhere may well stand in it.
+    pub(super) fn unreadable_part(&self) {
+        self.incomplete.set(true);
+    }
+
+    pub(super) fn has_unreadable_part(&self) -> bool {
+        self.incomplete.get()
+    }
+
+    pub(super) fn any_error(&self) -> bool {
+        self.found.borrow().iter().any(|found| found.severity == Severity::Error)
+    }
+
+    /// Whether an error was found at this very place.
+    pub(super) fn error_at(&self, place: Place) -> bool {
+        self.found.borrow().iter().any(|found| found.severity == Severity::Error && found.place == place)
+    }
+
+    /// All, sorted by file and place.
+    pub(super) fn diagnostics(self, files: &[File]) -> Vec<Diagnostic> {
+        let mut found = self.found.into_inner();
+        found.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
+        let diagnostic = |found: Found| Diagnostic {
+            severity: found.severity,
+            location: found.place.location(files),
+            message: found.message,
+            hint: found.hint,
+            also: found.also.into_iter().map(|(place, how)| (place.location(files), how)).collect(),
+        };
+        found.into_iter().map(diagnostic).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::letters;
+
+    #[test]
+    fn columns_are_named_as_a_spreadsheet_names_them() {
+        let named: Vec<String> = [0, 3, 25, 26, 701, 702].map(letters).into();
+        assert_eq!(named, ["A", "D", "Z", "AA", "ZZ", "AAA"]);
+    }
+}

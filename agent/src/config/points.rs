@@ -1,0 +1,347 @@
+//! The rows of all point tables (点表) as points: what the engine is to know of each. How its source reads
+//! it is made in `binding`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use riskgate_drivers::scaling::Scaling;
+use riskgate_engine::{Class, Confirm, Limits, PointDraft};
+use riskgate_point::{PointId, SourceId};
+
+use super::binding::{self, Read, Type};
+use super::fields::Origin;
+use super::gas_levels;
+use super::headers::{Column, Header, header};
+use super::model::{CLASSES, CONFIRMS, Items};
+use super::place::{Faults, Place};
+use super::row::Line;
+use super::sources::{Kind, STALE_MAX, STALE_MIN, Source};
+use super::table::{Row, Sheet, header_row};
+use super::values::suggest;
+
+const REQUIRED: [Column; 3] = [Column::Tag, Column::Source, Column::Address];
+/// On-delay of H and L.
+const DELAY_MAX: Duration = Duration::from_secs(3600);
+/// Three polls or keep-alives missed are no accident; below this, one slow reply would be.
+const STALE_POLLS: u32 = 3;
+const STALE_POLL_MIN: Duration = Duration::from_secs(5);
+/// Of the range, for process and equipment. A gas detector's alarm is not to be held back.
+const DEADBAND_OF_RANGE: f64 = 0.01;
+
+const CLASSES_ZH: [(&str, Class); 16] = [
+    ("工艺", Class::Process),
+    ("过程", Class::Process),
+    ("设备", Class::Equipment),
+    ("气体", Class::Gas),
+    ("可燃气体", Class::Gas),
+    ("有毒气体", Class::Gas),
+    ("GDS", Class::Gas),
+    ("消防", Class::Fire),
+    ("火灾", Class::Fire),
+    ("安全仪表", Class::Sis),
+    ("联锁", Class::Sis),
+    ("人员", Class::People),
+    ("作业", Class::Permit),
+    ("作业票", Class::Permit),
+    ("视频", Class::Video),
+    ("系统", Class::System),
+];
+const CONFIRMS_ZH: [(&str, Confirm); 2] = [("自动", Confirm::Auto), ("人工", Confirm::Person)];
+
+/// Columns that are only for numbers.
+const OF_NUMBERS: [Column; 11] = [
+    Column::Scale,
+    Column::Offset,
+    Column::RangeLow,
+    Column::RangeHigh,
+    Column::LowLow,
+    Column::Low,
+    Column::High,
+    Column::HighHigh,
+    Column::LevelOne,
+    Column::LevelTwo,
+    Column::Deadband,
+];
+
+/// All points in the order of the files, and the drivers' share of each in `sources`.
+pub(super) fn read(sheets: &[Sheet], sources: &mut [Source], faults: &Faults) -> Items<PointDraft> {
+    let mut points = Vec::new();
+    let mut addresses = HashMap::new();
+    for sheet in sheets {
+        let Some(at) = header_row(&sheet.rows) else {
+            let place = sheet.rows.first().map_or(sheet.whole, |row| row.start);
+            let hint = "the header needs tag 位号, source 数据源 and address 地址".to_owned();
+            faults.error(place, "this table has no column tag 位号", hint);
+            faults.unreadable_part();
+            continue;
+        };
+        let (above, rows) = sheet.rows.split_at(at + 1);
+        let Some(columns) = above.last().map(|row| columns(row, faults)) else { continue };
+        for row in rows {
+            for (at, cell) in &row.cells {
+                if !above.last().is_some_and(|header| header.cells.contains_key(at)) {
+                    let hint = "a cell that holds the delimiter stands in quotes".to_owned();
+                    faults.error(cell.place, "this cell has no header above it", hint);
+                }
+            }
+            let line = Line::new(row, &columns, faults);
+            points.extend(point(&line, points.len(), sources, &mut addresses, faults));
+        }
+    }
+    points
+}
+
+fn columns(row: &Row, faults: &Faults) -> HashMap<Column, u32> {
+    let mut columns: HashMap<Column, u32> = HashMap::new();
+    for (at, cell) in &row.cells {
+        match header(&cell.value) {
+            Header::Column(column) => match columns.get(&column) {
+                Some(first) => {
+                    let message = format!("the column {} stands twice", column.label());
+                    faults.error_with(cell.place, message, row.place(*first), "the first one", None);
+                }
+                None => {
+                    columns.insert(column, *at);
+                }
+            },
+            Header::NotRead => {}
+            Header::Unknown { hint } => {
+                faults.error(cell.place, format!("the column '{}' is not known", cell.value), hint);
+            }
+        }
+    }
+    for column in REQUIRED {
+        if !columns.contains_key(&column) {
+            faults.error(row.start, format!("this table has no column {}", column.label()), None);
+            if column == Column::Tag {
+                faults.unreadable_part();
+            }
+        }
+    }
+    columns
+}
+
+/// Where each register is read, to tell of a row that was copied and not changed.
+type Addresses = HashMap<(SourceId, String), Place>;
+
+fn point(
+    line: &Line<'_>,
+    at: usize,
+    sources: &mut [Source],
+    addresses: &mut Addresses,
+    faults: &Faults,
+) -> Option<(PointDraft, Origin)> {
+    let tag = line.required(Column::Tag)?;
+    let said = |column| line.said(column).map(|cell| cell.value.clone()).unwrap_or_default();
+    let (name, eu) = (said(Column::Name), said(Column::Eu));
+    let kind = binding::value_type(line);
+    let words = binding::words(line, kind);
+    let class = line.word(Column::Class, &CLASSES, &CLASSES_ZH);
+    warn_of_class(line, class, &eu, faults);
+    let class = class.unwrap_or(Class::Process);
+    let is_number = words.is_none() && !matches!(kind, Some(Type::Bool | Type::Text));
+    if !is_number {
+        refuse_numbers(line);
+    }
+    let range = range(line);
+    let limits = limits(line, class, &tag.value, &name, &eu);
+    let deadband = deadband(line, class, range, is_number);
+    let source = source(line, sources, faults);
+    let stale_after = stale_after(line, source.and_then(|id| sources.get(usize::from(id.0))));
+    let scaling = if is_number { scaling(line, range) } else { Scaling::IDENTITY };
+    let read = Read { point: PointId(u32::try_from(at).ok()?), kind, words, scaling };
+    let word_list = read.word_list();
+    if let Some(id) = source
+        && let Some(source) = sources.get_mut(usize::from(id.0))
+    {
+        binding::bind(line, source, read);
+        warn_of_copy(line, id, addresses, faults);
+    }
+    let draft = PointDraft {
+        tag: tag.value.clone(),
+        name,
+        source: source.unwrap_or(SourceId(0)),
+        class,
+        eu,
+        words: word_list,
+        boolean: kind == Some(Type::Bool),
+        range,
+        limits,
+        deadband,
+        delay: line.duration(Column::Delay, Duration::ZERO..=DELAY_MAX).unwrap_or_default(),
+        stale_after,
+        measure: line.said(Column::Measure).map(|cell| cell.value.clone()),
+        confirm: line.word(Column::Confirm, &CONFIRMS, &CONFIRMS_ZH).unwrap_or_default(),
+        guidance: said(Column::Guidance),
+    };
+    let mut origin = line.origin();
+    // The engine knows the limits by their own names only.
+    for (level, sides) in [("level_1", ["l", "h"]), ("level_2", ["ll", "hh"])] {
+        if let Some(place) = origin.keys.get(level).copied() {
+            for side in sides {
+                origin.keys.entry(side.to_owned()).or_insert(place);
+            }
+        }
+    }
+    Some((draft, origin))
+}
+
+fn source(line: &Line<'_>, sources: &[Source], faults: &Faults) -> Option<SourceId> {
+    let named = line.required(Column::Source)?;
+    let at = sources.iter().position(|source| source.id == named.value);
+    if at.is_none() && !faults.has_unreadable_part() {
+        let hint = suggest(&named.value, sources.iter().map(|source| source.id.as_str()));
+        line.error(Column::Source, format!("there is no source '{}'", named.value), hint);
+    }
+    u16::try_from(at?).ok().map(SourceId)
+}
+
+fn warn_of_class(line: &Line<'_>, class: Option<Class>, eu: &str, faults: &Faults) {
+    let of_gas = eu.to_ascii_uppercase().contains("LEL");
+    if of_gas && class != Some(Class::Gas) && (class.is_some() || line.said(Column::Class).is_none()) {
+        let hint = "write gas in the column class 类别, or the point is judged as process".to_owned();
+        faults.warning(line.place(Column::Eu), format!("a point in {eu} that is not of class gas"), hint);
+    }
+}
+
+fn warn_of_copy(line: &Line<'_>, source: SourceId, addresses: &mut Addresses, faults: &Faults) {
+    let Some(address) = line.text(Column::Address) else { return };
+    let path = line.text(Column::Value).map(|cell| cell.value.as_str()).unwrap_or_default();
+    let key = (source, format!("{}\n{path}", address.value));
+    match addresses.get(&key) {
+        Some(first) => {
+            let message = format!("address '{}' is read by another point too", address.value);
+            faults.warning_with(address.place, message, *first, "the other one");
+        }
+        None => {
+            addresses.insert(key, address.place);
+        }
+    }
+}
+
+fn refuse_numbers(line: &Line<'_>) {
+    for column in OF_NUMBERS {
+        if let Some(cell) = line.said(column) {
+            let hint = "leave it empty; what a state means is said by a rule, when = \"{TAG}\"".to_owned();
+            line.wrong(column, &cell.value, "is for a point that reads a number", hint);
+        }
+    }
+}
+
+fn range(line: &Line<'_>) -> Option<(f64, f64)> {
+    let (low, high) = (line.number(Column::RangeLow), line.number(Column::RangeHigh));
+    let said = |column| line.said(column).is_some();
+    match (low, high) {
+        (Some(low), Some(high)) if low < high => Some((low, high)),
+        (Some(low), Some(high)) => {
+            let message =
+                format!("the range {low} to {high} is empty: its low end is not below its high end");
+            line.error(Column::RangeHigh, message, None);
+            None
+        }
+        (Some(_), None) if !said(Column::RangeHigh) => {
+            line.error(Column::RangeHigh, "the range has a low end and no high end", None);
+            None
+        }
+        (None, Some(_)) if !said(Column::RangeLow) => {
+            line.error(Column::RangeLow, "the range has a high end and no low end", None);
+            None
+        }
+        (Some(_) | None, Some(_) | None) => None,
+    }
+}
+
+fn limits(line: &Line<'_>, class: Class, tag: &str, name: &str, eu: &str) -> Limits {
+    let own = Limits {
+        ll: line.number(Column::LowLow),
+        l: line.number(Column::Low),
+        h: line.number(Column::High),
+        hh: line.number(Column::HighHigh),
+    };
+    let levels = [Column::LevelOne, Column::LevelTwo];
+    let Some(said) = levels.into_iter().find(|column| line.said(*column).is_some()) else { return own };
+    let [one, two] = levels.map(|column| line.number(column));
+    if class != Class::Gas {
+        let hint = "write gas in the column class 类别, or the value in H 高报".to_owned();
+        line.error(said, format!("{} is of gas detectors", said.label()), hint);
+        return own;
+    }
+    match gas_levels::limits(gas_levels::is_oxygen(tag, name, eu), one, two) {
+        Ok(levels) => {
+            let pairs = [(own.ll, levels.ll), (own.l, levels.l), (own.h, levels.h), (own.hh, levels.hh)];
+            if pairs.iter().any(|(own, level)| own.is_some() && level.is_some()) {
+                let hint =
+                    "一级报警 is H and 二级报警 HH (of a lack of oxygen L and LL): keep one".to_owned();
+                line.error(said, "this limit is said in two columns", hint);
+            }
+            Limits {
+                ll: own.ll.or(levels.ll),
+                l: own.l.or(levels.l),
+                h: own.h.or(levels.h),
+                hh: own.hh.or(levels.hh),
+            }
+        }
+        Err(why) => {
+            line.error(said, format!("{}: {why}", said.label()), None);
+            own
+        }
+    }
+}
+
+fn deadband(line: &Line<'_>, class: Class, range: Option<(f64, f64)>, is_number: bool) -> f64 {
+    let span = range.map(|(low, high)| high - low);
+    if let Some(said) = line.number(Column::Deadband) {
+        if said < 0.0 || span.is_some_and(|span| said >= span) {
+            let most =
+                span.map_or("0 or more".to_owned(), |span| format!("0 to less than the range, {span}"));
+            line.wrong(Column::Deadband, &said.to_string(), "is out of range", format!("allowed: {most}"));
+        }
+        return said;
+    }
+    match (class, span) {
+        (Class::Process | Class::Equipment, Some(span)) if is_number => span * DEADBAND_OF_RANGE,
+        (Class::Process | Class::Equipment, Some(_) | None) => 0.0,
+        (
+            Class::System
+            | Class::Video
+            | Class::Permit
+            | Class::People
+            | Class::Gas
+            | Class::Fire
+            | Class::Sis,
+            _,
+        ) => 0.0,
+    }
+}
+
+fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
+    let own = line.duration(Column::StaleAfter, STALE_MIN..=STALE_MAX);
+    if let Some(own) = own {
+        return own;
+    }
+    match source.map(|source| (&source.kind, source)) {
+        Some((Kind::Modbus { device, .. }, _)) => (device.period * STALE_POLLS).max(STALE_POLL_MIN),
+        Some((Kind::Opcua(server), _)) => server.keep_alive * STALE_POLLS,
+        Some((Kind::Mqtt { .. }, source)) => match source.stale_after {
+            Some(after) => after,
+            None => {
+                if line.said(Column::StaleAfter).is_none() && !source.origin.keys.contains_key("stale_after")
+                {
+                    let hint = "write it in this row, or heartbeat or stale_after in the source".to_owned();
+                    let message = "nothing tells when this point is stale: its source has neither heartbeat nor stale_after";
+                    line.error(Column::StaleAfter, message, hint);
+                }
+                STALE_POLL_MIN
+            }
+        },
+        Some((Kind::Unknown, _)) | None => STALE_POLL_MIN,
+    }
+}
+
+fn scaling(line: &Line<'_>, range: Option<(f64, f64)>) -> Scaling {
+    let scale = line.number(Column::Scale).unwrap_or(1.0);
+    if scale == 0.0 {
+        line.wrong(Column::Scale, "0", "would make every reading the same", None);
+    }
+    Scaling { scale, offset: line.number(Column::Offset).unwrap_or(0.0), range }
+}

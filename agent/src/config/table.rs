@@ -1,0 +1,291 @@
+//! Point tables into cells, each with its place: CSV in three delimiters, and workbooks.
+//!
+//! The CSV reader is our own because each cell must know its place in the text, which the usual readers do
+//! not tell. It reads what Excel and databases write (RFC 4180): quoted cells with doubled quotes and line
+//! ends within. What a cell means is not known here.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use calamine::{DataRef, Reader as _, Xlsx};
+
+use super::headers::{Column, Header, header};
+use super::place::{At, Faults, Place, Placed};
+
+/// One table as it stands.
+pub(super) struct Sheet {
+    pub(super) whole: Place,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Cells by their column, from 0. Blank ones are not there.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) cells: BTreeMap<u32, Placed<String>>,
+    /// Of a CSV: the row's first character. Of a workbook: its first cell.
+    pub(super) start: Place,
+    /// Where a cell would stand that is not there, in a CSV.
+    end: Place,
+}
+
+impl Row {
+    pub(super) fn place(&self, column: u32) -> Place {
+        match (self.cells.get(&column), self.end.at) {
+            (Some(cell), _) => cell.place,
+            (None, At::Cell { sheet, row, column: _ }) => {
+                Place { file: self.end.file, at: At::Cell { sheet, row, column } }
+            }
+            (None, At::Whole | At::Span { .. }) => self.end,
+        }
+    }
+}
+
+/// Rows above the header, where a title stands.
+const ROWS_ABOVE_HEADER_MAX: usize = 10;
+/// Cells of a workbook. 10,000 points have 280,000; beyond this it is no point table, or made to exhaust us.
+const CELLS_MAX: usize = 4_000_000;
+const DELIMITERS: [char; 3] = [',', ';', '\t'];
+
+/// A CSV, with the delimiter under which the most headers are known.
+pub(super) fn csv(file: usize, text: &str, faults: &Faults) -> Sheet {
+    let head: usize = text.split_inclusive('\n').take(ROWS_ABOVE_HEADER_MAX).map(str::len).sum();
+    let head = text.get(..head).unwrap_or(text);
+    let known = |delimiter| {
+        let rows = Splitting::new(file, head, delimiter, &Faults::default()).rows();
+        let names = |row: &Row| row.cells.values().filter(|cell| is_column(&cell.value)).count();
+        rows.iter().map(names).max().unwrap_or(0)
+    };
+    // The first of equals: a comma.
+    let delimiter = DELIMITERS.into_iter().rev().max_by_key(|delimiter| known(*delimiter)).unwrap_or(',');
+    let rows = Splitting::new(file, text, delimiter, faults).rows();
+    Sheet { whole: Place::whole(file), rows }
+}
+
+fn is_column(text: &str) -> bool {
+    matches!(header(text), Header::Column(_))
+}
+
+/// The place of the header among the rows: the first that names the column tag 位号, or else the first that
+/// names enough others to be a header whose tag is misspelt.
+pub(super) fn header_row(rows: &[Row]) -> Option<usize> {
+    let head = rows.iter().take(ROWS_ABOVE_HEADER_MAX);
+    let is_tag = |cell: &Placed<String>| header(&cell.value) == Header::Column(Column::Tag);
+    let with_tag = head.clone().position(|row| row.cells.values().any(is_tag));
+    let known = |row: &Row| row.cells.values().filter(|cell| is_column(&cell.value)).count();
+    with_tag.or_else(|| head.clone().position(|row| known(row) >= HEADERS_WITHOUT_TAG_MIN))
+}
+
+/// Known headers in a row that make it a header although none of them is the tag.
+const HEADERS_WITHOUT_TAG_MIN: usize = 3;
+
+struct Splitting<'a> {
+    file: usize,
+    text: &'a str,
+    delimiter: char,
+    faults: &'a Faults,
+    at: usize,
+}
+
+impl<'a> Splitting<'a> {
+    fn new(file: usize, text: &'a str, delimiter: char, faults: &'a Faults) -> Self {
+        Self { file, text, delimiter, faults, at: 0 }
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn place(&self, start: usize) -> Place {
+        Place::span(self.file, start..self.at)
+    }
+
+    fn rows(mut self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        while self.at < self.text.len() {
+            let row = self.row();
+            if !row.cells.is_empty() {
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    fn row(&mut self) -> Row {
+        let start = self.at;
+        let mut cells = BTreeMap::new();
+        let mut column = 0;
+        loop {
+            let cell = self.cell();
+            if !cell.value.is_empty() {
+                cells.insert(column, cell);
+            }
+            column += 1;
+            let end = self.place(self.at);
+            match self.next() {
+                Some(delimiter) if delimiter == self.delimiter => {}
+                // The end of the line or of the text.
+                Some(_) | None => {
+                    return Row { cells, start: Place::span(self.file, start..start), end };
+                }
+            }
+        }
+    }
+
+    /// Up to the delimiter or the end of the line, which are left.
+    fn cell(&mut self) -> Placed<String> {
+        let start = self.at;
+        if self.peek() == Some('"') {
+            return self.quoted();
+        }
+        while self.peek().is_some_and(|c| c != self.delimiter && c != '\n') {
+            self.next();
+        }
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        let value = raw.trim();
+        let inset = raw.len() - raw.trim_start().len();
+        let place = Place::span(self.file, start + inset..start + inset + value.len());
+        Placed { value: value.to_owned(), place }
+    }
+
+    fn quoted(&mut self) -> Placed<String> {
+        let start = self.at;
+        self.next();
+        let mut value = String::new();
+        loop {
+            match self.next() {
+                Some('"') if self.peek() == Some('"') => {
+                    self.next();
+                    value.push('"');
+                }
+                Some('"') => break,
+                Some(other) => value.push(other),
+                None => {
+                    let place = Place::span(self.file, start..start + 1);
+                    self.faults.error(place, "this quote is never closed", None);
+                    break;
+                }
+            }
+        }
+        let place = self.place(start);
+        let rest = self.at;
+        while self.peek().is_some_and(|c| c != self.delimiter && c != '\n') {
+            self.next();
+        }
+        if !self.text.get(rest..self.at).unwrap_or_default().trim().is_empty() {
+            let hint = "within a quoted cell a quote is written twice".to_owned();
+            self.faults.error(self.place(rest), "text after the closing quote", hint);
+        }
+        Placed { value: value.trim().to_owned(), place }
+    }
+}
+
+/// The sheets of a workbook that have a header row, and the names of all its sheets. `Err` says why it
+/// cannot be read.
+pub(super) fn workbook(file: usize, bytes: &[u8]) -> Result<(Vec<String>, Vec<Sheet>), String> {
+    let failed = |error: calamine::XlsxError| format!("this is no workbook that can be read: {error}");
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(failed)?;
+    let names = book.sheet_names();
+    let mut sheets = Vec::new();
+    let mut left = CELLS_MAX;
+    for (at, name) in names.iter().enumerate() {
+        let rows = sheet_rows(&mut book, file, at, name, &mut left)?;
+        // A sheet without the column tag is notes, a drawing, a list of something else.
+        if header_row(&rows).is_some() {
+            sheets.push(Sheet { whole: Place { file, at: At::Cell { sheet: at, row: 0, column: 0 } }, rows });
+        }
+    }
+    Ok((names, sheets))
+}
+
+fn sheet_rows(
+    book: &mut Xlsx<Cursor<&[u8]>>,
+    file: usize,
+    sheet: usize,
+    name: &str,
+    left: &mut usize,
+) -> Result<Vec<Row>, String> {
+    let failed = |error: calamine::XlsxError| format!("sheet '{name}' cannot be read: {error}");
+    let mut cells = match book.worksheet_cells_reader(name) {
+        Ok(cells) => cells,
+        // A sheet of a chart has no cells.
+        Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut rows: BTreeMap<u32, Row> = BTreeMap::new();
+    while let Some(cell) = cells.next_cell().map_err(failed)? {
+        let (row, column) = cell.get_position();
+        let value = cell_text(cell.get_value());
+        if value.is_empty() {
+            continue;
+        }
+        *left = left.checked_sub(1).ok_or(format!("it has more than {CELLS_MAX} cells"))?;
+        let place = Place { file, at: At::Cell { sheet, row, column } };
+        let start = Place { file, at: At::Cell { sheet, row, column: 0 } };
+        let row = rows.entry(row).or_insert_with(|| Row { cells: BTreeMap::new(), start, end: start });
+        row.cells.insert(column, Placed { value, place });
+    }
+    Ok(rows.into_values().collect())
+}
+
+/// As a person sees it in the cell. A number that Excel computed may differ in its last digits.
+fn cell_text(value: &DataRef<'_>) -> String {
+    match value {
+        DataRef::Int(int) => int.to_string(),
+        DataRef::Float(float) => float.to_string(),
+        DataRef::String(text) => text.trim().to_owned(),
+        DataRef::SharedString(text) => text.trim().to_owned(),
+        DataRef::Bool(flag) => flag.to_string(),
+        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
+        // A date where a number was typed as 1/2: shown as what it is, so that it is refused in its column.
+        DataRef::DateTime(date) => format!("date {}", date.as_f64()),
+        DataRef::Error(error) => format!("{error}"),
+        DataRef::Empty => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(text: &str) -> Vec<Vec<String>> {
+        let faults = Faults::default();
+        let sheet = csv(0, text, &faults);
+        assert!(!faults.any_error());
+        sheet.rows.iter().map(|row| row.cells.values().map(|cell| cell.value.clone()).collect()).collect()
+    }
+
+    #[test]
+    fn the_three_delimiters_are_told_apart_by_the_header() {
+        for text in ["位号,名称\nA,\"x;y\"\n", "位号;名称\r\nA;x;y", "位号\t名称\nA\t x;y \n"] {
+            let cells = cells(text);
+            assert_eq!(cells[0], ["位号", "名称"], "{text}");
+            assert_eq!(cells[1][0], "A", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_cell_holds_delimiters_quotes_and_line_ends() {
+        let cells = cells("tag,name,eu\n\"A\",\"x, \"\"y\"\"\nz\",%\n\n,,\nB,,m\n");
+        assert_eq!(cells, [vec!["tag", "name", "eu"], vec!["A", "x, \"y\"\nz", "%"], vec!["B", "m"]]);
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_is_told_where_it_opens() {
+        let faults = Faults::default();
+        csv(0, "tag,name\nA,\"x\nB,y\n", &faults);
+        assert!(faults.error_at(Place::span(0, 11..12)));
+    }
+
+    #[test]
+    fn a_title_may_stand_above_the_header() {
+        let sheet = csv(0, "罐区点表,,\n\n位号;名称\nA;x\n", &Faults::default());
+        assert_eq!(header_row(&sheet.rows), Some(1));
+        assert_eq!(sheet.rows.last().map(|row| row.cells.len()), Some(2));
+    }
+}

@@ -1,0 +1,161 @@
+//! Hands all that was read to the engine and brings its faults home: the engine names an item, a field and
+//! a place within an expression; here that becomes a file, a line and a column.
+
+use std::ops::Range;
+
+use riskgate_engine::{Draft, Fault, Item, Plant, PointDraft, RuleDraft, Severity};
+
+use super::fields::Origin;
+use super::model::{Items, Model, unique};
+use super::place::{At, Faults, File, Place};
+use super::site::Site;
+use super::sources::Source;
+
+/// Where the items of a draft came from.
+struct Origins {
+    gateway: Place,
+    sources: Vec<Origin>,
+    points: Vec<Origin>,
+    units: Vec<Origin>,
+    measures: Vec<Origin>,
+    tasks: Vec<Origin>,
+    zones: Vec<Origin>,
+    cameras: Vec<Origin>,
+    rules: Vec<Origin>,
+}
+
+/// `None` where it does not hold together, or was not tried because a part could not be read at all:
+/// then half of what is named elsewhere would seem not to exist.
+pub(super) fn build(
+    site: &Site,
+    gateway: Place,
+    sources: &[Source],
+    model: Model,
+    points: Items<PointDraft>,
+    files: &[File],
+    faults: &Faults,
+) -> Option<Plant> {
+    unique_ids(sources, &model, &points, faults);
+    if faults.has_unreadable_part() {
+        return None;
+    }
+    let rules: Vec<RuleDraft> = model.rules.iter().map(|(rule, _)| rule.clone()).collect();
+    let (points, point_origins) = points.into_iter().unzip();
+    let (units, unit_origins) = model.units.into_iter().unzip();
+    let (measures, measure_origins) = model.measures.into_iter().unzip();
+    let (tasks, task_origins) = model.tasks.into_iter().unzip();
+    let (zones, zone_origins) = model.zones.into_iter().unzip();
+    let (cameras, camera_origins) = model.cameras.into_iter().unzip();
+    let origins = Origins {
+        gateway,
+        sources: sources.iter().map(|source| source.origin.clone()).collect(),
+        points: point_origins,
+        units: unit_origins,
+        measures: measure_origins,
+        tasks: task_origins,
+        zones: zone_origins,
+        cameras: camera_origins,
+        rules: model.rules.into_iter().map(|(_, origin)| origin).collect(),
+    };
+    let draft = Draft {
+        company: site.company.clone(),
+        gateway: site.gateway.clone(),
+        sources: sources.iter().map(Source::draft).collect(),
+        points,
+        units,
+        measures,
+        tasks,
+        zones,
+        cameras,
+        rules: rules.clone(),
+    };
+    let (plant, found) = match Plant::build(draft) {
+        Ok((plant, warnings)) => (Some(plant), warnings),
+        Err(found) => (None, found),
+    };
+    for fault in found {
+        report(fault, &origins, &rules, files, faults);
+    }
+    plant
+}
+
+fn unique_ids(sources: &[Source], model: &Model, points: &Items<PointDraft>, faults: &Faults) {
+    fn placed<'a, T>(
+        items: &'a Items<T>,
+        key: &'static str,
+        id: impl Fn(&T) -> &str + 'a,
+    ) -> impl Iterator<Item = (&'a str, Place)>
+    where
+        T: 'a,
+    {
+        items.iter().map(move |(item, origin)| (id(item), origin.of(key)))
+    }
+    unique("source", sources.iter().map(|source| (source.id.as_str(), source.id_place)), faults);
+    unique("unit", placed(&model.units, "id", |unit| &unit.id), faults);
+    unique("measure", placed(&model.measures, "id", |measure| &measure.id), faults);
+    unique("task", placed(&model.tasks, "id", |task| &task.id), faults);
+    unique("zone", placed(&model.zones, "id", |zone| &zone.id), faults);
+    unique("camera", placed(&model.cameras, "id", |camera| &camera.id), faults);
+    unique("rule", placed(&model.rules, "id", |rule| &rule.id), faults);
+    unique("point", placed(points, "tag", |point| &point.tag), faults);
+}
+
+fn report(fault: Fault, origins: &Origins, rules: &[RuleDraft], files: &[File], faults: &Faults) {
+    let Fault { severity, item, field, span, message, hint } = fault;
+    let mut place = origins.place(item, field);
+    if let (Some(span), Item::Rule(at)) = (span, item)
+        && let Some(rule) = rules.get(at)
+    {
+        let text = if field == "clear" { rule.clear.as_deref().unwrap_or_default() } else { &rule.when };
+        place = within(place, text, &span, files);
+    }
+    // The reader said more of the same place already: a key that is missing is empty to the engine.
+    if severity == Severity::Error && faults.error_at(place) {
+        return;
+    }
+    faults.add(severity, place, message, hint);
+}
+
+/// The place of a part of an expression. Where the text in the file is not the text that was read (escapes,
+/// a value that goes over several lines), the whole value is the place.
+fn within(place: Place, text: &str, span: &Range<usize>, files: &[File]) -> Place {
+    let At::Span { start, end } = place.at else { return place };
+    let raw = files.get(place.file).and_then(|file| file.text.get(start..end));
+    match raw.and_then(|raw| raw.find(text)) {
+        Some(quote) => Place::span(place.file, start + quote + span.start..start + quote + span.end),
+        None => place,
+    }
+}
+
+impl Origins {
+    fn place(&self, item: Item, field: &str) -> Place {
+        let (list, at) = match item {
+            Item::Gateway => return self.gateway,
+            Item::Source(at) => (&self.sources, at),
+            Item::Point(at) => (&self.points, at),
+            Item::Unit(at) => (&self.units, at),
+            Item::Measure(at) => (&self.measures, at),
+            Item::Task(at) => (&self.tasks, at),
+            Item::Zone(at) => (&self.zones, at),
+            Item::Camera(at) => (&self.cameras, at),
+            Item::Rule(at) => (&self.rules, at),
+        };
+        list.get(at).map_or(self.gateway, |origin| origin.of(field))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_within_an_expression_counts_from_its_first_character() {
+        let file = |text: &str| [File { text: text.to_owned(), ..File::default() }];
+        let text = "when = \"{位号} > 5\"";
+        let value = Place::span(0, 7..text.len());
+        assert_eq!(within(value, "{位号} > 5", &(9..10), &file(text)), Place::span(0, 17..18));
+        let escaped = "when = \"{A} == \\u0041\"";
+        let value = Place::span(0, 7..escaped.len());
+        assert_eq!(within(value, "{A} == A", &(7..8), &file(escaped)), value);
+    }
+}

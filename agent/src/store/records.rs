@@ -1,0 +1,165 @@
+//! The objects of the engine as rows: one table for each kind, the newest revision of each object, its
+//! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
+
+use riskgate_engine::{AlarmRecord, Effect, HazardRecord, HazardStage, Restored, TaskRecord, UnitRecord};
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{JournalEntry, StoreError, int, sql};
+
+pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), StoreError> {
+    match effect {
+        Effect::Alarm(alarm) => write_alarm(connection, alarm),
+        Effect::Hazard(hazard) => write_hazard(connection, hazard),
+        Effect::Task(task) => write_task(connection, task),
+        Effect::Unit(unit) => write_unit(connection, unit),
+    }
+}
+
+pub(super) fn write_entry(connection: &Connection, entry: &JournalEntry) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT INTO journal (at, by, what, body) VALUES (?1, ?2, ?3, ?4)")
+        .and_then(|mut statement| {
+            statement.execute(params![entry.at.0, entry.by, entry.what, entry.body.to_string()])
+        })
+        .map_err(sql("append to the journal"))?;
+    Ok(())
+}
+
+fn write_alarm(connection: &Connection, alarm: &AlarmRecord) -> Result<(), StoreError> {
+    let body = encode("alarm", &alarm.id, alarm)?;
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO alarm (id, revision, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
+             WHERE excluded.revision >= revision",
+        )
+        .and_then(|mut statement| statement.execute(params![alarm.id, int(alarm.revision), body]))
+        .map_err(sql("write an alarm"))?;
+    tell_if_older(changed, "alarm", &alarm.id, alarm.revision);
+    Ok(())
+}
+
+fn write_hazard(connection: &Connection, hazard: &HazardRecord) -> Result<(), StoreError> {
+    let id = hazard.id.to_string();
+    let body = encode("hazard", &id, hazard)?;
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO hazard (id, measure, cause, opening, stage, revision, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE
+             SET stage = excluded.stage, revision = excluded.revision, body = excluded.body
+             WHERE excluded.revision >= revision",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                id,
+                hazard.measure,
+                hazard.cause,
+                int(hazard.opening),
+                stage_word(hazard.stage),
+                int(hazard.revision),
+                body
+            ])
+        })
+        .map_err(sql("write a hazard"))?;
+    tell_if_older(changed, "hazard", &id, hazard.revision);
+    Ok(())
+}
+
+fn write_task(connection: &Connection, task: &TaskRecord) -> Result<(), StoreError> {
+    let body = encode("task", &task.task, task)?;
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO task (id, revision, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
+             WHERE excluded.revision >= revision",
+        )
+        .and_then(|mut statement| statement.execute(params![task.task, int(task.revision), body]))
+        .map_err(sql("write a task"))?;
+    tell_if_older(changed, "task", &task.task, task.revision);
+    Ok(())
+}
+
+fn write_unit(connection: &Connection, unit: &UnitRecord) -> Result<(), StoreError> {
+    let body = encode("unit", &unit.unit, unit)?;
+    let changed = connection
+        .prepare_cached(
+            "INSERT INTO unit (id, revision, body) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
+             WHERE excluded.revision >= revision",
+        )
+        .and_then(|mut statement| statement.execute(params![unit.unit, int(unit.revision), body]))
+        .map_err(sql("write a unit"))?;
+    tell_if_older(changed, "unit", &unit.unit, unit.revision);
+    Ok(())
+}
+
+/// The engine's revisions only rise; one that does not is a fault of ours, and the newer record stays.
+fn tell_if_older(changed: usize, table: &'static str, key: &str, revision: u64) {
+    if changed == 0 {
+        tracing::error!(table, key, revision, "an older revision than the stored one was not written");
+    }
+}
+
+/// Alarms, tasks and units as they are; of hazards every open one, and the newest of each (measure, cause)
+/// for its opening number.
+pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
+    let hazards = "SELECT id, body FROM hazard AS it
+        WHERE stage IN ('candidate', 'rectifying', 'awaiting_acceptance')
+           OR opening = (SELECT max(opening) FROM hazard WHERE measure = it.measure AND cause = it.cause)
+        ORDER BY measure, cause, opening";
+    Ok(Restored {
+        alarms: read_all::<AlarmRecord>(connection, "alarm", "SELECT id, body FROM alarm ORDER BY id")?,
+        hazards: read_all::<HazardRecord>(connection, "hazard", hazards)?,
+        tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
+        units: units(connection)?,
+    })
+}
+
+pub(super) fn units(connection: &Connection) -> Result<Vec<UnitRecord>, StoreError> {
+    read_all(connection, "unit", "SELECT id, body FROM unit ORDER BY id")
+}
+
+pub(super) fn forget_units(connection: &Connection, units: &[String]) -> Result<(), StoreError> {
+    for unit in units {
+        connection
+            .prepare_cached("DELETE FROM unit WHERE id = ?1")
+            .and_then(|mut statement| statement.execute([unit]))
+            .map_err(sql("forget a unit"))?;
+    }
+    Ok(())
+}
+
+fn read_all<T: DeserializeOwned>(
+    connection: &Connection,
+    table: &'static str,
+    query: &str,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(query).map_err(sql("read records"))?;
+    let mut rows = statement.query([]).map_err(sql("read records"))?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next().map_err(sql("read records"))? {
+        let key: String = row.get(0).map_err(sql("read records"))?;
+        let body: String = row.get(1).map_err(sql("read records"))?;
+        let record =
+            serde_json::from_str(&body).map_err(|source| StoreError::Record { table, key, source })?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn encode(table: &'static str, key: &str, record: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(record).map_err(|source| StoreError::Encode { table, key: key.to_owned(), source })
+}
+
+fn stage_word(stage: HazardStage) -> &'static str {
+    match stage {
+        HazardStage::Candidate => "candidate",
+        HazardStage::Rectifying => "rectifying",
+        HazardStage::AwaitingAcceptance => "awaiting_acceptance",
+        HazardStage::Accepted => "accepted",
+        HazardStage::Rejected => "rejected",
+    }
+}

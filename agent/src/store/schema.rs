@@ -1,0 +1,114 @@
+//! The tables of `state.db`, as numbered migrations: `user_version` is the number of the last one applied.
+//! A migration that has been released is never edited; a change is a new one at the end.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// `RGST`: tells our file from another program's SQLite file.
+pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
+
+pub(super) const MIGRATIONS: &[&str] = &[V1];
+
+/// The newest version, which this program writes.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+const V1: &str = "
+-- One row: whose store this is, and whether the last run closed it.
+CREATE TABLE meta (
+    one     INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    epoch   TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    reason  TEXT NOT NULL,
+    clean   INTEGER NOT NULL CHECK (clean IN (0, 1))
+) STRICT;
+
+-- The newest revision of each object; body is the engine's own record as JSON.
+CREATE TABLE alarm (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE hazard (
+    id       TEXT NOT NULL PRIMARY KEY,
+    measure  TEXT NOT NULL,
+    cause    TEXT NOT NULL,
+    opening  INTEGER NOT NULL,
+    stage    TEXT NOT NULL CHECK
+             (stage IN ('candidate', 'rectifying', 'awaiting_acceptance', 'accepted', 'rejected')),
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL,
+    UNIQUE (measure, cause, opening)
+) STRICT;
+
+-- At most one open hazard for each (measure, cause), whatever the engine says.
+CREATE UNIQUE INDEX hazard_open ON hazard (measure, cause)
+    WHERE stage IN ('candidate', 'rectifying', 'awaiting_acceptance');
+
+CREATE TABLE task (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE unit (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+
+-- The last sequence given out in each lane.
+CREATE TABLE lane (
+    lane TEXT NOT NULL PRIMARY KEY,
+    last INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO lane (lane, last) VALUES ('critical', 0), ('gap', 0), ('work', 0);
+
+-- AUTOINCREMENT: a number that was given out is never given out again, also after a purge.
+CREATE TABLE outbox (
+    row      INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    lane     TEXT NOT NULL REFERENCES lane (lane),
+    sequence INTEGER NOT NULL,
+    topic    TEXT NOT NULL,
+    retain   INTEGER NOT NULL CHECK (retain IN (0, 1)),
+    kind     TEXT NOT NULL,
+    object   TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    time     INTEGER NOT NULL,
+    body     TEXT NOT NULL,
+    sent_at  INTEGER,
+    UNIQUE (lane, sequence)
+) STRICT;
+
+CREATE INDEX outbox_pending ON outbox (lane, row) WHERE sent_at IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+
+CREATE TABLE journal (
+    entry INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    at    INTEGER NOT NULL,
+    by    TEXT NOT NULL,
+    what  TEXT NOT NULL,
+    body  TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+";
+
+/// Brings a file of any older version to the newest, each step in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (number, migration) in (1_i64..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,513 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_engine::{
+    AlarmKind, AlarmRecord, AlarmState, Class, Evidence, HazardRecord, HazardStage, Level, Priority,
+    RiskClass, TaskRecord, Truth, UnitRecord, Words,
+};
+use rusqlite::{Connection, TransactionBehavior};
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn evidence() -> Evidence {
+    Evidence {
+        rule: "r".to_owned(),
+        version: "0123456789ab".to_owned(),
+        condition: "{GD-101} >= 25".to_owned(),
+        verdict: Truth::True,
+        at: Wall(1),
+        operands: Vec::new(),
+    }
+}
+
+fn alarm(id: &str, revision: u64) -> Effect {
+    Effect::Alarm(Arc::new(AlarmRecord {
+        id: id.to_owned(),
+        kind: AlarmKind::Limit,
+        state: AlarmState::Unacknowledged,
+        class: Class::Gas,
+        priority: Priority::High,
+        unit: Some("U-1".to_owned()),
+        measure: Some("M-1".to_owned()),
+        words: Words { zh: "高".to_owned(), en: "high".to_owned() },
+        guidance: Words::default(),
+        tags: vec!["GD-101".to_owned()],
+        blinds: Vec::new(),
+        episode: 1,
+        since: Wall(1),
+        changed: Wall(1),
+        acknowledged_by: None,
+        on_unknown: false,
+        evidence: evidence(),
+        revision,
+    }))
+}
+
+fn hazard(cause: &str, opening: u64, stage: HazardStage, revision: u64) -> Effect {
+    let id = Uuid::new_v5(&Uuid::nil(), format!("{cause}/{opening}").as_bytes());
+    Effect::Hazard(Arc::new(HazardRecord {
+        id,
+        opening,
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        cause: cause.to_owned(),
+        rule: "r".to_owned(),
+        level: Level::General,
+        stage,
+        words: Words::default(),
+        raised: Wall(1),
+        changed: Wall(1),
+        deadline: Wall(DAY_MS),
+        liable_person: "张三".to_owned(),
+        repeats: 0,
+        returned: None,
+        previous: None,
+        acts: Vec::new(),
+        evidence: evidence(),
+        revision,
+    }))
+}
+
+fn unit(id: &str, revision: u64) -> Effect {
+    Effect::Unit(Arc::new(UnitRecord {
+        unit: id.to_owned(),
+        name: "罐区".to_owned(),
+        base: RiskClass::Yellow,
+        current: RiskClass::Red,
+        causes: Vec::new(),
+        changed: Wall(1),
+        revision,
+    }))
+}
+
+fn task(id: &str) -> Effect {
+    Effect::Task(Arc::new(TaskRecord {
+        task: id.to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        content: "看".to_owned(),
+        assignee: "a".to_owned(),
+        work_type: 0,
+        base_cycle: Duration::from_secs(8 * 3600),
+        cycle: Duration::from_secs(3600),
+        boosts: Vec::new(),
+        changed: Wall(1),
+        revision: 1,
+    }))
+}
+
+fn message(lane: Lane, object: &str, revision: u64) -> Message {
+    Message {
+        lane,
+        topic: "hazard/U-1".to_owned(),
+        retain: false,
+        kind: "riskgate.hazard.v1".to_owned(),
+        object: object.to_owned(),
+        revision,
+        time: Wall(1),
+        data: json!({ "id": object, "revision": revision }),
+    }
+}
+
+fn batch(seq: u64, effects: Vec<Effect>, messages: Vec<Message>) -> Batch {
+    Batch { seq, effects, messages, acts: Vec::new(), at: Wall(1) }
+}
+
+fn open(dir: &TempDir) -> (Store, Opened) {
+    Store::open(dir.path(), Wall(1_000)).expect("opens")
+}
+
+async fn until(store: &Store, holds: impl FnMut(&Committed) -> bool) -> Committed {
+    let mut committed = store.committed();
+    let seen = tokio::time::timeout(Duration::from_secs(20), committed.wait_for(holds)).await;
+    seen.expect("in time").expect("open").clone()
+}
+
+async fn commit(store: &Store, batch: Batch) {
+    let seq = batch.seq;
+    store.try_commit(batch).expect("room");
+    until(store, |committed| committed.seq >= seq).await;
+}
+
+/// As `kill -9` leaves it: the files as they are while the store is open.
+fn copied_while_open(dir: &TempDir) -> TempDir {
+    let copy = TempDir::new().expect("a directory");
+    for name in ["state.db", "state.db-wal"] {
+        fs::copy(dir.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    copy
+}
+
+fn asides(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).expect("listed").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.contains(".damaged-"));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_new_store_begins_an_epoch_and_keeps_it() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, first) = open(&dir);
+    assert_eq!(first.new, Some("created"));
+    store.close().expect("closes");
+    let (store, second) = open(&dir);
+    assert_eq!((second.new, second.unclean), (None, false));
+    assert_eq!((second.epoch, second.epoch_began), (first.epoch, Wall(1_000)));
+    store.close().expect("closes");
+}
+
+#[tokio::test]
+async fn what_is_committed_is_restored_after_closing_and_after_a_kill() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let effects = vec![
+        alarm("GD-101/H", 3),
+        hazard("limit:GD-101", 1, HazardStage::Accepted, 4),
+        hazard("limit:GD-101", 2, HazardStage::Rectifying, 1),
+        hazard("limit:GD-102", 1, HazardStage::Rejected, 2),
+        task("T-1"),
+        unit("U-1", 2),
+    ];
+    commit(&store, batch(1, effects.clone(), vec![message(Lane::Critical, "h", 1)])).await;
+
+    let killed = copied_while_open(&dir);
+    let (after_kill, opened) = open(&killed);
+    assert!(opened.unclean, "the copy was never closed");
+    assert_eq!(opened.new, None);
+    let pending = after_kill.lease(Lane::Critical, 0, 10).await.expect("leased");
+    assert_eq!(pending.iter().map(|row| row.message.object.as_str()).collect::<Vec<_>>(), ["h"]);
+
+    store.close().expect("closes");
+    let (_store, closed) = open(&dir);
+    for restored in [&opened.restored, &closed.restored] {
+        let mut back: Vec<Effect> =
+            restored.alarms.iter().cloned().map(|record| Effect::Alarm(Arc::new(record))).collect();
+        back.extend(restored.hazards.iter().cloned().map(|record| Effect::Hazard(Arc::new(record))));
+        back.extend(restored.tasks.iter().cloned().map(|record| Effect::Task(Arc::new(record))));
+        back.extend(restored.units.iter().cloned().map(|record| Effect::Unit(Arc::new(record))));
+        // Of the accepted opening 1 only its number matters, and opening 2 carries that.
+        let expected: Vec<Effect> =
+            effects.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, e)| e.clone()).collect();
+        assert_eq!(back, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_written_whole_or_not_at_all_and_a_second_open_hazard_is_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    commit(&store, batch(1, vec![hazard("c", 1, HazardStage::Rectifying, 1)], Vec::new())).await;
+    let doubled = batch(
+        2,
+        vec![alarm("A", 1), unit("U-1", 1), hazard("c", 2, HazardStage::Candidate, 1)],
+        vec![message(Lane::Critical, "never", 1)],
+    );
+    store.try_commit(doubled).expect("room");
+    let failed = until(&store, |committed| committed.failed.is_some()).await;
+    assert_eq!(failed.seq, 1);
+    assert!(failed.failed.expect("told").contains("hazard.measure, hazard.cause"));
+    let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    assert!(rows.is_empty(), "{rows:?}");
+    assert_eq!(store.units().await.expect("read"), []);
+    assert!(matches!(store.close(), Err(StoreError::Unwritten { batches: 1, .. })));
+    let (_store, opened) = open(&dir);
+    assert_eq!(opened.restored.alarms, []);
+    assert_eq!(opened.restored.hazards.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_batch_is_retried_as_it_is_and_what_follows_keeps_its_order() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let mut other = Connection::open(dir.path().join("state.db")).expect("opens");
+    let held = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("locked");
+    for seq in 1..=3 {
+        let object = format!("h{seq}");
+        store.try_commit(batch(seq, Vec::new(), vec![message(Lane::Critical, &object, 1)])).expect("room");
+    }
+    let failed = until(&store, |committed| committed.failed.is_some()).await;
+    assert_eq!(failed.seq, 0);
+    drop(held);
+    let healed = until(&store, |committed| committed.seq == 3).await;
+    assert_eq!(healed.failed, None);
+    assert_eq!(healed.last.critical, 3);
+    let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    let told: Vec<(u64, &str)> = rows.iter().map(|row| (row.sequence, row.message.object.as_str())).collect();
+    assert_eq!(told, [(1, "h1"), (2, "h2"), (3, "h3")]);
+}
+
+#[tokio::test]
+async fn a_full_queue_gives_the_batch_back_and_takes_it_later() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let mut other = Connection::open(dir.path().join("state.db")).expect("opens");
+    let held = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("locked");
+    let full: Vec<Effect> =
+        (0..u64::try_from(queue::EFFECTS_MAX).expect("fits")).map(|n| alarm("A", n)).collect();
+    store.try_commit(batch(1, full, Vec::new())).expect("room");
+    let refused = store.try_commit(batch(2, vec![alarm("B", 1)], Vec::new())).expect_err("full");
+    assert_eq!(refused.seq, 2);
+    drop(held);
+    until(&store, |committed| committed.seq == 1).await;
+    commit(&store, refused).await;
+}
+
+#[tokio::test]
+async fn each_lane_counts_for_itself_across_a_restart() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let messages =
+        vec![message(Lane::Critical, "a", 1), message(Lane::Work, "t", 1), message(Lane::Critical, "a", 2)];
+    commit(&store, batch(1, Vec::new(), messages)).await;
+    store.close().expect("closes");
+    let (store, _) = open(&dir);
+    assert_eq!(store.committed().borrow().last, LastSequences { critical: 2, work: 1, gap: 0 });
+    store
+        .append(vec![message(Lane::Work, "t", 2), message(Lane::Gap, "g", 1)], Vec::new())
+        .await
+        .expect("written");
+    assert_eq!(store.committed().borrow().last, LastSequences { critical: 2, work: 2, gap: 1 });
+}
+
+#[tokio::test]
+async fn a_row_is_pending_until_it_is_acknowledged_and_can_be_asked_for_after() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let messages = (1..=5).map(|revision| message(Lane::Critical, "h", revision)).collect();
+    commit(&store, batch(1, Vec::new(), messages)).await;
+    let first = store.lease(Lane::Critical, 0, 2).await.expect("leased");
+    let again = store.lease(Lane::Critical, 0, 2).await.expect("leased");
+    assert_eq!(first, again);
+    let behind = store.lease(Lane::Critical, first[1].seq, 10).await.expect("leased");
+    assert_eq!(behind.iter().map(|row| row.sequence).collect::<Vec<_>>(), [3, 4, 5]);
+    store.acknowledge(vec![first[0].seq, behind[0].seq], Wall(2)).await.expect("written");
+    let left = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    assert_eq!(left.iter().map(|row| row.sequence).collect::<Vec<_>>(), [2, 4, 5]);
+    let asked = store.range(Lane::Critical, 1, 3, 10).await.expect("read");
+    assert_eq!(asked.iter().map(|row| row.message.revision).collect::<Vec<_>>(), [1, 2, 3]);
+    let view = store.outbox().await.expect("read");
+    let critical = LaneView { lane: Lane::Critical, pending: 3, last: 5, oldest: Some(Wall(1)) };
+    assert!(view.lanes.contains(&critical), "{view:?}");
+}
+
+#[tokio::test]
+async fn acknowledged_rows_are_purged_after_thirty_days_in_bites_and_pending_ones_never() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let messages = (1..=701).map(|revision| message(Lane::Critical, "h", revision)).collect();
+    commit(&store, batch(1, Vec::new(), messages)).await;
+    let rows = store.lease(Lane::Critical, 0, 1000).await.expect("leased");
+    let sent: Vec<i64> = rows.iter().take(700).map(|row| row.seq).collect();
+    store.acknowledge(sent, Wall(0)).await.expect("written");
+    let left = |wall| {
+        let store = store.clone();
+        async move {
+            store.acknowledge(Vec::new(), wall).await.expect("written");
+            store.range(Lane::Critical, 1, 1000, 1000).await.expect("read").len()
+        }
+    };
+    assert_eq!(left(Wall(30 * DAY_MS)).await, 701);
+    assert_eq!(left(Wall(31 * DAY_MS)).await, 201);
+    assert_eq!(left(Wall(31 * DAY_MS)).await, 1);
+    let pending = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    assert_eq!(pending.iter().map(|row| row.sequence).collect::<Vec<_>>(), [701]);
+}
+
+#[tokio::test]
+async fn a_message_too_large_for_a_packet_becomes_a_gap_that_names_it() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let mut huge = message(Lane::Critical, "huge", 7);
+    huge.data = json!({ "id": "huge", "text": "x".repeat(DATA_BYTES_MAX) });
+    commit(&store, batch(1, Vec::new(), vec![huge, message(Lane::Critical, "h", 1)])).await;
+    assert_eq!(store.committed().borrow().refused, 1);
+    let critical = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    assert_eq!(critical.iter().map(|row| row.sequence).collect::<Vec<_>>(), [1]);
+    let gaps = store.lease(Lane::Gap, 0, 10).await.expect("leased");
+    assert_eq!(gaps[0].message.data["reason"], "too_large");
+    assert_eq!(gaps[0].message.data["object"], "huge");
+}
+
+#[tokio::test]
+async fn the_journal_refuses_every_change_of_what_is_written() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let entry =
+        JournalEntry { at: Wall(1), by: "张三".to_owned(), what: "confirm".to_owned(), body: json!({}) };
+    store.append(Vec::new(), vec![entry]).await.expect("written");
+    store.close().expect("closes");
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    for change in ["UPDATE journal SET by = 'x'", "DELETE FROM journal"] {
+        let refused = connection.execute(change, []).expect_err("refused").to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_revision_never_replaces_a_newer_one() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    commit(&store, batch(1, vec![unit("U-1", 5)], Vec::new())).await;
+    commit(&store, batch(2, vec![unit("U-1", 4)], Vec::new())).await;
+    assert_eq!(store.units().await.expect("read")[0].revision, 5);
+    store.forget_units(vec!["U-1".to_owned()]).await.expect("written");
+    assert_eq!(store.units().await.expect("read"), []);
+}
+
+#[test]
+fn every_older_version_is_brought_to_the_newest() {
+    let schema_of = |path: &Path| -> Vec<String> {
+        let connection = Connection::open(path).expect("opens");
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .expect("SQL");
+        statement.query_map([], |row| row.get(0)).expect("read").map(|sql| sql.expect("text")).collect()
+    };
+    let newest = TempDir::new().expect("a directory");
+    open(&newest).0.close().expect("closes");
+    let expected = schema_of(&newest.path().join("state.db"));
+    for version in 0..schema::MIGRATIONS.len() {
+        let dir = TempDir::new().expect("a directory");
+        let path = dir.path().join("state.db");
+        let old = Connection::open(&path).expect("opens");
+        for (number, migration) in (1_i64..).zip(&schema::MIGRATIONS[..version]) {
+            old.execute_batch(migration).expect("applied");
+            old.pragma_update(None, "application_id", schema::APPLICATION_ID).expect("set");
+            old.pragma_update(None, "user_version", number).expect("set");
+        }
+        drop(old);
+        let (store, opened) = open(&dir);
+        assert_eq!(opened.kept_aside, None, "version {version}");
+        store.close().expect("closes");
+        assert_eq!(schema_of(&path), expected, "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn every_pragma_that_a_promise_stands_on_is_in_force() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    commit(&store, batch(1, vec![unit("U-1", 1)], Vec::new())).await;
+    store.close().expect("closes");
+    let (database, _) = super::open::open(dir.path(), Wall(2)).expect("opens");
+    let read = |name| -> String {
+        let value =
+            database.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        format!("{:?}", value.expect("read"))
+    };
+    assert_eq!(read("journal_mode"), r#"Text("wal")"#);
+    assert_eq!(read("synchronous"), "Integer(2)");
+    assert_eq!(read("foreign_keys"), "Integer(1)");
+    assert_eq!(read("auto_vacuum"), "Integer(2)");
+    assert_eq!(read("journal_size_limit"), "Integer(4194304)");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_kept_aside_byte_for_byte() {
+    let dir = TempDir::new().expect("a directory");
+    fs::write(dir.path().join("state.db"), "not a database, but somebody's notes").expect("written");
+    let (store, opened) = open(&dir);
+    assert_eq!(opened.new, Some("not_a_store"));
+    assert_eq!(opened.epoch_reason, "not_a_store");
+    let kept = opened.kept_aside.expect("kept");
+    assert_eq!(fs::read(&kept).expect("read"), b"not a database, but somebody's notes");
+    assert_eq!(kept.file_name().expect("a name"), "state.db.damaged-19700101T000001Z");
+    store.close().expect("closes");
+    assert_eq!(open(&dir).1.new, None);
+}
+
+#[test]
+fn another_programs_database_is_kept_aside_and_not_written_to() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("state.db");
+    Connection::open(&path).expect("opens").execute_batch("CREATE TABLE theirs (a)").expect("made");
+    let before = fs::read(&path).expect("read");
+    let (_store, opened) = open(&dir);
+    assert_eq!(opened.new, Some("foreign_file"));
+    assert_eq!(fs::read(opened.kept_aside.expect("kept")).expect("read"), before);
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_kept_aside() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, first) = open(&dir);
+    store.close().expect("closes");
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    connection.pragma_update(None, "user_version", schema::newest() + 1).expect("set");
+    drop(connection);
+    let (_store, opened) = open(&dir);
+    assert_eq!(opened.new, Some("newer_version"));
+    assert_ne!(opened.epoch, first.epoch);
+    assert!(asides(dir.path()).contains(&"state.db.damaged-19700101T000001Z".to_owned()));
+}
+
+#[tokio::test]
+async fn a_torn_page_is_found_after_a_crash_and_the_file_kept_aside_with_its_wal() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, first) = open(&dir);
+    let messages = (0..2000).map(|revision| message(Lane::Critical, "h", revision)).collect();
+    commit(&store, batch(1, Vec::new(), messages)).await;
+    store.close().expect("closes");
+    // Opened again and not closed: the WAL holds a commit, and the file lies torn beside it.
+    let (store, _) = open(&dir);
+    commit(&store, batch(2, vec![unit("U-1", 1)], Vec::new())).await;
+    let killed = copied_while_open(&dir);
+    drop(store);
+    let path = killed.path().join("state.db");
+    let mut bytes = fs::read(&path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8192].fill(0xA5);
+    fs::write(&path, bytes).expect("written");
+    let (_store, opened) = open(&killed);
+    assert_eq!(opened.new, Some("damaged"));
+    assert_ne!(opened.epoch, first.epoch);
+    let kept = asides(killed.path());
+    assert_eq!(kept.iter().filter(|name| name.ends_with("-wal")).count(), 1, "{kept:?}");
+    assert!(opened.restored.units.is_empty());
+}
+
+#[test]
+fn a_store_whose_file_is_gone_but_whose_wal_is_there_is_not_taken_for_a_first_start() {
+    let dir = TempDir::new().expect("a directory");
+    fs::write(dir.path().join("state.db-wal"), "a WAL without its file").expect("written");
+    let (_store, opened) = open(&dir);
+    assert_eq!(opened.new, Some("lost_file"));
+    assert_eq!(asides(dir.path()), ["state.db.damaged-19700101T000001Z-wal"]);
+}
+
+#[test]
+fn one_store_has_one_agent() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    assert!(matches!(Store::open(dir.path(), Wall(1)), Err(StoreError::InUse { .. })));
+    store.close().expect("closes");
+    drop(open(&dir));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_an_error_that_names_it() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("written");
+    let error = Store::open(&file.join("state"), Wall(1)).expect_err("refused");
+    assert_eq!(error.to_string(), format!("cannot make the directory {}", file.join("state").display()));
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let other = store.clone();
+    store.close().expect("closes");
+    assert!(matches!(other.outbox().await, Err(StoreError::Closed { .. })));
+    assert!(other.try_commit(batch(1, Vec::new(), Vec::new())).is_err());
+}

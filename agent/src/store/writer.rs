@@ -1,0 +1,248 @@
+//! The writer thread: takes what waits, writes it in one transaction, answers requests.
+//!
+//! A failed commit is rolled back and its batches go back to the head of the queue. After a failure
+//! batches are tried one at a time, so that one that can never be written holds up only what is behind it.
+
+use std::time::Duration;
+
+use riskgate_point::Wall;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::watch;
+
+use super::outbox::{self, Appended};
+use super::queue::{Queue, Request};
+use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, StoreError, records, sql};
+
+/// The first pause after a failed commit, doubled with each further one up to the last. A disk that is
+/// full or hangs needs a person; a lock held by a reader is gone in milliseconds.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Tries at closing: the stop of the whole agent has 5 s.
+const CLOSING_TRIES: u32 = 3;
+
+/// Between two looks for rows that are kept long enough, by the time that comes with acknowledgements.
+const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
+
+/// The connection and what the writer remembers of it. `lock` is held for as long as the file is open.
+pub(super) struct Database {
+    pub(super) connection: Connection,
+    pub(super) last: LastSequences,
+    pub(super) lock: std::fs::File,
+}
+
+impl Database {
+    pub(super) fn committed(&self) -> Committed {
+        Committed { seq: 0, last: self.last, refused: 0, failed: None }
+    }
+
+    /// All of it or nothing: a transaction that is dropped on the way out rolls back.
+    fn in_transaction<T>(
+        &mut self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sql("begin a transaction"))?;
+        let done = body(&transaction)?;
+        transaction.commit().map_err(sql("commit"))?;
+        Ok(done)
+    }
+
+    /// Returns how many messages were refused as too large.
+    fn write(&mut self, batches: &[Batch]) -> Result<u64, StoreError> {
+        let (refused, last) = self.in_transaction(|transaction| {
+            let mut refused = 0;
+            for batch in batches {
+                for effect in &batch.effects {
+                    records::write(transaction, effect)?;
+                }
+                refused += append(transaction, &batch.messages, &batch.acts)?;
+            }
+            Ok((refused, outbox::last_sequences(transaction)?))
+        })?;
+        self.last = last;
+        Ok(refused)
+    }
+
+    fn append(&mut self, messages: &[Message], entries: &[JournalEntry]) -> Result<u64, StoreError> {
+        let (refused, last) = self.in_transaction(|transaction| {
+            let refused = append(transaction, messages, entries)?;
+            Ok((refused, outbox::last_sequences(transaction)?))
+        })?;
+        self.last = last;
+        Ok(refused)
+    }
+
+    fn acknowledge(&mut self, rows: &[i64], at: Wall, purge: bool) -> Result<usize, StoreError> {
+        let purged = self.in_transaction(|transaction| {
+            outbox::acknowledge(transaction, rows, at)?;
+            if purge { outbox::purge(transaction, at) } else { Ok(0) }
+        })?;
+        if purged > 0 {
+            outbox::vacuum(&self.connection)?;
+        }
+        Ok(purged)
+    }
+
+    fn close(self) {
+        let closed = self
+            .connection
+            .execute("UPDATE meta SET clean = 1", [])
+            .and_then(|_| self.connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())));
+        if let Err(error) = closed {
+            tracing::warn!(error = %error, "the store was not marked as closed; the next start checks it whole");
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::warn!(error = %error, "closing the store failed");
+        }
+        drop(self.lock);
+    }
+}
+
+fn append(
+    connection: &Connection,
+    messages: &[Message],
+    entries: &[JournalEntry],
+) -> Result<u64, StoreError> {
+    let mut refused = 0;
+    for message in messages {
+        if outbox::append(connection, message)? == Appended::Refused {
+            tracing::error!(
+                topic = message.topic,
+                object = message.object,
+                revision = message.revision,
+                "a message is too large for any receiver; a gap is told instead"
+            );
+            refused += 1;
+        }
+    }
+    for entry in entries {
+        records::write_entry(connection, entry)?;
+    }
+    Ok(refused)
+}
+
+/// However the thread ends, nobody waits for it any longer.
+struct Abandon<'a>(&'a Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Sender<Committed>) {
+    let _abandon = Abandon(queue);
+    let mut pause = PAUSE_MIN;
+    let mut group = usize::MAX;
+    let mut closing_tries = 0;
+    let mut next_purge: Option<Wall> = None;
+    loop {
+        let work = queue.take(group);
+        if work.closed && work.batches.is_empty() && work.requests.is_empty() {
+            break;
+        }
+        if !work.batches.is_empty() {
+            match database.write(&work.batches) {
+                Ok(refused) => {
+                    queue.written(&work.batches);
+                    let seq = work.batches.iter().map(|batch| batch.seq).max().unwrap_or(0);
+                    let last = database.last;
+                    committed.send_modify(|committed| {
+                        committed.seq = committed.seq.max(seq);
+                        committed.last = last;
+                        committed.refused += refused;
+                        committed.failed = None;
+                    });
+                    pause = PAUSE_MIN;
+                    group = usize::MAX;
+                }
+                Err(error) => {
+                    let why = chain(&error);
+                    tracing::error!(batches = work.batches.len(), error = why, "a commit failed");
+                    queue.put_back(work.batches);
+                    committed.send_modify(|committed| committed.failed = Some(why));
+                    closing_tries += u32::from(work.closed);
+                    for request in work.requests {
+                        answer(&mut database, request, committed, &mut next_purge);
+                    }
+                    if closing_tries >= CLOSING_TRIES {
+                        break;
+                    }
+                    // The first failure of a group is tried again at once, one batch at a time.
+                    if group == 1 || work.closed {
+                        queue.pause(pause);
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
+                    group = 1;
+                    continue;
+                }
+            }
+        }
+        for request in work.requests {
+            answer(&mut database, request, committed, &mut next_purge);
+        }
+    }
+    database.close();
+}
+
+fn answer(
+    database: &mut Database,
+    request: Request,
+    committed: &watch::Sender<Committed>,
+    next_purge: &mut Option<Wall>,
+) {
+    match request {
+        Request::Append { messages, entries, reply } => {
+            let appended = database.append(&messages, &entries).map(|refused| {
+                let last = database.last;
+                committed.send_modify(|committed| {
+                    committed.last = last;
+                    committed.refused += refused;
+                });
+            });
+            send(reply, appended);
+        }
+        Request::Lease { lane, after, n, reply } => {
+            send(reply, outbox::lease(&database.connection, lane, after, n));
+        }
+        Request::Acknowledge { rows, at, reply } => {
+            let due = next_purge.is_none_or(|next| at >= next);
+            let acknowledged = database.acknowledge(&rows, at, due).map(|purged| {
+                // A bite that removed something is followed by another with the next acknowledgement.
+                if due && purged == 0 {
+                    *next_purge = Some(Wall(at.0.saturating_add(PURGE_EVERY_MS)));
+                }
+            });
+            send(reply, acknowledged);
+        }
+        Request::Range { lane, from, to, n, reply } => {
+            send(reply, outbox::range(&database.connection, lane, from, to, n));
+        }
+        Request::Outbox { reply } => send(reply, outbox::view(&database.connection)),
+        Request::Units { reply } => send(reply, records::units(&database.connection)),
+        Request::ForgetUnits { units, reply } => {
+            let forgotten = database.in_transaction(|transaction| records::forget_units(transaction, &units));
+            send(reply, forgotten);
+        }
+    }
+}
+
+/// A caller that no longer waits has lost interest in the answer, not in the deed.
+fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
+    drop(reply.send(answer));
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,183 @@
+//! The one module that names the MQTT library (rumqttc, MQTT 3.1.1).
+//!
+//! What we know of it and build on: `publish` only queues, so a message counts as delivered on the notice of
+//! its PUBACK and on nothing else; a session that the broker does not know is answered by forgetting what
+//! was not acknowledged, so each connection starts with a new client and a clean session, and everything
+//! unacknowledged is sent again from the outbox; `poll` must not be cancelled while it connects, and it
+//! retries without pause, so it is polled until its first error and then dropped.
+
+use std::time::Duration;
+
+use rumqttc::{
+    AsyncClient, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions, Packet, PublishNotice,
+    PublishOptions, QoS,
+};
+use tokio::sync::mpsc;
+
+use super::Config;
+
+/// Both ways. The library's own default of 10 KiB turns one larger message into an endless reconnect.
+const PACKET_BYTES_MAX: usize = 256 * 1024;
+
+/// What fits into a packet beside the longest topic that we make.
+pub(super) const PAYLOAD_BYTES_MAX: usize = PACKET_BYTES_MAX - 8 * 1024;
+
+/// Messages under way to the broker and not acknowledged. At a round trip of 50 ms: 2,000 each second.
+pub(super) const INFLIGHT_MAX: u16 = 100;
+
+/// Room for the whole window and what else may wait; the session never queues more than the window.
+const REQUESTS_MAX: usize = 256;
+
+/// A broker that is gone without a word is noticed within two of these, and so are we.
+const KEEP_ALIVE_S: u16 = 10;
+
+const CONNECT_TIMEOUT_S: u64 = 5;
+
+/// What happens on the connection.
+#[derive(Debug)]
+pub(super) enum Event {
+    Connected,
+    Incoming { topic: String, payload: Vec<u8> },
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("cannot set up the client for {host}:{port}")]
+    Options { host: String, port: u16, source: rumqttc::ClientBuildError },
+    #[error("the broker {host}:{port}: {source}")]
+    Broker { host: String, port: u16, source: Box<ConnectionError> },
+    #[error("the session took no more events")]
+    Deaf,
+}
+
+/// Where the session puts what is to be sent.
+pub(super) struct Client(AsyncClient);
+
+/// The half that does the work; to be polled until it ends.
+pub(super) struct Connection {
+    event_loop: EventLoop,
+    host: String,
+    port: u16,
+}
+
+/// A message under way.
+pub(super) struct Receipt(PublishNotice);
+
+pub(super) struct Will {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+}
+
+pub(super) fn connect(config: &Config, will: Will) -> Result<(Client, Connection), Lost> {
+    let mut options = MqttOptions::new(config.client_id.clone(), (config.host.clone(), config.port));
+    options
+        .set_clean_session(true)
+        .set_keep_alive(KEEP_ALIVE_S)
+        .set_inflight(INFLIGHT_MAX)
+        .set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX)
+        .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
+    match (&config.user, &config.password) {
+        (Some(user), Some(password)) => {
+            options.set_credentials(user.clone(), password.clone());
+        }
+        (Some(user), None) => {
+            options.set_username(user.clone());
+        }
+        (None, _) => {}
+    }
+    let built = AsyncClient::builder(options).capacity(REQUESTS_MAX).try_build();
+    let (client, mut event_loop) =
+        built.map_err(|source| Lost::Options { host: config.host.clone(), port: config.port, source })?;
+    event_loop.network_options.set_tcp_nodelay(true);
+    event_loop.network_options.set_connection_timeout(CONNECT_TIMEOUT_S);
+    Ok((Client(client), Connection { event_loop, host: config.host.clone(), port: config.port }))
+}
+
+impl Client {
+    /// At least once. `None` where it cannot be queued: the connection is over, or the topic is none.
+    pub(super) fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) -> Option<Receipt> {
+        let options = PublishOptions::at_least_once().retain(retain);
+        match self.0.try_publish_tracked(topic, payload, options) {
+            Ok(notice) => Some(Receipt(notice)),
+            Err(error) => {
+                tracing::warn!(topic, error = %error, "a message could not be handed to the MQTT client");
+                None
+            }
+        }
+    }
+
+    pub(super) fn subscribe(&self, filter: &str) -> bool {
+        match self.0.try_subscribe(filter, QoS::AtLeastOnce) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(filter, error = %error, "a subscription could not be handed to the MQTT client");
+                false
+            }
+        }
+    }
+
+    /// Says goodbye, so that the broker does not publish the will.
+    pub(super) fn disconnect(&self) {
+        if let Err(error) = self.0.try_disconnect_now() {
+            tracing::debug!(error = %error, "no goodbye: the connection is over");
+        }
+    }
+}
+
+impl Receipt {
+    /// Waits for the broker's PUBACK; false where it will not come on this connection.
+    pub(super) async fn acknowledged(self) -> bool {
+        self.0.wait_async().await.is_ok()
+    }
+}
+
+impl Connection {
+    /// Connects once and works until the first error.
+    pub(super) async fn poll(mut self, events: mpsc::Sender<Event>) -> Lost {
+        loop {
+            let event = match self.event_loop.poll().await {
+                Ok(Polled::Incoming(Packet::ConnAck(_))) => Event::Connected,
+                Ok(Polled::Incoming(Packet::Publish(publish))) => Event::Incoming {
+                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                    payload: publish.payload.to_vec(),
+                },
+                Ok(_) => continue,
+                Err(source) => {
+                    return Lost::Broker { host: self.host, port: self.port, source: Box::new(source) };
+                }
+            };
+            if events.send(event).await.is_err() {
+                return Lost::Deaf;
+            }
+        }
+    }
+}
+
+/// The pause before the next connection: doubled with each failure, with a quarter of jitter either way so
+/// that a hundred gateways do not come back in the same second.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    const MIN: Duration = Duration::from_millis(500);
+    const MAX: Duration = Duration::from_secs(30);
+
+    pub(super) fn new() -> Self {
+        Self { next: Self::MIN }
+    }
+
+    /// The connection did its work.
+    pub(super) fn reset(&mut self) {
+        self.next = Self::MIN;
+    }
+
+    /// `jitter` from 0 to 1.
+    pub(super) fn pause(&mut self, jitter: f64) -> Duration {
+        let pause = self.next.mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0);
+        self.next = (self.next * 2).min(Self::MAX);
+        pause
+    }
+}

@@ -1,0 +1,554 @@
+//! The work on one connection: moves rows from the store to the client and their acknowledgements back,
+//! tells the retained topics, batches telemetry, answers commands.
+//!
+//! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
+//! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use riskgate_engine::{Plant, UnitRecord};
+use riskgate_point::Wall;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
+use super::commands::{self, Deed, RESEND_PAGE, Replay};
+use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
+use super::telemetry::{Chunk, Dropped};
+use super::wire::{self, Status};
+use super::{STOP_WITHIN, Uplink, second};
+use crate::store::{Committed, JournalEntry, LastSequences, Row, StoreError};
+
+/// Commands that wait for their rows; beyond it a command is refused and may come again.
+const REPLAYS_MAX: usize = 16;
+
+/// While connected, drops are told at most this often: each gap is a row on the card.
+const GAP_EVERY_TURNS: u64 = 60;
+
+/// Why the work ended.
+pub(super) enum End {
+    Stopped,
+    Lost(&'static str),
+}
+
+/// What the store answered.
+enum Answer {
+    Leased(Lease, Result<Vec<Row>, StoreError>),
+    Acknowledged(Vec<i64>, Result<(), StoreError>),
+    Replayed(Result<Vec<Row>, StoreError>),
+    Units(Result<Vec<UnitRecord>, StoreError>),
+    GapTold(Dropped, Result<(), StoreError>),
+    Written(&'static str, Result<(), StoreError>),
+}
+
+type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type Flying = Pin<Box<dyn Future<Output = (Ticket, bool)> + Send>>;
+
+pub(super) struct Link<'a> {
+    uplink: &'a mut Uplink,
+    client: Client,
+    events: mpsc::Receiver<Event>,
+    session: Session,
+    flying: FuturesUnordered<Flying>,
+    asked: FuturesUnordered<Asked>,
+    committed: watch::Receiver<Committed>,
+    leasing: bool,
+    acknowledging: bool,
+    replaying: bool,
+    asking_units: bool,
+    /// The store failed to answer: it is asked again with the next second.
+    store_rests: bool,
+    connected: Option<Wall>,
+    /// The last sequences when it connected: what is not beyond them is late, and may have been sent before.
+    before: LastSequences,
+    /// `last` of the state message that was told last.
+    told: Option<LastSequences>,
+    state_changed: bool,
+    turns: u64,
+    chunks: u64,
+    /// There was no room for all readings that wait: the rest follows with each acknowledgement.
+    draining: bool,
+}
+
+impl<'a> Link<'a> {
+    pub(super) fn new(
+        uplink: &'a mut Uplink,
+        client: Client,
+        events: mpsc::Receiver<Event>,
+        unacknowledged: VecDeque<Chunk>,
+    ) -> Self {
+        let committed = uplink.store.committed();
+        Self {
+            uplink,
+            client,
+            events,
+            session: Session::new(usize::from(INFLIGHT_MAX), unacknowledged),
+            flying: FuturesUnordered::new(),
+            asked: FuturesUnordered::new(),
+            committed,
+            leasing: false,
+            acknowledging: false,
+            replaying: false,
+            asking_units: false,
+            store_rests: false,
+            connected: None,
+            before: LastSequences::default(),
+            told: None,
+            state_changed: false,
+            turns: 0,
+            chunks: 0,
+            draining: false,
+        }
+    }
+
+    /// The connection is over.
+    pub(super) fn end(self) -> VecDeque<Chunk> {
+        self.session.end()
+    }
+
+    /// Ends on `stop`, having told so, or when the client takes nothing any more.
+    pub(super) async fn run(&mut self, stop: &CancellationToken) -> End {
+        let mut tick = second();
+        let batch = self.uplink.config.telemetry.unwrap_or(Duration::from_secs(3600));
+        let mut batch = interval(batch.max(Duration::from_millis(10)));
+        batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut plant = self.uplink.plant.clone();
+        let mut sources = self.uplink.sources.clone();
+        loop {
+            if self.connected.is_some() {
+                self.ask_store();
+                if !self.hand_over() {
+                    return End::Lost("the MQTT client takes nothing more");
+                }
+            }
+            // Every arm is cancel-safe. A closed watch or an empty set is left out, not spun on.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.stop().await,
+                Some((ticket, acknowledged)) = self.flying.next(), if !self.flying.is_empty() => {
+                    // What is not acknowledged on this connection is sent on the next: the poll tells why.
+                    if acknowledged {
+                        self.acknowledged(ticket);
+                    }
+                }
+                Some(answer) = self.asked.next(), if !self.asked.is_empty() => self.answered(answer),
+                event = self.events.recv() => match event {
+                    Some(Event::Connected) => self.connected(),
+                    Some(Event::Incoming { topic, payload }) => self.command(&topic, &payload),
+                    None => return End::Lost("the connection ended"),
+                },
+                Ok(()) = self.committed.changed() => {}
+                Ok(()) = plant.changed() => self.announce(),
+                Ok(()) = sources.changed() => self.state_changed = true,
+                _ = tick.tick() => self.turn(),
+                _ = batch.tick(), if self.uplink.config.telemetry.is_some() => self.batch_telemetry(),
+            }
+        }
+    }
+
+    fn connected(&mut self) {
+        let now = self.uplink.now();
+        self.connected = Some(now);
+        self.before = self.committed.borrow().last;
+        self.uplink.status.send_modify(|status| {
+            status.connected = true;
+            status.since = now;
+            status.why = None;
+            status.connects += 1;
+        });
+        tracing::info!(host = self.uplink.config.host, port = self.uplink.config.port, "uplink connected");
+        if !self.client.subscribe(&self.uplink.topic("cmd/+")) {
+            tracing::error!("no commands on this connection");
+        }
+        self.announce();
+    }
+
+    /// Birth and state at once; the risk of every unit as soon as the store has told it.
+    fn announce(&mut self) {
+        if self.connected.is_none() {
+            return;
+        }
+        let plant = self.plant();
+        let birth = wire::birth_bytes(&plant, self.uplink.now(), &self.uplink.origin);
+        self.push("birth".to_owned(), birth, true, LooseKind::Birth);
+        self.push_state();
+        self.ask_units();
+    }
+
+    fn plant(&self) -> Arc<Plant> {
+        Arc::clone(&self.uplink.plant.borrow())
+    }
+
+    fn push(&mut self, topic: String, payload: Vec<u8>, retain: bool, what: LooseKind) {
+        self.session.push(Loose { topic, payload, retain, what });
+    }
+
+    fn push_state(&mut self) {
+        let last = self.committed.borrow().last;
+        let now = self.uplink.now();
+        let state = {
+            let sources = self.uplink.sources.borrow();
+            wire::state_bytes(Status::Online, Some(last), &sources, now, &self.uplink.origin)
+        };
+        self.told = Some(last);
+        self.state_changed = false;
+        self.push("state".to_owned(), state, true, LooseKind::State);
+    }
+
+    /// Each second: alive, and what has changed in `state`.
+    fn turn(&mut self) {
+        self.turns += 1;
+        self.store_rests = false;
+        let in_flight = self.session.in_flight();
+        self.uplink.status.send_modify(|status| {
+            status.turns += 1;
+            status.in_flight = in_flight;
+        });
+        if self.connected.is_none() {
+            return;
+        }
+        let moved = self.told != Some(self.committed.borrow().last);
+        if (moved || self.state_changed) && self.session.state_is_told() {
+            self.push_state();
+        }
+        if !self.session.is_announced() {
+            self.ask_units();
+        }
+        if self.turns % GAP_EVERY_TURNS == 1 {
+            self.tell_dropped();
+        }
+    }
+
+    /// Puts questions to the store: one of each kind is under way at a time.
+    fn ask_store(&mut self) {
+        if self.store_rests {
+            return;
+        }
+        let last = self.committed.borrow().last;
+        if !self.leasing
+            && let Some(lease) = self.session.wants_lease(last)
+        {
+            self.leasing = true;
+            let store = self.uplink.store.clone();
+            self.asked.push(Box::pin(async move {
+                Answer::Leased(lease, store.lease(lease.lane, lease.after, LEASE_ROWS).await)
+            }));
+        }
+        if !self.acknowledging {
+            let rows = self.session.take_acknowledged();
+            if !rows.is_empty() {
+                self.acknowledging = true;
+                let (store, now) = (self.uplink.store.clone(), self.uplink.now());
+                self.asked.push(Box::pin(async move {
+                    let written = store.acknowledge(rows.clone(), now).await;
+                    Answer::Acknowledged(rows, written)
+                }));
+            }
+        }
+        self.ask_replay();
+    }
+
+    /// The next page of the oldest resend; a resend that is done is answered.
+    fn ask_replay(&mut self) {
+        while self.session.replays().front().is_some_and(Replay::is_done) {
+            if let Some(replay) = self.session.replays().pop_front() {
+                self.reply(&replay.id, "resend", &Ok(replay.result()));
+            }
+        }
+        if self.replaying {
+            return;
+        }
+        let Some((lane, from, to)) = self.session.replays().front().and_then(Replay::wants) else { return };
+        self.replaying = true;
+        let store = self.uplink.store.clone();
+        self.asked
+            .push(Box::pin(async move { Answer::Replayed(store.range(lane, from, to, RESEND_PAGE).await) }));
+    }
+
+    fn ask_units(&mut self) {
+        if self.asking_units {
+            return;
+        }
+        self.asking_units = true;
+        let store = self.uplink.store.clone();
+        self.asked.push(Box::pin(async move { Answer::Units(store.units().await) }));
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Leased(lease, rows) => {
+                self.leasing = false;
+                if let Some(rows) = self.heard("lease", rows) {
+                    self.session.leased(lease, rows);
+                }
+            }
+            Answer::Acknowledged(rows, written) => {
+                self.acknowledging = false;
+                if self.heard("acknowledge", written).is_none() {
+                    self.session.put_back_acknowledged(rows);
+                }
+            }
+            Answer::Replayed(rows) => {
+                self.replaying = false;
+                if let Some(rows) = self.heard("resend", rows)
+                    && let Some(replay) = self.session.replays().front_mut()
+                {
+                    replay.read(rows);
+                }
+            }
+            Answer::Units(units) => {
+                self.asking_units = false;
+                if let Some(units) = self.heard("units", units) {
+                    self.announce_units(&units);
+                }
+            }
+            Answer::GapTold(dropped, written) => {
+                if self.heard("gap", written).is_none() {
+                    self.uplink.telemetry.put_back_dropped(dropped);
+                } else {
+                    self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
+                }
+            }
+            Answer::Written(what, written) => {
+                // Told in the log; there is nothing to take back.
+                let _told = self.heard(what, written);
+            }
+        }
+    }
+
+    /// What the store failed to do is asked again in a second, not at once.
+    fn heard<T>(&mut self, what: &'static str, answer: Result<T, StoreError>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.store_rests = true;
+                tracing::warn!(
+                    what,
+                    error = super::chain(&error),
+                    "the store did not do what the uplink asked"
+                );
+                None
+            }
+        }
+    }
+
+    /// The retained risk of each unit of the plant; the topics of units that are gone are cleared.
+    fn announce_units(&mut self, records: &[UnitRecord]) {
+        let plant = self.plant();
+        for record in records {
+            let topic = wire::risk_topic(&record.unit);
+            if plant.unit(&record.unit).is_some() {
+                let payload = wire::risk_again_bytes(record, &self.uplink.origin);
+                self.push(topic, payload, true, LooseKind::Risk);
+            } else {
+                self.push(topic, Vec::new(), true, LooseKind::ClearedUnit(record.unit.clone()));
+            }
+        }
+        self.session.announce();
+    }
+
+    /// Publishes what the window has room for. False where the client takes nothing more.
+    fn hand_over(&mut self) -> bool {
+        while let Some(outgoing) = self.session.next() {
+            let (topic, payload, retain, sent) = self.packed(outgoing);
+            if payload.len() > PAYLOAD_BYTES_MAX {
+                // Rows and telemetry are bounded where they are made: this is a state or a birth.
+                tracing::error!(
+                    topic,
+                    bytes = payload.len(),
+                    "a message is too large to publish; it is left out"
+                );
+                continue;
+            }
+            let receipt = self.client.publish(&topic, payload, retain);
+            let ticket = self.session.handed_over(sent);
+            let Some(receipt) = receipt else { return false };
+            self.flying.push(Box::pin(async move { (ticket, receipt.acknowledged().await) }));
+            // A resend's answer goes behind its last row, and the rows of its next page behind these.
+            self.ask_replay();
+        }
+        true
+    }
+
+    fn packed(&mut self, outgoing: Outgoing) -> (String, Vec<u8>, bool, Sent) {
+        let origin = &self.uplink.origin;
+        match outgoing {
+            Outgoing::Loose(loose) => {
+                (self.uplink.topic(&loose.topic), loose.payload, loose.retain, Sent::Loose(loose.what))
+            }
+            Outgoing::Row(row) => {
+                let late = row.sequence <= self.before.of(row.message.lane);
+                let payload = wire::row_bytes(&row, origin, late);
+                (self.uplink.topic(&row.message.topic), payload, row.message.retain, Sent::Row(row.seq))
+            }
+            // An old message must not become the retained one.
+            Outgoing::Again(row) => {
+                let payload = wire::row_bytes(&row, origin, true);
+                (self.uplink.topic(&row.message.topic), payload, false, Sent::Again)
+            }
+            Outgoing::Telemetry(chunk) => {
+                let payload = self.telemetry_bytes(&chunk);
+                (self.uplink.topic("telemetry"), payload, false, Sent::Telemetry(chunk))
+            }
+        }
+    }
+
+    fn telemetry_bytes(&mut self, chunk: &Chunk) -> Vec<u8> {
+        self.chunks += 1;
+        let now = self.uplink.now();
+        let connected = self.connected.unwrap_or(now);
+        let name = format!("telemetry/{}-{}", connected.0, self.chunks);
+        let origin = &self.uplink.origin;
+        let data = json!({
+            "id": name,
+            "revision": 1,
+            "from": origin.time(chunk.from),
+            "to": origin.time(chunk.to),
+            "count": chunk.count,
+            "values": chunk.values,
+        });
+        wire::loose_bytes(&name, "riskgate.telemetry.v1", now, chunk.from < connected, data, origin)
+    }
+
+    fn acknowledged(&mut self, ticket: Ticket) {
+        let Some(sent) = self.session.acknowledge(ticket) else { return };
+        match sent {
+            Sent::Row(_) => self.uplink.status.send_modify(|status| status.acknowledged += 1),
+            Sent::Telemetry(chunk) => {
+                self.uplink.status.send_modify(|status| status.readings += chunk.count);
+                if self.draining {
+                    self.batch_telemetry();
+                }
+            }
+            Sent::Loose(LooseKind::ClearedUnit(unit)) => {
+                let store = self.uplink.store.clone();
+                self.asked.push(Box::pin(async move {
+                    Answer::Written("forget a unit", store.forget_units(vec![unit]).await)
+                }));
+            }
+            Sent::Loose(LooseKind::Birth | LooseKind::State | LooseKind::Risk | LooseKind::Reply)
+            | Sent::Again => {}
+        }
+    }
+
+    /// As many readings as the link can take now; a batch each interval, and what is left of a backlog with
+    /// each acknowledgement.
+    fn batch_telemetry(&mut self) {
+        if self.connected.is_none() {
+            return;
+        }
+        while self.session.wants_telemetry() {
+            let Some(chunk) = self.uplink.telemetry.take(&self.uplink.origin) else {
+                self.draining = false;
+                return;
+            };
+            self.session.push_telemetry(chunk);
+        }
+        self.draining = true;
+    }
+
+    /// Readings that nobody will have: one gap for all of them.
+    fn tell_dropped(&mut self) {
+        let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
+        let now = self.uplink.now();
+        let gap = wire::telemetry_gap(&dropped, now, &self.uplink.origin);
+        tracing::warn!(
+            count = dropped.count,
+            too_large = dropped.too_large,
+            "telemetry was dropped; a gap is told"
+        );
+        let store = self.uplink.store.clone();
+        self.asked.push(Box::pin(async move {
+            Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
+        }));
+    }
+
+    fn command(&mut self, topic: &str, payload: &[u8]) {
+        let now = self.uplink.now();
+        let name = topic.rsplit('/').next().unwrap_or_default();
+        let mut decision = commands::decide(name, payload, &self.uplink.config.commands, now);
+        if self.session.replays().len() >= REPLAYS_MAX && matches!(decision.deed, Ok(Deed::Resend { .. })) {
+            decision.deed = Err(format!("{REPLAYS_MAX} resends wait already; ask again later"));
+        }
+        let refused = decision.deed.as_ref().err().cloned();
+        self.uplink.status.send_modify(|status| {
+            status.commands += 1;
+            status.commands_refused += u64::from(refused.is_some());
+        });
+        tracing::info!(
+            command = name,
+            id = decision.id,
+            by = decision.by,
+            refused,
+            "a command from upstream"
+        );
+        let entry = JournalEntry {
+            at: now,
+            by: decision.by,
+            what: "command".to_owned(),
+            body: json!({ "command": name, "id": decision.id, "refused": refused }),
+        };
+        let store = self.uplink.store.clone();
+        self.asked.push(Box::pin(async move {
+            Answer::Written("journal a command", store.append(Vec::new(), vec![entry]).await)
+        }));
+        let Some(id) = decision.id else { return };
+        match decision.deed {
+            Ok(Deed::Ping) => {
+                let pong =
+                    json!({ "time": self.uplink.origin.time(now), "epoch": self.uplink.origin.epoch.0 });
+                self.reply(&id, name, &Ok(pong));
+            }
+            Ok(Deed::Resend { lane, from, to }) => {
+                let last = self.committed.borrow().last.of(lane);
+                self.session.replays().push_back(Replay::new(id, lane, from, to, last));
+            }
+            Err(why) => self.reply(&id, name, &Err(why)),
+        }
+    }
+
+    fn reply(&mut self, id: &str, name: &str, outcome: &Result<Value, String>) {
+        let now = self.uplink.now();
+        let data = commands::reply(id, name, outcome);
+        let unique = format!("reply/{id}/{}", now.0);
+        let payload = wire::loose_bytes(&unique, "riskgate.reply.v1", now, false, data, &self.uplink.origin);
+        self.push(format!("reply/{}", wire::level(id)), payload, false, LooseKind::Reply);
+    }
+
+    /// Tells `state: stopped`, writes the acknowledgements that are in hand, says goodbye.
+    async fn stop(&mut self) -> End {
+        if self.connected.is_none() {
+            return End::Stopped;
+        }
+        let now = self.uplink.now();
+        let last = self.committed.borrow().last;
+        let state = {
+            let sources = self.uplink.sources.borrow();
+            wire::state_bytes(Status::Stopped, Some(last), &sources, now, &self.uplink.origin)
+        };
+        let told = self.client.publish(&self.uplink.topic("state"), state, true);
+        let rows = self.session.take_acknowledged();
+        let last_words = async {
+            if let Some(receipt) = told
+                && !receipt.acknowledged().await
+            {
+                tracing::warn!("the broker did not take 'state: stopped'");
+            }
+            if let Err(error) = self.uplink.store.acknowledge(rows, now).await {
+                tracing::warn!(error = super::chain(&error), "the last acknowledgements were not written");
+            }
+        };
+        if timeout(STOP_WITHIN, last_words).await.is_err() {
+            tracing::warn!("stopping: the broker took too long");
+        }
+        self.client.disconnect();
+        End::Stopped
+    }
+}

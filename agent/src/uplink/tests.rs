@@ -1,0 +1,548 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use riskgate_engine::{
+    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Class, Draft, Effect, Epoch, Evidence,
+    HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass,
+    TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Words,
+};
+use riskgate_point::{BadReason, Link, Quality, Value as PointValue, Wall};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::Backoff;
+use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
+use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
+use super::telemetry::{Chunk, READINGS_MAX, Reading, channel};
+use super::wire::{self, Origin, SourceState, Status};
+use crate::store::{Lane, LastSequences, Message, Row};
+
+/// 2025-06-01T08:00:00+08:00.
+const MORNING: Wall = Wall(1_748_736_000_000);
+
+fn origin() -> Origin {
+    Origin {
+        company: "540170007".to_owned(),
+        gateway: "54017000701".to_owned(),
+        name: "罐区网关".to_owned(),
+        timezone: TimeZone::get("Asia/Shanghai").expect("a zone"),
+        epoch: Epoch(Uuid::from_u128(7)),
+        epoch_began: MORNING,
+        epoch_reason: "created".to_owned(),
+    }
+}
+
+fn plant() -> Plant {
+    let draft = Draft {
+        company: "540170007".to_owned(),
+        gateway: "54017000701".to_owned(),
+        units: vec![UnitDraft {
+            id: "U-1".to_owned(),
+            name: "一号罐区".to_owned(),
+            hazard_code: "540170007001".to_owned(),
+            base: RiskClass::Yellow,
+            liable_person: "张三".to_owned(),
+        }],
+        measures: vec![MeasureDraft {
+            id: "M-1".to_owned(),
+            unit: "U-1".to_owned(),
+            event: "泄漏".to_owned(),
+            name: "可燃气体检测".to_owned(),
+            classify1: "1".to_owned(),
+            classify2: "1-4".to_owned(),
+            automatic: true,
+        }],
+        tasks: vec![TaskDraft {
+            id: "T-1".to_owned(),
+            measure: "M-1".to_owned(),
+            content: "检查阀门".to_owned(),
+            cycle: Duration::from_secs(8 * 3600),
+            work_type: 0,
+            assignee: "李四/班长".to_owned(),
+        }],
+        ..Draft::default()
+    };
+    Plant::build(draft).expect("a sound plant").0
+}
+
+fn words(zh: &str, en: &str) -> Words {
+    Words { zh: zh.to_owned(), en: en.to_owned() }
+}
+
+fn evidence() -> Evidence {
+    let operand = |text: &str, value, quality| Operand {
+        text: text.to_owned(),
+        value,
+        quality,
+        at: Some(MORNING),
+        source_time: None,
+    };
+    Evidence {
+        rule: "leak".to_owned(),
+        version: "0123456789ab".to_owned(),
+        condition: "at_least(1, {GD-101} >= 25, {GD-102} >= 25)".to_owned(),
+        verdict: Truth::True,
+        at: MORNING,
+        operands: vec![
+            operand("{GD-101}", PointValue::float(27.5), Quality::Good),
+            operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
+        ],
+    }
+}
+
+fn hazard(stage: HazardStage) -> HazardRecord {
+    HazardRecord {
+        id: Uuid::from_u128(9),
+        opening: 1,
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        cause: "leak".to_owned(),
+        rule: "leak".to_owned(),
+        level: Level::General,
+        stage,
+        words: words("一号罐区可燃气体高", "gas high in tank farm 1"),
+        raised: MORNING,
+        changed: MORNING,
+        deadline: MORNING.after(Duration::from_secs(24 * 3600)),
+        liable_person: "张三".to_owned(),
+        repeats: 2,
+        returned: None,
+        previous: Some(Uuid::from_u128(8)),
+        acts: vec![ActRecord { by: "李四".to_owned(), deed: "confirm".to_owned(), why: None, at: MORNING }],
+        evidence: evidence(),
+        revision: 3,
+    }
+}
+
+fn alarm(unit: Option<&str>) -> AlarmRecord {
+    AlarmRecord {
+        id: "GD-101/HH".to_owned(),
+        kind: AlarmKind::Limit,
+        state: AlarmState::Unacknowledged,
+        class: Class::Gas,
+        priority: Priority::Critical,
+        unit: unit.map(ToOwned::to_owned),
+        measure: Some("M-1".to_owned()),
+        words: words("可燃气体高高", "gas high high"),
+        guidance: words("疏散", "evacuate"),
+        tags: vec!["GD-101".to_owned()],
+        blinds: Vec::new(),
+        episode: 4,
+        since: MORNING,
+        changed: MORNING,
+        acknowledged_by: None,
+        on_unknown: false,
+        evidence: evidence(),
+        revision: 11,
+    }
+}
+
+fn task() -> TaskRecord {
+    TaskRecord {
+        task: "T-1".to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        content: "检查阀门".to_owned(),
+        assignee: "李四/班长".to_owned(),
+        work_type: 0,
+        base_cycle: Duration::from_secs(2 * 24 * 3600),
+        cycle: Duration::from_secs(5400),
+        boosts: vec![Boost {
+            rule: "leak".to_owned(),
+            words: words("气体高", "gas high"),
+            cycle: Some(Duration::from_secs(5400)),
+            due: None,
+            since: MORNING,
+            until: None,
+        }],
+        changed: MORNING,
+        revision: 2,
+    }
+}
+
+fn unit(id: &str) -> UnitRecord {
+    UnitRecord {
+        unit: id.to_owned(),
+        name: "一号罐区".to_owned(),
+        base: RiskClass::Yellow,
+        current: RiskClass::Red,
+        causes: vec![RaiseCause {
+            rule: "leak".to_owned(),
+            words: words("气体高", "gas high"),
+            raise_to: RiskClass::Red,
+            since: MORNING,
+            until: None,
+        }],
+        changed: MORNING,
+        revision: 5,
+    }
+}
+
+fn row(lane: Lane, seq: i64, sequence: u64) -> Row {
+    let message = Message {
+        lane,
+        topic: "hazard/U-1".to_owned(),
+        retain: false,
+        kind: "riskgate.hazard.v1".to_owned(),
+        object: "h".to_owned(),
+        revision: sequence,
+        time: MORNING,
+        data: json!({ "id": "h", "revision": sequence }),
+    };
+    Row { seq, sequence, message }
+}
+
+fn told(effect: &Effect) -> String {
+    let messages = wire::messages(effect, &plant(), &origin());
+    let lines = messages.iter().map(|message| {
+        let lane = message.lane.word();
+        let retained = if message.retain { " retained" } else { "" };
+        let data = serde_json::to_string_pretty(&message.data).expect("JSON");
+        format!("{lane} {}{retained} {} r{}\n{data}", message.topic, message.kind, message.revision)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+#[test]
+fn a_hazard_is_told_in_the_standards_names_and_codes() {
+    insta::assert_snapshot!(told(&Effect::Hazard(Arc::new(hazard(HazardStage::Rectifying)))));
+}
+
+#[test]
+fn an_alarm_is_told_with_its_evidence() {
+    insta::assert_snapshot!(told(&Effect::Alarm(Arc::new(alarm(Some("U-1"))))));
+}
+
+#[test]
+fn a_boosted_task_is_told_by_unit_and_by_assignee() {
+    insta::assert_snapshot!(told(&Effect::Task(Arc::new(task()))));
+}
+
+#[test]
+fn a_units_risk_is_told_retained() {
+    insta::assert_snapshot!(told(&Effect::Unit(Arc::new(unit("U-1")))));
+}
+
+#[test]
+fn an_envelope_carries_lane_sequence_and_epoch() {
+    let bytes = wire::row_bytes(&row(Lane::Critical, 1, 42), &origin(), true);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
+}
+
+#[test]
+fn birth_tells_the_epoch_and_why_it_began() {
+    let bytes = wire::birth_bytes(&plant(), MORNING, &origin());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
+}
+
+#[test]
+fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
+    let down = SourceState {
+        id: "dcs-1".to_owned(),
+        name: "DCS".to_owned(),
+        link: Link::Down { why: "connection refused".to_owned() },
+        since: MORNING,
+        good: 1,
+        uncertain: 2,
+        bad: 3,
+    };
+    let last = LastSequences { critical: 3, work: 2, gap: 1 };
+    let online = wire::state_bytes(Status::Online, Some(last), &[down], MORNING, &origin());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&online)).expect("JSON"));
+    let will = parsed(&wire::state_bytes(Status::Offline, None, &[], MORNING, &origin()));
+    assert_eq!(will, json!({ "status": "offline", "epoch": origin().epoch.0 }));
+}
+
+#[test]
+fn a_candidate_has_a_topic_of_its_own_and_no_danger_state() {
+    for (stage, topic, state) in [
+        (HazardStage::Candidate, "candidate/U-1", Value::Null),
+        (HazardStage::Rejected, "candidate/U-1", Value::Null),
+        (HazardStage::Rectifying, "hazard/U-1", json!(0)),
+        (HazardStage::AwaitingAcceptance, "hazard/U-1", json!(1)),
+        (HazardStage::Accepted, "hazard/U-1", json!(9)),
+    ] {
+        let effect = Effect::Hazard(Arc::new(hazard(stage)));
+        let messages = wire::messages(&effect, &plant(), &origin());
+        assert_eq!(messages.len(), 1);
+        assert_eq!((messages[0].topic.as_str(), &messages[0].data["dangerState"]), (topic, &state));
+    }
+}
+
+#[test]
+fn an_alarm_of_no_unit_goes_to_the_site() {
+    let messages = wire::messages(&Effect::Alarm(Arc::new(alarm(None))), &plant(), &origin());
+    assert_eq!(messages[0].topic, "alarm/_site");
+}
+
+#[test]
+fn ids_cannot_change_the_shape_of_a_topic() {
+    assert_eq!(wire::level("A/B+C#D%E\u{0}"), "A%2FB%2BC%23D%25E%00");
+    assert_eq!(wire::level("一号罐区"), "一号罐区");
+}
+
+#[test]
+fn a_danger_name_fits_the_standards_300_characters() {
+    let mut long = hazard(HazardStage::Rectifying);
+    long.words.zh = "漏".repeat(400);
+    let messages = wire::messages(&Effect::Hazard(Arc::new(long)), &plant(), &origin());
+    let name = messages[0].data["dangerName"].as_str().expect("a text");
+    assert_eq!(name.chars().count(), 300);
+}
+
+fn loose(what: LooseKind) -> Loose {
+    Loose { topic: "state".to_owned(), payload: Vec::new(), retain: true, what }
+}
+
+/// Hands over everything that the window has room for.
+fn hand_over(session: &mut Session) -> Vec<(Ticket, String)> {
+    let mut handed = Vec::new();
+    while let Some(outgoing) = session.next() {
+        let (name, sent) = match outgoing {
+            Outgoing::Loose(loose) => (format!("{:?}", loose.what), Sent::Loose(loose.what)),
+            Outgoing::Row(row) => {
+                (format!("{}{}", row.message.lane.word(), row.sequence), Sent::Row(row.seq))
+            }
+            Outgoing::Again(row) => (format!("again{}", row.sequence), Sent::Again),
+            Outgoing::Telemetry(chunk) => (format!("telemetry{}", chunk.from.0), Sent::Telemetry(chunk)),
+        };
+        handed.push((session.handed_over(sent), name));
+    }
+    handed
+}
+
+fn names(handed: &[(Ticket, String)]) -> Vec<&str> {
+    handed.iter().map(|(_, name)| name.as_str()).collect()
+}
+
+fn chunk(from: i64) -> Chunk {
+    Chunk { values: json!([]), count: 1, from: Wall(from), to: Wall(from) }
+}
+
+#[test]
+fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
+    let mut session = Session::new(100, VecDeque::new());
+    let last = LastSequences { critical: 1, work: 1, gap: 1 };
+    assert_eq!(session.wants_lease(last), None);
+    session.push(loose(LooseKind::State));
+    session.announce();
+    for (lane, seq) in [(Lane::Critical, 3), (Lane::Gap, 2), (Lane::Work, 1)] {
+        let lease = session.wants_lease(last).expect("more");
+        assert_eq!((lease.lane, lease.after), (lane, 0));
+        session.leased(lease, vec![row(lane, seq, 1)]);
+    }
+    assert_eq!(session.wants_lease(last), None);
+    assert_eq!(names(&hand_over(&mut session)), ["State", "critical1", "gap1", "work1"]);
+}
+
+#[test]
+fn a_row_is_acknowledged_by_its_own_puback_and_by_nothing_else() {
+    let mut session = Session::new(100, VecDeque::new());
+    session.announce();
+    let last = LastSequences { critical: 2, ..LastSequences::default() };
+    let lease = session.wants_lease(last).expect("more");
+    session.leased(lease, vec![row(Lane::Critical, 10, 1), row(Lane::Critical, 11, 2)]);
+    let handed = hand_over(&mut session);
+    assert!(session.take_acknowledged().is_empty());
+    assert!(session.acknowledge(handed[1].0).is_some());
+    assert_eq!(session.take_acknowledged(), [11]);
+    assert!(session.acknowledge(handed[1].0).is_none(), "once");
+    session.put_back_acknowledged(vec![11]);
+    assert_eq!(session.take_acknowledged(), [11]);
+}
+
+#[test]
+fn the_window_is_bounded_and_keeps_room_for_state_and_answers() {
+    let mut session = Session::new(100, VecDeque::new());
+    session.announce();
+    let last = LastSequences { critical: 1_000, ..LastSequences::default() };
+    let mut sequence = 0_u64;
+    while let Some(lease) = session.wants_lease(last) {
+        let rows = (0..LEASE_ROWS).map(|_| {
+            sequence += 1;
+            row(Lane::Critical, i64::try_from(sequence).expect("small"), sequence)
+        });
+        session.leased(lease, rows.collect());
+    }
+    assert_eq!(hand_over(&mut session).len(), 88);
+    session.push(loose(LooseKind::State));
+    session.push(loose(LooseKind::Reply));
+    assert_eq!(names(&hand_over(&mut session)), ["State", "Reply"]);
+    assert_eq!(session.in_flight(), 90);
+    for _ in 0..20 {
+        session.push(loose(LooseKind::Risk));
+    }
+    assert_eq!(hand_over(&mut session).len(), 10);
+}
+
+#[test]
+fn telemetry_without_an_acknowledgement_is_kept_in_order_for_the_next_connection() {
+    let mut session = Session::new(100, VecDeque::from([chunk(1)]));
+    session.push_telemetry(chunk(2));
+    session.push_telemetry(chunk(3));
+    let handed = hand_over(&mut session);
+    assert_eq!(names(&handed), ["telemetry1", "telemetry2", "telemetry3"]);
+    assert!(session.acknowledge(handed[1].0).is_some());
+    session.push_telemetry(chunk(4));
+    let left: Vec<i64> = session.end().iter().map(|chunk| chunk.from.0).collect();
+    assert_eq!(left, [1, 3, 4]);
+}
+
+#[test]
+fn one_state_message_is_under_way_at_a_time() {
+    let mut session = Session::new(100, VecDeque::new());
+    assert!(session.state_is_told());
+    session.push(loose(LooseKind::State));
+    assert!(!session.state_is_told());
+    let handed = hand_over(&mut session);
+    assert!(!session.state_is_told());
+    session.acknowledge(handed[0].0);
+    assert!(session.state_is_told());
+}
+
+fn command(name: &str, fields: Value) -> Decision {
+    let allowed = ["ping".to_owned(), "resend".to_owned()];
+    decide(name, fields.to_string().as_bytes(), &allowed, MORNING)
+}
+
+#[test]
+fn a_command_needs_an_id_a_name_an_expiry_and_leave() {
+    let good = json!({ "id": "c1", "by": "平台", "expires": "2025-06-01T08:00:01+08:00" });
+    assert_eq!(command("ping", good.clone()).deed, Ok(Deed::Ping));
+    let refused = |name: &str, field: &str, value: Value, why: &str| {
+        let mut fields = good.clone();
+        fields[field] = value;
+        let error = command(name, fields).deed.expect_err("refused");
+        assert!(error.contains(why), "{error}");
+    };
+    refused("ping", "id", json!(""), "'id' is missing");
+    refused("ping", "id", json!("x".repeat(129)), "'id' is missing");
+    refused("ping", "by", json!(" "), "'by' is missing");
+    refused("ping", "expires", Value::Null, "'expires' is missing");
+    refused("ping", "expires", json!("tomorrow"), "no RFC 3339");
+    refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired");
+    refused("accept", "by", json!("平台"), "'accept' is not allowed here; allowed: ping, resend");
+    refused("resend", "lane", json!("telemetry"), "'lane' must be");
+    let garbage = decide("ping", b"\xff not JSON", &["ping".to_owned()], MORNING);
+    assert_eq!((garbage.id, garbage.deed.is_err()), (None, true));
+}
+
+#[test]
+fn a_resend_gives_what_is_there_and_names_what_is_not() {
+    let mut replay = Replay::new("c1".to_owned(), Lane::Critical, 1, 500, 12);
+    assert_eq!(replay.wants(), Some((Lane::Critical, 1, 12)));
+    replay.read([3, 4, 7].map(|sequence| row(Lane::Critical, 1, sequence)).to_vec());
+    assert_eq!(replay.wants(), None);
+    let again: Vec<u64> = std::iter::from_fn(|| replay.pop()).map(|row| row.sequence).collect();
+    assert_eq!(again, [3, 4, 7]);
+    assert!(replay.is_done());
+    let result = replay.result();
+    assert_eq!(result["sent"], 3);
+    assert_eq!(result["missing"], json!([[1, 2], [5, 6], [8, 12]]));
+    assert_eq!((&result["last"], &result["next"]), (&json!(12), &Value::Null));
+}
+
+#[test]
+fn a_resend_is_bounded_and_says_where_to_go_on() {
+    let mut replay = Replay::new("c1".to_owned(), Lane::Work, 1, u64::MAX, 30_000);
+    let mut sent = 0;
+    while let Some((_, from, to)) = replay.wants() {
+        let page = u64::try_from(RESEND_PAGE).expect("small");
+        let rows = (from..=to.min(from + page - 1)).map(|sequence| row(Lane::Work, 1, sequence));
+        replay.read(rows.collect());
+        sent += std::iter::from_fn(|| replay.pop()).count();
+    }
+    assert!(replay.is_done());
+    assert_eq!(u64::try_from(sent), Ok(RESEND_ROWS_MAX));
+    assert_eq!(replay.result()["next"], RESEND_ROWS_MAX + 1);
+}
+
+fn reading(tag: &str, number: f64, time: i64) -> Reading {
+    Reading {
+        tag: Arc::from(tag),
+        value: PointValue::float(number),
+        quality: Quality::Good,
+        time: Wall(time),
+    }
+}
+
+#[test]
+fn telemetry_tells_changes_only() {
+    let (sender, receiver) = channel();
+    sender.offer(vec![
+        reading("A", 1.0, 1),
+        reading("A", 1.0, 2),
+        reading("B", 1.0, 2),
+        reading("A", 2.0, 3),
+    ]);
+    let mut bad = reading("A", 2.0, 4);
+    (bad.value, bad.quality) = (None, Quality::Bad(BadReason::Stale));
+    sender.offer(vec![bad]);
+    let chunk = receiver.take(&origin()).expect("readings");
+    assert_eq!((chunk.count, chunk.from, chunk.to), (4, Wall(1), Wall(4)));
+    assert_eq!(chunk.values[0]["time"], "1970-01-01T08:00:00.001+08:00");
+    assert_eq!(chunk.values[3]["quality"], "bad stale");
+    assert_eq!(receiver.take(&origin()), None);
+}
+
+#[test]
+fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
+    let (sender, receiver) = channel();
+    let more = READINGS_MAX + 5;
+    let readings = (0..more).map(|n| {
+        let n = i32::try_from(n).expect("small");
+        reading("A", f64::from(n), i64::from(n))
+    });
+    sender.offer(readings.collect());
+    let dropped = receiver.take_dropped().expect("dropped");
+    assert_eq!((dropped.count, dropped.from, dropped.to), (5, Wall(0), Wall(4)));
+    receiver.put_back_dropped(dropped);
+    assert_eq!(receiver.take_dropped(), Some(dropped));
+    assert_eq!(receiver.take_dropped(), None);
+    let mut kept = 0;
+    while let Some(chunk) = receiver.take(&origin()) {
+        assert!(chunk.values.to_string().len() < 128 * 1024);
+        kept += chunk.count;
+    }
+    assert_eq!(usize::try_from(kept), Ok(READINGS_MAX));
+}
+
+#[test]
+fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
+    let (sender, receiver) = channel();
+    let mut huge = reading("A", 1.0, 1);
+    huge.value = Some(PointValue::text(&"\u{1}".repeat(100_000)));
+    let mut large = reading("B", 1.0, 2);
+    large.value = Some(PointValue::text(&"\u{1}".repeat(16 * 1024)));
+    sender.offer(vec![huge, large]);
+    let chunk = receiver.take(&origin()).expect("a reading");
+    assert_eq!((chunk.count, chunk.from), (1, Wall(2)));
+    assert!(chunk.values.to_string().len() < 128 * 1024);
+    let dropped = receiver.take_dropped().expect("counted");
+    assert_eq!((dropped.count, dropped.too_large), (1, 1));
+}
+
+#[test]
+fn telemetry_that_is_off_keeps_nothing() {
+    let (sender, receiver) = channel();
+    receiver.turn_off();
+    sender.offer(vec![reading("A", 1.0, 1)]);
+    assert_eq!((receiver.take(&origin()), receiver.take_dropped()), (None, None));
+}
+
+#[test]
+fn the_pause_doubles_to_a_bound_with_jitter_either_way() {
+    let mut backoff = Backoff::new();
+    let pauses: Vec<u128> = (0..8).map(|_| backoff.pause(0.5).as_millis()).collect();
+    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    assert_eq!(backoff.pause(0.0).as_millis(), 22_500);
+    assert_eq!(backoff.pause(1.0).as_millis(), 37_500);
+    backoff.reset();
+    assert_eq!(backoff.pause(0.5).as_millis(), 500);
+}

@@ -1,0 +1,499 @@
+//! What upstream reads: topics and JSON. Pure: records and rows in, messages and bytes out.
+//!
+//! `data` uses the camelCase names of the exchange standard where it has them, and its code numbers. Times
+//! are RFC 3339 with the site's offset; turning them into the form of one province is an adaptor's work.
+//! Every message but retained `state` is a CloudEvents 1.0 envelope in JSON.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use riskgate_engine::{
+    AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
+    RaiseCause, TaskRecord, UnitRecord,
+};
+use riskgate_point::{Link, Quality, Wall};
+use serde_json::{Map, Value, json};
+
+use super::telemetry::Dropped;
+use crate::store::{Lane, LastSequences, Message, Row};
+
+/// `dangerName` holds 300 characters.
+const DANGER_NAME_CHARS: usize = 300;
+
+/// Whom messages come from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub company: String,
+    pub gateway: String,
+    /// The gateway's name: the `registrant` of its hazards.
+    pub name: String,
+    pub timezone: TimeZone,
+    pub epoch: Epoch,
+    /// When and why the epoch began, as the store tells at opening.
+    pub epoch_began: Wall,
+    pub epoch_reason: String,
+}
+
+/// How one source is, as `state` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceState {
+    pub id: String,
+    pub name: String,
+    pub link: Link,
+    pub since: Wall,
+    /// Points by the class of their quality.
+    pub good: u32,
+    pub uncertain: u32,
+    pub bad: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Online,
+    Offline,
+    Stopped,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What upstream is to hear of an effect.
+pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message> {
+    match effect {
+        Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
+        Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
+        Effect::Task(task) => task_messages(task, origin),
+        Effect::Unit(unit) => vec![risk_message(unit, origin)],
+    }
+}
+
+fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
+    let unit = alarm.unit.as_deref().unwrap_or("_site");
+    let data = json!({
+        "id": alarm.id,
+        "revision": alarm.revision,
+        "kind": alarm.kind,
+        "state": alarm.state,
+        "class": alarm.class,
+        "priority": alarm.priority,
+        "riskUnitId": alarm.unit,
+        "riskMeasureId": alarm.measure,
+        "words": alarm.words,
+        "guidance": alarm.guidance,
+        "tags": alarm.tags,
+        "blinds": alarm.blinds,
+        "episode": alarm.episode,
+        "since": origin.time(alarm.since),
+        "changed": origin.time(alarm.changed),
+        "acknowledgedBy": alarm.acknowledged_by,
+        "onUnknown": alarm.on_unknown,
+        "evidence": evidence(&alarm.evidence, origin),
+    });
+    Message {
+        lane: Lane::Critical,
+        topic: format!("alarm/{}", level(unit)),
+        retain: false,
+        kind: "riskgate.alarm.v1".to_owned(),
+        object: alarm.id.clone(),
+        revision: alarm.revision,
+        time: alarm.changed,
+        data,
+    }
+}
+
+fn hazard_message(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Message {
+    let (topic, kind) = match hazard.stage {
+        HazardStage::Candidate | HazardStage::Rejected => ("candidate", "riskgate.candidate.v1"),
+        HazardStage::Rectifying | HazardStage::AwaitingAcceptance | HazardStage::Accepted => {
+            ("hazard", "riskgate.hazard.v1")
+        }
+    };
+    Message {
+        lane: Lane::Critical,
+        topic: format!("{topic}/{}", level(&hazard.unit)),
+        retain: false,
+        kind: kind.to_owned(),
+        object: hazard.id.to_string(),
+        revision: hazard.revision,
+        time: hazard.changed,
+        data: hazard_data(hazard, plant, origin),
+    }
+}
+
+fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
+    let measure = plant.measure(&hazard.measure);
+    let unit = plant.unit(&hazard.unit);
+    let name = match measure {
+        Some(measure) => format!("{}：{}", measure.name, hazard.words.zh),
+        None => hazard.words.zh.clone(),
+    };
+    let mut data = json!({
+        "id": hazard.id,
+        "revision": hazard.revision,
+        "riskMeasureId": hazard.measure,
+        "riskUnitId": hazard.unit,
+        "hazardCode": unit.map(|unit| &unit.hazard_code),
+        "dangerName": name.chars().take(DANGER_NAME_CHARS).collect::<String>(),
+        "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },
+        "dangerSrc": 9,
+        "dangerManageType": 1,
+        "hazardDangerType": danger_type(measure.map_or("", |measure| &measure.classify2)),
+        "dangerDesc": description(hazard),
+        "stage": hazard.stage,
+        "registTime": origin.time(hazard.raised),
+        "registrant": origin.name,
+        "liablePerson": hazard.liable_person,
+        "dangerManageDeadline": origin.time(hazard.deadline),
+        "previousId": hazard.previous,
+        "cause": hazard.cause,
+        "rule": hazard.rule,
+        "opening": hazard.opening,
+        "repeats": hazard.repeats,
+        "changed": origin.time(hazard.changed),
+        "returnedTime": hazard.returned.map(|at| origin.time(at)),
+        "acts": hazard.acts.iter().map(|act| json!({
+            "by": act.by,
+            "deed": act.deed,
+            "why": act.why,
+            "time": origin.time(act.at),
+        })).collect::<Vec<_>>(),
+        "words": hazard.words,
+        "evidence": evidence(&hazard.evidence, origin),
+    });
+    // The standard has no state for what is not a hazard yet, or was found to be none.
+    let state = match hazard.stage {
+        HazardStage::Candidate | HazardStage::Rejected => None,
+        HazardStage::Rectifying => Some(0),
+        HazardStage::AwaitingAcceptance => Some(1),
+        HazardStage::Accepted => Some(9),
+    };
+    if let (Some(state), Some(fields)) = (state, data.as_object_mut()) {
+        fields.insert("dangerState".to_owned(), json!(state));
+    }
+    data
+}
+
+/// `hazardDangerType` by the measure's `classify2`: 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他.
+fn danger_type(classify2: &str) -> u8 {
+    match classify2 {
+        "1-1" => 2,
+        "1-3" | "1-4" => 4,
+        "4-3" => 5,
+        "1-2" => 7,
+        other if other.starts_with("2-") => 7,
+        _ => 8,
+    }
+}
+
+/// What a person reads who has nothing but this text.
+fn description(hazard: &HazardRecord) -> String {
+    let operands = hazard.evidence.operands.iter().map(|operand| {
+        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), ToString::to_string);
+        format!("{}={value}（{}）", operand.text, quality_zh(operand.quality))
+    });
+    let operands = operands.collect::<Vec<_>>().join("，");
+    format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
+}
+
+fn quality_zh(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Good => "正常",
+        Quality::Uncertain(_) => "可疑",
+        Quality::Bad(_) => "无效",
+    }
+}
+
+/// Two messages with the same object and revision: by unit, and by whom it is for.
+fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
+    let (cycle, unit) = cycle_words(task.cycle);
+    let (base, base_unit) = cycle_words(task.base_cycle);
+    let data = json!({
+        "id": task.task,
+        "revision": task.revision,
+        "riskMeasureId": task.measure,
+        "riskUnitId": task.unit,
+        "troubleshootContent": task.content,
+        "workType": task.work_type,
+        "assignee": task.assignee,
+        "checkCycle": cycle,
+        "checkCycleUnit": unit,
+        "baseCheckCycle": base,
+        "baseCheckCycleUnit": base_unit,
+        "boosts": task.boosts.iter().map(|boost| boost_data(boost, origin)).collect::<Vec<_>>(),
+        "changed": origin.time(task.changed),
+    });
+    let message = |topic: String| Message {
+        lane: Lane::Work,
+        topic,
+        retain: false,
+        kind: "riskgate.task.v1".to_owned(),
+        object: task.task.clone(),
+        revision: task.revision,
+        time: task.changed,
+        data: data.clone(),
+    };
+    let mut messages = vec![message(format!("task/{}", level(&task.unit)))];
+    if !task.assignee.is_empty() {
+        messages.push(message(format!("task/by/{}", level(&task.assignee))));
+    }
+    messages
+}
+
+fn boost_data(boost: &Boost, origin: &Origin) -> Value {
+    let cycle = boost.cycle.map(cycle_words);
+    json!({
+        "rule": boost.rule,
+        "words": boost.words,
+        "checkCycle": cycle.as_ref().map(|(cycle, _)| cycle),
+        "checkCycleUnit": cycle.as_ref().map(|(_, unit)| unit),
+        "due": boost.due.map(|at| origin.time(at)),
+        "since": origin.time(boost.since),
+        "until": boost.until.map(|at| origin.time(at)),
+    })
+}
+
+/// `checkCycle` and `checkCycleUnit`: whole days as 天, everything else as 小时 with two decimals.
+fn cycle_words(cycle: Duration) -> (f64, &'static str) {
+    const DAY_S: u64 = 24 * 60 * 60;
+    let seconds = cycle.as_secs();
+    match u32::try_from(seconds / DAY_S) {
+        Ok(days) if days > 0 && seconds.is_multiple_of(DAY_S) => (f64::from(days), "天"),
+        Ok(_) | Err(_) => ((cycle.as_secs_f64() / 36.0).round() / 100.0, "小时"),
+    }
+}
+
+/// The present class of a unit's risk; retained.
+pub fn risk_message(unit: &UnitRecord, origin: &Origin) -> Message {
+    let causes = unit.causes.iter().map(|cause| cause_data(cause, origin));
+    let data = json!({
+        "id": unit.unit,
+        "revision": unit.revision,
+        "riskUnitName": unit.name,
+        "riskClass": unit.current.number(),
+        "baseRiskClass": unit.base.number(),
+        "colour": unit.current,
+        "causes": causes.collect::<Vec<_>>(),
+        "changed": origin.time(unit.changed),
+    });
+    Message {
+        lane: Lane::Critical,
+        topic: risk_topic(&unit.unit),
+        retain: true,
+        kind: "riskgate.risk.v1".to_owned(),
+        object: unit.unit.clone(),
+        revision: unit.revision,
+        time: unit.changed,
+        data,
+    }
+}
+
+pub(super) fn risk_topic(unit: &str) -> String {
+    format!("risk/{}", level(unit))
+}
+
+fn cause_data(cause: &RaiseCause, origin: &Origin) -> Value {
+    json!({
+        "rule": cause.rule,
+        "words": cause.words,
+        "raiseTo": cause.raise_to.number(),
+        "since": origin.time(cause.since),
+        "until": cause.until.map(|at| origin.time(at)),
+    })
+}
+
+fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
+    let operands = evidence.operands.iter().map(|operand| operand_data(operand, origin));
+    json!({
+        "rule": evidence.rule,
+        "version": evidence.version,
+        "condition": evidence.condition,
+        "verdict": evidence.verdict,
+        "time": origin.time(evidence.at),
+        "operands": operands.collect::<Vec<_>>(),
+    })
+}
+
+fn operand_data(operand: &Operand, origin: &Origin) -> Value {
+    json!({
+        "text": operand.text,
+        "value": operand.value,
+        "quality": operand.quality.to_string(),
+        "time": operand.at.map(|at| origin.time(at)),
+        "sourceTime": operand.source_time.map(|at| origin.time(at)),
+    })
+}
+
+/// Readings that were dropped before upstream had them.
+pub(super) fn telemetry_gap(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
+    let id = format!("telemetry:{}:{}", dropped.from.0, at.0);
+    Message {
+        lane: Lane::Gap,
+        topic: "gap".to_owned(),
+        retain: false,
+        kind: "riskgate.gap.v1".to_owned(),
+        object: id.clone(),
+        revision: 1,
+        time: at,
+        data: json!({
+            "id": id,
+            "revision": 1,
+            "lane": "telemetry",
+            "from": origin.time(dropped.from),
+            "to": origin.time(dropped.to),
+            "count": dropped.count,
+            "tooLarge": dropped.too_large,
+            "reason": if dropped.too_large == dropped.count { "too_large" } else { "queue_full" },
+        }),
+    }
+}
+
+impl Origin {
+    /// RFC 3339 with the site's offset, to the millisecond. A wall time that no calendar holds is told
+    /// as its number.
+    pub fn time(&self, at: Wall) -> String {
+        Timestamp::from_millisecond(at.0).map_or_else(
+            |_| at.0.to_string(),
+            |at| at.to_zoned_datetime(self.timezone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+        )
+    }
+
+    /// The topic under the configured root.
+    pub(super) fn topic(&self, root: &str, below: &str) -> String {
+        format!("{root}/{}/{}/{below}", level(&self.company), level(&self.gateway))
+    }
+}
+
+/// A row of the outbox. `replayed`: sent once more, on demand.
+pub fn row_bytes(row: &Row, origin: &Origin, replayed: bool) -> Vec<u8> {
+    let message = &row.message;
+    let name = format!("{}/{}", message.lane.word(), row.sequence);
+    let mut envelope = envelope(&name, &message.kind, message.time, replayed, message.data.clone(), origin);
+    envelope.insert("sequence".to_owned(), json!(row.sequence));
+    envelope.insert("lane".to_owned(), json!(message.lane));
+    Value::Object(envelope).to_string().into_bytes()
+}
+
+/// A message outside the lanes: it has no sequence, and nobody misses it. `name` is unique in the epoch.
+pub(super) fn loose_bytes(
+    name: &str,
+    kind: &str,
+    at: Wall,
+    replayed: bool,
+    data: Value,
+    origin: &Origin,
+) -> Vec<u8> {
+    Value::Object(envelope(name, kind, at, replayed, data, origin)).to_string().into_bytes()
+}
+
+fn envelope(
+    name: &str,
+    kind: &str,
+    at: Wall,
+    replayed: bool,
+    data: Value,
+    origin: &Origin,
+) -> Map<String, Value> {
+    let mut envelope = Map::new();
+    let mut set = |key: &str, value: Value| envelope.insert(key.to_owned(), value);
+    set("specversion", json!("1.0"));
+    set("id", json!(format!("{}/{name}", origin.epoch.0)));
+    set("source", json!(format!("riskgate/{}/{}", origin.company, origin.gateway)));
+    set("type", json!(kind));
+    set("time", json!(origin.time(at)));
+    set("datacontenttype", json!("application/json"));
+    set("epoch", json!(origin.epoch.0));
+    set("replayed", json!(replayed));
+    set("data", data);
+    envelope
+}
+
+/// What a present unit record says, outside its lane: published anew on each connect.
+pub(super) fn risk_again_bytes(unit: &UnitRecord, origin: &Origin) -> Vec<u8> {
+    let message = risk_message(unit, origin);
+    let name = format!("risk/{}/{}", unit.unit, unit.revision);
+    loose_bytes(&name, &message.kind, message.time, true, message.data, origin)
+}
+
+/// Who is there: told on each connect and each new configuration; retained.
+pub(super) fn birth_bytes(plant: &Plant, at: Wall, origin: &Origin) -> Vec<u8> {
+    let data = json!({
+        "id": format!("{}/{}", origin.company, origin.gateway),
+        "company": origin.company,
+        "gateway": origin.gateway,
+        "name": origin.name,
+        "software": format!("riskgate {}", env!("CARGO_PKG_VERSION")),
+        "epoch": origin.epoch.0,
+        "epochBegan": origin.time(origin.epoch_began),
+        "epochReason": origin.epoch_reason,
+        "points": plant.points().len(),
+        "measures": plant.measures().len(),
+        "sources": plant.sources().len(),
+        "units": plant.units().iter().map(|unit| json!({
+            "riskUnitId": unit.id,
+            "riskUnitName": unit.name,
+            "hazardCode": unit.hazard_code,
+            "topic": level(&unit.id),
+        })).collect::<Vec<_>>(),
+    });
+    loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, data, origin)
+}
+
+/// `last` is left out of the will: the broker tells it when nobody knows.
+pub(super) fn state_bytes(
+    status: Status,
+    last: Option<LastSequences>,
+    sources: &[SourceState],
+    at: Wall,
+    origin: &Origin,
+) -> Vec<u8> {
+    let mut state = Map::new();
+    state.insert("status".to_owned(), json!(status.word()));
+    state.insert("epoch".to_owned(), json!(origin.epoch.0));
+    if let Some(last) = last {
+        state.insert("last".to_owned(), json!(last));
+        state.insert("time".to_owned(), json!(origin.time(at)));
+        let sources = sources.iter().map(|source| source_data(source, origin));
+        state.insert("sources".to_owned(), Value::Array(sources.collect()));
+    }
+    Value::Object(state).to_string().into_bytes()
+}
+
+fn source_data(source: &SourceState, origin: &Origin) -> Value {
+    let (link, why) = match &source.link {
+        Link::Connecting => ("connecting", None),
+        Link::Up => ("up", None),
+        Link::Down { why } => ("down", Some(why)),
+    };
+    json!({
+        "id": source.id,
+        "name": source.name,
+        "link": link,
+        "why": why,
+        "since": origin.time(source.since),
+        "good": source.good,
+        "uncertain": source.uncertain,
+        "bad": source.bad,
+    })
+}
+
+/// One level of a topic: what MQTT gives a meaning is written as a percent code, and so is the percent
+/// sign, so that the id can be had back.
+pub fn level(id: &str) -> String {
+    let mut level = String::with_capacity(id.len());
+    for character in id.chars() {
+        match character {
+            '+' | '#' | '/' | '%' => level.push_str(&format!("%{:02X}", u32::from(character))),
+            control if control.is_control() => level.push_str(&format!("%{:02X}", u32::from(control))),
+            plain => level.push(plain),
+        }
+    }
+    level
+}

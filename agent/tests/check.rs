@@ -1,0 +1,329 @@
+//! `riskgate check`: the example passes, and each way to be wrong is told at its place.
+//!
+//! A broken configuration is `broken/_base`, a good one, with the files of its own folder laid over it.
+//! What is said of it is a snapshot; read it as the person would who made the mistake.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
+use riskgate_engine::Class;
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn site() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/site")
+}
+
+fn files_of(folder: &Path) -> Vec<RawFile> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.expect("an entry");
+        (PathBuf::from(entry.file_name()), fs::read(entry.path()).expect("a file"))
+    };
+    entries.map(file).collect()
+}
+
+fn base() -> Vec<RawFile> {
+    files_of(&tests().join("broken/_base"))
+}
+
+/// The base with files laid over it.
+fn over_base(over: Vec<RawFile>) -> Vec<RawFile> {
+    let mut files = base();
+    files.retain(|(name, _)| !over.iter().any(|(other, _)| other == name));
+    files.extend(over);
+    files
+}
+
+fn checked(files: Vec<RawFile>) -> Checked {
+    match check_files(files) {
+        Ok(checked) => checked,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn said_of(case: &str) -> String {
+    match check_files(over_base(files_of(&tests().join("broken").join(case)))) {
+        Ok(_) => panic!("{case} passes"),
+        Err(problems) => problems.render(false),
+    }
+}
+
+macro_rules! broken {
+    ($($name:ident: $case:literal,)*) => {
+        $(#[test]
+        fn $name() {
+            insta::with_settings!({ omit_expression => true }, {
+                insta::assert_snapshot!($case, said_of($case));
+            });
+        })*
+
+        const CASES: &[&str] = &[$($case),*];
+    };
+}
+
+broken! {
+    a_misspelt_key_gets_the_nearest: "01-misspelt-keys",
+    a_missing_key_is_named_at_its_table: "02-missing-keys",
+    a_value_of_another_type_is_told_what_to_be: "03-wrong-types",
+    a_number_out_of_range_is_told_the_range: "04-numbers-out-of-range",
+    a_duration_is_told_how_to_be_written: "05-durations",
+    a_word_of_a_list_is_told_the_list: "06-words-of-a-list",
+    syntax_errors_are_told_together: "07-syntax",
+    a_second_gateway_is_shown_with_the_first: "08-second-gateway",
+    an_id_that_stands_twice_is_shown_at_both_places: "09-ids-that-stand-twice",
+    a_tag_that_stands_twice_is_shown_at_both_places: "10-tags-that-stand-twice",
+    an_unknown_table_gets_the_nearest: "11-unknown-tables",
+    a_list_written_as_one_table_is_explained: "12-a-list-written-as-one-table",
+    a_console_open_to_the_network_is_refused: "13-console-open-to-the-network",
+    a_console_takes_an_address_not_a_name: "14-console-by-name",
+    the_fields_of_the_gateway_are_checked: "15-gateway-fields",
+    a_source_that_does_not_exist_gets_the_nearest: "16-names-that-do-not-exist",
+    a_register_beyond_the_last_is_refused: "17-registers",
+    a_register_counts_from_the_base: "18-register-base",
+    a_type_must_fit_its_table: "19-types-of-registers",
+    a_node_id_is_checked: "20-nodes",
+    a_point_of_a_feed_has_a_path_a_topic_and_an_end: "21-mqtt-points",
+    a_topic_filter_is_checked: "22-topic-filters",
+    l1_is_never_read_as_l: "23-l1-is-not-l",
+    a_column_that_is_not_known_is_no_remark: "24-columns-not-known",
+    a_column_that_stands_twice_is_shown_at_both_places: "25-column-twice",
+    a_number_of_a_table_is_never_guessed: "26-numbers-of-a-table",
+    a_table_without_tags_is_refused: "27-no-tag-column",
+    a_ragged_row_is_refused: "28-ragged-rows",
+    a_file_that_is_no_text_is_refused: "29-no-text",
+    the_levels_of_gas_must_be_plain: "30-levels-of-gas",
+    a_range_and_a_deadband_must_make_sense: "31-range-and-deadband",
+    a_fault_of_a_workbook_names_sheet_row_and_column: "32-workbook",
+    a_workbook_that_is_none_is_refused: "33-workbook-that-is-none",
+    the_words_of_states_are_checked: "34-words-of-states",
+    a_state_has_no_limits: "35-limits-of-a-state",
+    what_follows_from_a_rule_is_checked: "36-what-follows-from-a-rule",
+    classify2_lies_below_classify1: "37-classify",
+    a_client_id_is_used_once_at_a_broker: "38-client-ids",
+    no_password_stands_in_the_configuration: "39-passwords",
+    a_host_is_no_url: "40-hosts",
+    a_fault_in_gb18030_is_shown_readably: "41-gb18030",
+    an_empty_configuration_is_told_what_it_lacks: "42-nothing-said",
+    warnings_stand_among_the_errors: "43-a-feed-nobody-would-miss",
+}
+
+#[test]
+fn every_broken_folder_has_its_test() {
+    let entries = fs::read_dir(tests().join("broken")).expect("the folder is there");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+    let mut names: Vec<String> = names.filter(|name| name != "_base").collect();
+    names.sort();
+    assert_eq!(names, CASES);
+    assert!(CASES.len() >= 30);
+}
+
+#[test]
+fn the_example_passes_without_a_warning() {
+    let checked = match check(&site()) {
+        Ok(checked) => checked,
+        Err(problems) => panic!("{problems}"),
+    };
+    assert_eq!(render(&checked.warnings, false), "");
+    let mut said = checked.summary().join("\n");
+    said = said.replace(&checked.hash, "(hash)");
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("example", said);
+    });
+}
+
+#[test]
+fn the_base_of_the_broken_ones_passes() {
+    assert_eq!(render(&checked(base()).warnings, false), "");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let problems = check(Path::new("no/such/folder")).expect_err("it is not there");
+    assert!(problems.to_string().starts_with("no/such/folder: error: reading the folder"), "{problems}");
+    let nothing = check_files(Vec::new()).expect_err("nothing to run");
+    assert!(nothing.to_string().contains("there is no *.toml file here"), "{nothing}");
+}
+
+#[test]
+fn problems_of_a_folder_name_their_files_from_where_the_person_stands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("deep")).expect("a folder");
+    fs::write(folder.path().join("deep/a.toml"), "[gatway]\n").expect("a file");
+    let problems = check(folder.path()).expect_err("it is wrong");
+    let start = format!("{}:1:2: error:", folder.path().join("deep/a.toml").display());
+    assert!(problems.to_string().contains(&start), "{problems}");
+}
+
+/// All that a point table gives, as text, to compare two of them.
+fn plant_of(table: Vec<u8>) -> String {
+    let checked = checked(over_base(vec![(PathBuf::from("points.csv"), table)]));
+    format!("{:?}\n{:?}", checked.plant.points(), checked.sources)
+}
+
+#[test]
+fn encodings_and_delimiters_give_equal_plants() {
+    let table = base().into_iter().find(|(name, _)| name == Path::new("points.csv")).expect("a table").1;
+    let text = String::from_utf8(table).expect("UTF-8");
+    // Its OPC UA address holds a semicolon.
+    let semicolons = text.replace("ns=2;s=Trip", "\"ns=2;s=Trip\"").replace(',', ";");
+    let crlf = text.replace('\n', "\r\n");
+    let expected = plant_of(text.clone().into_bytes());
+    let variants: [(&str, Vec<u8>); 6] = [
+        ("a byte order mark", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+        ("GB18030", encoding_rs::GB18030.encode(&text).0.into_owned()),
+        ("GB18030 as Excel saves it", encoding_rs::GB18030.encode(&crlf).0.into_owned()),
+        ("semicolons", semicolons.into_bytes()),
+        ("tabs", text.replace(',', "\t").into_bytes()),
+        ("line ends of Windows", crlf.into_bytes()),
+    ];
+    for (what, bytes) in variants {
+        assert_eq!(plant_of(bytes), expected, "{what}");
+    }
+}
+
+fn with_points(rows: &str) -> Checked {
+    let header = "tag,name,source,address,type,eu,range_low,range_high,L,一级报警,二级报警,deadband,class\n";
+    let table = format!("{header}LT-101,,dcs,holding:100,u16,,,,,,,,\n{rows}");
+    checked(over_base(vec![(PathBuf::from("points.csv"), table.into_bytes())]))
+}
+
+#[test]
+fn the_first_and_second_level_of_gas_are_h_and_hh_and_of_a_lack_of_oxygen_l_and_ll() {
+    let checked = with_points(
+        "GD-1,可燃气体,dcs,holding:1,u16,%LEL,0,100,,25,50,,gas\nGD-2,氧气,dcs,holding:2,u16,%VOL,0,30,,19.5,18,,gas\n",
+    );
+    let limits = |tag: &str| {
+        let point = checked.plant.point_id(tag).and_then(|id| checked.plant.point(id)).expect("a point");
+        assert_eq!(point.class, Class::Gas);
+        (point.limits.ll, point.limits.l, point.limits.h, point.limits.hh)
+    };
+    assert_eq!(limits("GD-1"), (None, None, Some(25.0), Some(50.0)));
+    assert_eq!(limits("GD-2"), (Some(18.0), Some(19.5), None, None));
+}
+
+#[test]
+fn a_deadband_that_is_not_said_is_one_percent_of_the_range_and_none_for_gas() {
+    let checked = with_points(
+        "A,,dcs,holding:1,u16,,0,200,,,,,process\nB,,dcs,holding:2,u16,,0,200,,,,,gas\nC,,dcs,holding:3,u16,,,,,,,,process\nD,,dcs,holding:4,u16,,0,200,,,,0.5,process\n",
+    );
+    let deadbands: Vec<f64> = checked.plant.points().iter().skip(1).map(|point| point.deadband).collect();
+    assert_eq!(deadbands, [2.0, 0.0, 0.0, 0.5]);
+}
+
+#[test]
+fn what_is_not_refreshed_in_three_polls_or_keep_alives_is_stale() {
+    let sources = |extra: &str| {
+        let text = format!(
+            "[[source]]\nid = \"dcs\"\nname = \"d\"\nkind = \"modbus-tcp\"\nhost = \"h\"\n{extra}\n\
+             [[source]]\nid = \"sis\"\nname = \"s\"\nkind = \"opcua\"\nurl = \"opc.tcp://h\"\nkeep_alive = \"4s\"\n\
+             [[source]]\nid = \"people\"\nname = \"p\"\nkind = \"mqtt\"\nhost = \"h\"\nheartbeat = \"hb\"\n"
+        );
+        (PathBuf::from("sources.toml"), text.into_bytes())
+    };
+    let table = "tag,source,address,type\nLT-101,dcs,holding:1,u16\nB,sis,i=5,\nC,people,a/b,\n";
+    let seconds = |extra: &str| -> Vec<u64> {
+        let points = (PathBuf::from("points.csv"), table.as_bytes().to_vec());
+        let checked = checked(over_base(vec![sources(extra), points]));
+        checked.plant.points().iter().map(|point| point.stale_after.as_secs()).collect()
+    };
+    assert_eq!(seconds(""), [5, 12, 60]);
+    assert_eq!(seconds("period = \"4s\""), [12, 12, 60]);
+}
+
+#[test]
+fn the_hash_follows_names_and_bytes_and_not_the_order_of_reading() {
+    let hash = |files| checked(files).hash;
+    let first = hash(base());
+    let mut turned = base();
+    turned.reverse();
+    assert_eq!(hash(turned), first);
+    let mut changed = base();
+    changed.iter_mut().for_each(|(_, bytes)| bytes.push(b'\n'));
+    assert_ne!(hash(changed), first);
+    let mut renamed = base();
+    renamed.iter_mut().for_each(|(name, _)| *name = Path::new("sub").join(&*name));
+    assert_ne!(hash(renamed), first);
+}
+
+#[test]
+fn passwords_are_read_when_the_agent_starts_and_not_by_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in base() {
+        fs::write(folder.path().join(name), bytes).expect("a file");
+    }
+    let sources = fs::read_to_string(folder.path().join("sources.toml")).expect("a file");
+    let url = "url = \"opc.tcp://10.0.0.6:4840\"";
+    let login = format!("{url}\nuser = \"gw\"\npassword_file = \"sis.password\"");
+    fs::write(folder.path().join("sources.toml"), sources.replace(url, &login)).expect("a file");
+    let mut checked = check(folder.path()).expect("check opens no password");
+    let errors = checked.load_secrets(folder.path()).expect_err("there is none");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].to_string().contains("sis.password of source 'sis'"), "{}", errors[0]);
+    fs::write(folder.path().join("sis.password"), "open sesame\n").expect("a file");
+    checked.load_secrets(folder.path()).expect("it is there");
+    let user = checked.sources.iter().find_map(|source| match &source.driver {
+        Driver::Opcua(server) => server.user.clone(),
+        Driver::Modbus(_) | Driver::Mqtt(_) => None,
+    });
+    assert_eq!(user, Some(("gw".to_owned(), "open sesame".to_owned())));
+}
+
+mod no_bytes_panic {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A good file with a few bytes changed goes deeper than noise does.
+    fn spoil(mut bytes: Vec<u8>, changes: &[(usize, u8)]) -> Vec<u8> {
+        let length = bytes.len().max(1);
+        for (at, byte) in changes {
+            if let Some(old) = bytes.get_mut(at % length) {
+                *old = *byte;
+            }
+        }
+        bytes
+    }
+
+    fn workbook() -> Vec<u8> {
+        fs::read(site().join("points-gds.xlsx")).expect("the example's workbook")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn as_a_file_of_any_kind(bytes: Vec<u8>) {
+            for name in ["a.toml", "a.csv", "a.xlsx"] {
+                let said = check_files(over_base(vec![(PathBuf::from(name), bytes.clone())]));
+                if let Err(problems) = said {
+                    prop_assert!(!problems.render(true).is_empty());
+                }
+            }
+        }
+
+        #[test]
+        fn as_text_of_a_table(text in "[位号LT,;\t\"\r\n=0-9a-z{}\\[\\]]{0,80}") {
+            for name in ["a.toml", "a.csv"] {
+                let said = check_files(over_base(vec![(PathBuf::from(name), text.clone().into_bytes())]));
+                if let Err(problems) = said {
+                    prop_assert!(!problems.render(false).is_empty());
+                }
+            }
+        }
+
+        #[test]
+        fn as_a_spoilt_file(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..6)) {
+            let mut files = base();
+            files.push((PathBuf::from("gds.xlsx"), workbook()));
+            for spoilt in 0..files.len() {
+                let mut files = files.clone();
+                files[spoilt].1 = spoil(files[spoilt].1.clone(), &changes);
+                drop(check_files(files));
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What can go wrong with a read, what it means for the points, and how it is told to an engineer.
+//!
+//! Pure. Two sorts: the device answered with an exception, then the connection is as good as before; or
+//! nobody can say what will come next on this connection, then it is dropped and never read again.
+
+use std::fmt;
+use std::time::Duration;
+
+use riskgate_point::BadReason;
+
+use super::Device;
+use super::decode::WrongLength;
+use super::plan::Read;
+
+/// Why a read brought no values.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("connecting failed: {source}")]
+    Refused {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("no connection within {0:?}")]
+    Unreachable(Duration),
+    #[error("no reply within {0:?}")]
+    NoReply(Duration),
+    /// The library's errors of the transport carry a stale error number: only its own texts are shown.
+    #[error("the connection broke{}", text_of(source))]
+    Broken {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("a reply that does not belong to the request: {0}")]
+    Mismatch(String),
+    #[error("a reply of the wrong length: {0}")]
+    Length(#[source] WrongLength),
+    #[error("{0}")]
+    Exception(Exception),
+}
+
+/// A device's refusal, by its code on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exception(pub(super) u8);
+
+impl Exception {
+    /// A gateway speaks for a device that it cannot reach.
+    pub(super) fn is_of_gateway(self) -> bool {
+        matches!(self.0, 10 | 11)
+    }
+
+    fn word(self) -> &'static str {
+        match self.0 {
+            1 => "illegal function",
+            2 => "illegal data address",
+            3 => "illegal data value",
+            4 => "device failure",
+            5 => "acknowledge, busy",
+            6 => "device busy",
+            8 => "memory parity error",
+            10 => "gateway path unavailable",
+            11 => "the device behind the gateway does not answer",
+            _ => "unknown",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self.0 {
+            1 => "the device has no such table: check holding, input, coil or discrete",
+            2 | 3 => "check the address, address_base and the points that this read spans, or lower gap_max",
+            4 | 8 => "look at the device's own fault indication",
+            5 | 6 => "lengthen the period, or see whether another master polls the device",
+            10 | 11 => "check device_id, the serial line behind the gateway, and the device's power",
+            _ => "see the device's manual for the code",
+        }
+    }
+
+    /// What the points of the read are told.
+    pub(super) fn reason(self) -> BadReason {
+        match self.0 {
+            1..=3 => BadReason::RefusedAddress,
+            4 | 8 => BadReason::DeviceFailure,
+            _ => BadReason::CommFailure,
+        }
+    }
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "exception {}, {}", self.0, self.word())
+    }
+}
+
+impl Fault {
+    pub(super) fn reason(&self) -> BadReason {
+        match self {
+            Self::Length(_) => BadReason::ConfigError,
+            Self::Exception(exception) => exception.reason(),
+            Self::Refused { .. }
+            | Self::Unreachable(_)
+            | Self::NoReply(_)
+            | Self::Broken { .. }
+            | Self::Mismatch(_) => BadReason::CommFailure,
+        }
+    }
+
+    /// Came of asking for these registers; false: there was not even a connection to ask on.
+    pub(super) fn is_of_the_read(&self) -> bool {
+        !matches!(self, Self::Refused { .. } | Self::Unreachable(_))
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "check host, port, and that the device accepts one more connection",
+            Self::Unreachable(_) => "check host, cable, switch and firewall",
+            Self::NoReply(_) => "check device_id, then the timeout against the device's own pace",
+            Self::Broken { .. } => {
+                "the device or a firewall ends connections: check its limit of connections"
+            }
+            Self::Mismatch(_) => "check device_id, and whether two masters share one gateway connection",
+            Self::Length(_) => "the device gives other lengths than asked: lower registers_max or gap_max",
+            Self::Exception(exception) => exception.hint(),
+        }
+    }
+
+    /// One sentence: where, what was tried, what came back, what to check.
+    pub(super) fn sentence(&self, device: &Device, read: &Read) -> String {
+        let Device { host, port, device_id, .. } = device;
+        let hint = self.hint();
+        match self {
+            Self::Refused { .. } | Self::Unreachable(_) => format!("modbus {host}:{port}: {self}; {hint}"),
+            Self::NoReply(_)
+            | Self::Broken { .. }
+            | Self::Mismatch(_)
+            | Self::Length(_)
+            | Self::Exception(_) => {
+                format!("modbus {host}:{port} device {device_id}, reading {}: {self}; {hint}", span(read))
+            }
+        }
+    }
+}
+
+/// The addresses of a read as the wire counts them, from 0.
+fn span(read: &Read) -> String {
+    let last = read.address.saturating_add(read.count.saturating_sub(1));
+    format!("{} {} to {last}", read.table.word(), read.address)
+}
+
+fn text_of(error: &std::io::Error) -> String {
+    if error.raw_os_error().is_some() { String::new() } else { format!(": {error}") }
+}
