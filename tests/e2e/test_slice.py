@@ -26,7 +26,7 @@ def test_a_limit_crossed_over_modbus_is_one_hazard_with_its_evidence(site):
     assert hazard["cause"] == "limit:LT-101"
     operands = {operand["text"]: operand for operand in hazard["evidence"]["operands"]}
     assert operands["{LT-101}"]["value"] == 95.0
-    assert operands["{LT-101}"]["quality"]["class"] == "good"
+    assert operands["{LT-101}"]["quality"] == "good"
     assert [topic for topic, _ in upstream.seen("hazard/")] and all(
         topic == "hazard/U-TA" for topic, _ in upstream.seen("hazard/")
     )
@@ -42,7 +42,7 @@ def test_a_limit_crossed_over_opcua_is_one_hazard(site):
     assert hazard["cause"] == "limit:TT-201"
     (operand,) = [each for each in hazard["evidence"]["operands"] if each["text"] == "{TT-201}"]
     assert operand["value"] == 180.0
-    assert operand["source_time"] is not None
+    assert operand["sourceTime"]
 
 
 def test_tags_in_a_zone_and_a_sighting_over_mqtt_are_one_hazard_and_one_candidate(site):

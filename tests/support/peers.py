@@ -17,8 +17,8 @@ import time
 
 import paho.mqtt.client as mqtt
 from asyncua import Server, ua
-from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.02
@@ -99,14 +99,13 @@ class InLoop:
 
 
 class Modbus(InLoop):
-    """pymodbus with one device: holding and input registers, coils, discrete inputs, 0 to 999."""
+    """pymodbus with one device of 1,000 registers, holding and input alike."""
 
     def __init__(self, device_id=1):
         super().__init__()
         self.device_id = device_id
         self.port = free_port()
-        block = lambda: ModbusSequentialDataBlock(1, [0] * 1000)  # noqa: E731
-        self.device = ModbusDeviceContext(di=block(), co=block(), ir=block(), hr=block())
+        self.words = {}
         self.server = None
         self.on_request = lambda: None
         self.open()
@@ -118,21 +117,25 @@ class Modbus(InLoop):
 
     def open(self):
         async def serve():
-            context = ModbusServerContext(devices={self.device_id: self.device}, single=False)
-            self.server = ModbusTcpServer(context, address=("127.0.0.1", self.port), trace_pdu=self._trace)
+            registers = SimData(0, count=1000, values=0, datatype=DataType.REGISTERS)
+            device = SimDevice(self.device_id, simdata=[registers])
+            self.server = ModbusTcpServer(device, address=("127.0.0.1", self.port), trace_pdu=self._trace)
             await self.server.serve_forever(background=True)
 
         self.call(serve())
         until("pymodbus listens", lambda: answers(self.port))
+        for address, words in self.words.items():
+            self.set_registers(address, words)
 
     def shut(self):
         self.call(self.server.shutdown())
 
-    def set_registers(self, address, words, table=3):
-        self.device.setValues(table, address, words)
+    def set_registers(self, address, words):
+        self.words[address] = words
+        self.call(self.server.async_setValues(self.device_id, 16, address, words))
 
-    def set_f32(self, address, number, table=3):
-        self.set_registers(address, list(struct.unpack(">HH", struct.pack(">f", number))), table)
+    def set_f32(self, address, number):
+        self.set_registers(address, list(struct.unpack(">HH", struct.pack(">f", number))))
 
     def close(self):
         self.shut()

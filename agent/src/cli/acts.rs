@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(told(done, "已确认 acknowledged", "GD-101/HH", &mut screen), Outcome::Done);
         let refused = Answer::Refused { why: "no alarm 'GD-1'".to_owned() };
         assert_eq!(told(refused, "已确认 acknowledged", "GD-1", &mut screen), Outcome::Refused);
+        drop(screen);
         let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
         assert!(out.contains("已确认 acknowledged  GD-101/HH") && out.contains("not on disk yet"), "{out}");
         assert_eq!(err, "未执行 refused  GD-1: no alarm 'GD-1'\n");

@@ -5,17 +5,19 @@
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
+mod agent;
 mod args;
 mod client;
 mod tables;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use serde::de::DeserializeOwned;
 
+use crate::config;
 use crate::console::socket::{Answer, Question, What};
 use acts::HazardDeed;
 use args::{Cli, Command, HazardArgs, ShowArgs, Where};
@@ -53,6 +55,8 @@ struct Screen<'a> {
     err: Box<dyn Write + 'a>,
     /// Columns of the terminal; `None`: it is none, and nothing is wrapped.
     width: Option<u16>,
+    /// Problems may be coloured: they go to a terminal, and NO_COLOR is not set.
+    colour: bool,
 }
 
 impl Screen<'static> {
@@ -63,14 +67,16 @@ impl Screen<'static> {
             .then(|| rustix::termios::tcgetwinsize(&out).ok())
             .flatten()
             .map(|size| size.ws_col);
-        Self { out: Box::new(out), err: Box::new(io::stderr()), width: width.filter(|columns| *columns > 0) }
+        let err = io::stderr();
+        let colour = err.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        Self { out: Box::new(out), err: Box::new(err), width: width.filter(|columns| *columns > 0), colour }
     }
 }
 
 impl<'a> Screen<'a> {
     #[cfg(test)]
     fn to(out: &'a mut Vec<u8>, err: &'a mut Vec<u8>, width: Option<u16>) -> Self {
-        Self { out: Box::new(out), err: Box::new(err), width }
+        Self { out: Box::new(out), err: Box::new(err), width, colour: false }
     }
 
     fn say(&mut self, text: &str) {
@@ -84,15 +90,15 @@ impl<'a> Screen<'a> {
 
 /// Reads the command line and does as it says.
 pub fn main() -> ExitCode {
-    let mut screen = Screen::of_process();
-    obey(Cli::parse().command, &mut screen).into()
+    obey(Cli::parse().command, &mut Screen::of_process())
 }
 
-fn obey(command: Command, screen: &mut Screen) -> Outcome {
-    match command {
+fn obey(command: Command, screen: &mut Screen) -> ExitCode {
+    let outcome = match command {
         #[cfg(feature = "demo")]
-        Command::Demo(_) => not_wired(screen),
-        Command::Check(_) | Command::Run(_) => not_wired(screen),
+        Command::Demo(args) => return agent::demo(&args),
+        Command::Run(args) => agent::run(&args, screen),
+        Command::Check(args) => check(&args.path, screen),
         Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
         Command::Ack(args) => speak(&args.agent, screen, |client, screen| {
             acts::acknowledge(client, &args.alarms, &args.by, screen)
@@ -107,7 +113,8 @@ fn obey(command: Command, screen: &mut Screen) -> Outcome {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 reloaded", "", screen))
         }),
-    }
+    };
+    outcome.into()
 }
 
 fn judge(deed: HazardDeed, args: &HazardArgs, screen: &mut Screen) -> Outcome {
@@ -151,6 +158,46 @@ fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, Clie
         Answer::Shown { shown } => client.understand(shown),
         Answer::Done { .. } | Answer::Refused { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
             Err(ClientError::Said { why: "the agent answered something else".to_owned() })
+        }
+    }
+}
+
+/// Which socket: the one named, the configuration's, or the usual one.
+fn socket_of(agent: &Where, screen: &mut Screen) -> Result<PathBuf, Outcome> {
+    match (&agent.socket, &agent.config) {
+        (Some(socket), _) => Ok(socket.clone()),
+        (None, Some(folder)) => match config::check(folder) {
+            Ok(checked) => Ok(checked.site.console.socket),
+            Err(problems) => {
+                screen.problem(&problems.render(screen.colour));
+                let path = folder.display();
+                screen.problem(&format!(
+                    "配置有错误，未执行 / the configuration {path} is refused, so its socket is not known: \
+                     mend it, or give --socket"
+                ));
+                Err(Outcome::Refused)
+            }
+        },
+        (None, None) => Ok(client::default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref())),
+    }
+}
+
+/// Says what will run, or every problem at once.
+fn check(folder: &Path, screen: &mut Screen) -> Outcome {
+    let path = folder.display();
+    match config::check(folder) {
+        Ok(checked) => {
+            if !checked.warnings.is_empty() {
+                screen.problem(&config::render(&checked.warnings, screen.colour));
+            }
+            screen.say(&checked.summary().join("\n"));
+            screen.say(&format!("配置可以启动 / {path} will run: riskgate run --config {path} --once"));
+            Outcome::Done
+        }
+        Err(problems) => {
+            screen.problem(&problems.render(screen.colour));
+            screen.problem(&format!("配置有错误，不能启动 / {path} is refused"));
+            Outcome::Refused
         }
     }
 }

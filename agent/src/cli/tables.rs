@@ -4,6 +4,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
+use crate::app::Line;
 use crate::console::board::SourceState;
 use crate::console::socket::What;
 use crate::console::view::{AlarmView, BoardView, HazardView, TaskView, UnitView};
@@ -81,12 +82,7 @@ impl Draw<'_> {
     }
 
     fn table(&self, header: &[&str]) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        table
+        table(header, self.width)
     }
 
     fn alarms(&self) -> String {
@@ -209,6 +205,39 @@ impl Draw<'_> {
             (Err(_), _) | (_, Err(_)) => "?".to_owned(),
         }
     }
+}
+
+/// What every point read, for an installer who goes from one to the next.
+pub(super) fn readings(lines: &[Line], width: Option<u16>) -> String {
+    let header =
+        ["位号 tag", "名称 name", "数值 value", "质量 quality", "时间 age", "数据源 source", "说明 why"];
+    let mut table = table(&header, width);
+    for line in lines {
+        let value = line.sample.as_ref().and_then(|sample| sample.value.as_ref());
+        let value = value.map(|value| format!("{value} {}", line.eu).trim_end().to_owned());
+        let quality = line.sample.as_ref().map(|sample| sample.quality.to_string());
+        table.add_row([
+            line.tag.clone(),
+            line.name.clone(),
+            value.unwrap_or_else(|| "-".to_owned()),
+            quality.unwrap_or_else(|| "未读到 not read".to_owned()),
+            line.age.map(|age| format!("{:.1} s", age.as_secs_f64())).unwrap_or_default(),
+            line.source.clone(),
+            line.why.clone().unwrap_or_default(),
+        ]);
+    }
+    let good = lines.iter().filter(|line| line.is_good()).count();
+    let count = lines.len();
+    format!("{table}\n{count} 个测点，{good} 个正常 / {good} of {count} points are good")
+}
+
+fn table(header: &[&str], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header.iter().copied());
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
 }
 
 /// So many letters that each id shown is the beginning of one hazard only.

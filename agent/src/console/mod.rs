@@ -13,6 +13,6 @@ pub mod socket;
 pub mod view;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 pub use board::{BoardHandle, Site, SourceLine, SourceState, Uplink};

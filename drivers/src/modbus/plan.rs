@@ -261,7 +261,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_point_is_covered_exactly_once_and_no_read_is_over_its_limits(
-            points in prop::collection::vec(any_point(), 0..400),
+            points in prop::collection::vec(any_point(), 0..150),
             gap_max in 0_u16..200,
             registers_max in 0_u16..300,
         ) {
@@ -293,7 +293,7 @@ mod tests {
 
         #[test]
         fn merging_never_asks_for_more_bytes_on_the_wire_than_reading_each_point_alone(
-            points in prop::collection::vec(any_point(), 1..200),
+            points in prop::collection::vec(any_point(), 1..60),
         ) {
             // A request and its reply cost 21 bytes beside the registers; a gap of 8 costs at most 16.
             const COST_PER_READ: usize = 21;
