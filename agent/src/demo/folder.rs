@@ -97,6 +97,7 @@ pub(super) fn write(home: &Path, ports: Ports, speed: u32) -> Result<PathBuf, Fo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     const PORTS: Ports = Ports { dcs: 1, gas: 2, opcua: 3, plant_mqtt: 4, upstream: 5, http: 6 };
 
@@ -115,6 +116,25 @@ mod tests {
         assert!(copy.contains("dir = \"/tmp/a \\\"home\\\"/state\""));
         assert!(copy.contains("socket = \"/tmp/a \\\"home\\\"/riskgate.sock\""));
         assert!(copy.contains("url        = \"opc.tcp://127.0.0.1:3\""));
+    }
+
+    /// What `riskgate check` says of the copy.
+    fn checked(speed: u32) -> config::Checked {
+        let files = files(Path::new("/tmp/home"), PORTS, speed).expect("a good table");
+        let raw = files.into_iter().map(|(name, text)| (PathBuf::from(name), text.into_bytes())).collect();
+        config::check_files(raw).unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+
+    #[test]
+    fn the_example_and_its_copies_pass_the_check_without_a_warning() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo");
+        let example = config::check(&example).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+        for checked in [example, checked(1), checked(6), checked(20)] {
+            assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+            assert_eq!(checked.plant.points().len(), 16);
+            assert_eq!(checked.plant.units().len(), 3);
+            assert_eq!(checked.sources.len(), 6);
+        }
     }
 
     #[test]

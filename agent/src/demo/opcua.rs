@@ -190,7 +190,15 @@ fn fill(space: &mut AddressSpace, namespace: u16, nodes: &[(&'static Node, NodeI
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use riskgate_drivers::scaling::Scaling;
+    use riskgate_drivers::{intake, opcua as client};
+    use riskgate_point::{PointId, Report, Sample, SourceId, Value};
+    use tokio::task::JoinSet;
+
     use super::*;
+    use crate::demo::scenario::{Curve, DEMO, Scenario};
     use crate::demo::tests::rows;
 
     #[test]
@@ -209,6 +217,71 @@ mod tests {
             .map(|row| format!("{} {} {}", row["位号"], row["地址"], row["数据类型"]))
             .collect();
         assert_eq!(told, table);
+    }
+
+    /// The agent's own driver is a real client.
+    #[tokio::test]
+    async fn an_opc_ua_client_is_told_the_values_and_the_trip() {
+        static TRIPS: Scenario = Scenario {
+            curves: &[
+                Curve { tag: "TT-201", corners: &[(0.0, 118.0)], noise: 0.0 },
+                Curve { tag: "PT-201", corners: &[(0.0, 0.55)], noise: 0.0 },
+                Curve { tag: "P-201", corners: &[(0.0, 1.0)], noise: 0.0 },
+                Curve { tag: "SIS-201", corners: &[(0.3, 0.0), (0.3, 1.0)], noise: 0.0 },
+            ],
+            ..DEMO
+        };
+        let plant = Plant::new(&TRIPS, 1, crate::clock::now);
+        let keys = tempfile::tempdir().expect("a folder");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let stop = CancellationToken::new();
+        let server = Server::build(Arc::clone(&plant), port, keys.path(), stop.clone()).expect("a server");
+        let points = (0..).zip(NODES).map(|(place, node)| client::Point {
+            point: PointId(place),
+            node: client::Node::parse(&format!("nsu={NAMESPACE};s={}", node.name)).expect("a node id"),
+            scaling: Scaling::IDENTITY,
+            words: None,
+        });
+        let config = client::Server {
+            source: SourceId(0),
+            url: format!("opc.tcp://127.0.0.1:{port}"),
+            publishing: Duration::from_millis(100),
+            sampling: Duration::from_millis(50),
+            queue: 10,
+            keep_alive: Duration::from_secs(1),
+            user: None,
+            points: points.collect(),
+        };
+        let (sender, mut reports) = intake::channel(100, |_| intake::Lane::Process);
+        let told = stop.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { server.run(listener).await.expect("it serves") });
+        tasks.spawn(async move {
+            client::run(&config, &sender, crate::clock::now, &told).await.expect("it reads");
+        });
+        tasks.spawn(Arc::clone(&plant).run());
+        let mut values: HashMap<u32, Sample> = HashMap::new();
+        let tripped = Some(Value::Bool(true));
+        while values.get(&3).is_none_or(|trip| trip.value != tripped) {
+            let news = tokio::time::timeout(Duration::from_secs(10), reports.recv(100)).await;
+            for report in news.expect("it speaks").expect("the client lives") {
+                if let Report::Sample(sample) = report {
+                    values.insert(sample.point.0, sample);
+                }
+            }
+            if values.len() == NODES.len() && plant.second() == 0.0 {
+                plant.begin();
+            }
+        }
+        let temperature = values.get(&0).and_then(|sample| sample.value.as_ref()?.number());
+        assert_eq!(temperature, Some(118.0));
+        assert_eq!(values.get(&2).and_then(|sample| sample.value.clone()), Some(Value::Bool(true)));
+        let written = plant.value("SIS-201").expect("a value").1;
+        let told_at = values.get(&3).and_then(|sample| sample.source_time).expect("a source time");
+        assert!(told_at <= written.wall && written.wall.0 - told_at.0 < 10_000, "{told_at:?}");
+        assert_eq!(plant.unread(&[SOURCE]), [""; 0]);
+        stop.cancel();
     }
 
     #[test]

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::Table;
+use comfy_table::{Table, presets};
 use riskgate_point::Now;
 
 use super::reader::Received;
 use super::scenario::{Change, Item, PATIENCE, Scenario};
+
+/// Delays of a copied configuration are whole milliseconds.
+const CLOCK_GRAIN: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -19,7 +22,7 @@ pub(super) enum Verdict {
     Missing,
     /// The demo was cut short before.
     NotDue,
-    /// Nobody expected it.
+    /// Nobody expected it, or not yet.
     Unexpected,
 }
 
@@ -81,9 +84,10 @@ pub(super) fn judge(
             (Some(_) | None, Some(_) | None) => None,
         };
         let verdict = match (arrival, took) {
-            (Some(_), Some(took)) if took <= configured + PATIENCE => Verdict::Arrived,
-            // It came before anything had changed: whatever that was, the scenario did not hold it.
+            // Before its change, or before its delay was over: the scenario did not hold that.
             (Some(_), None) => Verdict::Unexpected,
+            (Some(_), Some(took)) if took + CLOCK_GRAIN < configured => Verdict::Unexpected,
+            (Some(_), Some(took)) if took <= configured + PATIENCE => Verdict::Arrived,
             (None, _) if !play.is_due(due) => Verdict::NotDue,
             (Some(_) | None, _) => Verdict::Missing,
         };
@@ -130,6 +134,7 @@ impl Report {
     /// The table, in Chinese and English.
     pub(super) fn table(&self) -> String {
         let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED);
         table.set_header([
             "应到 expected",
             "装置变化 change, s",
@@ -257,6 +262,15 @@ mod tests {
         let report = judge(&DEMO, play(60), changed, &received);
         assert_eq!(verdict_of(&report, Item::Alarm("LT-102/HH")), Verdict::Unexpected);
         assert!(!report.all_well());
+    }
+
+    #[test]
+    fn what_came_before_its_delay_was_over_is_a_failure() {
+        let mut received = arrivals(60);
+        let early = changed(Change::Above("LT-101", 85.0)).expect("a level").after(Duration::from_secs(2));
+        received.items.insert(Item::Alarm("LT-101/H").owned(), early);
+        let report = judge(&DEMO, play(60), changed, &received);
+        assert_eq!(verdict_of(&report, Item::Alarm("LT-101/H")), Verdict::Unexpected);
     }
 
     #[test]
