@@ -44,6 +44,11 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// Keep-alives between two tries of the items that the server refused: 30 s with keep-alives of 5 s.
 const REFUSED_AGAIN: u32 = 6;
 
+/// Publish requests sent after a session came back, one each tick until one is answered. Some servers still
+/// hold those of the dead connection, answer them first, and so answer nobody; no more are let in than a
+/// few, and each new one pushes out an old one.
+const NUDGES_MAX: u8 = 4;
+
 /// Why a driver ended without having been told to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -254,6 +259,8 @@ enum Stage {
         tried: Mono,
         /// We closed the connection and wait for the library to see it.
         cut: Option<Mono>,
+        /// How often to ask still for a publish response, after the session came back.
+        nudges: u8,
     },
     /// The library tries to bring the session back.
     Lost { since: Mono },
@@ -316,8 +323,9 @@ impl Course {
                 Ok(Next::Nothing)
             }
             SessionPollResult::Subscription(SubscriptionActivity::Publish) => {
-                if let Stage::Connected { published, .. } = &mut self.stage {
+                if let Stage::Connected { published, nudges, .. } = &mut self.stage {
                     *published = now;
+                    *nudges = 0;
                 }
                 match self.filling.notices.ended() {
                     Some(status) => {
@@ -351,7 +359,8 @@ impl Course {
 
     fn on_connected(&mut self, mode: SessionConnectMode, now: Mono) -> Result<Next, Fault> {
         let is_first = matches!(self.stage, Stage::First { .. });
-        self.stage = Stage::Connected { heard: now, published: now, tried: now, cut: None };
+        let nudges = if is_first { 0 } else { NUDGES_MAX };
+        self.stage = Stage::Connected { heard: now, published: now, tried: now, cut: None, nudges };
         let filling = self.filling.clone();
         self.work = Some(match (mode, self.subscribed.clone()) {
             (SessionConnectMode::NewSession(_), _) if is_first => Box::pin(filling.build()),
@@ -397,6 +406,11 @@ impl Course {
             Stage::Connected { heard, cut, .. } if now.since(*heard) > keep_alive * 2 => {
                 *cut = Some(now);
                 Ok(Next::Cut)
+            }
+            Stage::Connected { nudges, .. } if *nudges > 0 && self.work.is_none() => {
+                *nudges -= 1;
+                self.filling.session.trigger_publish_now();
+                Ok(Next::Nothing)
             }
             Stage::Connected { published, tried, .. } => {
                 let (Some(subscribed), None) = (&self.subscribed, &self.work) else {

@@ -104,16 +104,7 @@ impl Filling {
     /// After a cut that the session survived: what the server published into the dead connection, then what
     /// it kept since, then each point's present value, so that none stays bad which has not moved.
     pub(super) async fn resume(self, mut subscribed: Subscribed) -> Result<Subscribed, Fault> {
-        for _ in 0..REPUBLISHED_MAX {
-            match self.session.republish(subscribed.id, self.notices.next_sequence()).await {
-                Ok(message) => self.notices.take(message),
-                Err(error) if is_gone(error.status()) => {
-                    return Err(self.fault("asking for lost messages")(error));
-                }
-                // Nothing more was lost, or the server keeps nothing.
-                Err(_) => break,
-            }
-        }
+        self.catch_up(&subscribed).await?;
         {
             let drained = self.notices.drained.notified();
             tokio::pin!(drained);
@@ -132,6 +123,21 @@ impl Filling {
     pub(super) async fn fill_gaps(self, subscribed: Subscribed) -> Result<Subscribed, Fault> {
         self.recover(&subscribed).await?;
         Ok(subscribed)
+    }
+
+    /// Asks for the message that comes next, until there is none: it may have been sent and lost.
+    async fn catch_up(&self, subscribed: &Subscribed) -> Result<(), Fault> {
+        for _ in 0..REPUBLISHED_MAX {
+            match self.session.republish(subscribed.id, self.notices.next_sequence()).await {
+                Ok(message) => self.notices.take(message),
+                Err(error) if is_gone(error.status()) => {
+                    return Err(self.fault("asking for lost messages")(error));
+                }
+                // Nothing more was lost, or the server keeps nothing.
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 
     async fn recover(&self, subscribed: &Subscribed) -> Result<(), Fault> {
