@@ -17,6 +17,7 @@ pub struct Draft {
     pub company: String,
     /// The gateway's id, unique within the company.
     pub gateway: String,
+    pub patience: Patience,
     /// The place in this list is the source's [`SourceId`].
     pub sources: Vec<SourceDraft>,
     /// The place in this list is the point's [`riskgate_point::PointId`].
@@ -27,6 +28,29 @@ pub struct Draft {
     pub zones: Vec<ZoneDraft>,
     pub cameras: Vec<CameraDraft>,
     pub rules: Vec<RuleDraft>,
+}
+
+/// How long nobody may be able to see a point or a source before that is an alarm or a hazard of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the fault alarm of a point or source of class gas, fire, sis or people, where people die within
+    /// minutes.
+    pub strict: Duration,
+    /// The same for every other class.
+    pub usual: Duration,
+    /// Until a lost source is a candidate hazard of each measure that it blinds: a broken switch is mended
+    /// in less.
+    pub source_hazard: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            strict: Duration::from_secs(10),
+            usual: Duration::from_secs(60),
+            source_hazard: Duration::from_hours(1),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

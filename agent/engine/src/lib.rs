@@ -31,9 +31,9 @@ mod vision;
 mod words;
 
 pub use draft::{
-    CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, PointDraft,
-    RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft,
-    ZoneDraft,
+    CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, Patience,
+    PointDraft, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft,
+    UnitEffectDraft, ZoneDraft,
 };
 pub use effect::{
     ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,

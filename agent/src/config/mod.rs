@@ -20,6 +20,7 @@ mod fields;
 mod gas_levels;
 mod headers;
 mod model;
+mod patience;
 mod place;
 mod points;
 mod read;

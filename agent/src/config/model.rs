@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use riskgate_engine::{
-    CameraDraft, Class, Confirm, HazardDraft, Level, MeasureDraft, Priority, RiskClass, RuleDraft,
+    CameraDraft, Class, Confirm, HazardDraft, Level, MeasureDraft, Patience, Priority, RiskClass, RuleDraft,
     TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft,
 };
 use riskgate_point::SourceId;
@@ -22,6 +22,7 @@ pub(super) type Items<T> = Vec<(T, Origin)>;
 
 #[derive(Default)]
 pub(super) struct Model {
+    pub(super) patience: Patience,
     pub(super) units: Items<UnitDraft>,
     pub(super) measures: Items<MeasureDraft>,
     pub(super) tasks: Items<TaskDraft>,
@@ -85,6 +86,7 @@ const ZONE_LIMIT_MAX: u32 = 10_000;
 /// Reads all; `sources` are the sources' ids in order.
 pub(super) fn read(document: &Document<'_>, sources: &[&str], faults: &Faults) -> Model {
     let mut model = Model {
+        patience: super::patience::read(document, faults),
         units: items(document, "unit", faults, unit),
         measures: items(document, "measure", faults, measure),
         tasks: items(document, "task", faults, task),

@@ -62,6 +62,7 @@ pub(super) fn build(
     let draft = Draft {
         company: site.company.clone(),
         gateway: site.gateway.clone(),
+        patience: model.patience,
         sources: sources.iter().map(Source::draft).collect(),
         points,
         units,

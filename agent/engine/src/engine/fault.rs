@@ -14,22 +14,12 @@ use crate::alarm::Onset;
 use crate::hazard::{Raise, plan_of_fault};
 use crate::plant::{DEADLINE, Plant, version};
 use crate::timer::Timer;
-use crate::{AlarmKind, Class, Effect, Evidence, Operand, Priority, Truth, Words, words};
+use crate::{AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, Truth, Words, words};
 
-/// Unknown for longer than this is an alarm of its own.
-const FAULT_AFTER: Duration = Duration::from_secs(60);
-
-/// The same for classes where people die within minutes.
-const FAULT_AFTER_STRICT: Duration = Duration::from_secs(10);
-
-/// A source lost for longer than this is a hazard of each measure that it blinds: a broken switch is
-/// mended in less.
-const FAULT_HAZARD_AFTER: Duration = Duration::from_hours(1);
-
-fn fault_after(class: Class) -> Duration {
+fn fault_after(patience: Patience, class: Class) -> Duration {
     match class {
-        Class::Gas | Class::Fire | Class::Sis | Class::People => FAULT_AFTER_STRICT,
-        Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit => FAULT_AFTER,
+        Class::Gas | Class::Fire | Class::Sis | Class::People => patience.strict,
+        Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit => patience.usual,
     }
 }
 
@@ -83,7 +73,7 @@ impl Engine {
         if let Some(point) = self.plant.point(id).filter(|_| !raised)
             && self.is_watched(id)
         {
-            self.timers.set(Timer::PointFault(id), at.after(fault_after(point.class)));
+            self.timers.set(Timer::PointFault(id), at.after(fault_after(self.plant.patience(), point.class)));
         }
     }
 
@@ -215,9 +205,9 @@ impl Engine {
     pub(super) fn watch_source(&mut self, id: SourceId, at: Mono) {
         let class = self.class_of(id);
         if self.present.source(id).is_some_and(|source| !source.fault) {
-            self.timers.set(Timer::SourceFault(id), at.after(fault_after(class)));
+            self.timers.set(Timer::SourceFault(id), at.after(fault_after(self.plant.patience(), class)));
         }
-        self.timers.set(Timer::SourceHazard(id), at.after(FAULT_HAZARD_AFTER));
+        self.timers.set(Timer::SourceHazard(id), at.after(self.plant.patience().source_hazard));
     }
 
     /// A lost source is there again. Points that are bad all the same have their own wait from now on.

@@ -19,8 +19,8 @@ pub use rules::Rule;
 pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
 
 use crate::{
-    CameraDraft, Draft, Fault, MeasureDraft, PointDraft, Severity, SourceDraft, TaskDraft, UnitDraft,
-    ZoneDraft,
+    CameraDraft, Draft, Fault, MeasureDraft, Patience, PointDraft, Severity, SourceDraft, TaskDraft,
+    UnitDraft, ZoneDraft,
 };
 use index::Index;
 
@@ -93,6 +93,10 @@ impl Plant {
 
     pub fn company(&self) -> &str {
         &self.draft.company
+    }
+
+    pub fn patience(&self) -> Patience {
+        self.draft.patience
     }
 
     pub fn gateway(&self) -> &str {
