@@ -214,9 +214,7 @@ impl Engine {
 
     pub(super) fn watch_source(&mut self, id: SourceId, at: Mono) {
         let class = self.class_of(id);
-        if self.present.source(id).is_some_and(|source| !source.fault) {
-            self.timers.set(Timer::SourceFault(id), at.after(fault_after(class)));
-        }
+        self.timers.set(Timer::SourceFault(id), at.after(fault_after(class)));
         self.timers.set(Timer::SourceHazard(id), at.after(FAULT_HAZARD_AFTER));
     }
 
