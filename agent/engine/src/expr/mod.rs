@@ -7,6 +7,61 @@
 //!
 //! It does not know rules, alarms or delays, and it never turns unknown into false: that a point cannot
 //! be read is told as [`crate::Truth::Unknown`].
+//!
+//! # Grammar
+//!
+//! Loosest first; space and line breaks separate.
+//!
+//! ```text
+//! or         = and { "or" and }
+//! and        = not { "and" not }
+//! not        = "not" not | comparison
+//! comparison = sum [ ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) sum ]
+//! sum        = product { ( "+" | "-" ) product }
+//! product    = negative { ( "*" | "/" ) negative }
+//! negative   = "-" negative | primary
+//! primary    = tag | number | text | duration | call | "(" or ")"
+//! call       = name "(" [ argument { "," argument } ] ")"
+//! argument   = or | name "=" or
+//! tag        = "{" any character but } and line break, or \} "}"
+//! text       = "'" any character but ', or '' "'"
+//! number     = digits [ "." digits ] [ "e" [ "+" | "-" ] digits ]
+//! duration   = digits ( "ms" | "s" | "m" | "h" | "d" )
+//! ```
+//!
+//! # Types
+//!
+//! - bool: a bool point, a comparison, what `and or not` join. `==` and `!=` compare two of them.
+//! - number: a 64-bit float. `==` and `!=` are refused between measured numbers; counts (`people`) have
+//!   them. Division by zero and overflow are unknown. Different eu in a sum or a comparison: a warning.
+//! - text: a point that reads words; `==` and `!=` only, and an enumeration only with its own words.
+//! - duration: a literal, or `age({TAG})`; compared with each other, `==` and `!=` refused.
+//!
+//! The value of a bad point is unknown, and so is every comparison with it; an uncertain one is compared.
+//!
+//! # Functions
+//!
+//! | usage | meaning |
+//! |---|---|
+//! | `at_least(k, condition, …)` | true if k of the conditions are |
+//! | `maybe(condition)` | unknown counts as true |
+//! | `held(condition, duration)` | true for the whole of the duration |
+//! | `avg({TAG}, duration)` | mean over the window, weighted by time |
+//! | `min({TAG}, duration)` | least value in the window |
+//! | `max({TAG}, duration)` | greatest value in the window |
+//! | `delta({TAG}, duration)` | last value less the one in force at the window's start |
+//! | `rate({TAG}, duration)` | delta per minute |
+//! | `stddev({TAG}, duration)` | standard deviation over the window, weighted by time |
+//! | `bad({TAG})` | the point's quality is bad; never unknown |
+//! | `stale({TAG})` | the point is bad because it was not refreshed; never unknown |
+//! | `age({TAG})` | time since the value was received, compared with a duration; never unknown |
+//! | `people('zone or unit' [, 'role'])` | persons in a zone or a unit |
+//! | `seen('unit', 'kind' [, confidence = 0.6] [, window = 30s])` | a camera of the unit saw it within the window |
+//!
+//! A window begins with the value in force at its start; it is unknown until it is covered, and with more
+//! than 10 % unknown time, except that a `min` or `max` that already decides its comparison with a
+//! constant decides it. `avg` and `stddev` move in hundredths of the window. `held` is unknown if never
+//! false but sometimes unknown, or not yet covered. See the module `window` for errors and memory.
 #![cfg_attr(
     not(test),
     allow(dead_code, unused_imports, reason = "the rules that call it stand in another module")

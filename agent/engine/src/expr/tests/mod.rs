@@ -217,3 +217,27 @@ fn the_index_holds_every_function_and_its_examples_compile() {
         assert!(function.example.contains(function.name), "{}", function.example);
     }
 }
+
+#[test]
+fn the_module_says_what_each_function_means() {
+    let module = include_str!("../mod.rs");
+    for function in FUNCTIONS {
+        let row = format!("//! | `{}` | {} |\n", function.usage, function.en);
+        assert!(module.contains(&row), "missing: {row}");
+        assert!(!function.zh.is_empty());
+    }
+    assert_eq!(module.matches("//! | `").count(), FUNCTIONS.len());
+}
+
+#[test]
+fn the_rule_of_the_design_compiles() {
+    let gas = ["GD-101", "GD-102", "GD-103"];
+    let limits = gas.map(|tag| format!("{{{tag}}} >= 25")).join(", ");
+    let when = format!("at_least(2, {limits}) or (at_least(1, {limits}) and maybe(people('tank-a') > 0))");
+    let clear = gas.map(|tag| format!("max({{{tag}}}, 1m) < 20")).join(" and ");
+    for text in [when, clear] {
+        let (program, warnings) = compile(&text, &Plant).unwrap();
+        assert_eq!(warnings, []);
+        assert_eq!(program.reads().points, [0, 1, 2].map(PointId));
+    }
+}
