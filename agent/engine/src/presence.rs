@@ -185,7 +185,8 @@ mod tests {
         let mut presence = Presence::default();
         presence.fix(&fix("t1", Some("li"), None), Some(0), Mono(0));
         presence.fix(&fix("t2", Some("li"), None), Some(1), Mono(0));
-        presence.fix(&fix("t3", None, None), Some(1), Mono(0));
+        // A tag that nobody is known to carry is not the person of that name.
+        presence.fix(&fix("li", None, None), Some(1), Mono(0));
         assert_eq!(presence.people(&[0, 1], None), Some(2));
         assert_eq!(presence.people(&[0], None), Some(1));
         assert_eq!(presence.people(&[1], None), Some(2));

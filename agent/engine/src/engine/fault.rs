@@ -204,10 +204,9 @@ impl Engine {
 
     pub(super) fn watch_source(&mut self, id: SourceId, at: Mono) {
         let class = self.class_of(id);
-        if self.present.source(id).is_some_and(|source| !source.fault) {
-            self.timers.set(Timer::SourceFault(id), at.after(fault_after(self.plant.patience(), class)));
-        }
-        self.timers.set(Timer::SourceHazard(id), at.after(self.plant.patience().source_hazard));
+        let patience = self.plant.patience();
+        self.timers.set(Timer::SourceFault(id), at.after(fault_after(patience, class)));
+        self.timers.set(Timer::SourceHazard(id), at.after(patience.source_hazard));
     }
 
     /// A lost source is there again. Points that are bad all the same have their own wait from now on.

@@ -1,14 +1,14 @@
 //! Rules: those that are written, and those that the limits of the point table make by themselves.
 //! Both are one [`Rule`] and are judged by one machinery; only the question they ask differs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::PointId;
 use uuid::Uuid;
 
-use crate::expr::{self, ExprFault, Program};
+use crate::expr::{self, ExprFault, Program, Reads};
 use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
 use crate::{
@@ -275,32 +275,14 @@ fn written_rule(
         Some(clear) => clear?,
         None => when.default_clear(),
     };
-    let mut points = when.reads().points.clone();
-    let mut zones = when.reads().zones.clone();
-    let mut cameras = when.reads().cameras.clone();
-    points.extend(&clear.reads().points);
-    zones.extend(&clear.reads().zones);
-    cameras.extend(&clear.reads().cameras);
-    points.sort_unstable();
-    points.dedup();
-    zones.sort_unstable();
-    zones.dedup();
-    cameras.sort_unstable();
-    cameras.dedup();
-    if points.is_empty() && zones.is_empty() && cameras.is_empty() {
-        let message = "the condition reads nothing of the plant: it never changes".to_owned();
-        let hint = Some("name a point, as {LI-101}, a zone or a camera".to_owned());
-        faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
-        return None;
-    }
-    if !zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {
-        let message = "no source carries fixes: how many people are there is unknown for ever".to_owned();
-        let hint = Some("give a source `fixes = [...]`".to_owned());
+    let reads = both(when.reads(), clear.reads());
+    if let Some((message, hint)) = unreadable(draft, &reads) {
+        let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
     }
     let ages = when.reads_ages() || clear.reads_ages();
-    let strictest = strictest(draft, &points, &zones, &cameras);
+    let strictest = strictest(draft, &reads);
     let clear_text = rule.clear.clone().unwrap_or_default();
     let delays = format!("{} {}", rule.for_.as_nanos(), rule.clear_for.as_nanos());
     let hazard = rule.hazard.as_ref().map(|hazard| HazardPlan {
@@ -332,18 +314,45 @@ fn written_rule(
         hazard,
         task: rule.task.clone(),
         raise: rule.unit.clone(),
-        points,
-        zones,
-        cameras,
+        points: reads.points,
+        zones: reads.zones,
+        cameras: reads.cameras,
         ages,
     })
 }
 
-fn strictest(draft: &Draft, points: &[PointId], zones: &[u32], cameras: &[u32]) -> Class {
+fn both(one: &Reads, other: &Reads) -> Reads {
+    fn merged<T: Ord + Copy>(one: &[T], other: &[T]) -> Vec<T> {
+        let all: BTreeSet<T> = one.iter().chain(other).copied().collect();
+        all.into_iter().collect()
+    }
+    Reads {
+        points: merged(&one.points, &other.points),
+        zones: merged(&one.zones, &other.zones),
+        cameras: merged(&one.cameras, &other.cameras),
+    }
+}
+
+/// Why nothing can ever come of what a rule reads, and what to do about it.
+fn unreadable(draft: &Draft, reads: &Reads) -> Option<(&'static str, &'static str)> {
+    if *reads == Reads::default() {
+        return Some((
+            "the condition reads nothing of the plant: it never changes",
+            "name a point, as {LI-101}, a zone or a camera",
+        ));
+    }
+    let blind = !reads.zones.is_empty() && !draft.sources.iter().any(|source| source.fixes);
+    blind.then_some((
+        "no source carries fixes: how many people are there is unknown for ever",
+        "give a source `fixes = [...]`",
+    ))
+}
+
+fn strictest(draft: &Draft, reads: &Reads) -> Class {
     let class = |id: &PointId| Some(draft.points.get(usize::try_from(id.0).ok()?)?.class);
-    let people = (!zones.is_empty()).then_some(Class::People);
-    let video = (!cameras.is_empty()).then_some(Class::Video);
-    points.iter().filter_map(class).chain(people).chain(video).max().unwrap_or(Class::Process)
+    let people = (!reads.zones.is_empty()).then_some(Class::People);
+    let video = (!reads.cameras.is_empty()).then_some(Class::Video);
+    reads.points.iter().filter_map(class).chain(people).chain(video).max().unwrap_or(Class::Process)
 }
 
 fn compile(

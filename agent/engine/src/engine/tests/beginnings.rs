@@ -269,3 +269,22 @@ fn a_boost_keeps_its_end_with_the_shorter_of_its_cycle_and_the_new_base() {
 ",
     );
 }
+
+#[test]
+fn the_hazards_of_a_lost_source_return_after_a_restart_when_it_is_found() {
+    check(
+        draft(),
+        "
+1s down plc
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  3601s hazard M-1 fault:plc: a candidate by fault:source:plc
+  3601s hazard M-2 fault:plc: a candidate by fault:source:plc
+3700s restart
+3701s up plc
+3702s GD-1 0
+  3702s alarm fault:source:plc returned #1 blinds M-1 M-2
+  3702s hazard M-1 fault:plc: a candidate by fault:source:plc returned
+  3702s hazard M-2 fault:plc: a candidate by fault:source:plc returned
+",
+    );
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use riskgate_point::{Mono, Now, Report, Sample, Value, Wall};
 
 use super::both;
-use crate::site::{EPOCH, draft, plant, rule, ruled};
+use crate::site::{EPOCH, draft, plant, rule, ruled, secs};
 use crate::*;
 
 const NOW: Now = Now { mono: Mono(1_000_000_000), wall: Wall(1_700_000_000_000) };
@@ -138,4 +138,22 @@ fn a_level_that_is_proposed_waits_for_a_person_and_a_second_rule_of_the_cause_do
     assert_eq!(hazards, 1);
     let hazard = hazard(&effects);
     assert_eq!((hazard.level, hazard.stage), (Level::Major, HazardStage::Candidate));
+}
+
+#[test]
+fn a_report_that_was_overtaken_is_judged_at_the_time_of_what_overtook_it() {
+    let plant = plant(draft());
+    let mut engine = Engine::new(Arc::clone(&plant), EPOCH, Restored::default(), NOW, &mut Vec::new());
+    for (tag, value, after) in [("TI", 50.0, 9), ("LI", 86.0, 2)] {
+        let received = NOW.after(secs(after));
+        let point = plant.point_id(tag).unwrap();
+        let sample = Sample::good(point, Value::float(value).unwrap(), received);
+        engine.handle(Report::Sample(sample), NOW.after(secs(9)), &mut Vec::new());
+    }
+    // On-delay of 5 s from the ninth second, not from the second.
+    let mut effects = Vec::new();
+    engine.handle_timeout(NOW.after(secs(13)), &mut effects);
+    assert!(effects.iter().all(|effect| !matches!(effect, Effect::Alarm(alarm) if alarm.id == "LI/H")));
+    engine.handle_timeout(NOW.after(secs(14)), &mut effects);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Alarm(alarm) if alarm.id == "LI/H")));
 }

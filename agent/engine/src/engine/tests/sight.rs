@@ -1,7 +1,7 @@
 //! Loss of sight: bad and stale points, late samples, lost sources.
 
 use super::{ruled_gas, stale};
-use crate::site::{check, draft};
+use crate::site::{check, draft, rule, ruled, secs};
 
 #[test]
 fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
@@ -227,6 +227,50 @@ fn a_source_that_was_never_there_is_told_once() {
   10s alarm fault:source:rtls unacknowledged #1
   60s alarm fault:source:nvr unacknowledged #1
 100s
+",
+    );
+}
+
+#[test]
+fn a_keep_alive_does_not_refresh_a_point_whose_samples_are_refused_as_old() {
+    check(
+        stale(5),
+        "
+1s LI 50 told=1000s
+2s LI 96 told=10s
+4s alive plc
+7s LI 96 told=15s
+  7s alarm LI/HH unacknowledged #1
+  7s hazard M-1 limit:LI: rectifying by LI/HH
+",
+    );
+}
+
+#[test]
+fn a_delay_of_a_gas_detector_that_fails_beyond_its_limit_runs_out_without_doubt() {
+    let mut delayed = draft();
+    delayed.points[1].delay = secs(5);
+    check(
+        delayed,
+        "
+1s GD-1 30
+2s GD-1 bad
+  6s alarm GD-1/H unacknowledged #1
+  6s hazard M-2 limit:GD-1: a candidate by GD-1/H
+7s
+",
+    );
+}
+
+#[test]
+fn a_rule_on_the_age_of_a_reading_turns_when_the_same_value_comes_again() {
+    check(
+        ruled(vec![rule("old", "age({TI}) > 30s")]),
+        "
+1s TI 51
+  31s alarm old unacknowledged #1
+40s TI 51
+  40s alarm old returned #1
 ",
     );
 }
