@@ -142,7 +142,7 @@ impl LastSequences {
         }
     }
 
-    fn set(&mut self, lane: Lane, last: u64) {
+    pub(crate) fn set(&mut self, lane: Lane, last: u64) {
         match lane {
             Lane::Critical => self.critical = last,
             Lane::Gap => self.gap = last,
@@ -176,6 +176,8 @@ pub struct LaneView {
     /// Committed and not yet acknowledged.
     pub pending: u64,
     pub last: u64,
+    /// Every sequence up to here was acknowledged.
+    pub sent: u64,
     /// When the oldest pending message was made.
     pub oldest: Option<Wall>,
 }
@@ -307,14 +309,6 @@ impl Store {
     /// They could not be read.
     pub async fn units(&self) -> Result<Vec<UnitRecord>, StoreError> {
         self.ask("read the units", |reply| Request::Units { reply }).await
-    }
-
-    /// Forgets units that the plant no longer has, once their retained topics are cleared.
-    ///
-    /// # Errors
-    /// It was not written.
-    pub async fn forget_units(&self, units: Vec<String>) -> Result<(), StoreError> {
-        self.ask("forget units", |reply| Request::ForgetUnits { units, reply }).await
     }
 
     /// Commits what waits, closes the file and joins the writer thread. Blocks for the time of a few

@@ -234,17 +234,20 @@ pub(super) fn view(connection: &Connection) -> Result<OutboxView, StoreError> {
     let last = last_sequences(connection)?;
     let mut statement = connection
         .prepare_cached(
-            "SELECT count(*), (SELECT time FROM outbox WHERE row =
-                 (SELECT min(row) FROM outbox WHERE lane = ?1 AND sent_at IS NULL))
-             FROM outbox WHERE lane = ?1 AND sent_at IS NULL",
+            // Within a lane the order of rows is the order of sequences.
+            "WITH pending AS (SELECT row, sequence, time FROM outbox WHERE lane = ?1 AND sent_at IS NULL)
+             SELECT (SELECT count(*) FROM pending), oldest.sequence, oldest.time
+             FROM (SELECT 1) LEFT JOIN (SELECT sequence, time FROM pending ORDER BY row LIMIT 1) AS oldest",
         )
         .map_err(sql("read the outbox"))?;
     let mut lanes = Vec::new();
     for lane in Lane::ALL {
-        let (pending, oldest): (i64, Option<i64>) = statement
-            .query_row([lane.word()], |row| Ok((row.get(0)?, row.get(1)?)))
+        let (pending, first, oldest): (i64, Option<i64>, Option<i64>) = statement
+            .query_row([lane.word()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .map_err(sql("read the outbox"))?;
-        lanes.push(LaneView { lane, pending: uint(pending), last: last.of(lane), oldest: oldest.map(Wall) });
+        let last = last.of(lane);
+        let sent = first.map_or(last, |first| uint(first).saturating_sub(1));
+        lanes.push(LaneView { lane, pending: uint(pending), last, sent, oldest: oldest.map(Wall) });
     }
     Ok(OutboxView { lanes })
 }

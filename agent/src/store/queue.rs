@@ -26,7 +26,6 @@ pub(super) enum Request {
     Range { lane: Lane, from: u64, to: u64, n: usize, reply: Reply<Vec<Row>> },
     Outbox { reply: Reply<OutboxView> },
     Units { reply: Reply<Vec<UnitRecord>> },
-    ForgetUnits { units: Vec<String>, reply: Reply<()> },
 }
 
 #[derive(Default)]

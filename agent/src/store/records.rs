@@ -122,16 +122,6 @@ pub(super) fn units(connection: &Connection) -> Result<Vec<UnitRecord>, StoreErr
     read_all(connection, "unit", "SELECT id, body FROM unit ORDER BY id")
 }
 
-pub(super) fn forget_units(connection: &Connection, units: &[String]) -> Result<(), StoreError> {
-    for unit in units {
-        connection
-            .prepare_cached("DELETE FROM unit WHERE id = ?1")
-            .and_then(|mut statement| statement.execute([unit]))
-            .map_err(sql("forget a unit"))?;
-    }
-    Ok(())
-}
-
 fn read_all<T: DeserializeOwned>(
     connection: &Connection,
     table: &'static str,

@@ -87,13 +87,10 @@ impl Database {
     }
 
     fn close(self) {
-        let closed = self
-            .connection
-            .execute("UPDATE meta SET clean = 1", [])
-            .and_then(|_| self.connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())));
-        if let Err(error) = closed {
+        if let Err(error) = self.connection.execute("UPDATE meta SET clean = 1", []) {
             tracing::warn!(error = %error, "the store was not marked as closed; the next start checks it whole");
         }
+        // The last connection to close writes the WAL back and removes it.
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(error = %error, "closing the store failed");
         }
@@ -223,10 +220,6 @@ fn answer(
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
-        Request::ForgetUnits { units, reply } => {
-            let forgotten = database.in_transaction(|transaction| records::forget_units(transaction, &units));
-            send(reply, forgotten);
-        }
     }
 }
 

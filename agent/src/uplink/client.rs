@@ -155,7 +155,8 @@ impl Connection {
 }
 
 /// The pause before the next connection: doubled with each failure, with a quarter of jitter either way so
-/// that a hundred gateways do not come back in the same second.
+/// that a hundred gateways do not come back in the same second. The longest is short, for people's sake:
+/// it is what a hazard may wait once the broker is back.
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,
@@ -163,7 +164,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     const MIN: Duration = Duration::from_millis(500);
-    const MAX: Duration = Duration::from_secs(30);
+    const MAX: Duration = Duration::from_secs(5);
 
     pub(super) fn new() -> Self {
         Self { next: Self::MIN }

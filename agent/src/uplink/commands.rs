@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use riskgate_engine::Epoch;
 use riskgate_point::Wall;
 use serde_json::{Map, Value, json};
 
@@ -39,8 +40,8 @@ pub(super) enum Deed {
     Resend { lane: Lane, from: u64, to: u64 },
 }
 
-/// `name` is the last level of the topic.
-pub(super) fn decide(name: &str, payload: &[u8], allowed: &[String], now: Wall) -> Decision {
+/// `name` is the last level of the topic, `epoch` the one whose sequences we hold.
+pub(super) fn decide(name: &str, payload: &[u8], allowed: &[String], epoch: Epoch, now: Wall) -> Decision {
     let fields = match serde_json::from_slice::<Value>(payload) {
         Ok(Value::Object(fields)) => fields,
         Ok(_) | Err(_) => Map::new(),
@@ -56,7 +57,7 @@ pub(super) fn decide(name: &str, payload: &[u8], allowed: &[String], now: Wall) 
         (_, None, _) => Err("'by' is missing: the name of who gives the command".to_owned()),
         (_, _, None) => Err("'expires' is missing: an RFC 3339 time".to_owned()),
         (Some(_), Some(_), Some(expires)) => {
-            in_time(&expires, now).and_then(|()| deed(name, &fields, allowed))
+            in_time(&expires, now).and_then(|()| deed(name, &fields, allowed, epoch))
         }
     };
     Decision { name: name.to_owned(), id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
@@ -71,22 +72,28 @@ fn in_time(expires: &str, now: Wall) -> Result<(), String> {
     Ok(())
 }
 
-fn deed(name: &str, fields: &Map<String, Value>, allowed: &[String]) -> Result<Deed, String> {
+fn deed(name: &str, fields: &Map<String, Value>, allowed: &[String], epoch: Epoch) -> Result<Deed, String> {
     if !allowed.iter().any(|allowed| allowed == name) {
         return Err(format!("'{name}' is not allowed here; allowed: {}", allowed.join(", ")));
     }
     match name {
         "ping" => Ok(Deed::Ping),
-        "resend" => resend(fields),
+        "resend" => resend(fields, epoch),
         _ => Err(format!("'{name}' is no command of this version")),
     }
 }
 
-fn resend(fields: &Map<String, Value>) -> Result<Deed, String> {
+fn resend(fields: &Map<String, Value>, epoch: Epoch) -> Result<Deed, String> {
     let number = |field: &str| {
         let number = fields.get(field).and_then(Value::as_u64);
         number.ok_or_else(|| format!("'{field}' is missing: a sequence, from 1"))
     };
+    let ours = epoch.0.to_string();
+    if let Some(asked) = fields.get("epoch").and_then(Value::as_str)
+        && asked != ours
+    {
+        return Err(format!("the epoch {asked} is over, and its store with it; this one is {ours}"));
+    }
     let word = fields.get("lane").and_then(Value::as_str).unwrap_or_default();
     let lane =
         Lane::of_word(word).ok_or_else(|| format!("'lane' must be critical, gap or work, not '{word}'"))?;

@@ -24,7 +24,7 @@ use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Sessio
 use super::telemetry::{Chunk, Dropped};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
-use crate::store::{Committed, JournalEntry, LastSequences, Row, StoreError};
+use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
 /// Commands that wait for their rows; beyond it a command is refused and may come again.
 const REPLAYS_MAX: usize = 16;
@@ -43,7 +43,7 @@ enum Answer {
     Leased(Lease, Result<Vec<Row>, StoreError>),
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
-    Units(Result<Vec<UnitRecord>, StoreError>),
+    Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
 }
@@ -62,7 +62,7 @@ pub(super) struct Link<'a> {
     leasing: bool,
     acknowledging: bool,
     replaying: bool,
-    asking_units: bool,
+    asking_present: bool,
     /// The store failed to answer: it is asked again with the next second.
     store_rests: bool,
     connected: Option<Wall>,
@@ -96,7 +96,7 @@ impl<'a> Link<'a> {
             leasing: false,
             acknowledging: false,
             replaying: false,
-            asking_units: false,
+            asking_present: false,
             store_rests: false,
             connected: None,
             before: LastSequences::default(),
@@ -167,10 +167,11 @@ impl<'a> Link<'a> {
         if !self.client.subscribe(&self.uplink.topic("cmd/+")) {
             tracing::error!("no commands on this connection");
         }
+        self.tell_dropped();
         self.announce();
     }
 
-    /// Birth and state at once; the risk of every unit as soon as the store has told it.
+    /// Birth at once; state and the risk of every unit as soon as the store has told them.
     fn announce(&mut self) {
         if self.connected.is_none() {
             return;
@@ -178,8 +179,7 @@ impl<'a> Link<'a> {
         let plant = self.plant();
         let birth = wire::birth_bytes(&plant, self.uplink.now(), &self.uplink.origin);
         self.push("birth".to_owned(), birth, true, LooseKind::Birth);
-        self.push_state();
-        self.ask_units();
+        self.ask_present();
     }
 
     fn plant(&self) -> Arc<Plant> {
@@ -191,7 +191,7 @@ impl<'a> Link<'a> {
     }
 
     fn push_state(&mut self) {
-        let last = self.committed.borrow().last;
+        let last = self.session.sent();
         let now = self.uplink.now();
         let state = {
             let sources = self.uplink.sources.borrow();
@@ -214,14 +214,14 @@ impl<'a> Link<'a> {
         if self.connected.is_none() {
             return;
         }
-        let moved = self.told != Some(self.committed.borrow().last);
-        if (moved || self.state_changed) && self.session.state_is_told() {
+        if !self.session.is_announced() {
+            self.ask_present();
+        } else if self.session.state_is_told()
+            && (self.state_changed || self.told != Some(self.session.sent()))
+        {
             self.push_state();
         }
-        if !self.session.is_announced() {
-            self.ask_units();
-        }
-        if self.turns % GAP_EVERY_TURNS == 1 {
+        if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
             self.tell_dropped();
         }
     }
@@ -272,13 +272,14 @@ impl<'a> Link<'a> {
             .push(Box::pin(async move { Answer::Replayed(store.range(lane, from, to, RESEND_PAGE).await) }));
     }
 
-    fn ask_units(&mut self) {
-        if self.asking_units {
+    fn ask_present(&mut self) {
+        if self.asking_present {
             return;
         }
-        self.asking_units = true;
+        self.asking_present = true;
         let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move { Answer::Units(store.units().await) }));
+        let present = async move { Ok((store.units().await?, store.outbox().await?)) };
+        self.asked.push(Box::pin(async move { Answer::Present(present.await) }));
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -303,10 +304,10 @@ impl<'a> Link<'a> {
                     replay.read(rows);
                 }
             }
-            Answer::Units(units) => {
-                self.asking_units = false;
-                if let Some(units) = self.heard("units", units) {
-                    self.announce_units(&units);
+            Answer::Present(present) => {
+                self.asking_present = false;
+                if let Some((units, outbox)) = self.heard("units", present) {
+                    self.announce_present(&units, &outbox);
                 }
             }
             Answer::GapTold(dropped, written) => {
@@ -339,19 +340,24 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The retained risk of each unit of the plant; the topics of units that are gone are cleared.
-    fn announce_units(&mut self, records: &[UnitRecord]) {
+    /// State, and the retained risk of each unit of the plant; the topics of units that are gone are cleared. Their
+    /// records stay: should a unit come back, its revisions count on.
+    fn announce_present(&mut self, records: &[UnitRecord], outbox: &OutboxView) {
+        let mut sent = LastSequences::default();
+        for lane in &outbox.lanes {
+            sent.set(lane.lane, lane.sent);
+        }
+        self.session.announce(sent);
+        self.push_state();
         let plant = self.plant();
         for record in records {
             let topic = wire::risk_topic(&record.unit);
-            if plant.unit(&record.unit).is_some() {
-                let payload = wire::risk_again_bytes(record, &self.uplink.origin);
-                self.push(topic, payload, true, LooseKind::Risk);
-            } else {
-                self.push(topic, Vec::new(), true, LooseKind::ClearedUnit(record.unit.clone()));
-            }
+            let payload = match plant.unit(&record.unit) {
+                Some(_) => wire::risk_again_bytes(record, &self.uplink.origin),
+                None => Vec::new(),
+            };
+            self.push(topic, payload, true, LooseKind::Risk);
         }
-        self.session.announce();
     }
 
     /// Publishes what the window has room for. False where the client takes nothing more.
@@ -386,7 +392,8 @@ impl<'a> Link<'a> {
             Outgoing::Row(row) => {
                 let late = row.sequence <= self.before.of(row.message.lane);
                 let payload = wire::row_bytes(&row, origin, late);
-                (self.uplink.topic(&row.message.topic), payload, row.message.retain, Sent::Row(row.seq))
+                let sent = Sent::Row { seq: row.seq, lane: row.message.lane, sequence: row.sequence };
+                (self.uplink.topic(&row.message.topic), payload, row.message.retain, sent)
             }
             // An old message must not become the retained one.
             Outgoing::Again(row) => {
@@ -420,21 +427,14 @@ impl<'a> Link<'a> {
     fn acknowledged(&mut self, ticket: Ticket) {
         let Some(sent) = self.session.acknowledge(ticket) else { return };
         match sent {
-            Sent::Row(_) => self.uplink.status.send_modify(|status| status.acknowledged += 1),
+            Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
                 self.uplink.status.send_modify(|status| status.readings += chunk.count);
                 if self.draining {
                     self.batch_telemetry();
                 }
             }
-            Sent::Loose(LooseKind::ClearedUnit(unit)) => {
-                let store = self.uplink.store.clone();
-                self.asked.push(Box::pin(async move {
-                    Answer::Written("forget a unit", store.forget_units(vec![unit]).await)
-                }));
-            }
-            Sent::Loose(LooseKind::Birth | LooseKind::State | LooseKind::Risk | LooseKind::Reply)
-            | Sent::Again => {}
+            Sent::Loose(_) | Sent::Again => {}
         }
     }
 
@@ -473,7 +473,10 @@ impl<'a> Link<'a> {
     fn command(&mut self, topic: &str, payload: &[u8]) {
         let now = self.uplink.now();
         let name = topic.rsplit('/').next().unwrap_or_default();
-        let mut decision = commands::decide(name, payload, &self.uplink.config.commands, now);
+        let mut decision = {
+            let uplink = &self.uplink;
+            commands::decide(name, payload, &uplink.config.commands, uplink.origin.epoch, now)
+        };
         if self.session.replays().len() >= REPLAYS_MAX && matches!(decision.deed, Ok(Deed::Resend { .. })) {
             decision.deed = Err(format!("{REPLAYS_MAX} resends wait already; ask again later"));
         }
@@ -528,7 +531,7 @@ impl<'a> Link<'a> {
             return End::Stopped;
         }
         let now = self.uplink.now();
-        let last = self.committed.borrow().last;
+        let last = self.session.sent();
         let state = {
             let sources = self.uplink.sources.borrow();
             wire::state_bytes(Status::Stopped, Some(last), &sources, now, &self.uplink.origin)

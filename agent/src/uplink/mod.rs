@@ -41,7 +41,7 @@ const STOP_WITHIN: Duration = Duration::from_millis(1500);
 const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
 /// A connection that held this long was a good one: the next failure begins with the shortest pause.
-const HELD_AFTER: Duration = Duration::from_secs(10);
+const HELD_AFTER: Duration = Duration::from_secs(5);
 
 /// Events between the connection and the session; commands come seldom and each is small.
 const EVENTS_MAX: usize = 64;

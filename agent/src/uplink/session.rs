@@ -44,8 +44,6 @@ pub(super) enum LooseKind {
     Birth,
     State,
     Risk,
-    /// The retained topic of a unit that is gone is cleared.
-    ClearedUnit(String),
     Reply,
 }
 
@@ -53,7 +51,7 @@ pub(super) enum LooseKind {
 #[derive(Debug)]
 pub(super) enum Sent {
     Loose(LooseKind),
-    Row(i64),
+    Row { seq: i64, lane: Lane, sequence: u64 },
     Again,
     Telemetry(Chunk),
 }
@@ -119,9 +117,31 @@ impl Session {
         self.loose.push_back(loose);
     }
 
-    /// The retained topics are in the queue: the lanes may follow.
-    pub(super) fn announce(&mut self) {
+    /// The retained topics are in the queue: the lanes may follow, each behind what was acknowledged before.
+    pub(super) fn announce(&mut self, sent: LastSequences) {
+        if self.announced {
+            return;
+        }
         self.announced = true;
+        for lane in &mut self.lanes {
+            lane.known = sent.of(lane.lane);
+        }
+    }
+
+    /// For each lane the sequence up to which the broker has acknowledged everything: what a receiver that
+    /// was there must have by now.
+    pub(super) fn sent(&self) -> LastSequences {
+        let mut sent = LastSequences::default();
+        for lane in &self.lanes {
+            let flying = self.in_flight.values().filter_map(|sent| match sent {
+                Sent::Row { lane: of, sequence, .. } if *of == lane.lane => Some(*sequence),
+                Sent::Row { .. } | Sent::Loose(_) | Sent::Again | Sent::Telemetry(_) => None,
+            });
+            let ready = lane.ready.front().map(|row| row.sequence);
+            let first = flying.chain(ready).min();
+            sent.set(lane.lane, first.map_or(lane.known, |first| first.saturating_sub(1)));
+        }
+        sent
     }
 
     pub(super) fn is_announced(&self) -> bool {
@@ -191,7 +211,7 @@ impl Session {
     pub(super) fn acknowledge(&mut self, ticket: Ticket) -> Option<Sent> {
         let sent = self.in_flight.remove(&ticket)?;
         match &sent {
-            Sent::Row(row) => self.acknowledged.push(*row),
+            Sent::Row { seq, .. } => self.acknowledged.push(*seq),
             Sent::Telemetry(_) => self.telemetry_in_flight -= 1,
             Sent::Loose(_) | Sent::Again => {}
         }

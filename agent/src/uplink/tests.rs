@@ -307,7 +307,8 @@ fn hand_over(session: &mut Session) -> Vec<(Ticket, String)> {
         let (name, sent) = match outgoing {
             Outgoing::Loose(loose) => (format!("{:?}", loose.what), Sent::Loose(loose.what)),
             Outgoing::Row(row) => {
-                (format!("{}{}", row.message.lane.word(), row.sequence), Sent::Row(row.seq))
+                let (lane, sequence) = (row.message.lane, row.sequence);
+                (format!("{}{sequence}", lane.word()), Sent::Row { seq: row.seq, lane, sequence })
             }
             Outgoing::Again(row) => (format!("again{}", row.sequence), Sent::Again),
             Outgoing::Telemetry(chunk) => (format!("telemetry{}", chunk.from.0), Sent::Telemetry(chunk)),
@@ -331,7 +332,7 @@ fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
     let last = LastSequences { critical: 1, work: 1, gap: 1 };
     assert_eq!(session.wants_lease(last), None);
     session.push(loose(LooseKind::State));
-    session.announce();
+    session.announce(LastSequences::default());
     for (lane, seq) in [(Lane::Critical, 3), (Lane::Gap, 2), (Lane::Work, 1)] {
         let lease = session.wants_lease(last).expect("more");
         assert_eq!((lease.lane, lease.after), (lane, 0));
@@ -344,7 +345,7 @@ fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
 #[test]
 fn a_row_is_acknowledged_by_its_own_puback_and_by_nothing_else() {
     let mut session = Session::new(100, VecDeque::new());
-    session.announce();
+    session.announce(LastSequences::default());
     let last = LastSequences { critical: 2, ..LastSequences::default() };
     let lease = session.wants_lease(last).expect("more");
     session.leased(lease, vec![row(Lane::Critical, 10, 1), row(Lane::Critical, 11, 2)]);
@@ -358,9 +359,28 @@ fn a_row_is_acknowledged_by_its_own_puback_and_by_nothing_else() {
 }
 
 #[test]
+fn state_tells_no_sequence_that_the_broker_may_not_have() {
+    let mut session = Session::new(100, VecDeque::new());
+    session.announce(LastSequences { critical: 7, work: 4, gap: 0 });
+    let last = LastSequences { critical: 10, work: 4, gap: 0 };
+    assert_eq!(session.sent(), LastSequences { critical: 7, work: 4, gap: 0 });
+    let lease = session.wants_lease(last).expect("more");
+    session.leased(lease, (8..=10).map(|n| row(Lane::Critical, 1, n)).collect());
+    let handed = hand_over(&mut session);
+    assert_eq!(session.sent().critical, 7);
+    session.acknowledge(handed[1].0);
+    assert_eq!(session.sent().critical, 7, "8 is under way still");
+    session.acknowledge(handed[0].0);
+    assert_eq!(session.sent().critical, 9);
+    session.acknowledge(handed[2].0);
+    assert_eq!(session.sent(), last);
+    assert_eq!(session.wants_lease(last), None);
+}
+
+#[test]
 fn the_window_is_bounded_and_keeps_room_for_state_and_answers() {
     let mut session = Session::new(100, VecDeque::new());
-    session.announce();
+    session.announce(LastSequences::default());
     let last = LastSequences { critical: 1_000, ..LastSequences::default() };
     let mut sequence = 0_u64;
     while let Some(lease) = session.wants_lease(last) {
@@ -408,7 +428,7 @@ fn one_state_message_is_under_way_at_a_time() {
 
 fn command(name: &str, fields: Value) -> Decision {
     let allowed = ["ping".to_owned(), "resend".to_owned()];
-    decide(name, fields.to_string().as_bytes(), &allowed, MORNING)
+    decide(name, fields.to_string().as_bytes(), &allowed, origin().epoch, MORNING)
 }
 
 #[test]
@@ -428,8 +448,9 @@ fn a_command_needs_an_id_a_name_an_expiry_and_leave() {
     refused("ping", "expires", json!("tomorrow"), "no RFC 3339");
     refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired");
     refused("accept", "by", json!("平台"), "'accept' is not allowed here; allowed: ping, resend");
+    refused("resend", "epoch", json!(Uuid::from_u128(6)), "is over");
     refused("resend", "lane", json!("telemetry"), "'lane' must be");
-    let garbage = decide("ping", b"\xff not JSON", &["ping".to_owned()], MORNING);
+    let garbage = decide("ping", b"\xff not JSON", &["ping".to_owned()], origin().epoch, MORNING);
     assert_eq!((garbage.id, garbage.deed.is_err()), (None, true));
 }
 
@@ -540,9 +561,9 @@ fn telemetry_that_is_off_keeps_nothing() {
 fn the_pause_doubles_to_a_bound_with_jitter_either_way() {
     let mut backoff = Backoff::new();
     let pauses: Vec<u128> = (0..8).map(|_| backoff.pause(0.5).as_millis()).collect();
-    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-    assert_eq!(backoff.pause(0.0).as_millis(), 22_500);
-    assert_eq!(backoff.pause(1.0).as_millis(), 37_500);
+    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000]);
+    assert_eq!(backoff.pause(0.0).as_millis(), 3_750);
+    assert_eq!(backoff.pause(1.0).as_millis(), 6_250);
     backoff.reset();
     assert_eq!(backoff.pause(0.5).as_millis(), 500);
 }

@@ -1,0 +1,621 @@
+//! The uplink against a real broker: Debian's mosquitto, killed and restarted without persistence.
+//!
+//! The receiver here works as the reference consumer in `tests/support/consumer.py` does: it drops repeats,
+//! sees a lost tail, and asks for it again.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that is not there is null, and fails the assertion"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
+use riskgate::uplink::wire::{Origin, SourceState};
+use riskgate::uplink::{Config, Reading, TelemetrySender, Uplink, UplinkStatus, channel, run};
+use riskgate_engine::{Draft, Effect, Plant, RiskClass, UnitDraft, UnitRecord};
+use riskgate_point::{Mono, Now, Quality, Value as PointValue, Wall};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const ROOT: &str = "riskgate/v1/540170007/54017000701";
+const LONG: Duration = Duration::from_secs(40);
+
+/// 2025-06-01T08:00:00+08:00, standing still.
+fn clock() -> Now {
+    Now { mono: Mono(1), wall: Wall(1_748_736_000_000) }
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("an address").port()
+}
+
+/// A mosquitto of our own: loopback, a free port, no persistence.
+struct Broker {
+    dir: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let mut broker = Self { dir: TempDir::new().expect("a directory"), port: free_port(), child: None };
+        broker.up();
+        broker
+    }
+
+    fn up(&mut self) {
+        let config = self.dir.path().join("mosquitto.conf");
+        let text = format!("listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n", self.port);
+        std::fs::write(&config, text).expect("written");
+        let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
+        let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is missing; run: apt-get install --yes mosquitto");
+        self.child = Some(child);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let child = self.child.as_mut().expect("started");
+            assert!(child.try_wait().expect("asked").is_none(), "mosquitto ended at once");
+            std::thread::yield_now();
+        }
+    }
+
+    /// As a power cut does: what it had not delivered is gone.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A link that can be cut while the broker lives on.
+struct Link {
+    port: u16,
+    open: watch::Sender<bool>,
+    _tasks: JoinSet<()>,
+}
+
+impl Link {
+    async fn to(broker: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (open, gate) = watch::channel(true);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut gate = gate.clone();
+                connections.spawn(async move {
+                    if !*gate.borrow() {
+                        return;
+                    }
+                    let mut far =
+                        tokio::net::TcpStream::connect(("127.0.0.1", broker)).await.expect("a broker");
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = gate.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Self { port, open, _tasks: tasks }
+    }
+
+    fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+}
+
+/// The agent's half under test: a store and the uplink that drains it.
+struct Agent {
+    store: Store,
+    origin: Origin,
+    telemetry: TelemetrySender,
+    status: watch::Receiver<UplinkStatus>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    plant: watch::Sender<Arc<Plant>>,
+    _sources: watch::Sender<Vec<SourceState>>,
+}
+
+fn plant(units: &[&str]) -> Arc<Plant> {
+    let unit = |id: &&str| UnitDraft {
+        id: (*id).to_owned(),
+        name: "一号罐区".to_owned(),
+        hazard_code: "540170007001".to_owned(),
+        base: RiskClass::Yellow,
+        liable_person: "张三".to_owned(),
+    };
+    let draft = Draft {
+        company: "540170007".to_owned(),
+        gateway: "54017000701".to_owned(),
+        units: units.iter().map(unit).collect(),
+        ..Draft::default()
+    };
+    Arc::new(Plant::build(draft).expect("a sound plant").0)
+}
+
+impl Agent {
+    fn start(dir: &Path, port: u16) -> Self {
+        let (store, opened) = Store::open(dir, clock().wall).expect("opens");
+        let Opened { epoch, epoch_began, epoch_reason, .. } = opened;
+        let (plant_sender, plant) = watch::channel(plant(&["U-1", "U-2"]));
+        let (sources_sender, sources) = watch::channel(Vec::new());
+        let (status_sender, status) = watch::channel(UplinkStatus::default());
+        let (telemetry, telemetry_receiver) = channel();
+        let origin = Origin {
+            company: "540170007".to_owned(),
+            gateway: "54017000701".to_owned(),
+            name: "罐区网关".to_owned(),
+            timezone: TimeZone::get("Asia/Shanghai").expect("a zone"),
+            epoch,
+            epoch_began,
+            epoch_reason,
+        };
+        let config = Config {
+            host: "127.0.0.1".to_owned(),
+            port,
+            root: "riskgate/v1".to_owned(),
+            user: None,
+            password: None,
+            client_id: "riskgate-540170007-54017000701".to_owned(),
+            telemetry: Some(Duration::from_millis(50)),
+            commands: vec!["ping".to_owned(), "resend".to_owned()],
+        };
+        let stop = CancellationToken::new();
+        let uplink = Uplink {
+            config,
+            origin: origin.clone(),
+            plant,
+            sources,
+            store: store.clone(),
+            telemetry: telemetry_receiver,
+            status: status_sender,
+            clock,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run(uplink, stop.clone()));
+        let (plant, _sources) = (plant_sender, sources_sender);
+        Self { store, origin, telemetry, status, stop, tasks, plant, _sources }
+    }
+
+    async fn until(&mut self, holds: impl FnMut(&UplinkStatus) -> bool) {
+        timeout(LONG, self.status.wait_for(holds)).await.expect("in time").expect("alive");
+    }
+
+    /// Every row is acknowledged.
+    async fn drained(&mut self) {
+        let drained = async {
+            while self.store.outbox().await.expect("read").lanes.iter().any(|lane| lane.pending > 0) {
+                self.status.changed().await.expect("alive");
+            }
+        };
+        timeout(LONG, drained).await.expect("in time");
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        let joined = timeout(Duration::from_secs(4), self.tasks.join_next()).await;
+        joined.expect("within 4 s").expect("one task").expect("no panic");
+        self.store.close().expect("closes");
+    }
+
+    /// The uplink is cut off in the middle, without a word to the broker.
+    async fn cut_off(mut self) {
+        self.tasks.shutdown().await;
+        self.store.close().expect("closes");
+    }
+}
+
+async fn commit(store: &Store, seq: u64, effects: Vec<Effect>, messages: Vec<Message>) {
+    let batch = Batch { seq, effects, messages, acts: Vec::new(), at: clock().wall };
+    store.try_commit(batch).expect("room");
+    let mut committed = store.committed();
+    timeout(LONG, committed.wait_for(|committed| committed.seq >= seq))
+        .await
+        .expect("in time")
+        .expect("open");
+}
+
+async fn commit_hazard(store: &Store, number: u64) {
+    commit(store, number, Vec::new(), vec![hazard(number)]).await;
+}
+
+fn hazard(number: u64) -> Message {
+    let id = format!("h{number}");
+    Message {
+        lane: Lane::Critical,
+        topic: "hazard/U-1".to_owned(),
+        retain: false,
+        kind: "riskgate.hazard.v1".to_owned(),
+        object: id.clone(),
+        revision: 1,
+        time: clock().wall,
+        data: json!({ "id": id, "revision": 1 }),
+    }
+}
+
+fn risk(id: &str) -> Effect {
+    Effect::Unit(Arc::new(UnitRecord {
+        unit: id.to_owned(),
+        name: "一号罐区".to_owned(),
+        base: RiskClass::Yellow,
+        current: RiskClass::Red,
+        causes: Vec::new(),
+        changed: clock().wall,
+        revision: 3,
+    }))
+}
+
+/// A subscriber of everything below the root. Its connection ends when it is dropped.
+struct Subscriber {
+    client: AsyncClient,
+    messages: mpsc::UnboundedReceiver<(String, Value)>,
+    _task: JoinSet<()>,
+}
+
+impl Subscriber {
+    /// Returns once the broker has taken the subscription.
+    async fn connect(port: u16) -> Self {
+        let mut options = MqttOptions::new("", ("127.0.0.1".to_owned(), port));
+        options.set_max_packet_size(1024 * 1024, 1024 * 1024);
+        let (client, mut events) = AsyncClient::builder(options).capacity(100).build();
+        client.subscribe(format!("{ROOT}/#"), QoS::AtLeastOnce).await.expect("queued");
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (subscribed, mut acknowledged) = mpsc::unbounded_channel();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok(event) = events.poll().await {
+                match event {
+                    Event::Incoming(Packet::Publish(publish)) => {
+                        let topic = String::from_utf8(publish.topic.to_vec()).expect("a topic");
+                        let below = topic.strip_prefix(&format!("{ROOT}/")).expect("our root").to_owned();
+                        let body = serde_json::from_slice(&publish.payload).unwrap_or(Value::Null);
+                        if sender.send((below, body)).is_err() {
+                            return;
+                        }
+                    }
+                    Event::Incoming(Packet::SubAck(_)) => subscribed.send(()).expect("waited for"),
+                    Event::Incoming(_) | Event::Outgoing(_) => {}
+                }
+            }
+        });
+        timeout(LONG, acknowledged.recv()).await.expect("in time").expect("subscribed");
+        Self { client, messages, _task: task }
+    }
+
+    async fn next(&mut self) -> (String, Value) {
+        timeout(LONG, self.messages.recv()).await.expect("in time").expect("connected")
+    }
+
+    async fn find(&mut self, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
+        loop {
+            let (topic, body) = self.next().await;
+            if wanted(&topic, &body) {
+                return body;
+            }
+        }
+    }
+
+    async fn command(&self, name: &str, fields: &Value) {
+        let topic = format!("{ROOT}/cmd/{name}");
+        let options = PublishOptions::at_least_once();
+        self.client.publish(topic, fields.to_string(), options).await.expect("queued");
+    }
+
+    async fn ask(&mut self, name: &str, fields: &Value) -> Value {
+        self.command(name, fields).await;
+        let topic = format!("reply/{}", fields["id"].as_str().expect("an id"));
+        self.find(|at, _| at == topic).await["data"].clone()
+    }
+}
+
+/// What the reference consumer keeps across its connections.
+#[derive(Default)]
+struct Platform {
+    ids: BTreeSet<String>,
+    applied: BTreeMap<(String, u64), u32>,
+    got: BTreeSet<u64>,
+    resends: u32,
+}
+
+impl Platform {
+    fn take(&mut self, body: &Value) {
+        let Some(sequence) = body["sequence"].as_u64() else { return };
+        self.got.insert(sequence);
+        if self.ids.insert(body["id"].as_str().expect("an id").to_owned()) {
+            let object = body["data"]["id"].as_str().expect("an id").to_owned();
+            let revision = body["data"]["revision"].as_u64().expect("a number");
+            *self.applied.entry((object, revision)).or_default() += 1;
+        }
+    }
+
+    /// Reads until everything up to `last` is there; asks once for what is missing.
+    async fn read_to(&mut self, subscriber: &mut Subscriber, last: u64) {
+        let mut asked = false;
+        while self.got.len() < usize::try_from(last).expect("small") {
+            let (topic, body) = subscriber.next().await;
+            self.take(&body);
+            let told = body["last"]["critical"].as_u64();
+            if topic == "state" && told.is_some_and(|told| told >= last) && !asked {
+                let first = (1..=last).find(|sequence| !self.got.contains(sequence)).unwrap_or(last);
+                let fields = json!({
+                    "lane": "critical", "from": first, "to": last,
+                    "id": "r1", "by": "the test", "expires": "2025-06-01T08:05:00+08:00",
+                });
+                subscriber.command("resend", &fields).await;
+                (asked, self.resends) = (true, self.resends + 1);
+            }
+        }
+    }
+
+    fn assert_each_applied_once(&self, last: u64) {
+        let expected: BTreeMap<(String, u64), u32> =
+            (1..=last).map(|number| ((format!("h{number}"), 1), 1)).collect();
+        assert_eq!(self.applied, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_killed_in_mid_stream_without_persistence_costs_nothing() {
+    let mut broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut agent = Agent::start(dir.path(), broker.port);
+    let mut platform = Platform::default();
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    agent.until(|status| status.connected).await;
+    for number in 1..=200 {
+        commit_hazard(&agent.store, number).await;
+    }
+    while platform.got.len() < 100 {
+        let (_, body) = subscriber.next().await;
+        platform.take(&body);
+    }
+    broker.kill();
+    agent.until(|status| !status.connected).await;
+    for number in 201..=500 {
+        commit_hazard(&agent.store, number).await;
+    }
+    broker.up();
+    for number in 501..=600 {
+        commit_hazard(&agent.store, number).await;
+    }
+    // The subscriber stays away until the broker has taken, and thrown away, every row.
+    agent.drained().await;
+    drop(subscriber);
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    platform.read_to(&mut subscriber, 600).await;
+    assert_eq!(platform.resends, 1);
+    platform.assert_each_applied_once(600);
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_cut_off_before_the_acknowledgement_sends_again_under_the_same_ids() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    link.set_open(false);
+    let dir = TempDir::new().expect("a directory");
+    let agent = Agent::start(dir.path(), link.port);
+    for number in 1..=50 {
+        commit_hazard(&agent.store, number).await;
+    }
+    let epoch = agent.origin.epoch;
+    agent.cut_off().await;
+    link.set_open(true);
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    assert_eq!(agent.origin.epoch, epoch);
+    let mut platform = Platform::default();
+    platform.read_to(&mut subscriber, 50).await;
+    assert_eq!(platform.resends, 0);
+    platform.assert_each_applied_once(50);
+    assert!(platform.ids.contains(&format!("{}/critical/50", epoch.0)));
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_everything_and_acknowledges_nothing_leaves_every_row_pending() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let dir = TempDir::new().expect("a directory");
+    let agent = Agent::start(dir.path(), listener.local_addr().expect("an address").port());
+    for number in 1..=50 {
+        commit_hazard(&agent.store, number).await;
+    }
+    let (mut broker, _) = timeout(LONG, listener.accept()).await.expect("in time").expect("connected");
+    let mut taken = vec![0; 4096];
+    let n = broker.read(&mut taken).await.expect("CONNECT");
+    taken.truncate(n);
+    broker.write_all(&[0x20, 2, 0, 0]).await.expect("CONNACK");
+    while !String::from_utf8_lossy(&taken).contains("critical/50\"") {
+        let n = timeout(LONG, broker.read_buf(&mut taken)).await.expect("in time").expect("read");
+        assert_ne!(n, 0, "the agent hung up");
+    }
+    let outbox = agent.store.outbox().await.expect("read");
+    let critical = outbox.lanes.iter().find(|lane| lane.lane == Lane::Critical).expect("a lane");
+    assert_eq!((critical.pending, critical.sent), (50, 0));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retained_topics_tell_the_present_and_the_stop() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "online").await;
+    commit(&agent.store, 1, vec![risk("U-1"), risk("U-2")], Vec::new()).await;
+    agent.stop().await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "stopped").await;
+
+    let agent = Agent::start(dir.path(), broker.port);
+    let birth = subscriber.find(|topic, _| topic == "birth").await;
+    assert_eq!(birth["data"]["epochReason"], "created");
+    for topic in ["risk/U-1", "risk/U-2"] {
+        let told = subscriber.find(|at, _| at == topic).await;
+        assert_eq!((&told["data"]["riskClass"], &told["data"]["revision"]), (&json!(1), &json!(3)));
+    }
+    // A new configuration without U-2 clears its topic.
+    agent.plant.send_replace(plant(&["U-1"]));
+    subscriber.find(|topic, body| topic == "risk/U-2" && body.is_null()).await;
+    agent.stop().await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "stopped").await;
+
+    // A stop is no fault: the will was not published.
+    let mut late = Subscriber::connect(broker.port).await;
+    let mut retained = BTreeMap::new();
+    while retained.len() < 3 {
+        let (topic, body) = late.next().await;
+        retained.insert(topic, body);
+    }
+    assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
+    assert_eq!(retained["state"]["status"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_gone_is_told_offline_by_its_will() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "online").await;
+    agent.cut_off().await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "offline").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_answered_refused_and_journalled() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut agent = Agent::start(dir.path(), broker.port);
+    commit_hazard(&agent.store, 1).await;
+    agent.drained().await;
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let with = |id: &str, more: Value| {
+        let mut fields = json!({ "id": id, "by": "平台", "expires": "2025-06-01T08:05:00+08:00" });
+        fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        fields
+    };
+    let ping = subscriber.ask("ping", &with("p", json!({}))).await;
+    assert_eq!((&ping["ok"], &ping["result"]["epoch"]), (&json!(true), &json!(agent.origin.epoch.0)));
+    let late = subscriber.ask("ping", &with("l", json!({ "expires": "2025-06-01T07:00:00+08:00" }))).await;
+    assert!(late["error"].as_str().expect("told").contains("expired"), "{late}");
+    let unknown = subscriber.ask("accept", &with("u", json!({}))).await;
+    assert!(unknown["error"].as_str().expect("told").contains("not allowed"), "{unknown}");
+    let range = json!({ "lane": "critical", "from": 1, "to": 9 });
+    let resent = subscriber.ask("resend", &with("r", range)).await;
+    assert_eq!((&resent["result"]["sent"], &resent["result"]["last"]), (&json!(1), &json!(1)));
+    agent.until(|status| status.commands == 4 && status.commands_refused == 2).await;
+    agent.stop().await;
+    let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
+    let query = "SELECT count(*) FROM journal WHERE by = '平台' AND what = 'command'";
+    let journalled: i64 = connection.query_row(query, [], |row| row.get(0)).expect("read");
+    assert_eq!(journalled, 4);
+}
+
+fn reading(tag: &str, number: i32) -> Reading {
+    let time = Wall(clock().wall.0 + i64::from(number));
+    let value = PointValue::float(f64::from(number));
+    Reading { tag: Arc::from(tag), value, quality: Quality::Good, time }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_outlives_an_outage_up_to_its_bound_and_the_rest_is_told_as_a_gap() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    agent.until(|status| status.connected).await;
+    agent.telemetry.offer(vec![reading("GD-101", 0)]);
+    agent.until(|status| status.readings == 1).await;
+    link.set_open(false);
+    agent.until(|status| !status.connected).await;
+    agent.telemetry.offer((1..=100_007).map(|number| reading("GD-101", number)).collect());
+    link.set_open(true);
+    let (mut count, mut gap) = (0, None);
+    while count < 100_001 || gap.is_none() {
+        let (topic, body) = subscriber.next().await;
+        match topic.as_str() {
+            "telemetry" => count += body["data"]["count"].as_u64().expect("a number"),
+            "gap" => gap = Some(body["data"].clone()),
+            _ => {}
+        }
+    }
+    let gap = gap.expect("told");
+    let told = (&gap["lane"], &gap["count"], &gap["reason"]);
+    assert_eq!(told, (&json!("telemetry"), &json!(7), &json!("queue_full")));
+    let range = (&gap["from"], &gap["to"]);
+    assert_eq!(range, (&json!("2025-06-01T08:00:00.001+08:00"), &json!("2025-06-01T08:00:00.007+08:00")));
+    agent.until(|status| status.readings == 100_001 && status.readings_dropped == 7).await;
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urgent_rows_go_ahead_of_the_backlog_in_their_own_order() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = Store::open(dir.path(), clock().wall).expect("opens");
+    let work = |number| Message { lane: Lane::Work, topic: "task/U-1".to_owned(), ..hazard(number) };
+    commit(&store, 1, Vec::new(), (1..=150).map(work).collect()).await;
+    commit(&store, 2, Vec::new(), (151..=200).map(hazard).collect()).await;
+    store.close().expect("closes");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), broker.port);
+    let mut order = Vec::new();
+    while order.len() < 200 {
+        let (_, body) = subscriber.next().await;
+        if let (Some(lane), Some(sequence)) = (body["lane"].as_str(), body["sequence"].as_u64()) {
+            assert_eq!(body["replayed"], true, "committed before the connection");
+            order.push((lane.to_owned(), sequence));
+        }
+    }
+    let critical = (1..=50).map(|sequence| ("critical".to_owned(), sequence));
+    let work = (1..=150).map(|sequence| ("work".to_owned(), sequence));
+    assert_eq!(order, critical.chain(work).collect::<Vec<_>>());
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uplink_without_a_broker_turns_on_and_stops_at_once() {
+    let dir = TempDir::new().expect("a directory");
+    let mut agent = Agent::start(dir.path(), free_port());
+    agent.until(|status| status.why.as_ref().is_some_and(|why| why.contains("refused"))).await;
+    agent.until(|status| status.turns >= 2).await;
+    let entry = JournalEntry {
+        at: clock().wall,
+        by: "riskgate".to_owned(),
+        what: "stop".to_owned(),
+        body: json!({}),
+    };
+    agent.store.append(Vec::new(), vec![entry]).await.expect("the store does not wait for the link");
+    agent.stop().await;
+}
