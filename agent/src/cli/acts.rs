@@ -133,7 +133,7 @@ pub(super) fn told(answer: Answer, done: &str, object: &str, screen: &mut Screen
             } else {
                 "  （尚未落盘，稍后自动写入 not on disk yet; it will be）"
             };
-            screen.say(&format!("{done}  {object}{late}"));
+            screen.say(format!("{done}  {object}{late}").trim_end());
             if !said.is_empty() {
                 screen.say(&said);
             }

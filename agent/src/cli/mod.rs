@@ -112,7 +112,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         }),
         Command::Reload(args) => speak(&args.agent, screen, |client, screen| {
             let answer = client.ask(&Question::Reload)?;
-            Ok(acts::told(answer, "已重新读取配置 reloaded", "", screen))
+            Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
     };
     outcome.into()

@@ -175,7 +175,7 @@ const operandText = (operand) => `${operand.text} = ${operand.value ?? "?"} (${o
 function alarmRow(alarm) {
   const priority = PRIORITIES[alarm.priority];
   const row = el("li", `alarm ${alarm.priority} ${alarm.state}`);
-  row.title = [alarm.words.zh, alarm.words.en, alarm.evidence.condition, ...alarm.evidence.operands.map(operandText)].filter(Boolean).join("\n");
+  row.title = [alarm.words.zh, alarm.words.en, alarm.guidance.zh, alarm.guidance.en, alarm.evidence.condition, ...alarm.evidence.operands.map(operandText)].filter(Boolean).join("\n");
   const rank = el("div", "rank", shape(alarm.priority), priority.zh, el("small", "", priority.en));
   const facts = el(
     "div", "facts",
@@ -189,7 +189,7 @@ function alarmRow(alarm) {
   );
   const body = el("div", "body", facts, el("div", "words", alarm.words.zh || alarm.words.en || alarm.id));
   const guidance = alarm.guidance.zh || alarm.guidance.en;
-  if (guidance) body.append(el("div", "guidance", alarm.guidance.zh, " ", el("small", "", alarm.guidance.en)));
+  if (guidance) body.append(el("div", "guidance", el("span", "do", alarm.guidance.zh), el("small", "", alarm.guidance.en)));
   const command = alarm.state === "acknowledged" ? null : el("code", "command", `riskgate ack ${quoted(alarm.id)} --by 姓名`);
   body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), command));
   const when = el("div", "when", age("age", alarm.since), el("small", "", `自 since ${clockText(Date.parse(alarm.since))}`));
@@ -199,7 +199,8 @@ function alarmRow(alarm) {
 }
 
 function hazardRow(hazard) {
-  const row = el("li", "", el("div", "zh", hazard.words.zh || hazard.words.en), el("div", "meta", hazard.words.zh ? hazard.words.en : ""));
+  const row = el("li", "", el("div", "zh text", hazard.words.zh || hazard.words.en), el("div", "meta text", hazard.words.zh ? hazard.words.en : ""));
+  row.title = [hazard.words.zh, hazard.words.en, hazard.id, hazard.evidence.condition, ...hazard.evidence.operands.map(operandText)].filter(Boolean).join("\n");
   const meta = el("div", "meta", el("span", "stage", STAGES[hazard.stage] ?? hazard.stage), ` · ${hazard.unit_name ?? hazard.unit} · `, age("", hazard.raised));
   if (hazard.level === "major") meta.append(" · ", el("span", "overdue", "重大 major"));
   if (hazard.repeats > 0) meta.append(` · 重复 repeats ${hazard.repeats}`);
@@ -332,6 +333,11 @@ function beat() {
   if (now !== null) {
     for (const element of document.querySelectorAll("[data-since]")) element.textContent = span(now - Number(element.dataset.since));
   }
+  // A source that is away may hide an alarm: silence is then not told as safety.
+  const partial = board.sources.some((source) => source.link !== "up");
+  byId("quiet").classList.toggle("partial", partial);
+  byId("quiet-zh").textContent = partial ? "当前无报警，但监测不完整" : "当前无报警";
+  byId("quiet-en").textContent = partial ? "no alarms, but sources are away: monitoring is incomplete" : "no alarms";
   byId("quiet").hidden = !fresh || board.alarms.size > 0 || !board.health.ready;
   const count = waiting().length;
   document.title = !fresh ? "✕ 连接断开 riskgate" : count > 0 ? `(${count}) 未确认 riskgate` : "riskgate";
