@@ -1,13 +1,31 @@
 //! OPC UA: subscribes to the items of one server. No Write, no Call.
+//!
+//! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
+//! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
+//! security, `subscribe` fills it with items, `notices` turns what the server publishes into reports, and
+//! `client` watches over all of it (`fault` says why a session ended): the library's own reconnect brings a session back in which nothing is
+//! published any more, and says so nowhere.
+//!
+//! It has no certificates yet, reads no alarms and conditions, and browses nothing.
+
+mod client;
+mod connect;
+mod decode;
+mod fault;
+mod notices;
+mod plan;
+mod subscribe;
 
 use std::time::Duration;
+
+pub use client::{Error, run};
 
 use riskgate_point::{PointId, SourceId};
 
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
@@ -20,6 +38,22 @@ pub struct Server {
     /// Name and password; `None`: anonymous.
     pub user: Option<(String, String)>,
     pub points: Vec<Point>,
+}
+
+/// The password is not shown.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("source", &self.source)
+            .field("url", &self.url)
+            .field("publishing", &self.publishing)
+            .field("sampling", &self.sampling)
+            .field("queue", &self.queue)
+            .field("keep_alive", &self.keep_alive)
+            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("points", &self.points)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -78,5 +112,44 @@ impl Node {
             Some(_) | None => return Err(fault("it has neither i= nor s=")),
         };
         Ok(Self { namespace, id })
+    }
+}
+
+impl std::fmt::Display for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Namespace::Index(0) => {}
+            Namespace::Index(index) => write!(f, "ns={index};")?,
+            Namespace::Uri(uri) => write!(f, "nsu={uri};")?,
+        }
+        match &self.id {
+            NodeName::Numeric(number) => write!(f, "i={number}"),
+            NodeName::Text(name) => write!(f, "s={name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_id_is_written_as_it_was_read() {
+        for text in ["ns=2;s=Tank.Level", "nsu=http://vendor/a;b/;s=Tank.Level", "i=2258", "ns=3;i=7"] {
+            assert_eq!(Node::parse(text).map(|node| node.to_string()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_node_id_says_what_is_wrong() {
+        for (text, why) in [
+            ("ns=2", "no ';' after the namespace"),
+            ("ns=70000;i=1", "the namespace index is 0 to 65535"),
+            ("ns=2;s=", "it has neither i= nor s="),
+            ("Tank.Level", "it has neither i= nor s="),
+            ("i=-1", "i= takes a number from 0 to 4294967295"),
+        ] {
+            assert_eq!(Node::parse(text).map_err(|error| error.why), Err(why), "{text}");
+        }
     }
 }
