@@ -1,0 +1,381 @@
+//! The plant side of the tests: an OPC UA server that can be killed and started again, a proxy that can
+//! cut or silence a link, and the reports of the driver, to be waited for.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opcua::crypto::SecurityPolicy;
+use opcua::server::address_space::VariableBuilder;
+use opcua::server::diagnostics::NamespaceMetadata;
+use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
+use opcua::server::{ServerBuilder, ServerHandle, ServerUserToken};
+use opcua::types::{
+    DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, VariableId, Variant,
+};
+use riskgate_drivers::Clock;
+use riskgate_drivers::intake::{self, Lane, Receiver};
+use riskgate_drivers::opcua::{Error, Node, Point, Server};
+use riskgate_drivers::scaling::Scaling;
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Far beyond what anything here takes; only a failing test waits for it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) const NAMESPACE: &str = "urn:riskgate:test";
+pub(crate) const USER: &str = "op";
+pub(crate) const PASSWORD: &str = "right";
+
+pub(crate) fn clock() -> Now {
+    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    let since = START.get_or_init(tokio::time::Instant::now).elapsed();
+    Now { mono: Mono(1), wall: Wall(1_772_352_000_000) }.after(since)
+}
+
+/// What a server offers.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    /// Namespaces that come before ours, so that ours gets another index.
+    pub(crate) before: Vec<&'static str>,
+    pub(crate) policy: SecurityPolicy,
+    pub(crate) users: Vec<&'static str>,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self { before: Vec::new(), policy: SecurityPolicy::None, users: vec!["ANONYMOUS"] }
+    }
+}
+
+/// A real server in a runtime of its own: dropped, it is dead, and so are its sockets.
+pub(crate) struct TestServer {
+    runtime: Option<tokio::runtime::Runtime>,
+    handle: ServerHandle,
+    pub(crate) port: u16,
+    namespace: u16,
+    pki: PathBuf,
+}
+
+impl TestServer {
+    pub(crate) async fn start(port: u16, offer: Offer) -> Self {
+        // Bound again after a kill: the old socket may take a moment to go.
+        let listener = within("a free port", || async {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.ok()?.into_std().ok()
+        })
+        .await;
+        let port = listener.local_addr().expect("a bound socket").port();
+        let pki = std::env::temp_dir().join(format!("riskgate-opcua-{}-{port}", std::process::id()));
+        let secured = offer.policy != SecurityPolicy::None;
+        let mode = if secured { MessageSecurityMode::SignAndEncrypt } else { MessageSecurityMode::None };
+        let users: &[&str] = &offer.users;
+        let mut builder = ServerBuilder::new()
+            .application_name("plant")
+            .application_uri("urn:plant")
+            .product_uri("urn:plant")
+            .host("127.0.0.1")
+            .port(port)
+            .pki_dir(&pki)
+            .diagnostics_enabled(true)
+            .create_sample_keypair(secured)
+            .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
+            .add_user_token(USER, ServerUserToken::user_pass(USER, PASSWORD))
+            .add_endpoint("only", ("/", offer.policy, mode, users));
+        builder.limits_mut().subscriptions.max_monitored_items_per_sub = 5000;
+        // A value is told as it is set, with the time that it was set with.
+        builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
+        for uri in &offer.before {
+            builder = builder.with_node_manager(simple_node_manager(metadata(uri), uri));
+        }
+        let (server, handle) = builder
+            .with_node_manager(simple_node_manager(metadata(NAMESPACE), "ours"))
+            .build()
+            .expect("a server");
+        let namespace = handle.get_namespace_index(NAMESPACE).expect("our namespace");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let _detached_into_its_own_runtime = runtime.handle().spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            server.run_with(listener).await
+        });
+        Self { runtime: Some(runtime), handle, port, namespace, pki }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("opc.tcp://127.0.0.1:{}", self.port)
+    }
+
+    fn nodes(&self) -> Arc<SimpleNodeManager> {
+        self.handle.node_managers().get_by_name("ours").expect("our node manager")
+    }
+
+    fn id(&self, name: &str) -> NodeId {
+        NodeId::new(self.namespace, name)
+    }
+
+    pub(crate) fn add(&self, name: &str, value: impl Into<Variant>) {
+        let nodes = self.nodes();
+        let mut space = nodes.address_space().write();
+        let added = VariableBuilder::new(&self.id(name), name, name)
+            .data_type(DataTypeId::BaseDataType)
+            .value_rank(-2)
+            .value(value)
+            .organized_by(ObjectId::ObjectsFolder)
+            .insert(&mut *space);
+        assert!(added, "{name} is there already");
+    }
+
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        value: impl Into<Variant>,
+        source_time: DateTime,
+        status: StatusCode,
+    ) {
+        let value = DataValue {
+            value: Some(value.into()),
+            status: Some(status),
+            source_timestamp: Some(source_time),
+            server_timestamp: Some(DateTime::now()),
+            ..DataValue::default()
+        };
+        let nodes = self.nodes();
+        nodes.set_value(self.handle.subscriptions(), &self.id(name), None, value).expect("a known node");
+    }
+
+    pub(crate) fn put(&self, name: &str, value: impl Into<Variant>) {
+        self.set(name, value, DateTime::now(), StatusCode::Good);
+    }
+
+    /// Sessions that the server keeps.
+    pub(crate) fn n_sessions(&self) -> u32 {
+        let count = VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount;
+        let count = self.handle.info().diagnostics.get(count).and_then(|count| count.value);
+        count.and_then(|count| count.try_cast_to().ok()).expect("a count")
+    }
+
+    /// As `kill -9` does: no goodbye.
+    pub(crate) fn kill(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        let _may_not_exist = std::fs::remove_dir_all(&self.pki);
+    }
+}
+
+fn metadata(uri: &str) -> NamespaceMetadata {
+    NamespaceMetadata { namespace_uri: uri.to_owned(), ..NamespaceMetadata::default() }
+}
+
+/// A TCP proxy whose connections can be cut, or silenced without being closed.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    silence: Arc<Mutex<CancellationToken>>,
+    cut: Arc<Mutex<CancellationToken>>,
+    closed: Arc<Mutex<bool>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn to(target: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let silence = Arc::new(Mutex::new(CancellationToken::new()));
+        let cut = Arc::new(Mutex::new(CancellationToken::new()));
+        let closed = Arc::new(Mutex::new(false));
+        let mut tasks = JoinSet::new();
+        let (silence_of, cut_of, closed_of) = (silence.clone(), cut.clone(), closed.clone());
+        tasks.spawn(async move {
+            let mut links = JoinSet::new();
+            loop {
+                let Ok((near, _)) = listener.accept().await else { return };
+                if *closed_of.lock().expect("no panic") {
+                    continue;
+                }
+                let silence = silence_of.lock().expect("no panic").clone();
+                let cut = cut_of.lock().expect("no panic").clone();
+                links.spawn(async move { cut.run_until_cancelled(carry(near, target, silence)).await });
+            }
+        });
+        Self { port, silence, cut, closed, _tasks: tasks }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("opc.tcp://127.0.0.1:{}", self.port)
+    }
+
+    /// Closes what is open; new connections pass.
+    pub(crate) fn cut(&self) {
+        std::mem::take(&mut *self.cut.lock().expect("no panic")).cancel();
+    }
+
+    /// What is open stays open, and nothing passes any more, either way; new connections pass.
+    pub(crate) fn silence(&self) {
+        std::mem::take(&mut *self.silence.lock().expect("no panic")).cancel();
+    }
+
+    /// Whether new connections are closed at once.
+    pub(crate) fn refuse(&self, refuse: bool) {
+        *self.closed.lock().expect("no panic") = refuse;
+    }
+}
+
+async fn carry(mut near: TcpStream, target: u16, silence: CancellationToken) {
+    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
+    let carried = tokio::io::copy_bidirectional(&mut near, &mut far);
+    if silence.run_until_cancelled(carried).await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A port on which nobody listens, for as long as it is not asked for.
+pub(crate) async fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    listener.local_addr().expect("a bound socket")
+}
+
+pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
+    let point = |(at, node): (usize, &&str)| Point {
+        point: PointId(u32::try_from(at).expect("few points")),
+        node: Node::parse(node).expect("a node id"),
+        scaling: Scaling::IDENTITY,
+        words: None,
+    };
+    Server {
+        source: SourceId(3),
+        url,
+        publishing: Duration::from_millis(100),
+        sampling: Duration::ZERO,
+        queue: 10,
+        keep_alive: Duration::from_millis(500),
+        user: None,
+        points: nodes.iter().enumerate().map(point).collect(),
+    }
+}
+
+pub(crate) fn ours(name: &str) -> String {
+    format!("nsu={NAMESPACE};s={name}")
+}
+
+/// A driver at work, and all that it has reported.
+pub(crate) struct Driver {
+    receiver: Receiver,
+    pub(crate) seen: Vec<Report>,
+    stop: CancellationToken,
+    task: JoinSet<Result<(), Error>>,
+}
+
+impl Driver {
+    pub(crate) fn start(server: Server) -> Self {
+        let (sender, receiver) = intake::channel(100_000, |_| Lane::Process);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let mut task = JoinSet::new();
+        task.spawn(
+            async move { riskgate_drivers::opcua::run(&server, &sender, clock as Clock, &stopped).await },
+        );
+        Self { receiver, seen: Vec::new(), stop, task }
+    }
+
+    /// Waits for a report such as this among all that came since the last [`Self::forget`].
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl Fn(&Report) -> bool) {
+        self.until_all(what, |seen| seen.iter().any(&wanted)).await;
+    }
+
+    pub(crate) async fn until_all(&mut self, what: &str, wanted: impl Fn(&[Report]) -> bool) {
+        let found = tokio::time::timeout(DEADLINE, async {
+            while !wanted(&self.seen) {
+                self.seen.extend(self.receiver.recv(10_000).await.expect("the driver runs"));
+            }
+        });
+        let found = found.await;
+        let last = self.seen.iter().rev().take(8).collect::<Vec<_>>();
+        assert!(found.is_ok(), "never saw {what}; last: {last:#?}");
+    }
+
+    pub(crate) async fn until_up(&mut self) {
+        self.until("link up", |report| matches!(report, Report::Link { link: Link::Up, .. })).await;
+    }
+
+    pub(crate) async fn until_down(&mut self) -> String {
+        self.until("link down", |report| matches!(report, Report::Link { link: Link::Down { .. }, .. }))
+            .await;
+        let why = |report: &Report| {
+            if let Report::Link { link: Link::Down { why }, .. } = report { Some(why.clone()) } else { None }
+        };
+        self.seen.iter().rev().find_map(why).expect("it was seen")
+    }
+
+    pub(crate) async fn until_number(&mut self, point: u32, number: f64) {
+        let wanted = |report: &Report| {
+            sample(report).is_some_and(|sample| {
+                sample.point == PointId(point)
+                    && sample.value.as_ref().and_then(riskgate_point::Value::number) == Some(number)
+            })
+        };
+        self.until(&format!("point {point} at {number}"), wanted).await;
+    }
+
+    pub(crate) async fn until_bad(&mut self, point: u32, reason: BadReason) {
+        let wanted = |report: &Report| {
+            sample(report).is_some_and(|sample| {
+                sample.point == PointId(point) && sample.quality == Quality::Bad(reason)
+            })
+        };
+        self.until(&format!("point {point} bad {reason:?}"), wanted).await;
+    }
+
+    /// The newest sample of the point, among what was seen.
+    pub(crate) fn last(&self, point: u32) -> &Sample {
+        let mut samples = self.seen.iter().rev().filter_map(sample);
+        samples.find(|sample| sample.point == PointId(point)).expect("a sample of the point")
+    }
+
+    pub(crate) fn samples(&self, point: u32) -> Vec<&Sample> {
+        self.seen.iter().filter_map(sample).filter(|sample| sample.point == PointId(point)).collect()
+    }
+
+    pub(crate) fn forget(&mut self) {
+        self.seen.clear();
+    }
+
+    /// Stops it; says how long that took.
+    pub(crate) async fn stop(mut self) -> Duration {
+        let begun = tokio::time::Instant::now();
+        self.stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, self.task.join_next()).await.expect("it ends");
+        ended.expect("it ran").expect("no panic").expect("Ok after a stop");
+        begun.elapsed()
+    }
+}
+
+pub(crate) fn sample(report: &Report) -> Option<&Sample> {
+    if let Report::Sample(sample) = report { Some(sample) } else { None }
+}
+
+/// Asks again until there is an answer.
+pub(crate) async fn within<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asked = tokio::time::timeout(DEADLINE, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    asked.await.unwrap_or_else(|_| panic!("never had {what}"))
+}
