@@ -11,6 +11,7 @@
 //! Everything runs in the caller's task: what is dropped here is gone, with its connection.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use futures_util::{Stream, StreamExt};
 use opcua::client::transport::TransportPollResult;
 use opcua::client::{Session, SessionActivity, SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::core::comms::url::is_opc_ua_binary_url;
-use opcua::types::StatusCode;
+use opcua::types::{EndpointDescription, StatusCode};
 use riskgate_point::{Link, Mono, Report};
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
-use super::fault::{Fault, Patience, is_gone, is_refusal};
+use super::fault::{Fault, Patience, is_gone};
 use super::notices::Notices;
 use super::subscribe::{Filling, Subscribed, all_lost};
 use super::{Server, plan};
@@ -40,6 +41,9 @@ const PERSON_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::f
 
 /// For a polite end: closing the session at the server. A stop has to be done within a second.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Below it the watch would cut a connection for the time that an answer takes.
+const KEEP_ALIVE_MIN: Duration = Duration::from_millis(100);
 
 /// Keep-alives between two tries of the items that the server refused: 30 s with keep-alives of 5 s.
 const REFUSED_AGAIN: u32 = 6;
@@ -63,26 +67,31 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         return Err(Error::Url { url: server.url.clone() });
     }
     let seed = u64::from(server.source.0) ^ clock().mono.0;
+    let mut server = server.clone();
+    server.keep_alive = server.keep_alive.max(KEEP_ALIVE_MIN);
     let mut watch = Watch {
-        server: Arc::new(server.clone()),
+        server: Arc::new(server),
         out: out.clone(),
         clock,
         stop,
         told: Told::Nothing,
+        may_be_good: Arc::new(AtomicBool::new(true)),
+        was_up: false,
         network: Backoff::new(NETWORK_WAIT.0, NETWORK_WAIT.1, seed),
         person: Backoff::new(PERSON_WAIT.0, PERSON_WAIT.1, seed),
         named: Arc::default(),
     };
     watch.link(Link::Connecting);
-    while let Some(fault) = stop.run_until_cancelled(watch.discover()).await {
-        let fault = match fault {
+    while let Some(found) = stop.run_until_cancelled(connect::discover(&watch.server)).await {
+        let fault = match found {
             Ok(endpoint) => match watch.session(endpoint).await {
                 End::Stopped => break,
                 End::Fault(fault) => fault,
             },
             Err(fault) => fault,
         };
-        let wait = watch.down(&fault);
+        watch.down(&fault);
+        let wait = watch.wait(&fault);
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             break;
         }
@@ -109,16 +118,16 @@ struct Watch<'a> {
     clock: Clock,
     stop: &'a CancellationToken,
     told: Told,
+    /// A point may be good in the engine's eyes: something was reported since all were called lost.
+    may_be_good: Arc<AtomicBool>,
+    /// A session came up since the last wait.
+    was_up: bool,
     network: Backoff,
     person: Backoff,
     named: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Watch<'_> {
-    async fn discover(&self) -> Result<opcua::types::EndpointDescription, Fault> {
-        connect::discover(&self.server).await
-    }
-
     fn link(&self, link: Link) {
         self.out.send(vec![Report::Link { source: self.server.source, link, at: (self.clock)() }]);
     }
@@ -126,6 +135,7 @@ impl Watch<'_> {
     fn up(&mut self, subscribed: &Subscribed) {
         self.network.reset();
         self.person.reset();
+        self.was_up = true;
         if self.told != Told::Up {
             tracing::info!(
                 url = self.server.url,
@@ -139,20 +149,25 @@ impl Watch<'_> {
     }
 
     /// Tells of the fault, once for as long as it stays the same, and of each point's loss, once for each
-    /// outage. Returns how long to wait.
-    fn down(&mut self, fault: &Fault) -> Duration {
+    /// outage.
+    fn down(&mut self, fault: &Fault) {
+        if self.may_be_good.swap(false, Ordering::Relaxed) {
+            self.out.send(all_lost(&self.server, self.clock));
+        }
         let why = fault.why();
         if self.told != Told::Down(why.clone()) {
             tracing::warn!(url = self.server.url, why, "the OPC UA server is down");
-            if !matches!(self.told, Told::Down(_)) {
-                self.out.send(all_lost(&self.server, self.clock));
-            }
             self.link(Link::Down { why: why.clone() });
+            self.told = Told::Down(why);
         }
-        let was_up = self.told == Told::Up;
-        self.told = Told::Down(why);
+    }
+
+    /// How long to wait before the next session.
+    fn wait(&mut self, fault: &Fault) -> Duration {
+        let was_up = std::mem::take(&mut self.was_up);
         match fault.patience() {
-            // Unless the last try did not get far either: then it is no restart, but something that repeats.
+            // Unless the last session did not come up either: then it is no restart, but something that
+            // repeats.
             Patience::None if was_up => Duration::ZERO,
             Patience::None | Patience::Network => self.network.next(),
             Patience::Person => self.person.next(),
@@ -160,16 +175,21 @@ impl Watch<'_> {
     }
 
     /// One session, from its first connection to its end.
-    async fn session(&mut self, endpoint: opcua::types::EndpointDescription) -> End {
+    async fn session(&mut self, endpoint: EndpointDescription) -> End {
         let (session, events) = match connect::session(&self.server, endpoint) {
             Ok(session) => session,
             Err(fault) => return End::Fault(fault),
         };
-        let notices = Arc::new(Notices::new(Arc::clone(&self.server), self.out.clone(), self.clock));
+        let notices = Notices::new(
+            Arc::clone(&self.server),
+            self.out.clone(),
+            self.clock,
+            Arc::clone(&self.may_be_good),
+        );
         let filling = Filling {
             server: Arc::clone(&self.server),
             session: Arc::clone(&session),
-            notices,
+            notices: Arc::new(notices),
             out: self.out.clone(),
             clock: self.clock,
             named: Arc::clone(&self.named),
@@ -188,7 +208,6 @@ impl Watch<'_> {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             let next = tokio::select! {
-                biased;
                 () = self.stop.cancelled() => return End::Stopped,
                 event = events.next() => match event {
                     Some(Ok(event)) => course.on_event(event, (self.clock)().mono),
@@ -205,10 +224,7 @@ impl Watch<'_> {
                         self.up(subscribed);
                     }
                 }
-                Ok(Next::Down(fault)) => {
-                    // The library tries again by itself: there is nothing to wait for here.
-                    let _not_ours = self.down(&fault);
-                }
+                Ok(Next::Down(fault)) => self.down(&fault),
                 Ok(Next::Cut) => course.filling.session.channel().close_channel().await,
                 Err(fault) => return End::Fault(fault),
             }
@@ -300,6 +316,7 @@ impl Course {
         Fault::Gone { url: self.server().url.clone() }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's events, of which we need a few")]
     fn on_event(&mut self, event: SessionPollResult, now: Mono) -> Result<Next, Fault> {
         match event {
             SessionPollResult::Reconnected(mode) => self.on_connected(mode, now),
@@ -309,10 +326,9 @@ impl Course {
                 Ok(Next::Down(self.lost(status)))
             }
             SessionPollResult::ReconnectFailed(status) => {
-                let user = self.server().user.as_ref().map(|(name, _)| name.as_str());
-                let fault = Fault::connecting(&self.server().url, user, status);
+                let fault = Fault::connecting(self.server(), status);
                 match self.stage {
-                    Stage::Lost { .. } if !is_refusal(status) => Ok(Next::Nothing),
+                    Stage::Lost { .. } if fault.patience() != Patience::Person => Ok(Next::Nothing),
                     Stage::Lost { .. } | Stage::First { .. } | Stage::Connected { .. } => Err(fault),
                 }
             }

@@ -29,7 +29,7 @@ use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_util::codec::FramedRead;
 
-use super::fault::{Fault, is_refusal};
+use super::fault::Fault;
 use super::{Server, plan};
 
 /// For the TCP connection; the whole way to a list of endpoints has twice that.
@@ -71,6 +71,14 @@ impl Connector for Tcp {
         tokio::time::timeout(CONNECT * 2, greeted.connect(channel, requests, limits))
             .await
             .map_err(|_| Error::new(StatusCode::BadTimeout, "no answer to the greeting"))?
+            .map_err(|error| match error.status() {
+                // The library's words differ from try to try.
+                StatusCode::BadConnectionClosed => Error::new(
+                    StatusCode::BadConnectionClosed,
+                    "it closes the connection before any greeting",
+                ),
+                _ => error,
+            })
     }
 
     fn default_endpoint(&self) -> EndpointDescription {
@@ -103,14 +111,13 @@ async fn open(url: String, options: DecodingOptions) -> Result<Stream, Error> {
 
 /// Asks the server for its endpoints and picks the one without security that takes our user.
 pub(super) async fn discover(server: &Server) -> Result<EndpointDescription, Fault> {
-    let url = server.url.as_str();
     let within = CONNECT * 2;
     let endpoints = tokio::time::timeout(within, endpoints(server))
         .await
-        .map_err(|_| Fault::Silent { url: url.to_owned(), what: "which endpoints it has", within })?
-        .map_err(|source| match source.status() {
-            status if is_refusal(status) => Fault::connecting(url, None, status),
-            _ => Fault::Unreachable { url: url.to_owned(), source },
+        .map_err(|_| Fault::Silent { url: server.url.clone(), what: "which endpoints it has", within })?
+        .map_err(|source| {
+            Fault::refusal(server, source.status())
+                .unwrap_or_else(|| Fault::Unreachable { url: server.url.clone(), source })
         })?;
     pick(endpoints, server)
 }
@@ -150,18 +157,13 @@ async fn ask_for_endpoints(
         locale_ids: None,
         profile_uris: None,
     };
-    match channel.send(RequestMessage::from(request), REQUEST).await? {
-        ResponseMessage::GetEndpoints(answer) if answer.response_header.service_result.is_good() => {
-            Ok(answer.endpoints.unwrap_or_default())
-        }
-        ResponseMessage::GetEndpoints(answer) => {
-            Err(Error::new(answer.response_header.service_result, "the server gives no endpoints"))
-        }
-        ResponseMessage::ServiceFault(fault) => {
-            Err(Error::new(fault.response_header.service_result, "the server gives no endpoints"))
-        }
-        _ => Err(Error::new(StatusCode::BadUnknownResponse, "the server answers something else")),
+    let answer = channel.send(RequestMessage::from(request), REQUEST).await?;
+    let status = answer.response_header().service_result;
+    if let (ResponseMessage::GetEndpoints(answer), true) = (answer, status.is_good()) {
+        return Ok(answer.endpoints.unwrap_or_default());
     }
+    let status = if status.is_bad() { status } else { StatusCode::BadUnknownResponse };
+    Err(Error::new(status, "the server gives no endpoints"))
 }
 
 fn pick(endpoints: Vec<EndpointDescription>, server: &Server) -> Result<EndpointDescription, Fault> {

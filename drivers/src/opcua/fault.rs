@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use opcua::types::{Error, StatusCode};
 
+use super::Server;
 use super::decode::code;
 
 /// Each names what was tried, what came back and what to look at. None holds a number that changes from
@@ -65,22 +66,36 @@ pub(super) enum Patience {
 
 impl Fault {
     /// A try to connect, to open the channel or to begin the session that came back with `status`.
-    pub(super) fn connecting(url: &str, user: Option<&str>, status: StatusCode) -> Self {
-        let url = url.to_owned();
-        if is_refusal_of_user(status) {
-            let user = user.map_or_else(|| "anonymous sessions".to_owned(), |name| format!("user '{name}'"));
-            Self::RefusedUser { url, user, status }
-        } else if is_refusal_of_channel(status) {
-            Self::RefusedChannel { url, status }
-        } else {
-            Self::Unreachable { url, source: Error::new(status, "the session could not be opened") }
-        }
+    pub(super) fn connecting(server: &Server, status: StatusCode) -> Self {
+        Self::refusal(server, status).unwrap_or_else(|| Self::Unreachable {
+            url: server.url.clone(),
+            source: Error::new(status, "the session could not be opened"),
+        })
     }
 
     /// A service that came back with an error.
-    pub(super) fn service(url: &str, what: &'static str, source: Error) -> Self {
-        let url = url.to_owned();
-        if is_gone(source.status()) { Self::Gone { url } } else { Self::Service { url, what, source } }
+    pub(super) fn service(server: &Server, what: &'static str, source: Error) -> Self {
+        let url = server.url.clone();
+        if is_gone(source.status()) {
+            return Self::Gone { url };
+        }
+        Self::refusal(server, source.status()).unwrap_or(Self::Service { url, what, source })
+    }
+
+    /// Whether the status says that the server will not have us.
+    pub(super) fn refusal(server: &Server, status: StatusCode) -> Option<Self> {
+        let url = server.url.clone();
+        if is_refusal_of_user(status) {
+            let user = match &server.user {
+                Some((name, _)) => format!("user '{name}'"),
+                None => "anonymous sessions".to_owned(),
+            };
+            Some(Self::RefusedUser { url, user, status })
+        } else if is_refusal_of_channel(status) {
+            Some(Self::RefusedChannel { url, status })
+        } else {
+            None
+        }
     }
 
     pub(super) fn patience(&self) -> Patience {
@@ -102,10 +117,6 @@ impl Fault {
             None => self.to_string(),
         }
     }
-}
-
-pub(super) fn is_refusal(status: StatusCode) -> bool {
-    is_refusal_of_user(status) || is_refusal_of_channel(status)
 }
 
 fn is_refusal_of_user(status: StatusCode) -> bool {
@@ -152,7 +163,22 @@ pub(super) fn is_gone(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use riskgate_point::SourceId;
+
     use super::*;
+
+    fn server(user: Option<&str>) -> Server {
+        Server {
+            source: SourceId(0),
+            url: "opc.tcp://a".to_owned(),
+            publishing: Duration::from_millis(250),
+            sampling: Duration::ZERO,
+            queue: 1,
+            keep_alive: Duration::from_secs(5),
+            user: user.map(|name| (name.to_owned(), "secret".to_owned())),
+            points: Vec::new(),
+        }
+    }
 
     #[test]
     fn what_a_person_must_change_is_not_tried_again_each_second() {
@@ -163,19 +189,15 @@ mod tests {
             StatusCode::BadCertificateUntrusted,
             StatusCode::BadSecurityPolicyRejected,
         ] {
-            assert_eq!(
-                Fault::connecting("opc.tcp://a", None, status).patience(),
-                Patience::Person,
-                "{status}"
-            );
+            assert_eq!(Fault::connecting(&server(None), status).patience(), Patience::Person, "{status}");
         }
-        let down = Fault::connecting("opc.tcp://a", None, StatusCode::BadCommunicationError);
+        let down = Fault::connecting(&server(None), StatusCode::BadCommunicationError);
         assert_eq!(down.patience(), Patience::Network);
     }
 
     #[test]
     fn a_refused_user_is_named_with_the_side_that_refused_and_the_next_step() {
-        let fault = Fault::connecting("opc.tcp://a", Some("op"), StatusCode::BadUserAccessDenied);
+        let fault = Fault::connecting(&server(Some("op")), StatusCode::BadUserAccessDenied);
         assert_eq!(
             fault.why(),
             "the server at opc.tcp://a refuses user 'op' (BadUserAccessDenied); check user and \
@@ -186,6 +208,6 @@ mod tests {
     #[test]
     fn a_lost_subscription_is_built_anew_at_once() {
         let error = Error::new(StatusCode::BadSubscriptionIdInvalid, "gone");
-        assert_eq!(Fault::service("opc.tcp://a", "reading", error).patience(), Patience::None);
+        assert_eq!(Fault::service(&server(None), "reading", error).patience(), Patience::None);
     }
 }

@@ -25,7 +25,7 @@ use riskgate_point::{PointId, SourceId};
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
@@ -38,6 +38,22 @@ pub struct Server {
     /// Name and password; `None`: anonymous.
     pub user: Option<(String, String)>,
     pub points: Vec<Point>,
+}
+
+/// The password is not shown.
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("source", &self.source)
+            .field("url", &self.url)
+            .field("publishing", &self.publishing)
+            .field("sampling", &self.sampling)
+            .field("queue", &self.queue)
+            .field("keep_alive", &self.keep_alive)
+            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("points", &self.points)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 //! the session needs: the last sequence number, and whether the server has ended the subscription.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
@@ -29,6 +29,8 @@ pub(super) struct Notices {
     server: Arc<Server>,
     out: Sender,
     clock: Clock,
+    /// Set with each sample: the points are not all known to be lost any more.
+    may_be_good: Arc<AtomicBool>,
     /// Holds how far the server's clock is off; set when there is a session.
     context: OnceLock<Arc<RwLock<ContextOwned>>>,
     /// Of the last message that the server sent with data; 0 before the first.
@@ -46,11 +48,12 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    pub(super) fn new(server: Arc<Server>, out: Sender, clock: Clock) -> Self {
+    pub(super) fn new(server: Arc<Server>, out: Sender, clock: Clock, may_be_good: Arc<AtomicBool>) -> Self {
         Self {
             server,
             out,
             clock,
+            may_be_good,
             context: OnceLock::new(),
             sequence: AtomicU32::new(0),
             missing: Mutex::default(),
@@ -166,6 +169,7 @@ impl Notices {
             nodeless.remove(&at);
         }
         drop(nodeless);
+        self.may_be_good.store(true, Ordering::Relaxed);
         Some(Report::Sample(Sample {
             point: point.point,
             value: reading.value,
@@ -205,7 +209,7 @@ mod tests {
             points: Vec::new(),
         };
         let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
-        Notices::new(Arc::new(server), sender, Now::default)
+        Notices::new(Arc::new(server), sender, Now::default, Arc::default())
     }
 
     fn with_data(sequence_number: u32) -> NotificationMessage {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use opcua::client::Session;
 use opcua::types::{
     AttributeId, DataChangeFilter, DataChangeTrigger, DataValue, Error, ExtensionObject,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, ReadValueId, StatusCode,
-    TimestampsToReturn, VariableId, Variant,
+    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, NotificationMessage,
+    ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
 use riskgate_point::{BadReason, Report, Sample};
 
@@ -57,7 +57,7 @@ pub(super) struct Subscribed {
 
 impl Filling {
     fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
-        move |source| Fault::service(&self.server.url, what, source)
+        move |source| Fault::service(&self.server, what, source)
     }
 
     /// A new subscription with all points.
@@ -129,12 +129,12 @@ impl Filling {
     async fn catch_up(&self, subscribed: &Subscribed) -> Result<(), Fault> {
         for _ in 0..REPUBLISHED_MAX {
             match self.session.republish(subscribed.id, self.notices.next_sequence()).await {
-                Ok(message) => self.notices.take(message),
+                Ok(message) if holds_data(&message) => self.notices.take(message),
                 Err(error) if is_gone(error.status()) => {
                     return Err(self.fault("asking for lost messages")(error));
                 }
-                // Nothing more was lost, or the server keeps nothing.
-                Err(_) => break,
+                // Nothing more was lost, or the server keeps nothing; some say so by an empty message.
+                Ok(_) | Err(_) => break,
             }
         }
         Ok(())
@@ -146,11 +146,11 @@ impl Filling {
         let mut n_lost = 0_usize;
         for sequence in missing {
             match self.session.republish(subscribed.id, sequence).await {
-                Ok(message) => self.notices.take(message),
+                Ok(message) if holds_data(&message) => self.notices.take(message),
                 Err(error) if is_gone(error.status()) => {
                     return Err(self.fault("asking for lost messages")(error));
                 }
-                Err(_) => n_lost += 1,
+                Ok(_) | Err(_) => n_lost += 1,
             }
         }
         if n_missing > 0 {
@@ -213,9 +213,9 @@ impl Filling {
             .await
             .map_err(self.fault("reading the namespaces"))?;
         let namespaces = answers.first().map(strings).unwrap_or_default();
-        let limit = |at: usize| match answers.get(at).and_then(|answer| answer.value.as_ref()) {
-            Some(Variant::UInt32(limit)) => Some(*limit),
-            _ => None,
+        let limit = |at: usize| {
+            let answer = answers.get(at)?.value.as_ref()?;
+            if let Variant::UInt32(limit) = answer { Some(*limit) } else { None }
         };
         Ok((namespaces, plan::portion(limit(1)), plan::portion(limit(2))))
     }
@@ -343,16 +343,19 @@ impl Filling {
     }
 }
 
+fn holds_data(message: &NotificationMessage) -> bool {
+    message.notification_data.as_ref().is_some_and(|parts| !parts.is_empty())
+}
+
 fn value_of(node: NodeId) -> ReadValueId {
     ReadValueId { node_id: node, attribute_id: AttributeId::Value as u32, ..ReadValueId::default() }
 }
 
 fn strings(answer: &DataValue) -> Arc<[String]> {
     let Some(Variant::Array(array)) = &answer.value else { return Arc::default() };
-    let string = |element: &Variant| match element {
-        Variant::String(string) => string.as_ref().to_owned(),
-        // It keeps its place, so that the others keep their index.
-        _ => String::new(),
+    // What is no string keeps its place, so that the others keep their index.
+    let string = |element: &Variant| {
+        if let Variant::String(string) = element { string.as_ref().to_owned() } else { String::new() }
     };
     array.values.iter().map(string).collect()
 }

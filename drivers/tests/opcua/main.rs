@@ -2,8 +2,6 @@
 //! data flow again after everything that a server or a network does. The library's own reconnect does not
 //! pass these.
 
-#![allow(clippy::wildcard_enum_match_arm, clippy::cast_possible_truncation, reason = "tests")]
-
 mod plant;
 
 use opcua::crypto::SecurityPolicy;
@@ -238,4 +236,34 @@ async fn opcua_an_address_that_is_none_ends_the_driver_with_a_reason() {
         why,
         Err("'http://plant' is no address of an OPC UA server; write opc.tcp://host:port/path".to_owned())
     );
+}
+
+#[test]
+fn opcua_the_source_names_no_service_that_changes_anything_at_a_server() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/opcua");
+    let mut n_files = 0;
+    for entry in std::fs::read_dir(folder).expect("our source") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        n_files += 1;
+        for word in [
+            ".write(",
+            "services::Write",
+            "WriteRequest",
+            ".call(",
+            "call_one",
+            "services::Call",
+            "CallMethod",
+            "CallRequest",
+            "history_update",
+            "HistoryUpdate",
+            "add_nodes",
+            "delete_nodes",
+            "add_references",
+            "delete_references",
+        ] {
+            assert!(!text.contains(word), "{word} in {}", path.display());
+        }
+    }
+    assert!(n_files >= 8, "the source is elsewhere: {n_files} files in {folder}");
 }

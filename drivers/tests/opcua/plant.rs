@@ -314,9 +314,8 @@ impl Driver {
     pub(crate) async fn until_down(&mut self) -> String {
         self.until("link down", |report| matches!(report, Report::Link { link: Link::Down { .. }, .. }))
             .await;
-        let why = |report: &Report| match report {
-            Report::Link { link: Link::Down { why }, .. } => Some(why.clone()),
-            _ => None,
+        let why = |report: &Report| {
+            if let Report::Link { link: Link::Down { why }, .. } = report { Some(why.clone()) } else { None }
         };
         self.seen.iter().rev().find_map(why).expect("it was seen")
     }
@@ -365,10 +364,7 @@ impl Driver {
 }
 
 pub(crate) fn sample(report: &Report) -> Option<&Sample> {
-    match report {
-        Report::Sample(sample) => Some(sample),
-        _ => None,
-    }
+    if let Report::Sample(sample) = report { Some(sample) } else { None }
 }
 
 /// Asks again until there is an answer.
