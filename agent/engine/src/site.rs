@@ -125,6 +125,7 @@ pub(crate) fn draft() -> Draft {
     Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
+        patience: Patience::default(),
         sources: vec![source("plc", false, false), source("rtls", true, false), source("nvr", false, true)],
         points: vec![level, gas("GD-1"), gas("GD-2"), point("TI", Class::Process)],
         units: vec![unit("U-1")],

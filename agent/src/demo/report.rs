@@ -75,8 +75,7 @@ pub(super) fn judge(
         let arrival = rest.remove(&item);
         let change = changed(expected.change);
         let due = scenario.due(expected, play.speed).unwrap_or(Duration::MAX);
-        let configured =
-            Duration::from_secs_f64(expected.delay / f64::from(play.speed.max(1)) + expected.fixed);
+        let configured = expected.configured(play.speed);
         let took = match (change, arrival) {
             (Some(change), Some(arrival)) if arrival.mono >= change.mono => {
                 Some(arrival.mono.since(change.mono))

@@ -64,8 +64,15 @@ pub(super) struct Expected {
     pub(super) change: Change,
     /// What the configuration lets pass before it raises this, seconds at speed 1.
     pub(super) delay: f64,
-    /// What the agent itself lets pass, seconds at any speed.
-    pub(super) fixed: f64,
+    /// What it lets pass at least, seconds at any speed: the floor that `speed` keeps.
+    pub(super) floor: f64,
+}
+
+impl Expected {
+    /// What the configuration lets pass at this speed.
+    pub(super) fn configured(&self, speed: u32) -> Duration {
+        Duration::from_secs_f64((self.delay / f64::from(speed.max(1))).max(self.floor))
+    }
 }
 
 /// One thing upstream, as a receiver names it. `T` is `&'static str` in the scenario and `String` in
@@ -123,20 +130,20 @@ impl Change {
 /// What comes later is missing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The engine's `fault_after` for points of class gas, seconds. No configuration changes it, so no speed
-/// does: the detector fails early in the minute, so that a fast demo is over soon after the rest.
-const FAULT_AFTER: f64 = 10.0;
+/// `[patience] strict` of `config/demo`, seconds, and its floor in `speed`.
+const STRICT: f64 = 10.0;
+const STRICT_FLOOR: f64 = 2.0;
 
 const fn at_once(item: Item<&'static str>, change: Change) -> Expected {
-    Expected { item, change, delay: 0.0, fixed: 0.0 }
+    Expected { item, change, delay: 0.0, floor: 0.0 }
 }
 
 const fn delayed(item: Item<&'static str>, change: Change, delay: f64) -> Expected {
-    Expected { item, change, delay, fixed: 0.0 }
+    Expected { item, change, delay, floor: 0.0 }
 }
 
-const fn fixed(item: Item<&'static str>, change: Change, fixed: f64) -> Expected {
-    Expected { item, change, delay: 0.0, fixed }
+const fn unseen(item: Item<&'static str>, change: Change) -> Expected {
+    Expected { item, change, delay: STRICT, floor: STRICT_FLOOR }
 }
 
 const LEVEL: Change = Change::Above("LT-101", 85.0);
@@ -186,7 +193,7 @@ pub(super) const DEMO: Scenario = Scenario {
         Sight { at: 35.0, camera: "CAM-TA-1", kind: "smoke", score: 0.88 },
         Sight { at: 36.0, camera: "CAM-TA-1", kind: "smoke", score: 0.91 },
     ],
-    failures: &[("GD-103", 12.0)],
+    failures: &[("GD-103", 38.0)],
     steps: STEPS,
     length: 60.0,
 };
@@ -205,15 +212,6 @@ const STEPS: &[Step] = &[
         expected: &[
             delayed(Item::Alarm("LT-101/H"), LEVEL, 3.0),
             delayed(Item::Candidate("limit:LT-101"), LEVEL, 3.0),
-        ],
-    },
-    Step {
-        at: 12.0,
-        zh: "GD-103探测器故障（质量变坏）：罐区A少了一双眼睛，10秒后仍不恢复即报失去监测",
-        en: "detector GD-103 fails (bad quality): tank farm A has one eye less, told if it lasts 10 s",
-        expected: &[
-            fixed(Item::Alarm("fault:GD-103"), LOST, FAULT_AFTER),
-            fixed(Item::Candidate("fault:GD-103"), LOST, FAULT_AFTER),
         ],
     },
     Step {
@@ -243,6 +241,12 @@ const STEPS: &[Step] = &[
             at_once(Item::Alarm("tank-a-smoke"), SMOKE),
             at_once(Item::Candidate("tank-a-smoke"), SMOKE),
         ],
+    },
+    Step {
+        at: 38.0,
+        zh: "GD-103探测器故障（质量变坏）：罐区A少了一双眼睛，10秒后仍不恢复即报失去监测",
+        en: "detector GD-103 fails (bad quality): tank farm A has one eye less, told if it lasts 10 s",
+        expected: &[unseen(Item::Alarm("fault:GD-103"), LOST), unseen(Item::Candidate("fault:GD-103"), LOST)],
     },
     Step {
         at: 52.0,
@@ -293,8 +297,8 @@ impl Scenario {
     /// When an expected thing arrives where nothing takes any time but what is configured, since the
     /// start, in real time at this speed.
     pub(super) fn due(&self, expected: &Expected, speed: u32) -> Option<Duration> {
-        let second = self.second_of(expected.change)? + expected.delay;
-        Some(Duration::from_secs_f64(second / f64::from(speed.max(1)) + expected.fixed))
+        let second = self.second_of(expected.change)?;
+        Some(Duration::from_secs_f64(second / f64::from(speed.max(1))) + expected.configured(speed))
     }
 
     /// In real time at this speed.
@@ -371,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn speed_divides_what_is_configured_and_leaves_what_the_agent_fixes() {
+    fn speed_divides_what_is_configured_down_to_its_floor() {
         let gas =
             DEMO.expected().find(|expected| expected.item == Item::Alarm("tank-a-leak")).expect("is there");
         let lost =
@@ -379,8 +383,9 @@ mod tests {
         let seconds = |expected, speed| DEMO.due(expected, speed).map(|due| due.as_secs_f64());
         assert!((seconds(gas, 1).expect("due") - 29.667).abs() < 0.001);
         assert!((seconds(gas, 4).expect("due") - 29.667 / 4.0).abs() < 0.001);
-        assert_eq!(seconds(lost, 1), Some(22.0));
-        assert_eq!(seconds(lost, 4), Some(13.0));
+        assert_eq!(seconds(lost, 1), Some(48.0));
+        assert_eq!(seconds(lost, 4), Some(12.0));
+        assert_eq!(seconds(lost, 20), Some(3.9));
         assert_eq!(DEMO.length(5), Duration::from_secs(12));
     }
 

@@ -23,6 +23,8 @@ const FLOORS_MS: &[(&str, u64)] = &[
     // Silence counts only where several messages are missing.
     ("stale_after", 5_000),
     ("telemetry", 100),
+    // All sources connect within this, on a machine that has other work too.
+    ("strict", 2_000),
 ];
 
 /// The columns of a point table that hold durations, with the key whose floor they share.
