@@ -6,6 +6,8 @@
 
 use riskgate_engine::Limits;
 
+use super::values::half_width;
+
 /// Oxygen of clean air, % by volume: below it is a lack, above it a surplus.
 const OXYGEN_OF_AIR: f64 = 20.9;
 /// No one works below this; a lower level is of an inerted vessel, where oxygen alarms when it rises.
@@ -30,6 +32,9 @@ pub(super) fn limits(is_oxygen: bool, one: Option<f64>, two: Option<f64>) -> Res
             }
             Err("oxygen falls to a lack below 20.9 and rises to a surplus above: write L, LL, H or HH")
         }
+        (Some(one), Some(two)) if is_oxygen && one >= OXYGEN_LACK_MIN && two < OXYGEN_OF_AIR => {
+            Err("a lack of oxygen falls: its second level is below the first")
+        }
         (Some(level), None) | (None, Some(level)) if is_oxygen && level < OXYGEN_OF_AIR => {
             if level >= OXYGEN_LACK_MIN {
                 Ok(falling)
@@ -43,8 +48,8 @@ pub(super) fn limits(is_oxygen: bool, one: Option<f64>, two: Option<f64>) -> Res
 
 /// Whether a point measures oxygen in % by volume, by its name and unit. Carbon dioxide is none.
 pub(super) fn is_oxygen(tag: &str, name: &str, eu: &str) -> bool {
-    let in_percent =
-        eu.is_empty() || eu.contains('%') || eu.contains('％') || eu.to_lowercase().contains("vol");
+    let eu = half_width(eu).to_uppercase();
+    let in_percent = eu.is_empty() || (eu.contains('%') && !eu.contains("LEL")) || eu.contains("VOL");
     let compound = ["二氧化", "一氧化", "三氧化", "氧化", "过氧", "臭氧", "双氧", "环氧"];
     let mut plain = name.to_owned();
     for word in compound {
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(of(true, Some(5.0), None), None);
         assert_eq!(of(true, Some(23.5), Some(19.5)), None);
         assert_eq!(of(false, Some(5.0), Some(5.0)), None);
+        assert_eq!(of(true, Some(18.0), Some(19.5)), None);
     }
 
     #[test]
@@ -98,5 +104,7 @@ mod tests {
         assert!(!is_oxygen("AI-3", "环氧乙烷", "%LEL"));
         assert!(!is_oxygen("CO2-1", "CO2", "%"));
         assert!(!is_oxygen("AI-4", "微量氧", "ppm"));
+        assert!(!is_oxygen("GD-5", "制氧站可燃气体", "%LEL"));
+        assert!(is_oxygen("AI-6", "氧气", "％ＶＯＬ"));
     }
 }
