@@ -322,6 +322,9 @@ impl Course {
             SessionPollResult::Reconnected(mode) => self.on_connected(mode, now),
             SessionPollResult::ConnectionLost(status) => {
                 self.work = None;
+                // What we cut ourselves ends "Good"; the cause is that nothing was heard.
+                let is_ours = matches!(self.stage, Stage::Connected { cut: Some(_), .. });
+                let status = if is_ours { StatusCode::BadTimeout } else { status };
                 self.stage = Stage::Lost { since: now };
                 Ok(Next::Down(self.lost(status)))
             }

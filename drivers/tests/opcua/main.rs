@@ -124,7 +124,8 @@ async fn opcua_data_flow_again_after_the_link_fell_silent_without_closing() {
         driver.forget();
         proxy.silence();
         server.put("Tank.Level", number);
-        driver.until_down().await;
+        let why = driver.until_down().await;
+        assert!(why.contains("was lost (BadTimeout)"), "{why}");
         driver.until_up().await;
         driver.until_number(LEVEL, number).await;
     }
