@@ -241,7 +241,7 @@ pub(super) mod tests {
         let plant = Plant::new(&DEMO, 1, clock);
         plant.begin();
         assert!(plant.value("GD-103").is_some());
-        at(12.0);
+        at(38.0);
         plant.turn();
         assert!(plant.value("GD-103").is_none());
         assert!(plant.value("GD-103.S").is_some_and(|(state, _)| state == 3.0));

@@ -94,7 +94,10 @@ impl Database {
         if let Err((_, error)) = self.connection.close() {
             tracing::warn!(error = %error, "closing the store failed");
         }
-        drop(self.lock);
+        // Told outright: a child that another thread is just starting holds a copy of the handle for a moment.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the store's lock is let go at the end of the process");
+        }
     }
 }
 
