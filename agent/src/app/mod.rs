@@ -224,9 +224,9 @@ impl Instance {
 
     async fn serve(&mut self, request: Request, answer: oneshot::Sender<Reply>) {
         match request {
-            Request::Act { act, uid: _ } => {
+            Request::Act { act, uid } => {
                 let (done, waiting) = oneshot::channel();
-                if self.orders.send(Order::Act { act, answer: done }).await.is_err() {
+                if self.orders.send(Order::Act { act, uid, answer: done }).await.is_err() {
                     drop(answer.send(Reply::Refused { why: "the agent is stopping".to_owned() }));
                     return;
                 }

@@ -1,6 +1,7 @@
 //! What can be typed: the commands, their options, and the help that teaches them.
 
 use std::path::PathBuf;
+#[cfg(feature = "demo")]
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};

@@ -41,15 +41,12 @@ const LAST_COMMIT_WAIT: Duration = Duration::from_secs(2);
 pub enum Order {
     Act {
         act: Act,
+        /// The kernel's word on who asks; the name in the act is that user's own word.
+        uid: u32,
         answer: oneshot::Sender<Answer>,
     },
     /// The drivers of the old configuration have ended; go on with the new one.
-    Swap {
-        plant: Arc<Plant>,
-        intake: intake::Receiver,
-        entry: JournalEntry,
-        done: oneshot::Sender<()>,
-    },
+    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, done: oneshot::Sender<()> },
 }
 
 /// What became of an act.
@@ -145,12 +142,12 @@ impl Pump {
 
     async fn obey(&mut self, tail: &mut Tail, order: Order) {
         match order {
-            Order::Act { act, answer } => {
+            Order::Act { act, uid, answer } => {
                 let now = (self.clock)();
                 let mut effects = Vec::new();
                 match self.engine.act(&act, now, &mut effects) {
                     Ok(()) => {
-                        let entry = journal_of(&act, now);
+                        let entry = journal_of(&act, uid, now);
                         self.commit(tail, effects, vec![entry], Some(answer), now);
                     }
                     // One who has gone away does not wait for the answer.
@@ -181,7 +178,10 @@ impl Pump {
     fn end_turn(&mut self, tail: &mut Tail, committed: &Committed) {
         let now = (self.clock)();
         let mut effects = Vec::new();
-        for _ in 0..TIMEOUTS_A_TURN_MAX {
+        // What waits was received before now: a timer that looked first would take it for missing. Each
+        // report runs the timers that were due by the time it was received.
+        let timeouts = if self.intake.depth() == 0 { TIMEOUTS_A_TURN_MAX } else { 0 };
+        for _ in 0..timeouts {
             match self.engine.poll_timeout() {
                 Some((due, _)) if due <= now.mono => self.engine.handle_timeout(now, &mut effects),
                 Some(_) | None => break,
@@ -288,12 +288,12 @@ fn note(plant: &Plant, report: &Report, kinds: &mut [u64; 5]) {
     }
 }
 
-fn journal_of(act: &Act, now: Now) -> JournalEntry {
+fn journal_of(act: &Act, uid: u32, now: Now) -> JournalEntry {
     JournalEntry {
         at: now.wall,
         by: act.by.clone(),
         what: "act".to_owned(),
-        body: serde_json::to_value(&act.deed).unwrap_or_default(),
+        body: serde_json::json!({ "deed": act.deed, "uid": uid }),
     }
 }
 

@@ -62,10 +62,6 @@
 //! than 10 % unknown time, except that a `min` or `max` that already decides its comparison with a
 //! constant decides it. `avg` and `stddev` move in hundredths of the window. `held` is unknown if never
 //! false but sometimes unknown, or not yet covered. See the module `window` for errors and memory.
-#![cfg_attr(
-    not(test),
-    allow(dead_code, unused_imports, reason = "the rules that call it stand in another module")
-)]
 
 mod ast;
 mod eval;
