@@ -258,6 +258,7 @@ class Agent:
         self.socket = folder / "riskgate.sock"
         self.http = free_port()
         self.write(files)
+        self.environment = {}
         self.process = None
         self.log_path = folder / "agent.log"
 
@@ -272,7 +273,11 @@ class Agent:
     def start(self):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [self.binary, "run", "--config", self.config], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            [self.binary, "run", "--config", self.config],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.environment},
         )
         log.close()
         until(self.log, self.ready)
