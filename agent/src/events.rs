@@ -14,8 +14,14 @@ pub enum Event<'a> {
         rules: usize,
     },
     Stopped,
+    /// A part did not end within its share of the stop.
     StopTookTooLong {
-        seconds: u64,
+        part: &'a str,
+        millis: u64,
+    },
+    /// Before the store is opened: what follows may wait for a disk.
+    StoreOpening {
+        path: &'a str,
     },
     /// A new epoch was drawn: why the old store could not be gone on with.
     EpochBegun {
@@ -28,16 +34,30 @@ pub enum Event<'a> {
     StoreOpenedIn {
         millis: u64,
     },
-    /// A commit failed and is tried again as it is.
+    /// A commit failed and is tried again as it is. Once for each reason.
     CommitFailed {
         why: &'a str,
     },
+    /// What had failed is committed.
+    CommitWorks,
     /// A commit has not returned in time: alarms are shown as not durable.
     CommitLate {
         batch: u64,
     },
+    /// Nothing waits too long any more; so many batches were shown before their commit.
+    CommitInTime {
+        batches: u64,
+    },
+    /// At the end something was not on disk.
+    Unwritten {
+        why: &'a str,
+    },
     /// The queue to the store was full: newer states of the same objects took the place of older ones.
     EffectsSuperseded {
+        count: u64,
+    },
+    /// The queue from the drivers was full: of each point's samples the telling ones were kept.
+    SamplesMerged {
         count: u64,
     },
     SourceUp {
@@ -63,7 +83,22 @@ pub enum Event<'a> {
         old: &'a str,
         new: &'a str,
     },
-    ReloadRefused,
+    Reloading,
+    Unchanged,
+    ReloadRefused {
+        why: &'a str,
+    },
+    UplinkUp {
+        /// `host:port`.
+        broker: &'a str,
+        /// Tries that failed since it was lost.
+        tries: u64,
+    },
+    /// Once for each reason; the tries that follow are counted.
+    UplinkLost {
+        broker: &'a str,
+        why: &'a str,
+    },
     WatchdogHeld {
         why: &'a str,
     },
@@ -76,18 +111,27 @@ impl Event<'_> {
             Self::Stopped => "stopped",
             Self::StopTookTooLong { .. } => "stop_took_too_long",
             Self::EpochBegun { .. } => "epoch_begun",
+            Self::StoreOpening { .. } => "store_opening",
             Self::StoreKeptAside { .. } => "store_kept_aside",
             Self::StoreOpenedIn { .. } => "store_opened_in",
             Self::CommitFailed { .. } => "commit_failed",
+            Self::CommitWorks => "commit_works",
             Self::CommitLate { .. } => "commit_late",
+            Self::CommitInTime { .. } => "commit_in_time",
+            Self::Unwritten { .. } => "unwritten",
             Self::EffectsSuperseded { .. } => "effects_superseded",
+            Self::SamplesMerged { .. } => "samples_merged",
             Self::SourceUp { .. } => "source_up",
             Self::SourceDown { .. } => "source_down",
             Self::DriverStopped { .. } => "driver_stopped",
             Self::DriverPanicked { .. } => "driver_panicked",
             Self::DriverStuck { .. } => "driver_stuck",
             Self::Reloaded { .. } => "reloaded",
-            Self::ReloadRefused => "reload_refused",
+            Self::Reloading => "reloading",
+            Self::Unchanged => "unchanged",
+            Self::ReloadRefused { .. } => "reload_refused",
+            Self::UplinkUp { .. } => "uplink_up",
+            Self::UplinkLost { .. } => "uplink_lost",
             Self::WatchdogHeld { .. } => "watchdog_held",
         }
     }
@@ -104,9 +148,13 @@ impl Event<'_> {
                 tracing::info!(event, "stopped: what was decided is committed");
                 ("agent", 1)
             }
-            Self::StopTookTooLong { seconds } => {
-                tracing::error!(event, seconds, "did not drain in time; what is committed is safe");
+            Self::StopTookTooLong { part, millis } => {
+                tracing::error!(event, part, millis, "did not end in time; what is committed is safe");
                 ("agent", 1)
+            }
+            Self::StoreOpening { path } => {
+                tracing::info!(event, path, "opening the store");
+                ("store", 1)
             }
             Self::EpochBegun { epoch, reason } => {
                 tracing::warn!(event, epoch, reason, "a new epoch begins");
@@ -124,6 +172,18 @@ impl Event<'_> {
                 tracing::error!(event, why, "commit failed; the same batch is tried again");
                 ("store", 1)
             }
+            Self::CommitWorks => {
+                tracing::info!(event, "the store commits again");
+                ("store", 1)
+            }
+            Self::Unwritten { why } => {
+                tracing::error!(event, why, "stopped, and something that was decided is not on disk");
+                ("store", 1)
+            }
+            Self::CommitInTime { batches } => {
+                tracing::info!(event, batches, "what was shown as not durable is committed");
+                ("store", 1)
+            }
             Self::CommitLate { batch } => {
                 tracing::warn!(event, batch, "commit not back in time; alarms are shown as not durable");
                 ("store", 1)
@@ -131,6 +191,10 @@ impl Event<'_> {
             Self::EffectsSuperseded { count } => {
                 tracing::warn!(event, count, "queue to the store full; newer states replaced older ones");
                 ("store", *count)
+            }
+            Self::SamplesMerged { count } => {
+                tracing::warn!(event, count, "queue from the drivers full; samples were merged");
+                ("intake", *count)
             }
             Self::SourceUp { source } => {
                 tracing::info!(event, source, "source up");
@@ -161,8 +225,24 @@ impl Event<'_> {
                 tracing::info!(event, old, new, "configuration swapped");
                 ("configuration", 1)
             }
-            Self::ReloadRefused => {
-                tracing::error!(event, "configuration refused; the running one stays");
+            Self::Reloading => {
+                tracing::info!(event, "reading the configuration anew");
+                ("configuration", 1)
+            }
+            Self::Unchanged => {
+                tracing::info!(event, "the configuration has not changed");
+                ("configuration", 1)
+            }
+            Self::UplinkUp { broker, tries } => {
+                tracing::info!(event, broker, tries, "uplink connected");
+                ("uplink", 1)
+            }
+            Self::UplinkLost { broker, why } => {
+                tracing::warn!(event, broker, why, "uplink lost; work goes on locally");
+                ("uplink", 1)
+            }
+            Self::ReloadRefused { why } => {
+                tracing::error!(event, why, "configuration refused; the running one stays");
                 ("configuration", 1)
             }
             Self::WatchdogHeld { why } => {

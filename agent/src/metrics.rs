@@ -1,6 +1,7 @@
-//! What Prometheus reads at `/metrics`. Counters move only through [`crate::events`], so that nothing is
-//! counted without being logged or logged without being counted; gauges say how things are at the moment
-//! and are set by the loop that knows.
+//! What Prometheus reads at `/metrics`. What befalls the agent is counted only through [`crate::events`], so
+//! that it is never counted without being logged or logged without being counted; the counters of the daily
+//! work ([`REPORTS`], [`EFFECTS`]) move by themselves. Gauges say how things are at the moment and are set
+//! by the loop that knows.
 
 use std::sync::LazyLock;
 
@@ -29,6 +30,19 @@ pub static INTAKE_DEPTH: LazyLock<IntGauge> =
 
 pub static OUTBOX: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_outbox_pending", "Committed rows not yet acknowledged", &["lane"]));
+
+pub static UPLINK_UP: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("riskgate_uplink_up", "1 while the broker upstream is connected"));
+
+pub static ACKNOWLEDGED: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("riskgate_outbox_acknowledged", "Rows acknowledged upstream since the start"));
+
+pub static READINGS_DROPPED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge("riskgate_readings_dropped", "Readings dropped since the start and told upstream as a gap")
+});
+
+pub static COMMITTED: LazyLock<IntGauge> =
+    LazyLock::new(|| gauge("riskgate_committed_batch", "The newest batch that is on disk"));
 
 /// 1 while the source's link is up.
 pub static SOURCE_UP: LazyLock<IntGaugeVec> =
@@ -78,6 +92,10 @@ mod tests {
         REPORTS.with_label_values(&["sample"]).inc();
         EFFECTS.with_label_values(&["alarm"]).inc();
         MERGED.set(1);
+        UPLINK_UP.set(1);
+        ACKNOWLEDGED.set(1);
+        READINGS_DROPPED.set(1);
+        COMMITTED.set(1);
         INTAKE_DEPTH.set(1);
         OUTBOX.with_label_values(&["critical"]).set(1);
         SOURCE_UP.with_label_values(&["s"]).set(1);

@@ -21,8 +21,8 @@ use crate::events::Event;
 /// Long enough for a log to stay readable, short enough that a night shift sees the source come back.
 const RESTART_DELAY_MIN: Duration = Duration::from_millis(500);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
-/// A driver that is told to stop ends within a second; one that has not is abandoned with its runtime.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+/// Enough for a goodbye to a server that answers; a driver that has not ended by then is dropped.
+pub(crate) const STOP_GRACE: Duration = Duration::from_millis(700);
 
 /// Whose driver it is, and what to say for it while it is not running.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 //! It decides nothing: a room's rules are in that room.
 
 mod once;
+mod parts;
 mod reload;
 mod sources;
 mod status;
@@ -19,33 +20,39 @@ use riskgate_drivers::Clock;
 use riskgate_engine::{Effect, Engine, Plant};
 use riskgate_point::Now;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::{self, Checked, Problems, Site};
+use crate::config::{Checked, Problems, Site};
 use crate::console::socket::{self, Reply, Request};
 use crate::console::{self, BoardHandle, http};
 use crate::events::Event;
 use crate::metrics;
-use crate::pump::{Answer, Order, Pump};
+use crate::pump::{Answer, Left, Order, Pump};
 use crate::store::{Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, Uplink, UplinkStatus};
 
 pub use once::{Line, once};
+use parts::Parts;
 pub use reload::secrets_text;
+use reload::{Asker, Read, Unread};
 use sources::Sources;
 use status::Status;
 
 /// Acts of persons that wait for the pump: more at once are no persons.
 const ORDERS_MAX: usize = 64;
-/// Of the 5 s that a stop may take: what the pump has for judging and committing what is left.
-const PUMP_ENDS_WITHIN: Duration = Duration::from_millis(2_500);
-/// And what the uplink and the listeners have for their last word.
-const TASKS_END_WITHIN: Duration = Duration::from_millis(2_000);
+/// A stop takes at most 5 s, whatever hangs: each part has a share, and the shares add up to less. The
+/// drivers have theirs in [`sources::END_WITHIN`]; then the pump judges and commits what is left.
+const PUMP_ENDS_WITHIN: Duration = Duration::from_millis(1_300);
+/// The last words of uplink and listeners.
+const TASKS_END_WITHIN: Duration = Duration::from_millis(1_200);
+/// The store's last tries.
+const STORE_ENDS_WITHIN: Duration = Duration::from_millis(1_000);
 
 /// Why the agent did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +65,13 @@ pub enum AppError {
 
 /// The agent, from its configuration to its end: runs until `stop`.
 pub async fn run(folder: PathBuf, stop: CancellationToken) -> Result<(), AppError> {
-    let mut checked =
-        config::check(&folder).map_err(|problems| AppError::Refused { folder: folder.clone(), problems })?;
-    checked.load_secrets(&folder).map_err(|errors| anyhow::anyhow!(reload::secrets_text(&errors)))?;
-    let started = Instance::start(folder, checked).await?;
+    // Before anything takes time: unheard, it would end the process.
+    let hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let started = tokio::select! {
+        started = Instance::start(folder, hangup) => started?,
+        // The disk may hang: a start that is not wanted any more is not waited for.
+        () = stop.cancelled() => return Ok(()),
+    };
     Ok(started.live(stop).await?)
 }
 
@@ -70,14 +80,17 @@ struct Instance {
     folder: PathBuf,
     site: Site,
     hash: String,
+    passwords: u64,
     clock: Clock,
     store: Store,
     sources: Sources,
-    /// The pump is joined by itself: it ends before the rest.
-    pump: JoinSet<()>,
-    tasks: JoinSet<anyhow::Result<()>>,
-    tasks_stop: CancellationToken,
-    /// Acts that wait for their commit.
+    parts: Parts,
+    hangup: Signal,
+    /// Another SIGHUP came while the configuration was being read.
+    hung_up_again: bool,
+    /// A reload that reads the configuration: at most one.
+    reading: JoinSet<(Result<Read, Unread>, Asker)>,
+    /// Acts and reloads that wait for their commit.
     answers: JoinSet<()>,
     orders: mpsc::Sender<Order>,
     requests: mpsc::Receiver<(Request, oneshot::Sender<Reply>)>,
@@ -88,22 +101,23 @@ struct Instance {
 }
 
 impl Instance {
-    async fn start(folder: PathBuf, checked: Checked) -> anyhow::Result<Self> {
+    async fn start(folder: PathBuf, hangup: Signal) -> Result<Self, AppError> {
+        let read = reload::read(folder.clone()).await;
+        let Read { checked, passwords } = read.map_err(|unread| unread.into_app_error(folder.clone()))?;
         let clock: Clock = clock::now;
         let now = clock();
         let Checked { site, plant, sources, hash, .. } = checked;
         let plant = Arc::new(plant);
-        let (store, opened) = open_store(&site, now)?;
+        let (store, opened) = open_store(&site, now).await?;
         let http_listener = TcpListener::bind(site.console.http)
             .await
             .with_context(|| format!("bind [console] http = \"{}\"", site.console.http))?;
-        let socket_listener = socket::bind(&site.console.socket)?;
+        let socket_listener = socket::bind(&site.console.socket).map_err(anyhow::Error::from)?;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
         let board = board_of(&site, &plant, &engine, clock);
 
-        let stop = CancellationToken::new();
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
         let (states, states_receiver) = watch::channel(Vec::<SourceState>::new());
         let (orders, orders_receiver) = mpsc::channel(ORDERS_MAX);
@@ -112,7 +126,8 @@ impl Instance {
         let (status_sender, uplink_status) = watch::channel(UplinkStatus::default());
         let (telemetry, telemetry_receiver) = uplink::channel();
 
-        let mut tasks = JoinSet::new();
+        let mut parts = Parts::new(store.committed());
+        let stop = parts.tasks_stop.clone();
         let uplink = Uplink {
             config: uplink_config(&site),
             origin: origin.clone(),
@@ -124,16 +139,16 @@ impl Instance {
             clock,
         };
         let (uplink_stop, http_stop, socket_stop) = (stop.clone(), stop.clone(), stop.clone());
-        tasks.spawn(async move {
+        parts.spawn("the uplink", async move {
             uplink::run(uplink, uplink_stop).await;
             Ok(())
         });
         let http_board = board.clone();
-        tasks.spawn(async move {
+        parts.spawn("the console", async move {
             Ok(http::serve(http_listener, http_board, Arc::new(metrics::text), http_stop).await?)
         });
         let socket_board = board.clone();
-        tasks.spawn(async move {
+        parts.spawn("the local socket", async move {
             Ok(socket::serve(socket_listener, socket_board, requests_sender, socket_stop).await?)
         });
         let status = Status {
@@ -142,33 +157,30 @@ impl Instance {
             uplink: uplink_status.clone(),
             broker: format!("{}:{}", site.uplink.host, site.uplink.port),
         };
-        let status_stop = stop.clone();
-        tasks.spawn(async move {
-            status.run(status_stop).await;
+        parts.spawn("the board's status", async move {
+            status.run(stop).await;
             Ok(())
         });
 
         let rules = plant.rules().len();
         let points = plant.points().len();
         let (sources, intake) = Sources::start(sources, &plant, clock);
-        let mut pump = JoinSet::new();
-        pump.spawn(
-            Pump {
-                engine,
-                plant,
-                origin,
-                clock,
-                intake,
-                orders: orders_receiver,
-                store: store.clone(),
-                board: board.clone(),
-                telemetry,
-                states,
-                turns: turns_sender,
-                first,
-            }
-            .run(),
-        );
+        let pump = Pump {
+            engine,
+            plant,
+            origin,
+            clock,
+            intake,
+            orders: orders_receiver,
+            store: store.clone(),
+            board: board.clone(),
+            telemetry,
+            states,
+            turns: turns_sender,
+            first,
+            stop: parts.pump_stop.clone(),
+        };
+        parts.spawn_pump(pump.run());
         Event::Started { version: env!("CARGO_PKG_VERSION"), points, rules }.emit();
         board.update(|board| board.set_ready(true));
         tell_systemd(&[sd_notify::NotifyState::Ready]);
@@ -176,12 +188,14 @@ impl Instance {
             folder,
             site,
             hash,
+            passwords,
             clock,
             store,
             sources,
-            pump,
-            tasks,
-            tasks_stop: stop,
+            parts,
+            hangup,
+            hung_up_again: false,
+            reading: JoinSet::new(),
             answers: JoinSet::new(),
             orders,
             requests,
@@ -194,40 +208,49 @@ impl Instance {
 
     /// Until `stop`, or until a part that should run for ever ends.
     async fn live(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
         let mut watchdog = status::Watchdog::new(self.turns.clone(), self.uplink.clone());
+        // Nothing here waits for the pump, the store or the broker: the stop and the watchdog are always heard.
         let outcome = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
-                Some(()) = hangup.recv() => {
-                    // The outcome is in the log; nobody waits for an answer.
-                    drop(self.reload().await);
+                why = self.parts.ended() => break Err(why),
+                Some(panic) = self.sources.broke() => {
+                    break Err(parts::broken("the supervisor of a source", panic));
                 }
-                Some((request, answer)) = self.requests.recv() => self.serve(request, answer).await,
+                Some(()) = self.hangup.recv() => self.begin_reload(Asker::Signal),
+                Some((request, answer)) = self.requests.recv() => self.serve(request, answer),
+                Some(read) = self.reading.join_next() => self.after_reading(read).await,
                 () = watchdog.tick() => {}
                 Some(_) = self.answers.join_next() => {}
-                Some(ended) = self.tasks.join_next() => match ended {
-                    Ok(Ok(())) => break Err(anyhow::anyhow!("a part of the agent ended by itself")),
-                    Ok(Err(error)) => break Err(error),
-                    Err(panic) => break Err(anyhow::anyhow!("a part of the agent panicked: {panic}")),
-                },
-                Some(ended) = self.pump.join_next() => {
-                    let why = ended.err().map_or("it ended by itself".to_owned(), |panic| panic.to_string());
-                    break Err(anyhow::anyhow!("the pump: {why}"));
-                }
             }
         };
         tell_systemd(&[sd_notify::NotifyState::Stopping]);
-        self.end().await;
-        outcome
+        let ended = self.end().await;
+        outcome.and(ended)
     }
 
-    async fn serve(&mut self, request: Request, answer: oneshot::Sender<Reply>) {
+    async fn after_reading(&mut self, read: Result<(Result<Read, Unread>, Asker), JoinError>) {
+        match read {
+            Ok((read, asker)) => self.swap(read, asker).await,
+            Err(error) => Event::ReloadRefused { why: &error.to_string() }.emit(),
+        }
+        if std::mem::take(&mut self.hung_up_again) {
+            self.begin_reload(Asker::Signal);
+        }
+    }
+
+    fn serve(&mut self, request: Request, answer: oneshot::Sender<Reply>) {
         match request {
             Request::Act { act, uid } => {
                 let (done, waiting) = oneshot::channel();
-                if self.orders.send(Order::Act { act, uid, answer: done }).await.is_err() {
-                    drop(answer.send(Reply::Refused { why: "the agent is stopping".to_owned() }));
+                if let Err(error) = self.orders.try_send(Order::Act { act, uid, answer: done }) {
+                    let why = match error {
+                        TrySendError::Full(_) => {
+                            format!("{ORDERS_MAX} acts wait for the pump already; look at /healthz")
+                        }
+                        TrySendError::Closed(_) => "the agent is stopping".to_owned(),
+                    };
+                    drop(answer.send(Reply::Refused { why }));
                     return;
                 }
                 // The pump answers after the commit: others are served meanwhile.
@@ -235,55 +258,67 @@ impl Instance {
                     let reply = match waiting.await {
                         Ok(Answer::Done { durable }) => Reply::Done { durable, said: String::new() },
                         Ok(Answer::Refused(refusal)) => Reply::Refused { why: refusal.to_string() },
-                        Err(_) => Reply::Refused { why: "the agent is stopping".to_owned() },
+                        Ok(Answer::Full) => Reply::Refused {
+                            why: "the disk takes nothing and too many acts wait for it already; look at /healthz"
+                                .to_owned(),
+                        },
+                        // Nobody knows what became of it: the socket says so.
+                        Err(_) => return,
                     };
                     drop(answer.send(reply));
                 });
             }
-            Request::Reload { uid: _ } => {
-                let reply = match self.reload().await {
-                    Ok(said) => Reply::Done { durable: true, said },
-                    Err(why) => Reply::Refused { why },
-                };
-                drop(answer.send(reply));
-            }
+            Request::Reload { uid } => self.begin_reload(Asker::Client { uid, answer }),
         }
     }
 
-    /// Drivers, then the pump, then the rest, then the store.
-    async fn end(mut self) {
+    /// Drivers, then the pump, then the rest, then the store, each within its share of the 5 s.
+    ///
+    /// # Errors
+    /// Something that was decided is not on disk.
+    async fn end(mut self) -> anyhow::Result<()> {
         self.board.update(|board| board.set_ready(false));
+        // Who asks now is told at once.
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
+        self.reading.abort_all();
         self.sources.halt().await;
-        // The pump ends when the queue has no sender left and is empty.
-        drop(self.sources);
-        let pump_ended = async { while self.pump.join_next().await.is_some() {} };
-        if tokio::time::timeout(PUMP_ENDS_WITHIN, pump_ended).await.is_err() {
-            Event::StopTookTooLong { seconds: PUMP_ENDS_WITHIN.as_secs() }.emit();
-        }
-        self.tasks_stop.cancel();
-        let tasks_ended = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(TASKS_END_WITHIN, tasks_ended).await.is_err() {
-            Event::StopTookTooLong { seconds: TASKS_END_WITHIN.as_secs() }.emit();
-        }
-        let store = self.store;
-        match tokio::task::spawn_blocking(move || store.close()).await {
-            Ok(Ok(())) => Event::Stopped.emit(),
-            Ok(Err(error)) => Event::CommitFailed { why: &error.to_string() }.emit(),
-            Err(panic) => Event::CommitFailed { why: &panic.to_string() }.emit(),
-        }
+        let left = self.parts.end_pump(PUMP_ENDS_WITHIN).await;
+        self.parts.end_tasks(TASKS_END_WITHIN).await;
+        let store = self.store.clone();
+        let closing = tokio::task::spawn_blocking(move || store.close());
+        let why = match tokio::time::timeout(STORE_ENDS_WITHIN, closing).await {
+            Ok(Ok(Ok(()))) => match left {
+                Some(Left { over: 0 }) => {
+                    Event::Stopped.emit();
+                    return Ok(());
+                }
+                Some(Left { over }) => format!("the store never had room for {over} effects and acts"),
+                None => "the pump did not end in time".to_owned(),
+            },
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(panic)) => panic.to_string(),
+            Err(_) => {
+                format!("the store did not close within {} ms: the disk hangs", millis(STORE_ENDS_WITHIN))
+            }
+        };
+        Event::Unwritten { why: &why }.emit();
+        Err(anyhow::anyhow!("not all that was decided is on disk: {why}"))
     }
 }
 
-fn open_store(site: &Site, now: Now) -> anyhow::Result<(Store, Opened)> {
-    let (store, opened) = Store::open(&site.store.dir, now.wall)?;
+/// Off the runtime's threads: a store that was not closed is checked whole, and a disk may hang.
+async fn open_store(site: &Site, now: Now) -> anyhow::Result<(Store, Opened)> {
+    let dir = site.store.dir.clone();
+    Event::StoreOpening { path: &dir.display().to_string() }.emit();
+    let (store, opened) = tokio::task::spawn_blocking(move || Store::open(&dir, now.wall)).await??;
     if let Some(path) = &opened.kept_aside {
         Event::StoreKeptAside { path: &path.display().to_string() }.emit();
     }
     if let Some(reason) = opened.new {
         Event::EpochBegun { epoch: &opened.epoch.0.to_string(), reason }.emit();
     }
-    let millis = clock::now().mono.since(now.mono).as_millis();
-    Event::StoreOpenedIn { millis: u64::try_from(millis).unwrap_or(u64::MAX) }.emit();
+    Event::StoreOpenedIn { millis: millis(clock::now().mono.since(now.mono)) }.emit();
     Ok((store, opened))
 }
 
@@ -333,9 +368,36 @@ fn uplink_config(site: &Site) -> uplink::Config {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Without systemd there is nobody to tell, which is fine.
 fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd was not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_a_stop_add_up_to_less_than_five_seconds() {
+        let shares = [
+            sources::END_WITHIN,
+            PUMP_ENDS_WITHIN,
+            TASKS_END_WITHIN,
+            STORE_ENDS_WITHIN,
+            crate::cli::RUNTIME_ENDS_WITHIN,
+        ];
+        assert!(shares.iter().sum::<Duration>() < Duration::from_millis(4_800), "{shares:?}");
+        // What is inside a share fits into it.
+        assert!(crate::supervise::STOP_GRACE < sources::END_WITHIN);
+        assert!(crate::pump::LAST_COMMIT_WAIT < PUMP_ENDS_WITHIN);
+        assert!(uplink::STOP_WITHIN + uplink::GOODBYE_WITHIN < TASKS_END_WITHIN);
+        assert!(http::DRAIN_MAX < TASKS_END_WITHIN);
+        assert!(socket::DRAIN_MAX < TASKS_END_WITHIN);
     }
 }

@@ -10,7 +10,7 @@ use riskgate_engine::Plant;
 use riskgate_point::{Link, PointId, Report, Sample, SourceId};
 
 use super::sources::Sources;
-use crate::config::Checked;
+use crate::config::{Checked, Driver};
 
 /// Longer than three tries to connect and read on any sound network; a feed that speaks less often is said
 /// to be silent.
@@ -39,7 +39,14 @@ impl Line {
 /// One line for each point of the plant, in the order of the point tables.
 pub async fn once(checked: Checked, clock: Clock) -> Vec<Line> {
     let plant = std::sync::Arc::new(checked.plant);
-    let (mut sources, mut intake) = Sources::start(checked.sources, &plant, clock);
+    let mut configs = checked.sources;
+    for config in &mut configs {
+        if let Driver::Mqtt(feed) = &mut config.driver {
+            // Under the agent's own name the broker would cut off the agent that runs beside this.
+            feed.client_id.push_str("-once");
+        }
+    }
+    let (mut sources, mut intake) = Sources::start(configs, &plant, clock);
     let mut read: BTreeMap<PointId, Sample> = BTreeMap::new();
     let mut down: BTreeMap<SourceId, String> = BTreeMap::new();
     let all = async {

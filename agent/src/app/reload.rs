@@ -1,68 +1,184 @@
-//! `riskgate reload` and SIGHUP: checks the configuration, and swaps it in between two inputs.
+//! `riskgate reload` and SIGHUP: reads and checks the configuration beside everything else, and swaps it in
+//! between two inputs.
 //!
 //! A configuration with a problem is refused whole and the running one stays. What the process is bound to
 //! (identity, broker, ports, folders) needs a restart and says so. Alarms, hazards and boosts keep their
-//! identity: that is the engine's work.
+//! identity: that is the engine's work. All drivers are started anew, those of unchanged sources too.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::anyhow;
+use riskgate_drivers::mqtt;
 use riskgate_engine::Plant;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::Instance;
 use super::sources::Sources;
-use crate::config::{self, Checked, SecretError, Site};
+use super::{AppError, Instance, ORDERS_MAX};
+use crate::config::{self, Checked, Driver, Problems, SecretError, Site, SourceConfig};
+use crate::console::socket::Reply;
 use crate::events::Event;
-use crate::pump::Order;
+use crate::pump::{Answer, Order};
 use crate::store::JournalEntry;
 
+/// Who asks for a reload.
+pub(super) enum Asker {
+    /// SIGHUP: nobody waits for an answer, it is in the log.
+    Signal,
+    Client {
+        uid: u32,
+        answer: oneshot::Sender<Reply>,
+    },
+}
+
+/// A configuration with its passwords.
+pub(super) struct Read {
+    pub(super) checked: Checked,
+    /// Of the passwords: their files are not part of the configuration's own hash.
+    pub(super) passwords: u64,
+}
+
+/// Why it could not be had.
+pub(super) enum Unread {
+    Refused(Problems),
+    Passwords(Vec<SecretError>),
+    Panicked(String),
+}
+
+/// Reads and checks off the runtime's threads: the folder may lie on a disk that hangs.
+pub(super) async fn read(folder: PathBuf) -> Result<Read, Unread> {
+    let blocking = move || {
+        let mut checked = config::check(&folder).map_err(Unread::Refused)?;
+        checked.load_secrets(&folder).map_err(Unread::Passwords)?;
+        let passwords = passwords_of(&checked);
+        Ok(Read { checked, passwords })
+    };
+    match tokio::task::spawn_blocking(blocking).await {
+        Ok(read) => read,
+        Err(panic) => Err(Unread::Panicked(panic.to_string())),
+    }
+}
+
+impl Unread {
+    pub(super) fn into_app_error(self, folder: PathBuf) -> AppError {
+        match self {
+            Self::Refused(problems) => AppError::Refused { folder, problems },
+            Self::Passwords(errors) => AppError::Failed(anyhow!(secrets_text(&errors))),
+            Self::Panicked(why) => {
+                AppError::Failed(anyhow!("the check of {} broke: {why}", folder.display()))
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(problems) => problems.render(false),
+            Self::Passwords(errors) => secrets_text(errors),
+            Self::Panicked(why) => format!("the check broke: {why}"),
+        }
+    }
+}
+
+impl Asker {
+    fn uid(&self) -> Option<u32> {
+        match self {
+            Self::Signal => None,
+            Self::Client { uid, .. } => Some(*uid),
+        }
+    }
+
+    /// One who has gone away does not wait for the answer.
+    fn tell(self, reply: Reply) {
+        match self {
+            Self::Signal => {}
+            Self::Client { answer, .. } => drop(answer.send(reply)),
+        }
+    }
+
+    /// In the log in one line, to the client whole.
+    fn refuse(self, why: String) {
+        let mut lines = why.lines();
+        let first = lines.next().unwrap_or_default();
+        let more = if lines.next().is_some() { " (`riskgate check` tells all)" } else { "" };
+        Event::ReloadRefused { why: &format!("{first}{more}") }.emit();
+        self.tell(Reply::Refused { why });
+    }
+}
+
 impl Instance {
-    /// What was swapped in, in one line; or why nothing has changed.
-    pub(super) async fn reload(&mut self) -> Result<String, String> {
-        let checked = self.checked().await.inspect_err(|_| Event::ReloadRefused.emit())?;
+    /// Begins to read; [`Instance::swap`] follows when that is done. One at a time.
+    pub(super) fn begin_reload(&mut self, asker: Asker) {
+        if !self.reading.is_empty() {
+            match asker {
+                // What changed since that one read the folder is read after it.
+                Asker::Signal => self.hung_up_again = true,
+                client @ Asker::Client { .. } => {
+                    client.refuse("another reload is running; ask again when it is done".to_owned());
+                }
+            }
+            return;
+        }
+        Event::Reloading.emit();
+        let folder = self.folder.clone();
+        self.reading.spawn(async move { (read(folder).await, asker) });
+    }
+
+    /// Swaps in what was read, or says why not. Waits for the drivers' end and for nothing else; the answer
+    /// follows the commit.
+    pub(super) async fn swap(&mut self, read: Result<Read, Unread>, asker: Asker) {
+        let Read { checked, passwords } = match read {
+            Ok(read) => read,
+            Err(unread) => return asker.refuse(unread.text()),
+        };
         let Checked { site, plant, sources, hash, .. } = checked;
-        if hash == self.hash {
-            return Ok("the configuration has not changed".to_owned());
+        if hash == self.hash && passwords == self.passwords {
+            Event::Unchanged.emit();
+            let said = "the configuration has not changed".to_owned();
+            return asker.tell(Reply::Done { durable: true, said });
         }
         if let Some(what) = needs_restart(&self.site, &site) {
-            Event::ReloadRefused.emit();
-            return Err(format!("{what} has changed: that needs a restart (systemctl restart riskgate)"));
+            return asker
+                .refuse(format!("{what} has changed: that needs a restart (systemctl restart riskgate)"));
         }
+        // Reserved before anything is touched: behind this nothing can fail.
+        let orders = self.orders.clone();
+        let Ok(place) = orders.try_reserve() else {
+            return asker.refuse(format!("{ORDERS_MAX} acts wait for the pump already; ask again later"));
+        };
         let plant = Arc::new(plant);
         self.sources.halt().await;
         let (sources, intake) = Sources::start(sources, &plant, self.clock);
-        let old = std::mem::replace(&mut self.sources, sources);
+        let old_sources = std::mem::replace(&mut self.sources, sources);
+        let old = std::mem::replace(&mut self.hash, hash.clone());
         let entry = JournalEntry {
             at: (self.clock)().wall,
             by: "riskgate".to_owned(),
             what: "reload".to_owned(),
-            body: json!({ "old": self.hash, "new": hash }),
+            body: json!({ "old": old, "new": hash, "uid": asker.uid() }),
         };
-        let (done, swapped) = oneshot::channel();
-        let order = Order::Swap { plant: Arc::clone(&plant), intake, entry, done };
-        if self.orders.send(order).await.is_err() || swapped.await.is_err() {
-            return Err("the agent is stopping".to_owned());
-        }
-        drop(old);
-        Event::Reloaded { old: &self.hash, new: &hash }.emit();
+        let (answer, swapped) = oneshot::channel();
+        place.send(Order::Swap { plant: Arc::clone(&plant), intake, entry, answer });
         let said = describe(&plant);
         self.plant.send_replace(plant);
-        self.hash = hash;
         self.site = site;
-        Ok(said)
-    }
-
-    async fn checked(&self) -> Result<Checked, String> {
-        let folder = self.folder.clone();
-        let read = move || {
-            let mut checked = config::check(&folder).map_err(|problems| problems.render(false))?;
-            checked.load_secrets(&folder).map_err(|errors| secrets_text(&errors))?;
-            Ok(checked)
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|panic| Err(format!("the check panicked: {panic}")))
+        self.passwords = passwords;
+        self.answers.spawn(async move {
+            let swapped = swapped.await;
+            // Not before: their queue ends with them, and the pump with its queue.
+            drop(old_sources);
+            match swapped {
+                Ok(Answer::Done { durable }) => {
+                    Event::Reloaded { old: &old, new: &hash }.emit();
+                    asker.tell(Reply::Done { durable, said });
+                }
+                Ok(Answer::Refused(refusal)) => asker.refuse(refusal.to_string()),
+                Ok(Answer::Full) => asker.refuse("the store has no room".to_owned()),
+                // The agent ends: the socket says so.
+                Err(_) => {}
+            }
+        });
     }
 }
 
@@ -73,6 +189,21 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
         None => error.to_string(),
     };
     errors.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Tells one set of passwords from another without keeping a copy.
+fn passwords_of(checked: &Checked) -> u64 {
+    let of_source = |source: &SourceConfig| match &source.driver {
+        Driver::Opcua(server) => server.user.clone(),
+        Driver::Mqtt(mqtt::Feed { user, .. }) => user.clone(),
+        Driver::Modbus(_) => None,
+    };
+    let mut hasher = DefaultHasher::new();
+    checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
+    for source in &checked.sources {
+        of_source(source).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn describe(plant: &Plant) -> String {
@@ -89,7 +220,7 @@ fn needs_restart(old: &Site, new: &Site) -> Option<&'static str> {
     let same = [
         (old.company == new.company && old.gateway == new.gateway && old.name == new.name, "[gateway]"),
         (old.timezone == new.timezone, "[gateway] timezone"),
-        (old.uplink == new.uplink, "[uplink]"),
+        (old.uplink == new.uplink, "[uplink] or its password"),
         (old.console == new.console, "[console]"),
         (old.store == new.store, "[store]"),
     ];

@@ -7,10 +7,11 @@ use riskgate_drivers::intake::{self, Lane};
 use riskgate_drivers::{Clock, modbus, mqtt, opcua};
 use riskgate_engine::{Class, Plant};
 use riskgate_point::PointId;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Driver, SourceConfig};
+use crate::events::Event;
 use crate::supervise::{Charge, supervise};
 
 /// One second of the largest plant that we promise to read (100,000 points each second).
@@ -19,8 +20,8 @@ const INTAKE_REPORTS_MAX: usize = 100_000;
 const SILENT_PERIODS: u32 = 10;
 /// And is given at least this long: a slow device on a bad line is not a hung driver.
 const SILENT_MIN: Duration = Duration::from_secs(30);
-/// A supervisor gives its driver a second; what is left after that is dropped.
-const END_WITHIN: Duration = Duration::from_millis(1_500);
+/// A supervisor gives its driver [`crate::supervise::STOP_GRACE`]; what is left after that is dropped.
+pub(super) const END_WITHIN: Duration = Duration::from_millis(850);
 
 /// The running drivers. Dropped, they end at once; [`Sources::halt`] lets them close their connections.
 /// The queue to the pump stays open until this is dropped.
@@ -77,12 +78,26 @@ impl Sources {
         (Self { tasks, stop, _out: out }, receiver)
     }
 
+    /// Waits until a supervisor breaks, which none should: its source would be silent without a word.
+    /// `None` when none is left. Cancel-safe.
+    pub(crate) async fn broke(&mut self) -> Option<JoinError> {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                return Some(error);
+            }
+        }
+        None
+    }
+
     /// Tells all drivers to stop and waits for them, at most [`END_WITHIN`].
     pub(crate) async fn halt(&mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(END_WITHIN, all).await.is_err() {
-            self.tasks.shutdown().await;
+            let millis = super::millis(END_WITHIN);
+            Event::StopTookTooLong { part: "the drivers", millis }.emit();
+            // Not waited for: one that never yields would hold up the stop.
+            self.tasks.abort_all();
         }
     }
 }

@@ -39,9 +39,17 @@ impl Status {
                 Ok(()) = committed.changed() => {}
                 Ok(()) = self.uplink.changed() => {}
             }
-            drop(committed.borrow_and_update());
+            metrics::COMMITTED.set(gauged(committed.borrow_and_update().seq));
             let uplink = self.uplink.borrow_and_update().clone();
-            let outbox = self.store.outbox().await;
+            metrics::UPLINK_UP.set(i64::from(uplink.connected));
+            metrics::ACKNOWLEDGED.set(gauged(uplink.acknowledged));
+            metrics::READINGS_DROPPED.set(gauged(uplink.readings_dropped));
+            // A disk that hangs does not answer: then what is known of the uplink is shown without it.
+            let outbox = tokio::select! {
+                () = stop.cancelled() => return,
+                outbox = tokio::time::timeout(LOOK_EVERY, self.store.outbox()) => outbox.ok(),
+            };
+            let outbox = outbox.and_then(Result::ok);
             self.board.update(|board| {
                 board.set_uplink(Uplink {
                     connected: uplink.connected,
@@ -49,14 +57,13 @@ impl Status {
                     why: uplink.why.clone(),
                     since: uplink.since,
                 });
-                if let Ok(outbox) = &outbox {
+                if let Some(outbox) = &outbox {
                     board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
                 }
             });
-            if let Ok(outbox) = &outbox {
+            if let Some(outbox) = &outbox {
                 for lane in &outbox.lanes {
-                    let pending = i64::try_from(lane.pending).unwrap_or(i64::MAX);
-                    metrics::OUTBOX.with_label_values(&[lane.lane.word()]).set(pending);
+                    metrics::OUTBOX.with_label_values(&[lane.lane.word()]).set(gauged(lane.pending));
                 }
             }
             tokio::select! {
@@ -65,6 +72,10 @@ impl Status {
             }
         }
     }
+}
+
+fn gauged(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn lane_line(lane: &crate::store::LaneView) -> LaneLine {

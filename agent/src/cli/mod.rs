@@ -10,6 +10,9 @@ mod client;
 mod run;
 mod tables;
 
+#[cfg(test)]
+pub(crate) use run::RUNTIME_ENDS_WITHIN;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

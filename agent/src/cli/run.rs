@@ -20,7 +20,7 @@ const LOG_FILTER: &str = "info,opcua_client=off,opcua_core=off,opcua_types=off,r
 /// One for the pump and one for the rest: a gateway has few cores, and the store has a thread of its own.
 const WORKERS: usize = 2;
 /// For blocking work that is left when the agent has ended.
-const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
+pub(crate) const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {

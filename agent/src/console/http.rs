@@ -45,7 +45,7 @@ const STREAMS_MAX: usize = 16;
 const TICK: Duration = Duration::from_secs(5);
 
 /// How long open connections may take to end once we stop; the whole agent has 5 s.
-const DRAIN_MAX: Duration = Duration::from_secs(1);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");

@@ -201,7 +201,7 @@ fn task() -> TaskRecord {
     }
 }
 
-fn unit(id: &str, name: &str, base: RiskClass, current: RiskClass) -> UnitRecord {
+pub(crate) fn unit(id: &str, name: &str, base: RiskClass, current: RiskClass) -> UnitRecord {
     UnitRecord {
         unit: id.to_owned(),
         name: name.to_owned(),

@@ -44,7 +44,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long answers under way may take once we stop; the whole agent has 5 s.
-const DRAIN_MAX: Duration = Duration::from_secs(1);
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// How long after a failed accept (too many open files) it is tried again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);

@@ -6,6 +6,8 @@
 //! nothing about risk, and it formats nothing but through `uplink::wire`.
 
 mod shown;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use riskgate_drivers::intake;
 use riskgate_engine::{Act, Effect, Engine, Plant, Refusal};
 use riskgate_point::{Link, Mono, Now, Report, Sample};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::console::BoardHandle;
 use crate::events::Event;
@@ -35,7 +38,9 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 /// A timer that is due again at once would be a mistake of the engine; it must not hang the loop.
 const TIMEOUTS_A_TURN_MAX: usize = 100_000;
 /// How long a stopping agent waits for what it decided to reach the disk.
-const LAST_COMMIT_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const LAST_COMMIT_WAIT: Duration = Duration::from_millis(1_100);
+/// While a queue stays full, that samples are merged is told this often.
+const MERGED_EVERY: Duration = Duration::from_secs(60);
 
 /// What the rest of the agent asks of the pump.
 pub enum Order {
@@ -46,14 +51,26 @@ pub enum Order {
         answer: oneshot::Sender<Answer>,
     },
     /// The drivers of the old configuration have ended; go on with the new one.
-    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, done: oneshot::Sender<()> },
+    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, answer: oneshot::Sender<Answer> },
 }
 
-/// What became of an act.
+/// What became of an order. Where none comes, the pump ended before it could say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    Done { durable: bool },
+    Done {
+        durable: bool,
+    },
     Refused(Refusal),
+    /// Nothing has changed: the store has no room, and too many acts wait already.
+    Full,
+}
+
+/// What a pump that has ended leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Left {
+    /// Effects and acts that the store's queue never had room for.
+    pub over: usize,
 }
 
 /// What one run of the loop remembers besides the engine.
@@ -62,6 +79,18 @@ struct Tail {
     tags: Vec<Arc<str>>,
     /// When the sources were last shown.
     shown: Mono,
+    /// Why the store's newest try failed, as it was told last.
+    failed: Option<String>,
+    merged: Merged,
+}
+
+/// Samples that full queues merged away, over all configurations of this run.
+#[derive(Default)]
+struct Merged {
+    /// By queues that are gone.
+    before: u64,
+    told: u64,
+    told_at: Option<Mono>,
 }
 
 /// Everything that the pump works with.
@@ -81,14 +110,21 @@ pub struct Pump {
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed.
     pub first: Vec<Effect>,
+    /// Told when the drivers have ended.
+    pub stop: CancellationToken,
 }
 
 impl Pump {
-    /// Runs until the intake is closed and empty; then commits what is left and returns.
-    pub async fn run(mut self) {
+    /// Runs until `stop`, or until the intake is closed and empty; then judges and commits what is left.
+    pub async fn run(mut self) -> Left {
         let mut committed = self.store.committed();
-        let mut tail =
-            Tail { waiting: Waiting::default(), tags: tags_of(&self.plant), shown: Mono::default() };
+        let mut tail = Tail {
+            waiting: Waiting::default(),
+            tags: tags_of(&self.plant),
+            shown: Mono::default(),
+            failed: None,
+            merged: Merged::default(),
+        };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
         self.commit(&mut tail, first, Vec::new(), None, now);
@@ -102,11 +138,25 @@ impl Pump {
                 Some(order) = self.orders.recv() => self.obey(&mut tail, order).await,
                 Ok(()) = committed.changed() => {}
                 () = tokio::time::sleep(idle) => {}
+                // A driver that hangs holds its end of the intake for ever: it is not waited for.
+                () = self.stop.cancelled() => {
+                    self.take_all(&mut tail).await;
+                    break;
+                }
             }
             let so_far = committed.borrow_and_update().clone();
             self.end_turn(&mut tail, &so_far);
         }
-        self.drain(tail.waiting, committed).await;
+        self.drain(tail.waiting, committed).await
+    }
+
+    /// What waits in the intake now.
+    async fn take_all(&mut self, tail: &mut Tail) {
+        while self.intake.depth() > 0
+            && let Some(reports) = self.intake.recv(TURN_REPORTS_MAX).await
+        {
+            self.take(tail, reports);
+        }
     }
 
     /// Until the engine's next deadline, at most [`IDLE_TURN`]: the runtime's clock stands still while
@@ -142,6 +192,9 @@ impl Pump {
 
     async fn obey(&mut self, tail: &mut Tail, order: Order) {
         match order {
+            Order::Act { answer, .. } if !tail.waiting.has_room_for_an_act() => {
+                drop(answer.send(Answer::Full));
+            }
             Order::Act { act, uid, answer } => {
                 let now = (self.clock)();
                 let mut effects = Vec::new();
@@ -154,23 +207,21 @@ impl Pump {
                     Err(refusal) => drop(answer.send(Answer::Refused(refusal))),
                 }
             }
-            Order::Swap { plant, intake, entry, done } => {
+            Order::Swap { plant, intake, entry, answer } => {
                 // The old points' reports mean nothing to the new plant: judge them all first.
-                while self.intake.depth() > 0
-                    && let Some(reports) = self.intake.recv(TURN_REPORTS_MAX).await
-                {
-                    self.take(tail, reports);
-                }
+                self.take_all(tail).await;
                 let now = (self.clock)();
                 let mut effects = Vec::new();
+                tail.merged.before += self.intake.merged();
                 self.intake = intake;
+                // Sources that are gone leave no gauge behind.
+                metrics::SOURCE_UP.reset();
+                metrics::POINTS.reset();
                 self.plant = Arc::clone(&plant);
                 tail.tags = tags_of(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
-                self.commit(tail, effects, vec![entry], None, now);
-                // The one who asked may have gone; the swap stands.
-                let _heard = done.send(());
+                self.commit(tail, effects, vec![entry], Some(answer), now);
             }
         }
     }
@@ -191,6 +242,7 @@ impl Pump {
         tail.waiting.offer(&self.store);
         tail.waiting.release(committed, &self.board);
         tail.waiting.show_late(now.mono, &self.board);
+        tell_failure(tail, committed);
         self.show_state(tail, committed, now);
         self.turns.send_modify(|turns| *turns += 1);
     }
@@ -225,7 +277,7 @@ impl Pump {
             return;
         }
         tail.shown = now.mono;
-        metrics::MERGED.set(i64::try_from(self.intake.merged()).unwrap_or(i64::MAX));
+        tail.merged.tell(self.intake.merged(), now.mono);
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();
         views.iter().for_each(|view| shown::gauge(&self.plant, view));
@@ -238,11 +290,11 @@ impl Pump {
         });
         self.board.update(|board| {
             board.set_sources(views.iter().filter_map(|view| shown::line_of(&self.plant, view)).collect());
-            board.set_store_failure(committed.failed.clone());
+            board.set_store_failure(store_failure(&tail.waiting, committed));
         });
     }
 
-    async fn drain(&mut self, mut waiting: Waiting, mut committed: watch::Receiver<Committed>) {
+    async fn drain(&mut self, mut waiting: Waiting, mut committed: watch::Receiver<Committed>) -> Left {
         let last = async {
             loop {
                 waiting.offer(&self.store);
@@ -253,9 +305,48 @@ impl Pump {
             }
         };
         if tokio::time::timeout(LAST_COMMIT_WAIT, last).await.is_err() {
-            Event::StopTookTooLong { seconds: LAST_COMMIT_WAIT.as_secs() }.emit();
+            Event::StopTookTooLong { part: "the last commit", millis: millis(LAST_COMMIT_WAIT) }.emit();
+        }
+        Left { over: waiting.effects_over() }
+    }
+}
+
+impl Merged {
+    /// Counted each time; while it goes on, told once a minute.
+    fn tell(&mut self, merged: u64, now: Mono) {
+        let merged = self.before + merged;
+        metrics::MERGED.set(i64::try_from(merged).unwrap_or(i64::MAX));
+        let due = self.told_at.is_none_or(|told| now.since(told) >= MERGED_EVERY);
+        if merged > self.told && due {
+            Event::SamplesMerged { count: merged - self.told }.emit();
+            self.told = merged;
+            self.told_at = Some(now);
         }
     }
+}
+
+/// Once for each change: a store that fails is tried again every few seconds, for hours.
+fn tell_failure(tail: &mut Tail, committed: &Committed) {
+    if tail.failed == committed.failed {
+        return;
+    }
+    match &committed.failed {
+        Some(why) => Event::CommitFailed { why }.emit(),
+        None => Event::CommitWorks.emit(),
+    }
+    tail.failed.clone_from(&committed.failed);
+}
+
+/// What health says of the store: a disk that hangs gives no error, so its silence is one.
+fn store_failure(waiting: &Waiting, committed: &Committed) -> Option<String> {
+    let late = || {
+        waiting.is_late().then(|| format!("it has not answered for over {} s", waiting::LATE_AFTER.as_secs()))
+    };
+    committed.failed.clone().or_else(late)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Shared texts: a reading is made for every sample.

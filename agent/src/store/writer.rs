@@ -18,8 +18,8 @@ use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, Store
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Tries at closing: the stop of the whole agent has 5 s.
-const CLOSING_TRIES: u32 = 3;
+/// Tries at closing: with a file that another program holds, two fit into the store's second of the stop.
+const CLOSING_TRIES: u32 = 2;
 
 /// Between two looks for rows that are kept long enough, by the time that comes with acknowledgements.
 const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
@@ -161,7 +161,8 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
                 }
                 Err(error) => {
                     let why = chain(&error);
-                    tracing::error!(batches = work.batches.len(), error = why, "a commit failed");
+                    // The pump tells it, once for each reason; here each try.
+                    tracing::debug!(batches = work.batches.len(), error = why, "a commit failed");
                     queue.put_back(work.batches);
                     committed.send_modify(|committed| committed.failed = Some(why));
                     closing_tries += u32::from(work.closed);

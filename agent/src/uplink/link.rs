@@ -4,7 +4,7 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Sessio
 use super::telemetry::{Chunk, Dropped};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
+use crate::events::Event as Happening;
 use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
 /// Commands that wait for their rows; beyond it a command is refused and may come again.
@@ -65,6 +66,8 @@ pub(super) struct Link<'a> {
     asking_present: bool,
     /// The store failed to answer: it is asked again with the next second.
     store_rests: bool,
+    /// What it fails to do, and why, as it was told: a full disk fails each second, for hours.
+    store_fails: BTreeMap<&'static str, String>,
     connected: Option<Wall>,
     /// The last sequences when it connected: what is not beyond them is late, and may have been sent before.
     before: LastSequences,
@@ -98,6 +101,7 @@ impl<'a> Link<'a> {
             replaying: false,
             asking_present: false,
             store_rests: false,
+            store_fails: BTreeMap::new(),
             connected: None,
             before: LastSequences::default(),
             told: None,
@@ -157,13 +161,15 @@ impl<'a> Link<'a> {
         let now = self.uplink.now();
         self.connected = Some(now);
         self.before = self.committed.borrow().last;
+        let mut tries = 0;
         self.uplink.status.send_modify(|status| {
+            tries = std::mem::take(&mut status.tries);
             status.connected = true;
             status.since = now;
             status.why = None;
             status.connects += 1;
         });
-        tracing::info!(host = self.uplink.config.host, port = self.uplink.config.port, "uplink connected");
+        Happening::UplinkUp { broker: &self.uplink.config.broker(), tries }.emit();
         if !self.client.subscribe(&self.uplink.topic("cmd/+")) {
             tracing::error!("no commands on this connection");
         }
@@ -327,14 +333,17 @@ impl<'a> Link<'a> {
     /// What the store failed to do is asked again in a second, not at once.
     fn heard<T>(&mut self, what: &'static str, answer: Result<T, StoreError>) -> Option<T> {
         match answer {
-            Ok(answer) => Some(answer),
+            Ok(answer) => {
+                self.store_fails.remove(what);
+                Some(answer)
+            }
             Err(error) => {
                 self.store_rests = true;
-                tracing::warn!(
-                    what,
-                    error = super::chain(&error),
-                    "the store did not do what the uplink asked"
-                );
+                let error = super::chain(&error);
+                if self.store_fails.get(what) != Some(&error) {
+                    tracing::warn!(what, error, "the store did not do what the uplink asked");
+                    self.store_fails.insert(what, error);
+                }
                 None
             }
         }

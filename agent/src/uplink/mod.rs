@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::Event;
 use crate::store::Store;
 use client::{Backoff, Will};
 use link::{End, Link};
@@ -35,13 +36,16 @@ use telemetry::Chunk;
 pub use telemetry::{Reading, TelemetryReceiver, TelemetrySender, channel};
 use wire::{Origin, SourceState};
 
-/// How long the stop may take to tell `state: stopped`, and then to say goodbye: 2 s together, of the 5 s
-/// that the whole agent has.
-const STOP_WITHIN: Duration = Duration::from_millis(1500);
-const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
+/// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
+/// 5 s that the whole agent has.
+pub(crate) const STOP_WITHIN: Duration = Duration::from_millis(850);
+pub(crate) const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
 /// A connection that held this long was a good one: the next failure begins with the shortest pause.
 const HELD_AFTER: Duration = Duration::from_secs(5);
+
+/// Reasons of one outage that are told: there are not many more.
+const REASONS_MAX: usize = 8;
 
 /// Events between the connection and the session; commands come seldom and each is small.
 const EVENTS_MAX: usize = 64;
@@ -62,6 +66,13 @@ pub struct Config {
     pub commands: Vec<String>,
 }
 
+impl Config {
+    /// For people: `host:port`.
+    fn broker(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
 /// How the uplink is; changes at least each second while its loop turns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UplinkStatus {
@@ -70,6 +81,8 @@ pub struct UplinkStatus {
     pub since: Wall,
     /// Why the last connection ended or could not be made.
     pub why: Option<String>,
+    /// Connections that failed or were lost since it was up last.
+    pub tries: u64,
     /// Rises each second: the loop is alive.
     pub turns: u64,
     pub connects: u64,
@@ -97,7 +110,7 @@ pub struct Uplink {
     pub clock: fn() -> Now,
 }
 
-/// Keeps a connection until `stop`, then tells `state: stopped` within 2 s if it is connected. The backlog
+/// Keeps a connection until `stop`, then tells `state: stopped` in about a second if it is connected. The backlog
 /// is not waited for.
 pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if uplink.config.telemetry.is_none() {
@@ -105,19 +118,36 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     }
     let mut backoff = Backoff::new();
     let mut unacknowledged: VecDeque<Chunk> = VecDeque::new();
+    let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
         let ended = connection(&mut uplink, &mut unacknowledged, &stop).await;
         let Ended::Lost(why) = ended else { break };
         if began.elapsed() >= HELD_AFTER {
             backoff.reset();
+            told = Told::default();
         }
         let pause = backoff.pause(fastrand::f64());
-        tracing::warn!(why, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "uplink lost");
+        told.tell(&uplink.config.broker(), &why);
         uplink.lost(why);
         pause_alive(&uplink, pause, &stop).await;
     }
     uplink.lost("stopped".to_owned());
+}
+
+/// The reasons of one outage that are in the log already: an outage of hours is tried thousands of times.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Told {
+    fn tell(&mut self, broker: &str, why: &str) {
+        if self.0.iter().any(|told| told == why) || self.0.len() >= REASONS_MAX {
+            tracing::debug!(broker, why, "uplink still lost");
+            return;
+        }
+        Event::UplinkLost { broker, why }.emit();
+        self.0.push(why.to_owned());
+    }
 }
 
 enum Ended {
@@ -195,6 +225,7 @@ impl Uplink {
                 status.since = now;
             }
             status.connected = false;
+            status.tries += 1;
             status.in_flight = 0;
             status.why = Some(why);
         });

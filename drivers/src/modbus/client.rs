@@ -320,7 +320,8 @@ impl<'d> Poller<'d> {
         if self.up != Some(true) {
             self.up = Some(true);
             let source = self.device.source;
-            tracing::info!(source = source.0, host = %self.device.host, port = self.device.port, "modbus link is up");
+            // The pump tells it in the log, with the source's name.
+            tracing::debug!(source = source.0, host = %self.device.host, port = self.device.port, "modbus link is up");
             self.out.send(vec![Report::Link { source, link: Link::Up, at: (self.clock)() }]);
             self.tell_unreadable();
         }
@@ -335,7 +336,7 @@ impl<'d> Poller<'d> {
         } else {
             self.up = Some(false);
             let source = self.device.source;
-            tracing::warn!(source = source.0, "modbus link is down: {why}");
+            tracing::debug!(source = source.0, "modbus link is down: {why}");
             self.out.send(vec![Report::Link { source, link: Link::Down { why }, at: (self.clock)() }]);
         }
         for at in 0..self.blocks.len() {

@@ -309,7 +309,8 @@ impl<'f> Reader<'f> {
         if self.up != Some(true) {
             self.up = Some(true);
             let source = self.feed.source;
-            tracing::info!(source = source.0, host = %self.feed.host, port = self.feed.port, "mqtt link is up");
+            // The pump tells it in the log, with the source's name.
+            tracing::debug!(source = source.0, host = %self.feed.host, port = self.feed.port, "mqtt link is up");
             self.out.send(vec![Report::Link { source, link: Link::Up, at: (self.clock)() }]);
         }
     }
@@ -324,7 +325,7 @@ impl<'f> Reader<'f> {
             tracing::debug!(source = source.0, "still down: {why}");
         } else {
             self.up = Some(false);
-            tracing::warn!(source = source.0, "mqtt link is down: {why}");
+            tracing::debug!(source = source.0, "mqtt link is down: {why}");
             reports.push(Report::Link { source: *source, link: Link::Down { why }, at });
         }
         if !self.told_bad {

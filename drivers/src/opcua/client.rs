@@ -156,7 +156,8 @@ impl Watch<'_> {
         }
         let why = fault.why();
         if self.told != Told::Down(why.clone()) {
-            tracing::warn!(url = self.server.url, why, "the OPC UA server is down");
+            // The pump tells it in the log, with the source's name.
+            tracing::debug!(url = self.server.url, why, "the OPC UA server is down");
             self.link(Link::Down { why: why.clone() });
             self.told = Told::Down(why);
         }

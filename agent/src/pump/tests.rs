@@ -1,0 +1,278 @@
+//! The pump with the real engine and a real store in a directory of its own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use riskgate_drivers::intake::{Lane, Sender, channel};
+use riskgate_engine::{AlarmState, Deed};
+use riskgate_point::{PointId, SourceId, Value, Wall};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::console::Site;
+use crate::{config, uplink};
+
+const SITE: &str = r#"
+[gateway]
+company = "540170007"
+id = "54017000701"
+name = "试验网关"
+[uplink]
+host = "127.0.0.1"
+port = 1
+[store]
+dir = "/nowhere"
+[[source]]
+id = "dcs"
+name = "DCS"
+kind = "modbus-tcp"
+host = "127.0.0.1"
+port = 1
+device_id = 1
+[[unit]]
+id = "U-1"
+name = "罐区"
+hazard_code = "540170007001"
+base_class = "yellow"
+liable_person = "王强"
+[[measure]]
+id = "M-1"
+unit = "U-1"
+event = "满溢"
+name = "液位高高报"
+classify1 = "1"
+classify2 = "1-1"
+"#;
+const POINTS: &str = "tag,source,address,type,range_low,range_high,HH,class,measure,confirm\n";
+const LEVEL: &str = "LT-1,dcs,holding:0,f32,0,100,90,process,M-1,auto\n";
+
+fn plant_of(rows: &str) -> Arc<Plant> {
+    let files = vec![
+        (PathBuf::from("site.toml"), SITE.as_bytes().to_vec()),
+        (PathBuf::from("points.csv"), format!("{POINTS}{rows}").into_bytes()),
+    ];
+    Arc::new(config::check_files(files).expect("it passes").plant)
+}
+
+/// A running pump and everything around it.
+struct Bench {
+    dir: TempDir,
+    store: Store,
+    board: BoardHandle,
+    orders: mpsc::Sender<Order>,
+    out: Sender,
+    stop: CancellationToken,
+    turns: watch::Receiver<u64>,
+    clock: Clock,
+    pump: JoinSet<Left>,
+}
+
+impl Bench {
+    fn start(clock: Clock) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let now = clock();
+        let plant = plant_of(LEVEL);
+        let (store, opened) = Store::open(dir.path(), now.wall).expect("opened");
+        let timezone = jiff::tz::TimeZone::UTC;
+        let origin = Origin {
+            company: "540170007".to_owned(),
+            gateway: "54017000701".to_owned(),
+            name: "试验网关".to_owned(),
+            timezone: timezone.clone(),
+            epoch: opened.epoch,
+            epoch_began: opened.epoch_began,
+            epoch_reason: opened.epoch_reason,
+        };
+        let shown = Site {
+            company: "540170007".to_owned(),
+            gateway: "54017000701".to_owned(),
+            name: "试验网关".to_owned(),
+            timezone,
+        };
+        let board = BoardHandle::new(shown, Arc::clone(&plant), clock);
+        let mut first = Vec::new();
+        let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let (out, intake) = channel(1_000, |_| Lane::Process);
+        let (orders, orders_receiver) = mpsc::channel(64);
+        let (turns_sender, turns) = watch::channel(0);
+        let (telemetry, _telemetry) = uplink::channel();
+        let (states, _) = watch::channel(Vec::new());
+        let stop = CancellationToken::new();
+        let mut pump = JoinSet::new();
+        pump.spawn(
+            Pump {
+                engine,
+                plant,
+                clock,
+                intake,
+                orders: orders_receiver,
+                store: store.clone(),
+                board: board.clone(),
+                telemetry,
+                origin,
+                states,
+                turns: turns_sender,
+                first,
+                stop: stop.clone(),
+            }
+            .run(),
+        );
+        Self { dir, store, board, orders, out, stop, turns, clock, pump }
+    }
+
+    fn level(&self, number: f64) {
+        let now = (self.clock)();
+        let up = Report::Link { source: SourceId(0), link: Link::Up, at: now };
+        let value = Value::float(number).expect("finite");
+        self.out.send(vec![up, Report::Sample(Sample::good(PointId(0), value, now))]);
+    }
+
+    /// Until the board shows what is asked for; it changes only with a turn of the pump.
+    async fn until<T>(&mut self, what: &str, seen: impl Fn(&BoardHandle) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = seen(&self.board) {
+                    return found;
+                }
+                self.turns.changed().await.expect("the pump runs");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    async fn act(&self, deed: Deed) -> oneshot::Receiver<Answer> {
+        let (answer, told) = oneshot::channel();
+        let act = Act { by: "王敏".to_owned(), deed };
+        self.orders.send(Order::Act { act, uid: 1000, answer }).await.expect("the pump runs");
+        told
+    }
+
+    fn acknowledge() -> Deed {
+        Deed::Acknowledge { alarm: "LT-1/HH".to_owned() }
+    }
+
+    /// Another program holds the file: nothing commits.
+    fn hold_file(&self) -> Connection {
+        let other = Connection::open(self.dir.path().join("state.db")).expect("opened");
+        other.busy_timeout(Duration::from_secs(60)).expect("set");
+        other.execute_batch("BEGIN IMMEDIATE").expect("held");
+        other
+    }
+
+    fn count(&self, query: &str) -> i64 {
+        let reader = Connection::open(self.dir.path().join("state.db")).expect("opened");
+        reader.query_row(query, [], |row| row.get(0)).expect("read")
+    }
+
+    async fn end(&mut self) -> Left {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.pump.join_next()).await;
+        ended.expect("it ends in time").expect("one pump").expect("no panic")
+    }
+}
+
+/// The state and the durable mark of the one alarm.
+fn alarm(board: &BoardHandle) -> Option<(AlarmState, bool)> {
+    board.read().alarm("LT-1/HH").map(|line| (line.record.state, line.durable))
+}
+
+#[tokio::test]
+async fn what_is_decided_is_shown_when_it_is_on_disk_and_an_act_is_answered_then() {
+    let mut bench = Bench::start(crate::clock::now);
+    bench.level(95.0);
+    let shown = bench.until("the alarm", alarm).await;
+    assert_eq!(shown, (AlarmState::Unacknowledged, true));
+    assert_eq!(bench.count("SELECT count(*) FROM alarm"), 1);
+    assert_eq!(bench.count("SELECT count(*) FROM hazard WHERE stage = 'rectifying'"), 1);
+    let told = bench.act(Bench::acknowledge()).await;
+    assert_eq!(told.await, Ok(Answer::Done { durable: true }));
+    assert_eq!(
+        bench.count("SELECT count(*) FROM journal WHERE by = '王敏' AND body LIKE '%\"uid\":1000%'"),
+        1
+    );
+    let refused = bench.act(Deed::Acknowledge { alarm: "LT-2/HH".to_owned() }).await;
+    assert!(matches!(refused.await, Ok(Answer::Refused(Refusal::UnknownAlarm { .. }))));
+    assert_eq!(bench.end().await, Left { over: 0 });
+}
+
+#[tokio::test]
+async fn a_late_commit_is_shown_as_not_durable_turns_health_red_and_is_durable_in_the_end() {
+    static AHEAD: AtomicU64 = AtomicU64::new(0);
+    fn clock() -> Now {
+        let now = crate::clock::now();
+        Now { mono: now.mono.after(Duration::from_secs(AHEAD.load(Ordering::SeqCst))), ..now }
+    }
+    let mut bench = Bench::start(clock);
+    let other = bench.hold_file();
+    bench.level(95.0);
+    bench.until("the failure", |board| board.read().store_failure().map(str::to_owned)).await;
+    assert_eq!(alarm(&bench.board), None, "not before its commit, within 2 s");
+    AHEAD.store(3, Ordering::SeqCst);
+    let shown = bench.until("the alarm", alarm).await;
+    assert_eq!(shown, (AlarmState::Unacknowledged, false));
+    let told = bench.act(Bench::acknowledge()).await;
+    AHEAD.store(6, Ordering::SeqCst);
+    assert_eq!(told.await, Ok(Answer::Done { durable: false }));
+    other.execute_batch("ROLLBACK").expect("let go");
+    bench.until("durable", |board| alarm(board).filter(|(_, durable)| *durable)).await;
+    bench.until("health", |board| board.read().store_failure().is_none().then_some(())).await;
+    assert_eq!(bench.count("SELECT count(*) FROM hazard"), 1, "under the same id, once");
+    assert_eq!(bench.end().await, Left { over: 0 });
+}
+
+#[tokio::test]
+async fn a_stop_judges_what_waits_and_commits_it_whoever_still_holds_the_intake() {
+    let mut bench = Bench::start(crate::clock::now);
+    // A driver that hangs keeps its sender.
+    let _hung = bench.out.clone();
+    bench.level(95.0);
+    assert_eq!(bench.end().await, Left { over: 0 });
+    assert_eq!(bench.count("SELECT count(*) FROM hazard WHERE stage = 'rectifying'"), 1);
+    assert_eq!(alarm(&bench.board), Some((AlarmState::Unacknowledged, true)));
+}
+
+#[tokio::test]
+async fn a_stop_with_a_full_store_says_what_it_leaves() {
+    let mut bench = Bench::start(crate::clock::now);
+    let _other = bench.hold_file();
+    let entry = JournalEntry {
+        at: Wall(1),
+        by: "riskgate".to_owned(),
+        what: "fill".to_owned(),
+        body: serde_json::Value::Null,
+    };
+    let fill =
+        Batch { seq: 0, effects: Vec::new(), messages: Vec::new(), acts: vec![entry; 10_000], at: Wall(1) };
+    bench.store.try_commit(fill).expect("room");
+    bench.level(95.0);
+    let left = bench.end().await;
+    assert!(left.over > 0, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm() {
+    let mut bench = Bench::start(crate::clock::now);
+    bench.level(95.0);
+    bench.until("the alarm", alarm).await;
+    let (out, intake) = channel(1_000, |_| Lane::Process);
+    let old_out = std::mem::replace(&mut bench.out, out);
+    let entry = JournalEntry {
+        at: Wall(1),
+        by: "riskgate".to_owned(),
+        what: "reload".to_owned(),
+        body: serde_json::Value::Null,
+    };
+    let (answer, told) = oneshot::channel();
+    let more = format!("{LEVEL}LT-2,dcs,holding:2,f32,0,100,90,process,M-1,auto\n");
+    let plant = plant_of(&more);
+    bench.orders.send(Order::Swap { plant, intake, entry, answer }).await.expect("the pump runs");
+    assert_eq!(told.await, Ok(Answer::Done { durable: true }));
+    drop(old_out);
+    assert_eq!(bench.count("SELECT count(*) FROM journal WHERE what = 'reload'"), 1);
+    assert_eq!(bench.board.read().plant().points().len(), 2);
+    bench.level(96.0);
+    assert_eq!(alarm(&bench.board), Some((AlarmState::Unacknowledged, true)));
+    assert_eq!(bench.end().await, Left { over: 0 });
+}
