@@ -178,7 +178,10 @@ fn the_consumer_of_the_readme_is_the_one_that_the_tests_run() {
     let blocks: Vec<&str> = readme.split("\n```python\n").skip(1).collect();
     assert_eq!(blocks.len(), 1, "README.md holds one block of Python: the consumer");
     let block = blocks[0].split("```\n").next().expect("a block ends");
-    assert!(block == consumer, "README.md and tests/support/consumer.py differ: copy the file into the block");
+    assert!(
+        block == consumer,
+        "README.md and tests/support/consumer.py differ: copy the file into the block"
+    );
     let pinned = read("tests/requirements.txt");
     for said in pinned.lines().filter(|line| line.starts_with("paho-mqtt")) {
         assert!(readme.contains(said), "README.md names another release than {said}");
