@@ -113,6 +113,7 @@ broken! {
     an_expression_is_typed: "45-types-in-rules",
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
+    what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
 }
 
 #[test]

@@ -172,6 +172,23 @@ fn only_one_file_reads_clocks() {
 }
 
 #[test]
+fn the_consumer_of_the_readme_is_the_one_that_the_tests_run() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a file of ours");
+    let (readme, consumer) = (read("README.md"), read("tests/support/consumer.py"));
+    let blocks: Vec<&str> = readme.split("\n```python\n").skip(1).collect();
+    assert_eq!(blocks.len(), 1, "README.md holds one block of Python: the consumer");
+    let block = blocks[0].split("```\n").next().expect("a block ends");
+    assert!(
+        block == consumer,
+        "README.md and tests/support/consumer.py differ: copy the file into the block"
+    );
+    let pinned = read("tests/requirements.txt");
+    for said in pinned.lines().filter(|line| line.starts_with("paho-mqtt")) {
+        assert!(readme.contains(said), "README.md names another release than {said}");
+    }
+}
+
+#[test]
 fn the_top_of_the_repository_holds_what_the_rules_name() {
     let allowed = [
         "Cargo.toml",

@@ -88,7 +88,8 @@ pub(super) enum Command {
 const DEMO_HELP: &str = "例 Examples:
   riskgate demo                 一分钟的场景 the whole scenario, about a minute
   riskgate demo --speed 6       六倍速 six times as fast
-  riskgate demo --keep          演完继续运行 runs on, and prints the ports to connect to
+  riskgate demo --for 30s       只演前30秒 the first 30 s of it, and what was due by then
+  riskgate demo --keep          演完继续运行 runs on, and prints how to connect
 
 退出码 Exit code 0 only if all that the scenario holds arrived upstream, and nothing else did.";
 
@@ -156,7 +157,7 @@ const RELOAD_HELP: &str = "例 Examples:
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// 只演这么久 / play only so much of the scenario, such as 20s
+    /// 只演场景开头这么久，按1倍速计 / play only the first TIME of the scenario, as it runs at speed 1: `--for 20s --speed 4` takes 5 s
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     pub(super) play_for: Option<Duration>,
 
@@ -164,7 +165,7 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub(super) speed: u32,
 
-    /// 演完继续运行，直到 Ctrl-C / run on until Ctrl-C and print the ports
+    /// 演完继续运行，直到 Ctrl-C / run on until Ctrl-C and print how to connect
     #[arg(long)]
     pub(super) keep: bool,
 }

@@ -22,7 +22,8 @@ const SYSTEM_SOCKET: &str = "/run/riskgate/riskgate.sock";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error(
-        "联系不上网关程序 / no agent answers on {}: is it running? (riskgate run --config …)",
+        "联系不上网关程序 / no agent answers on {}: is it running? 手工启动的须加 --config / one that was started by \
+         hand (riskgate run --config PATH) is found by the same --config PATH",
         path.display()
     )]
     NoAgent { path: PathBuf, source: io::Error },
@@ -161,7 +162,7 @@ mod tests {
         let path = folder.path().join(NAME);
         let error = Client::connect(&path).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
-        assert!(error.contains("is it running? (riskgate run --config …)"), "{error}");
+        assert!(error.contains("is it running?") && error.contains("--config PATH"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use riskgate_point::Value;
+use riskgate_point::{BadReason, Quality, UncertainReason, Value};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -49,7 +49,7 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
             Outcome::Refused
         }
         Err(AppError::Failed(error)) => {
-            screen.problem(&format!("riskgate cannot run: {error:#}"));
+            screen.problem(&format!("不能启动 / riskgate cannot run: {error:#}"));
             Outcome::Refused
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
         }
     };
     if let Err(errors) = checked.load_secrets(folder) {
-        screen.problem(&app::secrets_text(&errors));
+        screen.problem(&format!("不能启动 / riskgate cannot run: {}", app::secrets_text(&errors)));
         return Outcome::Refused;
     }
     start_log("off");
@@ -77,7 +77,7 @@ pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
             screen.say(&table(&lines, screen.width));
             let bad: Vec<&Line> = lines.iter().filter(|line| !line.is_good()).collect();
             screen.say(&format!("{} 好 good, {} 未读好 not good", lines.len() - bad.len(), bad.len()));
-            for why in reasons(&bad) {
+            for why in reasons(&bad).into_iter().chain(advice(&lines)) {
                 screen.say(&why);
             }
             if bad.is_empty() { Outcome::Done } else { Outcome::Refused }
@@ -142,14 +142,78 @@ fn table(lines: &[Line], width: Option<u16>) -> String {
     table.to_string()
 }
 
+/// No instrument reads so near to zero, or so far from it: it is what a float looks like whose words or
+/// bytes stand in another order, or that begins at the register beside.
+fn is_garbled(value: &Value) -> bool {
+    match value {
+        Value::Float(number) => {
+            let size = number.get().abs();
+            size != 0.0 && !(1e-9..=1e12).contains(&size)
+        }
+        Value::Bool(_) | Value::Int(_) | Value::Text(_) => false,
+    }
+}
+
 /// Enough digits to recognise a value by, without those that only say that it was a 32-bit float.
 fn value_text(value: &Value) -> String {
     match value {
+        Value::Float(number) if is_garbled(value) => format!("{:.2e}", number.get()),
         Value::Float(number) => {
             let short = format!("{:.4}", number.get());
             short.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         Value::Bool(_) | Value::Int(_) | Value::Text(_) => value.to_string(),
+    }
+}
+
+/// What to look at, for each kind of doubt, with the points that it befell.
+fn advice(lines: &[Line]) -> Vec<String> {
+    let mut points: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in lines {
+        let Some(sample) = &line.sample else { continue };
+        let garbled = sample.value.as_ref().is_some_and(is_garbled).then_some(
+            "像是字节序或地址不对 looks garbled: check order 字节序, address 地址 (address_base) and type",
+        );
+        let Some(said) = of_quality(sample.quality).or(garbled) else { continue };
+        match points.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, tags)) => tags.push(&line.tag),
+            None => points.push((said, vec![&line.tag])),
+        }
+    }
+    points.into_iter().map(|(said, tags)| format!("{}: {said}", tags.join(", "))).collect()
+}
+
+/// `None`: it is good, or the source's own reason says it.
+fn of_quality(quality: Quality) -> Option<&'static str> {
+    match quality {
+        Quality::Good | Quality::Bad(BadReason::CommFailure | BadReason::NeverRead) => None,
+        Quality::Uncertain(UncertainReason::OverRange | UncertainReason::UnderRange) => Some(
+            "超出量程，显示的是量程端值 beyond the range, shown is its end: check range 量程, scale 系数, \
+             order 字节序 and address 地址",
+        ),
+        Quality::Uncertain(UncertainReason::Frozen) => Some("数值不动 does not move"),
+        Quality::Uncertain(UncertainReason::Overflow) => {
+            Some("数据源丢过值 the source lost values: raise queue, or publish more often")
+        }
+        Quality::Uncertain(UncertainReason::Source) => {
+            Some("数据源自报可疑 the source itself says uncertain")
+        }
+        Quality::Bad(BadReason::RefusedAddress) => Some(
+            "设备没有这个地址 the device refuses the address: check the table (holding, input, coil, discrete), \
+             the number and address_base; of OPC UA the node id",
+        ),
+        Quality::Bad(BadReason::DeviceFailure) => Some(
+            "设备应答为故障 the device answers with a failure: check device_id 站号, then the instrument itself",
+        ),
+        Quality::Bad(BadReason::NotANumber) => {
+            Some("不是数值 is no number: check type 数据类型 and order 字节序; of MQTT the path 取值路径")
+        }
+        Quality::Bad(BadReason::Stale) => Some("超时未刷新 was not refreshed in time"),
+        Quality::Bad(BadReason::Masked) => Some("在设备上被屏蔽 is masked at the device"),
+        Quality::Bad(BadReason::ConfigError) => Some(
+            "设备的应答与配置不符 what the device answers cannot be what the configuration says: check type \
+             数据类型 and address 地址",
+        ),
     }
 }
 
@@ -187,4 +251,61 @@ fn start_log(filter: &str) {
     };
     // Only a second start in one process can fail, and the first log goes on.
     drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::{Finite, Now, PointId, Sample};
+
+    use super::*;
+
+    fn line(tag: &str, value: Option<f64>, quality: Quality) -> Line {
+        let value = value.and_then(Finite::new).map(Value::Float);
+        let sample = Sample {
+            point: PointId(0),
+            value,
+            quality,
+            source_time: None,
+            received: Now::default(),
+            backfill: false,
+        };
+        Line {
+            tag: tag.to_owned(),
+            name: String::new(),
+            source: String::new(),
+            eu: String::new(),
+            sample: Some(sample),
+            age: None,
+            why: None,
+        }
+    }
+
+    #[test]
+    fn a_float_in_the_wrong_order_is_not_shown_as_a_quiet_zero() {
+        // 50.5 with its words changed round, and 21.37.
+        let garbled = [2.377_662_2e-41, -4.93e32];
+        for value in garbled {
+            let value = Value::Float(Finite::new(value).expect("finite"));
+            assert!(is_garbled(&value) && value_text(&value).contains('e'), "{}", value_text(&value));
+        }
+        for value in [0.0, 50.5, -0.002, 101_325.0] {
+            let value = Value::Float(Finite::new(value).expect("finite"));
+            assert!(!is_garbled(&value), "{}", value_text(&value));
+        }
+    }
+
+    #[test]
+    fn each_doubt_is_advised_once_with_its_points() {
+        let refused = Quality::Bad(BadReason::RefusedAddress);
+        let lines = [
+            line("LT-1", None, refused),
+            line("LT-2", Some(50.0), Quality::Good),
+            line("LT-3", None, refused),
+            line("LT-4", Some(2.4e-41), Quality::Good),
+        ];
+        let advice = advice(&lines);
+        assert_eq!(advice.len(), 2, "{advice:?}");
+        assert!(advice.iter().any(|said| said.starts_with("LT-1, LT-3: ") && said.contains("address_base")));
+        assert!(advice.iter().any(|said| said.starts_with("LT-4: ") && said.contains("字节序")));
+    }
 }

@@ -11,7 +11,7 @@ use super::address;
 use super::fields::one_of;
 use super::headers::Column;
 use super::row::Line;
-use super::sources::{Kind, ORDERS, Source};
+use super::sources::{Kind, ORDERS, ORDERS_ZH, Source};
 
 /// What a value is in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn register(
         let hint = "raise registers_max of the source to 2 or more".to_owned();
         line.error(Column::Type, "this value takes 2 registers, its source reads 1 at a time", hint);
     }
-    let order = line.word(Column::Order, &ORDERS, &[]).unwrap_or(order);
+    let order = line.word(Column::Order, &ORDERS, &ORDERS_ZH).unwrap_or(order);
     let words = read.enum_words();
     Some(modbus::Point { point: read.point, table, address, kind, order, scaling: read.scaling, words })
 }

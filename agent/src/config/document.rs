@@ -133,13 +133,18 @@ pub(super) fn parse<'a>(file: usize, text: &'a str, faults: &Faults) -> Spanned<
     }
     for error in errors {
         let place = error.span().map_or(Place::whole(file), |span| Place::span(file, span));
-        faults.error(place, format!("TOML: {}", error.message()), hint(error.message()));
+        let found = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+        faults.error(place, format!("TOML: {}", error.message()), hint(error.message(), found));
     }
     table
 }
 
-fn hint(message: &str) -> Option<String> {
-    let said = if message.contains("duplicate key") {
+fn hint(message: &str, found: &str) -> Option<String> {
+    let said = if found.contains(['“', '”', '＂', '‘', '’']) {
+        "these are the quotes of a Chinese keyboard: write \" before and after"
+    } else if message.contains("key") && !found.is_ascii() {
+        "keys are in English; a text in Chinese stands in quotes after its ="
+    } else if message.contains("duplicate key") {
         "each key and each [table] stands once; of a list write [[…]] before each"
     } else if message.contains("quote") || message.contains("string") {
         "texts and durations stand in quotes: name = \"罐区A\""

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::place::{Faults, Place, Placed};
-use super::values::{DURATION_HINT, duration, duration_text, suggest};
+use super::values::{DURATION_HINT, duration, duration_text, from_chinese, in_chinese, suggest};
 
 /// Where an item and each of its keys stand; keys of a table within it as `hazard.level`.
 /// A fault that the engine finds comes back to its file through this.
@@ -90,7 +90,10 @@ impl<'a> Fields<'a> {
             }
             let hint = match name {
                 "password" => Some("write password_file: no password stands in the configuration".to_owned()),
-                _ => suggest(name, self.asked.iter().copied()),
+                _ => match from_chinese(name).filter(|key| self.asked.contains(key)) {
+                    Some(key) => Some(format!("write {key}: keys are in English")),
+                    None => suggest(name, self.asked.iter().copied()),
+                },
             };
             let place = Place::span(self.file, key.span());
             self.faults.error(place, format!("{} has no key '{name}'", self.name), hint);
@@ -104,7 +107,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn missing(&self, key: &str) {
-        self.faults.error(self.at, format!("{} lacks '{key}'", self.name), None);
+        let chinese = in_chinese(key).map(|chinese| format!(" {chinese}")).unwrap_or_default();
+        self.faults.error(self.at, format!("{} lacks '{key}'{chinese}", self.name), None);
     }
 
     pub(super) fn error(&self, key: &str, message: impl Into<String>, hint: impl Into<Option<String>>) {

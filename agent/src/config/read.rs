@@ -47,9 +47,9 @@ impl Form {
 
 /// Every configuration file below the folder, sorted by name; names are relative to the folder.
 pub(super) fn folder(folder: &Path) -> Result<Vec<RawFile>, Problems> {
-    let mut reading = Reading { root: folder, files: Vec::new(), problems: Vec::new() };
+    let mut reading = Reading { root: folder, files: Vec::new(), problems: Vec::new(), too_deep: false };
     reading.folder(Path::new(""), 0);
-    let Reading { root: _, mut files, problems } = reading;
+    let Reading { root: _, mut files, problems, too_deep: _ } = reading;
     if !problems.is_empty() {
         return Err(Problems { diagnostics: problems });
     }
@@ -61,6 +61,7 @@ struct Reading<'a> {
     root: &'a Path,
     files: Vec<RawFile>,
     problems: Vec<Diagnostic>,
+    too_deep: bool,
 }
 
 impl Reading<'_> {
@@ -76,8 +77,12 @@ impl Reading<'_> {
 
     fn folder(&mut self, below: &Path, depth: usize) {
         if depth > DEPTH_MAX {
-            let message = format!("folders lie deeper than {DEPTH_MAX} here");
-            self.problems.push(Diagnostic::of_file(self.shown(below), message, None));
+            // Told once: of a wrong folder, such as /, there would be thousands.
+            if !std::mem::replace(&mut self.too_deep, true) {
+                let message = format!("folders lie deeper than {DEPTH_MAX} here");
+                let hint = "name the folder that holds only the configuration".to_owned();
+                self.problems.push(Diagnostic::of_file(self.shown(below), message, Some(hint)));
+            }
             return;
         }
         let entries = match fs::read_dir(self.root.join(below)) {

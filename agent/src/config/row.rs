@@ -88,13 +88,24 @@ impl<'a> Line<'a> {
     }
 
     /// One word of a list, in any letter case; `more` are other ways to say the same.
-    pub(super) fn word<T: Copy>(&self, column: Column, words: &[(&str, T)], more: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy + PartialEq>(
+        &self,
+        column: Column,
+        words: &[(&str, T)],
+        more: &[(&str, T)],
+    ) -> Option<T> {
         let cell = self.said(column)?;
         let given = half_width(&cell.value);
         let same = |(word, _): &&(&str, T)| word.eq_ignore_ascii_case(&given);
         let found = words.iter().chain(more).find(same).map(|(_, meant)| *meant);
         if found.is_none() {
-            self.wrong(column, &cell.value, "is not known", one_of(words.iter().map(|(word, _)| *word)));
+            // As the reader would write it: each word with the first of its other ways.
+            let both = words.iter().map(|(word, meant)| match more.iter().find(|(_, same)| same == meant) {
+                Some((other, _)) => format!("{other} {word}"),
+                None => (*word).to_owned(),
+            });
+            let all: Vec<String> = both.collect();
+            self.wrong(column, &cell.value, "is not known", one_of(all.iter().map(String::as_str)));
         }
         found
     }

@@ -90,6 +90,9 @@ const KINDS: [(&str, &str); 3] = [("modbus-tcp", "modbus-tcp"), ("opcua", "opcua
 pub(super) const ORDERS: [(&str, Order); 4] =
     [("ABCD", Order::Abcd), ("CDAB", Order::Cdab), ("BADC", Order::Badc), ("DCBA", Order::Dcba)];
 
+/// As vendors' lists say it, each with the bytes of a word in Modbus's own order.
+pub(super) const ORDERS_ZH: [(&str, Order); 2] = [("高字在前", Order::Abcd), ("低字在前", Order::Cdab)];
+
 /// Every source that has an id. `gateway` names this agent to the brokers.
 pub(super) fn read(
     document: &Document<'_>,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use riskgate_engine::{AlarmKind, Rule};
+use riskgate_engine::{AlarmKind, Class, Rule};
 
 use super::{Checked, Driver, SourceConfig};
 
@@ -27,6 +27,7 @@ impl Checked {
         let (zones, cameras) = (plant.zones().len(), plant.cameras().len());
         let watching = plant.measures().iter().filter(|measure| watched.contains(measure.id.as_str()));
         lines.push(format!("测点 points     {points}"));
+        lines.extend(self.falling_gas());
         lines.push(format!("单元 units      {units}"));
         lines.push(format!(
             "措施 measures   {} ({} watched, {} automatic)",
@@ -39,6 +40,20 @@ impl Checked {
         lines.push(format!("规则 rules      {rules} ({written} written, {} from limits)", rules - written));
         lines.push(format!("哈希 hash       {}", self.hash));
         lines
+    }
+
+    /// 一级报警 of oxygen is read as L or as H by its value: which of them, a person must be able to see.
+    fn falling_gas(&self) -> Option<String> {
+        let gas = self.plant.points().iter().filter(|point| point.class == Class::Gas);
+        let falling = gas.filter(|point| point.limits.l.is_some() || point.limits.ll.is_some());
+        let shown: Vec<String> = falling
+            .map(|point| {
+                let limit = |name, limit: Option<f64>| limit.map(|limit| format!(" {name} {limit}"));
+                let limits = [limit("L", point.limits.l), limit("LL", point.limits.ll)];
+                format!("{}{}", point.tag, limits.into_iter().flatten().collect::<String>())
+            })
+            .collect();
+        (!shown.is_empty()).then(|| format!("低报气体 gas    alarms when it falls: {}", shown.join(", ")))
     }
 
     fn source_line(&self, source: &SourceConfig) -> String {

@@ -90,6 +90,46 @@ pub(super) fn suggest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>)
     }
 }
 
+/// What plant people call the keys that they forget, or write in Chinese.
+const IN_CHINESE: [(&str, &str); 26] = [
+    ("id", "编号"),
+    ("name", "名称"),
+    ("company", "企业编码"),
+    ("timezone", "时区"),
+    ("host", "地址"),
+    ("port", "端口"),
+    ("user", "用户名"),
+    ("password_file", "密码文件"),
+    ("device_id", "站号"),
+    ("period", "周期"),
+    ("timeout", "超时"),
+    ("order", "字节序"),
+    ("hazard_code", "风险分析对象编码"),
+    ("base_class", "风险等级"),
+    ("liable_person", "责任人"),
+    ("unit", "单元"),
+    ("event", "风险事件"),
+    ("measure", "管控措施"),
+    ("content", "排查内容"),
+    ("cycle", "排查周期"),
+    ("assignee", "执行人"),
+    ("limit", "限员"),
+    ("priority", "优先级"),
+    ("guidance", "处置建议"),
+    ("source", "数据源"),
+    ("classify1", "管控措施分类1"),
+];
+
+/// The Chinese name of a key.
+pub(super) fn in_chinese(key: &str) -> Option<&'static str> {
+    IN_CHINESE.iter().find(|(name, _)| *name == key).map(|(_, chinese)| *chinese)
+}
+
+/// The key of a Chinese name.
+pub(super) fn from_chinese(name: &str) -> Option<&'static str> {
+    IN_CHINESE.iter().find(|(_, chinese)| *chinese == name).map(|(key, _)| *key)
+}
+
 /// Names in a hint. More are no help.
 const LISTED_MAX: usize = 20;
 

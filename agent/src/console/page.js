@@ -208,7 +208,10 @@ function hazardRow(hazard) {
   if (hazard.overdue) meta.append(" · ", el("span", "overdue", "逾期 overdue"));
   if (!hazard.durable) meta.append(" ", el("span", "mark", "未落盘 not durable"));
   const deed = { candidate: "confirm", rectifying: "rectify", awaiting_acceptance: "accept" }[hazard.stage];
-  row.append(meta, el("code", "", `riskgate ${deed} ${hazard.id.slice(0, 8)} --by 姓名`));
+  const id = hazard.id.slice(0, 8);
+  row.append(meta, el("code", "", `riskgate ${deed} ${id} --by 姓名`));
+  // Both answers, or the first is given because it is there.
+  if (hazard.stage === "candidate") row.append(el("div", "or", "误报 or: ", el("code", "", `riskgate reject ${id} --by 姓名 --why 原因`)));
   return row;
 }
 

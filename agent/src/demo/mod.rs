@@ -427,16 +427,20 @@ fn header(screen: Screen, ports: Ports, play_for: Option<Duration>, speed: u32) 
 }
 
 fn tell_ports(screen: Screen, ports: Ports, home: &Path) {
+    // As this program was called: it need not be on the path.
+    let riskgate = std::env::args().next().unwrap_or_else(|| "riskgate".to_owned());
+    let socket = folder::socket(home);
     let lines = [
         "继续运行，按 Ctrl-C 结束。可以这样连接：".to_owned(),
         "It runs on until Ctrl-C. This is how to connect:".to_owned(),
+        format!("  http://127.0.0.1:{}/", ports.http),
+        format!("  {riskgate} show --socket {}", socket.display()),
+        format!("  {riskgate} ack sis-trip --by 姓名 --socket {}", socket.display()),
         format!("  mosquitto_sub -h 127.0.0.1 -p {} -t '{ROOT}/#' -v", ports.upstream),
         format!("  mosquitto_sub -h 127.0.0.1 -p {} -t '#' -v", ports.plant_mqtt),
-        format!("  mbpoll -m tcp -a 1 -0 -r 0 -c 7 -t 4 -p {} -1 127.0.0.1", ports.dcs),
-        format!("  mbpoll -m tcp -a 1 -0 -r 0 -c 4 -t 4 -p {} -1 127.0.0.1", ports.gas),
+        format!("  modbus-tcp://127.0.0.1:{}/  (罐区DCS, device 1, holding 0 to 6)", ports.dcs),
+        format!("  modbus-tcp://127.0.0.1:{}/  (气体, gas, device 1, holding 0 to 3)", ports.gas),
         format!("  opc.tcp://127.0.0.1:{}/  (None, anonymous, {})", ports.opcua, opcua::NAMESPACE),
-        format!("  http://127.0.0.1:{}/", ports.http),
-        format!("  riskgate show --socket {}", folder::socket(home).display()),
     ];
     screen.blank();
     for line in lines {
