@@ -83,7 +83,12 @@ impl Hazards {
     }
 
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
-        self.causes.values().map(|cause| &cause.newest).filter(|record| record.stage.is_open())
+        self.newest().filter(|record| record.stage.is_open())
+    }
+
+    /// The newest of each (measure, cause), open or not.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
+        self.causes.values().map(|cause| &cause.newest)
     }
 
     /// A rule's episode begins.
@@ -93,6 +98,10 @@ impl Hazards {
             self.open_new(plant, raise, key, None, at, effects);
             return;
         };
+        // Its wait began anew with a restart or a reload, its episode did not.
+        if cause.active.contains(raise.rule) {
+            return;
+        }
         // A rule that joins is the same episode; the rule that the hazard stands for, where it was in it
         // before, begins a new one.
         let stands = cause.newest.rule == raise.rule;

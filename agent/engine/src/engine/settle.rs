@@ -239,13 +239,16 @@ impl Engine {
                 add(measure, &fault, &fault);
             }
         }
-        // The hazards of a lost source come long after its alarm: those that are open and have not
-        // returned are the active ones.
+        // The hazards of a lost source come long after its alarm. Those that are open and have not returned
+        // are of this episode, and so is what a person closed since it began.
         for (draft, source) in self.plant.sources().iter().zip(&self.present.sources) {
-            let cause = of_point(&draft.id);
-            for hazard in self.hazards.open().filter(|hazard| source.fault && hazard.cause == cause) {
-                if hazard.returned.is_none() {
-                    add(&hazard.measure, &cause, &of_source(&draft.id));
+            let (cause, fault) = (of_point(&draft.id), of_source(&draft.id));
+            let Some(since) = self.alarms.since(&fault).filter(|_| source.fault) else { continue };
+            for hazard in self.hazards.newest().filter(|hazard| hazard.cause == cause) {
+                let going_on =
+                    if hazard.stage.is_open() { hazard.returned.is_none() } else { hazard.changed >= since };
+                if going_on {
+                    add(&hazard.measure, &cause, &fault);
                 }
             }
         }

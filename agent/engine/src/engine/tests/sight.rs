@@ -1,7 +1,7 @@
 //! Loss of sight: bad and stale points, late samples, lost sources.
 
 use super::{ruled_gas, stale};
-use crate::site::{check, draft, rule, ruled, secs};
+use crate::site::{check, check_all, draft, rule, ruled, secs};
 
 #[test]
 fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
@@ -273,4 +273,31 @@ fn a_rule_on_the_age_of_a_reading_turns_when_the_same_value_comes_again() {
   40s alarm old returned #1
 ",
     );
+}
+
+#[test]
+fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload() {
+    for again in ["restart", "reload 1"] {
+        // After a restart the other two sources are not there either.
+        let lost = if again == "restart" {
+            "
+  3710s alarm fault:source:rtls unacknowledged #1
+  3760s alarm fault:source:nvr unacknowledged #1"
+        } else {
+            ""
+        };
+        let timeline = format!(
+            "
+1s down plc
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  3601s hazard M-1 fault:plc: a candidate by fault:source:plc
+  3601s hazard M-2 fault:plc: a candidate by fault:source:plc
+3602s reject fault:plc steam
+  3602s hazard M-2 fault:plc: rejected by fault:source:plc
+3700s {again}{lost}
+9000s
+"
+        );
+        check_all(vec![draft(), draft()], &timeline);
+    }
 }
