@@ -88,7 +88,10 @@ impl Engine {
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
             self.alarms.end(&fault, at.wall, effects);
-            self.hazards.end_everywhere(&fault, at.wall, effects);
+            // One key, not a walk over all hazards: thousands of points may be seen again at once.
+            if let Some(measure) = &point.measure {
+                self.hazards.end(measure, &fault, &fault, at.wall, effects);
+            }
         }
     }
 
