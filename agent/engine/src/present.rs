@@ -8,7 +8,7 @@ use std::time::Duration;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, SourceId, Value, Wall};
 use serde::Serialize;
 
-use crate::expr::{PointNow, World};
+use crate::expr::{Beyond, PointNow, World};
 use crate::plant::{LimitTest, Plant};
 use crate::presence::Presence;
 use crate::vision::Vision;
@@ -71,7 +71,7 @@ pub(crate) struct PointState {
     disordered: bool,
     /// Gas, fire or sis, and the last value was beyond a limit when it turned bad: it counts until a
     /// sample says otherwise.
-    pub(crate) still_beyond: bool,
+    pub(crate) still_beyond: Option<Beyond>,
     pub(crate) late: u64,
     /// Its fault alarm is active.
     pub(crate) fault: bool,
@@ -122,7 +122,7 @@ impl Present {
             source_time: None,
             refreshed: now.mono,
             disordered: false,
-            still_beyond: false,
+            still_beyond: None,
             late: 0,
             fault: false,
         });
@@ -240,7 +240,7 @@ impl Present {
         }
         point.value = Some(value);
         point.quality = quality;
-        point.still_beyond = false;
+        point.still_beyond = None;
         Some(Heard::Changed { was_bad: was.is_bad(), is_bad: false })
     }
 
@@ -283,7 +283,7 @@ impl Present {
                 return true;
             };
             point.quality = point.told;
-            point.still_beyond = false;
+            point.still_beyond = None;
             again.push(*id);
             false
         });
@@ -299,7 +299,9 @@ impl Present {
             Some(number) if !point.quality.is_bad() => {
                 (test.crossed(number).into(), test.cleared(number).into())
             }
-            Some(number) if point.still_beyond && test.crossed(number) => (Truth::True, Truth::False),
+            Some(number) if point.still_beyond.is_some() && test.crossed(number) => {
+                (Truth::True, Truth::False)
+            }
             Some(_) => (Truth::Unknown, Truth::Unknown),
         }
     }
@@ -329,19 +331,24 @@ impl PointState {
         if !was.is_bad() {
             let class = plant.point(id).map(|point| point.class);
             let kept = matches!(class, Some(Class::Gas | Class::Fire | Class::Sis));
-            self.still_beyond = kept && self.is_beyond(plant, id);
+            self.still_beyond = if kept { self.beyond(plant, id) } else { None };
         }
         self.quality = quality;
         was != quality
     }
 
-    fn is_beyond(&self, plant: &Plant, id: PointId) -> bool {
-        let Some(number) = self.value.as_ref().and_then(Value::number) else { return false };
-        let Some(point) = plant.point(id) else { return false };
-        let limits = point.limits;
+    fn beyond(&self, plant: &Plant, id: PointId) -> Option<Beyond> {
+        let number = self.value.as_ref().and_then(Value::number)?;
+        let limits = plant.point(id)?.limits;
         let high = |limit: Option<f64>| limit.is_some_and(|limit| number >= limit);
         let low = |limit: Option<f64>| limit.is_some_and(|limit| number <= limit);
-        high(limits.h) || high(limits.hh) || low(limits.l) || low(limits.ll)
+        if high(limits.h) || high(limits.hh) {
+            Some(Beyond::High)
+        } else if low(limits.l) || low(limits.ll) {
+            Some(Beyond::Low)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn view(&self) -> PointView {
@@ -355,8 +362,10 @@ impl PointState {
     }
 
     fn now(&self) -> PointNow<'_> {
-        let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || self.still_beyond);
-        PointNow { value, quality: self.quality, received: self.received, source_time: self.source_time }
+        let beyond = self.still_beyond.filter(|_| self.quality.is_bad());
+        let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || beyond.is_some());
+        let Self { quality, received, source_time, .. } = *self;
+        PointNow { value, beyond, quality, received, source_time }
     }
 }
 
@@ -387,6 +396,7 @@ impl World for Here<'_> {
         self.present.point(id).map_or(
             PointNow {
                 value: None,
+                beyond: None,
                 quality: Quality::Bad(BadReason::NeverRead),
                 received: None,
                 source_time: None,

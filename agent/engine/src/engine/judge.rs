@@ -164,7 +164,7 @@ impl Engine {
     /// A point as it is now. Of one that is bad and still counts as beyond its limit, the value that does.
     pub(super) fn operand(&self, id: PointId) -> Option<Operand> {
         let (draft, point) = (self.plant.point(id)?, self.present.point(id)?);
-        let counts = !point.quality.is_bad() || point.still_beyond;
+        let counts = !point.quality.is_bad() || point.still_beyond.is_some();
         Some(Operand {
             text: format!("{{{}}}", draft.tag),
             value: point.value.clone().filter(|_| counts),

@@ -149,6 +149,7 @@ impl Window {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn kind(&self) -> WindowKind {
         self.kind
     }

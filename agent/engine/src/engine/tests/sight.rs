@@ -2,6 +2,7 @@
 
 use super::{ruled_gas, stale};
 use crate::site::{check, check_all, draft, rule, ruled, secs};
+use crate::{Draft, Limits, RuleDraft};
 
 #[test]
 fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
@@ -300,4 +301,27 @@ fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload()
         );
         check_all(vec![draft(), draft()], &timeline);
     }
+}
+
+#[test]
+fn a_gas_detector_that_fails_beyond_one_limit_does_not_clear_a_rule_above_it() {
+    let above = RuleDraft { clear_for: secs(5), ..rule("above", "{GD-1} >= 50") };
+    let mut draft = Draft { rules: vec![above], ..draft() };
+    draft.points[1].limits = Limits { h: Some(25.0), ..Limits::default() };
+    draft.points[1].measure = None;
+    check(
+        draft,
+        "
+1s GD-1 60
+  1s alarm GD-1/H unacknowledged #1
+  1s alarm above unacknowledged #1
+2s GD-1 30
+3s GD-1 bad
+  13s alarm fault:GD-1 unacknowledged #1 blinds M-1
+20s GD-1 30
+  20s alarm fault:GD-1 returned #1 blinds M-1
+  25s alarm above returned #1
+30s
+",
+    );
 }
