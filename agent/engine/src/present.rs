@@ -87,7 +87,8 @@ pub(crate) struct SourceState {
     heard: Mono,
     /// Its feed of fixes or sightings was silent for too long.
     pub(crate) silent: bool,
-    /// From the loss of the link until something good is heard.
+    /// From the loss of the link until something good is heard. A silent feed alone is no lost link: the
+    /// points beside it go on.
     pub(crate) lost: bool,
     /// Points that only silence made bad.
     stale: BTreeSet<PointId>,
@@ -373,6 +374,11 @@ impl SourceState {
     /// Its feed of fixes or sightings can be believed.
     pub(crate) fn is_live(&self) -> bool {
         self.link == Link::Up && !self.silent
+    }
+
+    /// Something that it carries cannot be seen.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.lost || self.silent
     }
 
     pub(crate) fn hear(&mut self, at: Mono) {

@@ -238,7 +238,7 @@ impl Engine {
         let Some(point) = self.present.point(id) else { return };
         let (source, is_bad) = (point.source, point.quality.is_bad());
         if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
-            self.heard_from(source, at, effects);
+            self.read_from(source, at, effects);
         }
         let Heard::Changed { was_bad, is_bad } = heard else {
             if !self.plant.rules_of_age(id).is_empty() {

@@ -54,7 +54,7 @@ impl Engine {
             engine.watch_fault(id, now.mono);
         }
         for id in engine.source_ids() {
-            engine.watch_source(id, now.mono);
+            engine.watch_source(id, now.mono, false);
         }
         engine.settle(now, effects);
         engine
@@ -131,10 +131,10 @@ impl Engine {
         }
         for id in self.source_ids() {
             self.offer_silent(id);
-            if self.present.source(id).is_none_or(|source| !source.lost) {
+            if self.present.source(id).is_none_or(|source| !source.is_blind()) {
                 continue;
             }
-            self.watch_source(id, now.mono);
+            self.watch_source(id, now.mono, false);
             let name = plant.source(id).map(|source| source.id.as_str());
             let before = old.sources().iter().position(|source| Some(source.id.as_str()) == name);
             if let Some(before) = before.and_then(|at| u16::try_from(at).ok()).map(SourceId) {

@@ -1,6 +1,8 @@
 //! Loss of sight: bad and stale points, late samples, lost sources.
 
-use super::{ruled_gas, stale};
+use riskgate_point::SourceId;
+
+use super::{ruled_gas, silent, stale};
 use crate::site::{check, check_all, draft, rule, ruled, secs};
 use crate::{Draft, Limits, RuleDraft};
 
@@ -322,6 +324,46 @@ fn a_gas_detector_that_fails_beyond_one_limit_does_not_clear_a_rule_above_it() {
   20s alarm fault:GD-1 returned #1 blinds M-1
   25s alarm above returned #1
 30s
+",
+    );
+}
+
+#[test]
+fn readings_do_not_speak_for_a_silent_feed_of_fixes_nor_it_for_them() {
+    let mut draft = silent();
+    draft.points[3].source = SourceId(1);
+    draft.rules.push(rule("hot", "{TI} > 80"));
+    check(
+        draft,
+        "
+1s fix t1 Z-1
+  1s alarm crowd unacknowledged #1
+20s TI 51
+35s TI 52
+  41s alarm fault:source:rtls unacknowledged #1 blinds M-1
+42s TI bad
+  102s alarm fault:TI unacknowledged #1 blinds M-1
+110s fix t1 out
+  110s alarm fault:source:rtls returned #1 blinds M-1
+  110s alarm crowd returned #1
+120s TI 50
+  120s alarm fault:TI returned #1 blinds M-1
+",
+    );
+}
+
+#[test]
+fn a_lost_feed_of_sightings_is_a_fault_of_its_source_and_keeps_what_was_seen() {
+    check(
+        ruled(vec![rule("smoke", "seen('U-1', 'smoke', window = 90s)"), rule("crowd", "people('Z-1') > 0")]),
+        "
+1s saw C-1 smoke 0.9
+  1s alarm smoke unacknowledged #1
+2s down nvr
+3s down rtls
+  13s alarm fault:source:rtls unacknowledged #1 blinds M-1
+  62s alarm fault:source:nvr unacknowledged #1 blinds M-1
+1000s
 ",
     );
 }
