@@ -201,7 +201,8 @@ impl Present {
     /// Takes a sample in. `None`: there is no such point.
     pub(crate) fn sample(&mut self, plant: &Plant, sample: Sample, at: Mono) -> Option<Heard> {
         let point = self.points.get_mut(usize::try_from(sample.point.0).ok()?)?;
-        if point.is_late(&sample) {
+        let stale_after = plant.point(sample.point).map_or(Duration::ZERO, |point| point.stale_after);
+        if point.is_late(&sample, at, stale_after) {
             point.late = point.late.saturating_add(1);
             point.disordered |= !sample.backfill;
             return Some(Heard::Late);
@@ -319,9 +320,15 @@ impl Present {
 }
 
 impl PointState {
-    fn is_late(&self, sample: &Sample) -> bool {
-        // A point gone stale keeps no order: a source whose clock was set back is believed again.
-        let ordered = self.quality != Quality::Bad(BadReason::Stale);
+    /// What has told nothing for so long keeps no order: a source whose clock was set back is believed
+    /// again.
+    fn is_late(&self, sample: &Sample, at: Mono, stale_after: Duration) -> bool {
+        let told = self.received.is_some_and(|last| at.since(last.mono) < stale_after);
+        let ordered = match self.quality {
+            Quality::Good | Quality::Uncertain(_) => true,
+            Quality::Bad(BadReason::Stale) => false,
+            Quality::Bad(_) => told,
+        };
         let older = matches!((sample.source_time, self.source_time), (Some(this), Some(last)) if this < last);
         sample.backfill || (ordered && older)
     }

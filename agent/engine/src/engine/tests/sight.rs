@@ -367,3 +367,20 @@ fn a_lost_feed_of_sightings_is_a_fault_of_its_source_and_keeps_what_was_seen() {
 ",
     );
 }
+
+#[test]
+fn a_point_that_stays_bad_believes_a_source_whose_clock_was_set_back() {
+    check(
+        stale(5),
+        "
+1s LI 50 told=1000s
+2s LI bad
+3s LI 96 told=10s
+4s LI bad
+6s LI 96 told=13s
+  6s alarm LI/HH unacknowledged #1
+  6s hazard M-1 limit:LI: rectifying by LI/HH
+7s alive plc
+",
+    );
+}
