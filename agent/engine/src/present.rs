@@ -9,7 +9,7 @@ use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, Sourc
 use serde::Serialize;
 
 use crate::expr::{Beyond, PointNow, World};
-use crate::plant::{LimitTest, Plant};
+use crate::plant::{LimitTest, Plant, Rule};
 use crate::presence::Presence;
 use crate::vision::Vision;
 use crate::{Class, Truth};
@@ -81,6 +81,8 @@ pub(crate) struct PointState {
 pub(crate) struct SourceState {
     pub(crate) link: Link,
     pub(crate) since: Wall,
+    /// The same on the time that nobody can set.
+    pub(crate) since_mono: Mono,
     /// The last keep-alive or heartbeat.
     refreshed: Mono,
     /// The last fix, sighting, keep-alive or heartbeat.
@@ -130,6 +132,7 @@ impl Present {
         let source = SourceState {
             link: Link::Connecting,
             since: now.wall,
+            since_mono: now.mono,
             refreshed: Mono(0),
             heard: now.mono,
             silent: false,
@@ -312,6 +315,16 @@ impl Present {
     pub(crate) fn people_known(&self, plant: &Plant) -> bool {
         let feeds = || plant.sources().iter().zip(&self.sources).filter(|(source, _)| source.fixes);
         feeds().next().is_some() && feeds().all(|(_, state)| state.is_live())
+    }
+
+    /// Since when every feed that tells a rule of people or of what cameras see is there.
+    pub(crate) fn feeds_up_since(&self, plant: &Plant, rule: &Rule) -> Option<Mono> {
+        let fixes = plant.sources().iter().zip(&self.sources);
+        let fixes = fixes.filter(|(draft, _)| draft.fixes && !rule.zones.is_empty()).map(|(_, state)| state);
+        let camera = |at: &u32| self.source(*self.cameras.get(usize::try_from(*at).ok()?)?);
+        let feeds: Vec<_> = fixes.chain(rule.cameras.iter().filter_map(camera)).collect();
+        let live = feeds.iter().all(|feed| feed.is_live());
+        feeds.iter().map(|feed| feed.since_mono).max().filter(|_| live)
     }
 
     pub(crate) fn world<'a>(&'a self, plant: &'a Plant) -> Here<'a> {

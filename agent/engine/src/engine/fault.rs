@@ -204,6 +204,7 @@ impl Engine {
         if source.link == Link::Connecting {
             source.link = Link::Up;
             source.since = at.wall;
+            source.since_mono = at.mono;
         }
         // What was on its way when the link went down proves nothing.
         let is_found = source.link == Link::Up && (source.lost || was_silent);

@@ -84,6 +84,9 @@ pub struct Engine {
 #[derive(Debug)]
 struct RuleState {
     phase: Phase,
+    /// Its episode began before this engine did, and it reads people or cameras: what nobody has told yet
+    /// ends nothing.
+    from_before: bool,
     /// Of a written rule.
     memory: Option<Box<Memories>>,
 }
@@ -320,6 +323,7 @@ impl Engine {
             return;
         }
         source.since = at.wall;
+        source.since_mono = at.mono;
         if !is_up {
             self.lose(id, at.mono);
             self.judge_places(id, at, effects);

@@ -35,7 +35,9 @@ impl Engine {
         let alarms = Alarms::restored(restored.alarms);
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
-            RuleState::new(rule, if active { Phase::Active } else { Phase::Normal })
+            let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
+            let from_before = active && !(rule.zones.is_empty() && rule.cameras.is_empty());
+            RuleState { from_before, ..state }
         });
         let mut engine = Self {
             present: Present::new(&plant, now),
@@ -75,7 +77,9 @@ impl Engine {
         let rules = plant.rules().iter().map(|rule| match before.remove(rule.id()) {
             // The same rule over the same names goes on as it was.
             Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
-            Some((_, state)) if state.phase.is_active() => RuleState::new(rule, Phase::Active),
+            Some((_, state)) if state.phase.is_active() => {
+                RuleState { from_before: state.from_before, ..RuleState::new(rule, Phase::Active) }
+            }
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
         self.rules = rules.collect();
@@ -276,6 +280,6 @@ impl RuleState {
                 Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
             }
         };
-        Self { phase, memory }
+        Self { phase, from_before: false, memory }
     }
 }
