@@ -384,3 +384,17 @@ fn a_point_that_stays_bad_believes_a_source_whose_clock_was_set_back() {
 ",
     );
 }
+
+#[test]
+fn a_window_or_a_held_that_is_not_covered_is_no_fault() {
+    let rules = vec![rule("mean", "avg({GD-1}, 1h) > 20"), rule("long", "held({GD-2} < 20, 1h)")];
+    check(
+        ruled(rules),
+        "
+1s GD-1 1
+1s GD-2 21
+2s GD-2 20
+3000s
+",
+    );
+}
