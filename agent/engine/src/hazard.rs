@@ -105,7 +105,7 @@ impl Hazards {
         // A rule that joins is the same episode; the rule that the hazard stands for, where it was in it
         // before, begins a new one.
         let stands = cause.newest.rule == raise.rule;
-        let going_on = !cause.active.is_empty() && !(stands && cause.joined);
+        let going_on = !(cause.active.is_empty() || stands && cause.joined);
         cause.joined |= stands;
         cause.active.insert(raise.rule.to_owned());
         let graver = raise.plan.gravity > cause.gravity;

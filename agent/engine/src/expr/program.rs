@@ -143,10 +143,6 @@ pub(super) enum TermOf {
 }
 
 impl Program {
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
     }

@@ -242,7 +242,7 @@ pub(super) fn limits_of(point: &PointDraft) -> impl Iterator<Item = (LimitKind, 
 fn check_limits(item: Item, point: &PointDraft, faults: &mut Faults) {
     let limits: Vec<_> = limits_of(point).collect();
     if let Some((_, field, _)) = limits.first()
-        && (point.boolean || !point.words.is_empty())
+        && (point.boolean || point.text || !point.words.is_empty())
     {
         let hint = Some("write a rule with `when` for it".to_owned());
         faults.error(item, field, format!("'{}' reads no number and cannot have limits", point.tag), hint);

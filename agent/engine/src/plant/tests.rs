@@ -134,6 +134,28 @@ fn what_reads_no_number_has_no_limits() {
 }
 
 #[test]
+fn free_text_is_compared_with_text_alone() {
+    let batch = |draft: &mut Draft, when: &str| {
+        draft.points.push(PointDraft { text: true, ..point("BATCH", Class::Process) });
+        draft.rules.push(rule("r", when));
+    };
+    assert_eq!(faults(|draft| batch(draft, "{BATCH} == 'B-17'")), "");
+    check(
+        "Rule(0) when: a text is compared with a number [{BATCH} reads texts: compare it with '…']",
+        |draft| {
+            batch(draft, "{BATCH} > 17");
+        },
+    );
+    check(
+        "Point(4) h: 'BATCH' reads no number and cannot have limits [write a rule with `when` for it]",
+        |draft| {
+            batch(draft, "{BATCH} != ''");
+            draft.points[4].limits.h = Some(1.0);
+        },
+    );
+}
+
+#[test]
 fn a_point_must_go_stale_some_time() {
     check(
         "Point(0) stale_after: stale_after is zero [say after how long without a reading it counts as lost, \
