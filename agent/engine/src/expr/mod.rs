@@ -79,7 +79,9 @@ mod types;
 mod window;
 
 pub(crate) use eval::Memory;
-pub(crate) use program::Program;
+pub(crate) use functions::sighting_zh;
+pub(crate) use program::{About, Program};
+pub(crate) use window::WindowKind;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -114,12 +114,16 @@ pub(super) struct HeldTerm {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PeopleTerm {
+    /// The id of the zone or unit, as it is written.
+    pub(super) place: String,
     pub(super) zones: Arc<[u32]>,
     pub(super) role: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SeenTerm {
+    /// The id of the unit, as it is written.
+    pub(super) unit: String,
     pub(super) cameras: Arc<[u32]>,
     pub(super) kind: String,
     pub(super) confidence: f64,
@@ -142,7 +146,39 @@ pub(super) enum TermOf {
     Held(usize),
 }
 
+/// What an operand is about, for sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About<'a> {
+    Point(PointId),
+    Window { kind: WindowKind, point: PointId, length: Duration },
+    People { place: &'a str, role: Option<&'a str> },
+    Seen { unit: &'a str, kind: &'a str },
+    Held(Duration),
+}
+
 impl Program {
+    /// What each of the operands is about, in their order.
+    pub(crate) fn about(&self) -> impl Iterator<Item = About<'_>> {
+        self.terms.iter().filter_map(|term| {
+            Some(match term.of {
+                TermOf::Point(point) => About::Point(point),
+                TermOf::Window(place) => {
+                    let WindowTerm { kind, point, length } = *self.windows.get(place)?;
+                    About::Window { kind, point, length }
+                }
+                TermOf::People(place) => {
+                    let of = self.peoples.get(place)?;
+                    About::People { place: &of.place, role: of.role.as_deref() }
+                }
+                TermOf::Seen(place) => {
+                    let of = self.seens.get(place)?;
+                    About::Seen { unit: &of.unit, kind: &of.kind }
+                }
+                TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
+            })
+        })
+    }
+
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
     }
