@@ -27,6 +27,8 @@ pub(crate) struct Program {
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
     pub(super) terms: Vec<Term>,
+    /// Each `maybe`, and whether the whole leans to true as it does; `None`: to either side.
+    pub(super) maybes: Vec<(Range<usize>, Option<bool>)>,
     pub(super) reads: Reads,
 }
 
@@ -177,6 +179,11 @@ impl Program {
                 TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
             })
         })
+    }
+
+    /// The first `maybe` of which unknown makes the whole lean to this side.
+    pub(crate) fn maybe_to(&self, holds: bool) -> Option<Range<usize>> {
+        self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
     }
 
     pub(crate) fn reads(&self) -> &Reads {

@@ -271,6 +271,28 @@ fn written_rule(
     // `Some(None)`: a text that is at fault; `None`: no text.
     let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
     let when = when?;
+    let hidden = [
+        (
+            "when",
+            Some(&when),
+            false,
+            "`not maybe(…)` takes what nobody can see for safe",
+            "write maybe(not …)",
+        ),
+        (
+            "clear",
+            clear.as_ref().and_then(Option::as_ref),
+            true,
+            "`maybe` in a clear takes what nobody can see for safe",
+            "leave it out: what is unknown keeps the alarm",
+        ),
+    ];
+    for (field, program, to, message, hint) in hidden {
+        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
+            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
+        }
+    }
     let clear = match clear {
         Some(clear) => clear?,
         None => when.default_clear(),

@@ -265,6 +265,27 @@ fn a_text_at_fault_is_told_at_its_bytes() {
 }
 
 #[test]
+fn no_maybe_makes_unknown_safe() {
+    check(
+        "Rule(0) when: `not maybe(…)` takes what nobody can see for safe [write maybe(not …)]\n\
+         Rule(1) clear: `maybe` in a clear takes what nobody can see for safe [leave it out: what is unknown \
+         keeps the alarm]\n\
+         Rule(2) when: `not maybe(…)` takes what nobody can see for safe [write maybe(not …)]",
+        |draft| {
+            draft.rules.extend([
+                rule("a", "{LI} > 1 and not (held(maybe({TI} > 1), 1m) or {TI} > 5)"),
+                RuleDraft { clear: Some("maybe({LI} < 1)".to_owned()), ..rule("b", "maybe({LI} > 1)") },
+                rule("c", "maybe({LI} > 1) == ({TI} > 1)"),
+                RuleDraft {
+                    clear: Some("not maybe({LI} > 1)".to_owned()),
+                    ..rule("d", "not not maybe({LI} > 1)")
+                },
+            ]);
+        },
+    );
+}
+
+#[test]
 fn people_without_any_feed_of_fixes_are_a_fault() {
     check(
         "Rule(0) when: no source carries fixes: how many people are there is unknown for ever [give a source \
