@@ -17,6 +17,9 @@ const NAMED: usize = 4;
 
 const SIGNIFICANT: i32 = 4;
 
+/// Of a text that a point reads, likewise: free text may be a page.
+const TEXT_CHARACTERS: usize = 40;
+
 /// Of a driver's reason, what is told in a sentence.
 const WHY_CHARACTERS: usize = 200;
 
@@ -52,7 +55,8 @@ fn both(zh: String, en: String) -> Words {
 fn value(value: &Value, eu: &str) -> String {
     let text = match value {
         Value::Float(number) => short(number.get()),
-        Value::Bool(_) | Value::Int(_) | Value::Text(_) => value.to_string(),
+        Value::Text(text) => return cut(text, TEXT_CHARACTERS),
+        Value::Bool(_) | Value::Int(_) => value.to_string(),
     };
     with_eu(text, eu)
 }
@@ -60,6 +64,14 @@ fn value(value: &Value, eu: &str) -> String {
 /// Behind a value that counts although the point is bad.
 fn kept(quality: Quality) -> (&'static str, &'static str) {
     if quality.is_bad() { ("（最后读数）", " (last reading)") } else { ("", "") }
+}
+
+/// At most so many characters; where more were, the last says so.
+fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    text.chars().take(characters - 1).chain(['…']).collect()
 }
 
 fn with_eu(text: String, eu: &str) -> String {
@@ -264,11 +276,7 @@ pub(crate) fn of_lost_source(source: &SourceDraft, why: &str) -> Words {
     let mut en = format!("source {who} is lost");
     if !why.is_empty() {
         en.push_str(": ");
-        let mut rest = why.chars();
-        en.extend(rest.by_ref().take(WHY_CHARACTERS - 1));
-        // The last place is for what is left, or for the sign that more was.
-        let last = rest.next();
-        en.extend(if rest.next().is_some() { Some('…') } else { last });
+        en.push_str(&cut(why, WHY_CHARACTERS));
     }
     Words { zh: format!("数据源{who}失去联系"), en }
 }
@@ -296,7 +304,13 @@ fn bad(reason: BadReason) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{cut, short};
+
+    #[test]
+    fn a_long_text_is_cut_where_a_character_ends() {
+        assert_eq!(cut("罐区A", 3), "罐区A");
+        assert_eq!(cut("罐区AB", 3), "罐区…");
+    }
 
     #[test]
     fn numbers_have_four_significant_digits_and_no_trailing_zeros() {
