@@ -190,6 +190,26 @@ impl Program {
         &self.reads
     }
 
+    /// What it says of a point that was never read is known: that it is bad, or old.
+    pub(crate) fn reads_states(&self) -> bool {
+        fn state(test: &Test) -> bool {
+            match test {
+                Test::Bad(_) | Test::Ages(..) => true,
+                Test::Not(inner) | Test::Maybe(inner) => state(inner),
+                Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => parts.iter().any(state),
+                Test::Same(left, right) => state(left) || state(right),
+                Test::Held(_)
+                | Test::Point(_)
+                | Test::Seen(_)
+                | Test::Stale(_)
+                | Test::Limit(_)
+                | Test::Numbers(..)
+                | Test::Texts(..) => false,
+            }
+        }
+        state(&self.root)
+    }
+
     /// It turns with the age of a reading: a sample that repeats the value matters to it as well.
     pub(crate) fn reads_ages(&self) -> bool {
         !self.marks.is_empty()

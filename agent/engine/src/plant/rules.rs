@@ -303,6 +303,19 @@ fn written_rule(
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
     }
+    let others = reads.points.len() + reads.zones.len() + reads.cameras.len() > 1;
+    if others && rule.for_.is_zero() && when.reads_states() {
+        faults.push(Fault {
+            severity: Severity::Warning,
+            item,
+            field: "when",
+            span: None,
+            message:
+                "at each start, before its first reading, a point is bad and of endless age: this may fire"
+                    .to_owned(),
+            hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
+        });
+    }
     let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &reads);
     let clear_text = rule.clear.clone().unwrap_or_default();

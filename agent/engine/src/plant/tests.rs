@@ -286,6 +286,22 @@ fn no_maybe_makes_unknown_safe() {
 }
 
 #[test]
+fn a_rule_that_would_fire_at_each_start_is_a_warning() {
+    check(
+        "warning: Rule(1) when: at each start, before its first reading, a point is bad and of endless age: \
+         this may fire [for = \"10s\", or longer than the first reading takes]",
+        |draft| {
+            draft.rules.extend([
+                rule("one", "bad({LI})"),
+                rule("two", "bad({LI}) or age({TI}) > 30s"),
+                RuleDraft { for_: secs(10), ..rule("three", "bad({LI}) or bad({TI})") },
+                rule("held", "held(bad({LI}) or bad({TI}), 10s)"),
+            ]);
+        },
+    );
+}
+
+#[test]
 fn people_without_any_feed_of_fixes_are_a_fault() {
     check(
         "Rule(0) when: no source carries fixes: how many people are there is unknown for ever [give a source \
