@@ -220,6 +220,26 @@ fn a_deadband_that_is_not_said_is_one_percent_of_the_range_and_none_for_gas() {
 }
 
 #[test]
+fn a_text_without_words_is_free_and_compared_with_texts() {
+    let points = "tag,source,address,type\nLT-101,dcs,holding:1,u16\nBATCH,sis,ns=2;s=Batch,text\n";
+    let rule = |when: &str| {
+        format!(
+            "[[rule]]\nid = \"r\"\nmeasure = \"M-1\"\nname = \"换批\"\npriority = \"low\"\nwhen = \"{when}\"\n"
+        )
+    };
+    let files = |when: &str| {
+        let file = |name: &str, text: String| (PathBuf::from(name), text.into_bytes());
+        over_base(vec![file("points.csv", points.to_owned()), file("rules.toml", rule(when))])
+    };
+    let checked = checked(files("{BATCH} == 'B-17'"));
+    let point = checked.plant.points().iter().find(|point| point.tag == "BATCH").expect("the point");
+    assert!(point.text && point.words.is_empty());
+    let Err(refused) = check_files(files("{BATCH} > 17")) else { panic!("it passes") };
+    let refused = refused.render(false);
+    assert!(refused.contains("a text is compared with a number"), "{refused}");
+}
+
+#[test]
 fn what_is_not_refreshed_in_three_polls_or_keep_alives_is_stale() {
     let sources = |extra: &str| {
         let text = format!(

@@ -46,6 +46,11 @@ impl Alarms {
         self.0.get(id).is_some_and(|record| record.state.is_active())
     }
 
+    /// When the newest episode began.
+    pub(crate) fn since(&self, id: &str) -> Option<Wall> {
+        self.0.get(id).map(|record| record.since)
+    }
+
     /// An episode begins.
     pub(crate) fn begin(&mut self, onset: Onset, at: Wall, effects: &mut Vec<Effect>) {
         let before = self.0.get(&onset.id);

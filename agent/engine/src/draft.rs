@@ -79,6 +79,8 @@ pub struct PointDraft {
     pub words: Vec<String>,
     /// It reads a boolean.
     pub boolean: bool,
+    /// It reads free text; with `words`, those alone.
+    pub text: bool,
     pub range: Option<(f64, f64)>,
     pub limits: Limits,
     /// In eu. Applied to the point's own limits, and to thresholds of rules with no `clear` of their own.

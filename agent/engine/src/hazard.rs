@@ -32,6 +32,8 @@ struct Cause {
     gravity: u8,
     /// The rules of this cause whose episodes are on.
     active: BTreeSet<String>,
+    /// The rule that the newest stands for took part since the first of `active` began.
+    joined: bool,
 }
 
 /// A rule that raises.
@@ -60,7 +62,8 @@ impl Hazards {
         for record in records {
             let key = (record.measure.clone(), record.cause.clone());
             if causes.get(&key).is_none_or(|before| before.newest.opening < record.opening) {
-                causes.insert(key, Cause { newest: Arc::new(record), gravity: 0, active: BTreeSet::new() });
+                let active = BTreeSet::new();
+                causes.insert(key, Cause { newest: Arc::new(record), gravity: 0, active, joined: false });
             }
         }
         Self { epoch, causes }
@@ -75,11 +78,17 @@ impl Hazards {
         for (key, of) in &mut self.causes {
             of.gravity = gravity(&of.newest.rule);
             of.active = active.get(key).cloned().unwrap_or_default();
+            of.joined = of.active.contains(&of.newest.rule);
         }
     }
 
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
-        self.causes.values().map(|cause| &cause.newest).filter(|record| record.stage.is_open())
+        self.newest().filter(|record| record.stage.is_open())
+    }
+
+    /// The newest of each (measure, cause), open or not.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
+        self.causes.values().map(|cause| &cause.newest)
     }
 
     /// A rule's episode begins.
@@ -89,8 +98,15 @@ impl Hazards {
             self.open_new(plant, raise, key, None, at, effects);
             return;
         };
-        // Another rule that joins is the same episode; the rule that the hazard stands for begins a new one.
-        let going_on = !cause.active.is_empty() && cause.newest.rule != raise.rule;
+        // Its wait began anew with a restart or a reload, its episode did not.
+        if cause.active.contains(raise.rule) {
+            return;
+        }
+        // A rule that joins is the same episode; the rule that the hazard stands for, where it was in it
+        // before, begins a new one.
+        let stands = cause.newest.rule == raise.rule;
+        let going_on = !(cause.active.is_empty() || stands && cause.joined);
+        cause.joined |= stands;
         cause.active.insert(raise.rule.to_owned());
         let graver = raise.plan.gravity > cause.gravity;
         if cause.newest.stage.is_open() {
@@ -150,7 +166,8 @@ impl Hazards {
             revision: 1,
         });
         effects.push(Effect::Hazard(Arc::clone(&record)));
-        self.causes.insert(key, Cause { newest: record, gravity: raise.plan.gravity, active });
+        let gravity = raise.plan.gravity;
+        self.causes.insert(key, Cause { newest: record, gravity, active, joined: true });
     }
 
     /// A rule's episode ends.
@@ -241,6 +258,7 @@ impl Cause {
         if graver {
             self.gravity = raise.plan.gravity;
         }
+        self.joined |= graver || proposed;
         let deadline = at.after(raise.plan.deadline);
         self.change(at, effects, |record| {
             if !going_on {
@@ -264,7 +282,11 @@ impl Cause {
 
     /// The last of the cause's rules to end tells the return.
     fn end(&mut self, rule: &str, at: Wall, effects: &mut Vec<Effect>) {
-        if self.active.remove(rule) && self.active.is_empty() && self.newest.stage.is_open() {
+        if !self.active.remove(rule) || !self.active.is_empty() {
+            return;
+        }
+        self.joined = false;
+        if self.newest.stage.is_open() {
             self.change(at, effects, |record| record.returned = Some(at));
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, SourceId, Value, Wall};
 use serde::Serialize;
 
-use crate::expr::{PointNow, World};
-use crate::plant::{LimitTest, Plant};
+use crate::expr::{Beyond, PointNow, World};
+use crate::plant::{LimitTest, Plant, Rule};
 use crate::presence::Presence;
 use crate::vision::Vision;
 use crate::{Class, Truth};
@@ -71,7 +71,7 @@ pub(crate) struct PointState {
     disordered: bool,
     /// Gas, fire or sis, and the last value was beyond a limit when it turned bad: it counts until a
     /// sample says otherwise.
-    pub(crate) still_beyond: bool,
+    pub(crate) still_beyond: Option<Beyond>,
     pub(crate) late: u64,
     /// Its fault alarm is active.
     pub(crate) fault: bool,
@@ -81,13 +81,16 @@ pub(crate) struct PointState {
 pub(crate) struct SourceState {
     pub(crate) link: Link,
     pub(crate) since: Wall,
+    /// The same on the time that nobody can set.
+    pub(crate) since_mono: Mono,
     /// The last keep-alive or heartbeat.
     refreshed: Mono,
     /// The last fix, sighting, keep-alive or heartbeat.
     heard: Mono,
     /// Its feed of fixes or sightings was silent for too long.
     pub(crate) silent: bool,
-    /// From the loss of the link until something good is heard.
+    /// From the loss of the link until something good is heard. A silent feed alone is no lost link: the
+    /// points beside it go on.
     pub(crate) lost: bool,
     /// Points that only silence made bad.
     stale: BTreeSet<PointId>,
@@ -122,13 +125,14 @@ impl Present {
             source_time: None,
             refreshed: now.mono,
             disordered: false,
-            still_beyond: false,
+            still_beyond: None,
             late: 0,
             fault: false,
         });
         let source = SourceState {
             link: Link::Connecting,
             since: now.wall,
+            since_mono: now.mono,
             refreshed: Mono(0),
             heard: now.mono,
             silent: false,
@@ -200,7 +204,8 @@ impl Present {
     /// Takes a sample in. `None`: there is no such point.
     pub(crate) fn sample(&mut self, plant: &Plant, sample: Sample, at: Mono) -> Option<Heard> {
         let point = self.points.get_mut(usize::try_from(sample.point.0).ok()?)?;
-        if point.is_late(&sample) {
+        let stale_after = plant.point(sample.point).map_or(Duration::ZERO, |point| point.stale_after);
+        if point.is_late(&sample, at, stale_after) {
             point.late = point.late.saturating_add(1);
             point.disordered |= !sample.backfill;
             return Some(Heard::Late);
@@ -240,7 +245,7 @@ impl Present {
         }
         point.value = Some(value);
         point.quality = quality;
-        point.still_beyond = false;
+        point.still_beyond = None;
         Some(Heard::Changed { was_bad: was.is_bad(), is_bad: false })
     }
 
@@ -283,7 +288,7 @@ impl Present {
                 return true;
             };
             point.quality = point.told;
-            point.still_beyond = false;
+            point.still_beyond = None;
             again.push(*id);
             false
         });
@@ -299,7 +304,9 @@ impl Present {
             Some(number) if !point.quality.is_bad() => {
                 (test.crossed(number).into(), test.cleared(number).into())
             }
-            Some(number) if point.still_beyond && test.crossed(number) => (Truth::True, Truth::False),
+            Some(number) if point.still_beyond.is_some() && test.crossed(number) => {
+                (Truth::True, Truth::False)
+            }
             Some(_) => (Truth::Unknown, Truth::Unknown),
         }
     }
@@ -310,15 +317,31 @@ impl Present {
         feeds().next().is_some() && feeds().all(|(_, state)| state.is_live())
     }
 
+    /// Since when every feed that tells a rule of people or of what cameras see is there.
+    pub(crate) fn feeds_up_since(&self, plant: &Plant, rule: &Rule) -> Option<Mono> {
+        let fixes = plant.sources().iter().zip(&self.sources);
+        let fixes = fixes.filter(|(draft, _)| draft.fixes && !rule.zones.is_empty()).map(|(_, state)| state);
+        let camera = |at: &u32| self.source(*self.cameras.get(usize::try_from(*at).ok()?)?);
+        let feeds: Vec<_> = fixes.chain(rule.cameras.iter().filter_map(camera)).collect();
+        let live = feeds.iter().all(|feed| feed.is_live());
+        feeds.iter().map(|feed| feed.since_mono).max().filter(|_| live)
+    }
+
     pub(crate) fn world<'a>(&'a self, plant: &'a Plant) -> Here<'a> {
         Here { present: self, plant }
     }
 }
 
 impl PointState {
-    fn is_late(&self, sample: &Sample) -> bool {
-        // A point gone stale keeps no order: a source whose clock was set back is believed again.
-        let ordered = self.quality != Quality::Bad(BadReason::Stale);
+    /// What has told nothing for so long keeps no order: a source whose clock was set back is believed
+    /// again.
+    fn is_late(&self, sample: &Sample, at: Mono, stale_after: Duration) -> bool {
+        let told = self.received.is_some_and(|last| at.since(last.mono) < stale_after);
+        let ordered = match self.quality {
+            Quality::Good | Quality::Uncertain(_) => true,
+            Quality::Bad(BadReason::Stale) => false,
+            Quality::Bad(_) => told,
+        };
         let older = matches!((sample.source_time, self.source_time), (Some(this), Some(last)) if this < last);
         sample.backfill || (ordered && older)
     }
@@ -329,19 +352,24 @@ impl PointState {
         if !was.is_bad() {
             let class = plant.point(id).map(|point| point.class);
             let kept = matches!(class, Some(Class::Gas | Class::Fire | Class::Sis));
-            self.still_beyond = kept && self.is_beyond(plant, id);
+            self.still_beyond = if kept { self.beyond(plant, id) } else { None };
         }
         self.quality = quality;
         was != quality
     }
 
-    fn is_beyond(&self, plant: &Plant, id: PointId) -> bool {
-        let Some(number) = self.value.as_ref().and_then(Value::number) else { return false };
-        let Some(point) = plant.point(id) else { return false };
-        let limits = point.limits;
+    fn beyond(&self, plant: &Plant, id: PointId) -> Option<Beyond> {
+        let number = self.value.as_ref().and_then(Value::number)?;
+        let limits = plant.point(id)?.limits;
         let high = |limit: Option<f64>| limit.is_some_and(|limit| number >= limit);
         let low = |limit: Option<f64>| limit.is_some_and(|limit| number <= limit);
-        high(limits.h) || high(limits.hh) || low(limits.l) || low(limits.ll)
+        if high(limits.h) || high(limits.hh) {
+            Some(Beyond::High)
+        } else if low(limits.l) || low(limits.ll) {
+            Some(Beyond::Low)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn view(&self) -> PointView {
@@ -355,8 +383,10 @@ impl PointState {
     }
 
     fn now(&self) -> PointNow<'_> {
-        let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || self.still_beyond);
-        PointNow { value, quality: self.quality, received: self.received, source_time: self.source_time }
+        let beyond = self.still_beyond.filter(|_| self.quality.is_bad());
+        let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || beyond.is_some());
+        let Self { quality, received, source_time, .. } = *self;
+        PointNow { value, beyond, quality, received, source_time }
     }
 }
 
@@ -364,6 +394,11 @@ impl SourceState {
     /// Its feed of fixes or sightings can be believed.
     pub(crate) fn is_live(&self) -> bool {
         self.link == Link::Up && !self.silent
+    }
+
+    /// Something that it carries cannot be seen.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.lost || self.silent
     }
 
     pub(crate) fn hear(&mut self, at: Mono) {
@@ -387,6 +422,7 @@ impl World for Here<'_> {
         self.present.point(id).map_or(
             PointNow {
                 value: None,
+                beyond: None,
                 quality: Quality::Bad(BadReason::NeverRead),
                 received: None,
                 source_time: None,

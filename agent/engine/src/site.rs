@@ -32,6 +32,7 @@ pub(crate) fn point(tag: &str, class: Class) -> PointDraft {
         eu: String::new(),
         words: Vec::new(),
         boolean: false,
+        text: false,
         range: Some((0.0, 100.0)),
         limits: Limits::default(),
         deadband: 0.0,

@@ -1,37 +1,77 @@
 //! Sentences for plant people, Chinese and English, made from the plant's own names.
 //!
-//! Numbers are written with six significant digits: more is noise to a reader. Nothing here decides.
+//! No text of a rule stands in them, only what was read: `罐区A内2人`, `camera of 罐区A: smoke`. The text, and
+//! each operand as it is written, is in the evidence. A measured number has four significant digits: more is
+//! noise to a reader. Nothing here decides.
 
-use riskgate_point::{BadReason, Quality, Value};
+use std::time::Duration;
 
+use riskgate_point::{BadReason, PointId, Quality, Value};
+
+use crate::expr::{About, Program, WindowKind, sighting_zh};
 use crate::plant::{Condition, LimitTest, Plant, Rule};
 use crate::{Operand, PointDraft, SourceDraft, Words};
 
 /// Operands named in the sentence of a written rule; the rest stands in the evidence.
 const NAMED: usize = 4;
 
-const SIGNIFICANT: i32 = 6;
+const SIGNIFICANT: i32 = 4;
 
-/// A number as a person writes it: six significant digits, no trailing zeros.
+/// Of a text that a point reads, likewise: free text may be a page.
+const TEXT_CHARACTERS: usize = 40;
+
+/// Of a driver's reason, what is told in a sentence.
+const WHY_CHARACTERS: usize = 200;
+
+/// A measured number as a person writes it: four significant digits, more where it is a whole number of
+/// more, no trailing zeros.
 pub(crate) fn short(number: f64) -> String {
     let size = number.abs();
     if size != 0.0 && !(1e-4..1e15).contains(&size) {
-        return format!("{number:.5e}");
+        let text = format!("{number:.3e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", plain(digits));
     }
     // The magnitude is between -4 and 15 here.
     #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a number within the bounds above")]
     let magnitude = if size == 0.0 { 0 } else { size.log10().floor() as i32 };
     let decimals = usize::try_from(SIGNIFICANT - 1 - magnitude).unwrap_or(0);
-    let text = format!("{number:.decimals$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    plain(&format!("{number:.decimals$}")).to_owned()
+}
+
+fn plain(digits: &str) -> &str {
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
+}
+
+/// The same in both languages.
+fn same(text: String) -> Words {
+    Words { en: text.clone(), zh: text }
+}
+
+fn both(zh: String, en: String) -> Words {
+    Words { zh, en }
 }
 
 fn value(value: &Value, eu: &str) -> String {
     let text = match value {
         Value::Float(number) => short(number.get()),
-        Value::Bool(_) | Value::Int(_) | Value::Text(_) => value.to_string(),
+        Value::Text(text) => return cut(text, TEXT_CHARACTERS),
+        Value::Bool(_) | Value::Int(_) => value.to_string(),
     };
     with_eu(text, eu)
+}
+
+/// Behind a value that counts although the point is bad.
+fn kept(quality: Quality) -> (&'static str, &'static str) {
+    if quality.is_bad() { ("（最后读数）", " (last reading)") } else { ("", "") }
+}
+
+/// At most so many characters; where more were, the last says so.
+fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    text.chars().take(characters - 1).chain(['…']).collect()
 }
 
 fn with_eu(text: String, eu: &str) -> String {
@@ -50,7 +90,7 @@ fn tag_and_name(point: &PointDraft) -> String {
 pub(crate) fn of_rule(plant: &Plant, rule: &Rule, operands: &[Operand], on_unknown: bool) -> Words {
     let mut words = match &rule.condition {
         Condition::Limit(test) => of_limit(plant, rule, test, operands),
-        Condition::Text { .. } => of_text(plant, rule, operands),
+        Condition::Text { when, .. } => of_text(plant, rule, when, operands),
     };
     if on_unknown {
         words.zh.push_str("（延时期间读数中断，待人工确认）");
@@ -61,18 +101,19 @@ pub(crate) fn of_rule(plant: &Plant, rule: &Rule, operands: &[Operand], on_unkno
 
 fn of_limit(plant: &Plant, rule: &Rule, test: &LimitTest, operands: &[Operand]) -> Words {
     let Some(point) = plant.point(test.point) else { return rule.name.clone() };
-    let read = operands.first().and_then(|operand| operand.value.as_ref());
-    let limit = with_eu(short(test.limit), &point.eu);
+    let limit = with_eu(test.limit.to_string(), &point.eu);
     let sign = if test.kind.is_high() { "≥" } else { "≤" };
     let side = if test.kind.is_high() { "at or above" } else { "at or below" };
     let who = tag_and_name(point);
     let (zh, en) = (&rule.name.zh, &rule.name.en);
+    let read = operands.first().and_then(|operand| Some((operand.value.as_ref()?, operand.quality)));
     match read {
-        Some(read) => {
-            let read = value(read, &point.eu);
+        Some((read, quality)) => {
+            let read = beyond(read, test, &point.eu);
+            let (kept_zh, kept_en) = kept(quality);
             Words {
-                zh: format!("{who} {zh}：{read}，限值 {sign} {limit}"),
-                en: format!("{who} {en}: {read}, {side} {limit}"),
+                zh: format!("{who} {zh}：{read}{kept_zh}，限值 {sign} {limit}"),
+                en: format!("{who} {en}: {read}{kept_en}, {side} {limit}"),
             }
         }
         None => Words {
@@ -82,26 +123,141 @@ fn of_limit(plant: &Plant, rule: &Rule, test: &LimitTest, operands: &[Operand]) 
     }
 }
 
-fn of_text(plant: &Plant, rule: &Rule, operands: &[Operand]) -> Words {
-    let named: Vec<String> = operands.iter().take(NAMED).map(|operand| of_operand(plant, operand)).collect();
-    if named.is_empty() {
-        return rule.name.clone();
-    }
-    Words {
-        zh: format!("{}：{}", rule.name.zh, named.join("，")),
-        en: format!("{}: {}", rule.name.en, named.join(", ")),
+/// What crossed a limit, with as many digits as it takes to see that it did.
+fn beyond(read: &Value, test: &LimitTest, eu: &str) -> String {
+    match read {
+        Value::Float(number) if test.crossed(number.get()) => {
+            let text = short(number.get());
+            let shows = text.parse().is_ok_and(|shown| test.crossed(shown));
+            with_eu(if shows { text } else { number.get().to_string() }, eu)
+        }
+        Value::Float(_) | Value::Bool(_) | Value::Int(_) | Value::Text(_) => value(read, eu),
     }
 }
 
-fn of_operand(plant: &Plant, operand: &Operand) -> String {
-    let tag = operand.text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    let point = tag.and_then(|tag| plant.point(plant.point_id(tag)?));
-    let name = tag.filter(|_| point.is_some()).unwrap_or(&operand.text);
-    let eu = point.map_or("", |point| point.eu.as_str());
-    match &operand.value {
-        Some(read) => format!("{name} = {}", value(read, eu)),
-        None => format!("{name} = ?"),
+fn of_text(plant: &Plant, rule: &Rule, when: &Program, operands: &[Operand]) -> Words {
+    let named = when.about().zip(operands).take(NAMED);
+    let named: Vec<Words> = named.map(|(about, operand)| of_operand(plant, about, operand)).collect();
+    if named.is_empty() {
+        return rule.name.clone();
     }
+    let zh: Vec<&str> = named.iter().map(|words| words.zh.as_str()).collect();
+    let en: Vec<&str> = named.iter().map(|words| words.en.as_str()).collect();
+    Words {
+        zh: format!("{}：{}", rule.name.zh, zh.join("，")),
+        en: format!("{}: {}", rule.name.en, en.join(", ")),
+    }
+}
+
+fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
+    match about {
+        About::Point(id) => of_point(plant, id, operand),
+        About::Window { kind, point, length } => {
+            let Some(point) = plant.point(point) else { return same(operand.text.clone()) };
+            let eu = match kind {
+                WindowKind::Rate => format!("{}/min", point.eu),
+                WindowKind::Average
+                | WindowKind::Min
+                | WindowKind::Max
+                | WindowKind::Delta
+                | WindowKind::Deviation => point.eu.clone(),
+            };
+            let (what, over) = (of_window(kind), span(length));
+            let who = both(
+                format!("{}近{}{}", point.tag, over.zh, what.0),
+                format!("{} {} in {}", point.tag, what.1, over.en),
+            );
+            equals(&who, operand, &eu)
+        }
+        About::People { place, role } => {
+            let place = name_of(plant, place);
+            let (role_zh, role_en) =
+                role.map_or_else(Default::default, |role| (format!("（{role}）"), format!(" ({role})")));
+            match &operand.value {
+                Some(Value::Int(1)) => {
+                    both(format!("{place}内1人{role_zh}"), format!("1 person{role_en} in {place}"))
+                }
+                Some(n) => {
+                    both(format!("{place}内{n}人{role_zh}"), format!("{n} people{role_en} in {place}"))
+                }
+                None => both(
+                    format!("{place}内人数未知{role_zh}"),
+                    format!("number of people{role_en} in {place} unknown"),
+                ),
+            }
+        }
+        About::Seen { unit, kind } => {
+            let (unit, zh, en) = (name_of(plant, unit), sighting_zh(kind), kind.replace('_', " "));
+            match &operand.value {
+                Some(Value::Bool(true)) => {
+                    both(format!("{unit}视频：{zh}"), format!("camera of {unit}: {en}"))
+                }
+                Some(_) => both(format!("{unit}视频：未见{zh}"), format!("camera of {unit}: {en} not seen")),
+                None => both(format!("{unit}视频：{zh}未知"), format!("camera of {unit}: {en} unknown")),
+            }
+        }
+        About::Held(length) => {
+            let over = span(length);
+            match &operand.value {
+                Some(Value::Bool(true)) => {
+                    both(format!("条件已持续{}", over.zh), format!("condition held for {}", over.en))
+                }
+                Some(_) => {
+                    both(format!("条件未持续{}", over.zh), format!("condition not held for {}", over.en))
+                }
+                None => both(
+                    format!("条件是否持续{}未知", over.zh),
+                    format!("whether the condition held for {} unknown", over.en),
+                ),
+            }
+        }
+    }
+}
+
+fn of_point(plant: &Plant, id: PointId, operand: &Operand) -> Words {
+    let Some(point) = plant.point(id) else { return same(operand.text.clone()) };
+    let tag = &point.tag;
+    match &operand.value {
+        Some(Value::Bool(true)) if point.boolean => both(format!("{tag} 动作"), format!("{tag} is on")),
+        Some(Value::Bool(false)) if point.boolean => both(format!("{tag} 未动作"), format!("{tag} is off")),
+        Some(_) | None => equals(&same(tag.clone()), operand, &point.eu),
+    }
+}
+
+fn equals(who: &Words, operand: &Operand, eu: &str) -> Words {
+    let Some(read) = &operand.value else {
+        return both(format!("{} 未知", who.zh), format!("{} unknown", who.en));
+    };
+    let (read, (kept_zh, kept_en)) = (value(read, eu), kept(operand.quality));
+    both(format!("{} = {read}{kept_zh}", who.zh), format!("{} = {read}{kept_en}", who.en))
+}
+
+fn of_window(kind: WindowKind) -> (&'static str, &'static str) {
+    match kind {
+        WindowKind::Average => ("平均值", "average"),
+        WindowKind::Min => ("最小值", "lowest"),
+        WindowKind::Max => ("最大值", "highest"),
+        WindowKind::Delta => ("变化量", "change"),
+        WindowKind::Rate => ("变化速率", "rate of change"),
+        WindowKind::Deviation => ("标准差", "standard deviation"),
+    }
+}
+
+/// A length of time in the largest unit that it is a whole number of.
+fn span(length: Duration) -> Words {
+    let ms = length.as_millis();
+    let units =
+        [(86_400_000, "天", "d"), (3_600_000, "小时", "h"), (60_000, "分钟", "min"), (1_000, "秒", "s")];
+    let whole = units.into_iter().find(|(unit, ..)| ms > 0 && ms.is_multiple_of(*unit));
+    let (unit, zh, en) = whole.unwrap_or((1, "毫秒", "ms"));
+    both(format!("{}{zh}", ms / unit), format!("{} {en}", ms / unit))
+}
+
+/// A zone goes before a unit of the same id, as in a rule.
+fn name_of<'a>(plant: &'a Plant, place: &'a str) -> &'a str {
+    let zone = plant.zones().iter().find(|zone| zone.id == place).map(|zone| zone.name.as_str());
+    let name = zone.or_else(|| plant.unit(place).map(|unit| unit.name.as_str()));
+    name.filter(|name| !name.is_empty()).unwrap_or(place)
 }
 
 /// Nobody can see a point.
@@ -114,15 +270,15 @@ pub(crate) fn of_lost_point(point: &PointDraft, quality: Quality) -> Words {
     Words { zh: format!("{who} 失去监测：{zh}"), en: format!("{who} cannot be seen: {en}") }
 }
 
-/// A whole source is lost. `why` comes from its driver.
+/// A whole source is lost. `why` comes from its driver, in English and for an engineer.
 pub(crate) fn of_lost_source(source: &SourceDraft, why: &str) -> Words {
     let who = if source.name.is_empty() { &source.id } else { &source.name };
-    let id = &source.id;
-    let (zh, en) = (format!("数据源 {who}（{id}）失联"), format!("source {who} ({id}) is lost"));
-    if why.is_empty() {
-        return Words { zh, en };
+    let mut en = format!("source {who} is lost");
+    if !why.is_empty() {
+        en.push_str(": ");
+        en.push_str(&cut(why, WHY_CHARACTERS));
     }
-    Words { zh: format!("{zh}：{why}"), en: format!("{en}: {why}") }
+    Words { zh: format!("数据源{who}失去联系"), en }
 }
 
 /// What to do about lost monitoring, whatever was lost.
@@ -148,14 +304,21 @@ fn bad(reason: BadReason) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{cut, short};
 
     #[test]
-    fn numbers_have_six_significant_digits_and_no_trailing_zeros() {
-        let shown =
-            [0.0, 25.0, 85.30000000000001, -0.1 - 0.2, 123456.789, 1234567.8, 0.00012345678, 1e-7, 3.2e20];
+    fn a_long_text_is_cut_where_a_character_ends() {
+        assert_eq!(cut("罐区A", 3), "罐区A");
+        assert_eq!(cut("罐区AB", 3), "罐区…");
+    }
+
+    #[test]
+    fn numbers_have_four_significant_digits_and_no_trailing_zeros() {
+        let shown = [0.0, 25.0, 88.0661, 85.30000000000001, -0.1 - 0.2, 9.99996, 123456.789, 1234567.8]
+            .into_iter()
+            .chain([0.00012345678, 1e-7, 3.2e20]);
         let expected =
-            ["0", "25", "85.3", "-0.3", "123457", "1234568", "0.000123457", "1.00000e-7", "3.20000e20"];
-        assert_eq!(shown.map(short), expected);
+            ["0", "25", "88.07", "85.3", "-0.3", "10", "123457", "1234568", "0.0001235", "1e-7", "3.2e20"];
+        assert_eq!(shown.map(short).collect::<Vec<_>>(), expected);
     }
 }

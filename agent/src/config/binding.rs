@@ -67,19 +67,9 @@ pub(super) fn value_type(line: &Line<'_>) -> Option<Type> {
     line.word(Column::Type, &TYPES, &[("布尔", Type::Bool), ("文本", Type::Text)])
 }
 
-/// `0=停止;1=运行`, or of a text the words alone.
+/// `0=停止;1=运行`, or of a text the words alone; a text without words is free.
 pub(super) fn words(line: &Line<'_>, kind: Option<Type>) -> Option<Words> {
-    let Some(cell) = line.said(Column::Words) else {
-        if kind == Some(Type::Text) {
-            let hint = "write them as 停止;运行: rules compare with these alone".to_owned();
-            line.error(
-                Column::Words,
-                format!("{} is empty: which texts can come?", Column::Words.label()),
-                hint,
-            );
-        }
-        return None;
-    };
+    let cell = line.said(Column::Words)?;
     let hint = || Some("write 0=停止;1=运行".to_owned());
     let parts: Vec<&str> =
         cell.value.split([';', '；', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect();

@@ -151,7 +151,7 @@ fn point(
     let scaling = if is_number { scaling(line, range) } else { Scaling::IDENTITY };
     let read = Read { point: PointId(u32::try_from(at).ok()?), kind, words, scaling };
     let word_list = read.word_list();
-    let words_absent = read.words.is_none();
+    let (words_absent, text) = (read.words.is_none(), kind == Some(Type::Text));
     if let Some(id) = source
         && let Some(source) = sources.get_mut(usize::from(id.0))
     {
@@ -167,6 +167,7 @@ fn point(
         eu,
         words: word_list,
         boolean: kind == Some(Type::Bool) && words_absent,
+        text,
         range,
         limits,
         deadband,

@@ -13,6 +13,7 @@ use super::Engine;
 use crate::alarm::Onset;
 use crate::hazard::{Raise, plan_of_fault};
 use crate::plant::{DEADLINE, Plant, version};
+use crate::present::SourceState;
 use crate::timer::Timer;
 use crate::{AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, Truth, Words, words};
 
@@ -88,7 +89,10 @@ impl Engine {
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
             self.alarms.end(&fault, at.wall, effects);
-            self.hazards.end_everywhere(&fault, at.wall, effects);
+            // One key, not a walk over all hazards: thousands of points may be seen again at once.
+            if let Some(measure) = &point.measure {
+                self.hazards.end(measure, &fault, &fault, at.wall, effects);
+            }
         }
     }
 
@@ -173,19 +177,39 @@ impl Engine {
         evidence
     }
 
-    /// Something came from a source: it is there.
+    /// A fix, a sighting, a keep-alive or a heartbeat came from a source: it and its feeds are there.
     pub(super) fn heard_from(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
         let Some(source) = self.present.source_mut(id) else { return };
         let was_live = source.is_live();
+        source.hear(at.mono);
+        let was_silent = std::mem::take(&mut source.silent);
+        self.answers(id, was_silent, was_live, at, effects);
+    }
+
+    /// A point of a source reads something: the source is there. Of its feeds that says nothing.
+    pub(super) fn read_from(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let was_live = self.present.source(id).is_some_and(SourceState::is_live);
+        self.answers(id, false, was_live, at, effects);
+    }
+
+    fn answers(
+        &mut self,
+        id: SourceId,
+        was_silent: bool,
+        was_live: bool,
+        at: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(source) = self.present.source_mut(id) else { return };
         if source.link == Link::Connecting {
             source.link = Link::Up;
             source.since = at.wall;
+            source.since_mono = at.mono;
         }
-        source.hear(at.mono);
-        source.silent = false;
-        let (is_live, is_lost) = (source.is_live(), source.lost);
         // What was on its way when the link went down proves nothing.
-        if is_lost && is_live {
+        let is_found = source.link == Link::Up && (source.lost || was_silent);
+        let is_live = source.is_live();
+        if is_found {
             self.found(id, at, effects);
         }
         if is_live != was_live {
@@ -197,32 +221,44 @@ impl Engine {
     /// A source is lost from `at` on, if it is not already.
     pub(super) fn lose(&mut self, id: SourceId, at: Mono) {
         if let Some(source) = self.present.source_mut(id).filter(|source| !source.lost) {
+            let was_blind = source.is_blind();
             source.lost = true;
-            self.watch_source(id, at);
+            // A wait that began with its silence goes on, unless its points want a shorter one.
+            self.watch_source(id, at, was_blind);
         }
     }
 
-    pub(super) fn watch_source(&mut self, id: SourceId, at: Mono) {
-        let class = self.class_of(id);
+    /// `going_on`: it was waited for already; what is due sooner stays due.
+    pub(super) fn watch_source(&mut self, id: SourceId, at: Mono, going_on: bool) {
         let patience = self.plant.patience();
-        self.timers.set(Timer::SourceFault(id), at.after(fault_after(patience, class)));
-        self.timers.set(Timer::SourceHazard(id), at.after(patience.source_hazard));
+        let fault = at.after(fault_after(patience, self.class_of(id)));
+        let hazard = at.after(patience.source_hazard);
+        for (timer, due) in [(Timer::SourceFault(id), fault), (Timer::SourceHazard(id), hazard)] {
+            if going_on {
+                self.timers.set_no_later(timer, due);
+            } else {
+                self.timers.set(timer, due);
+            }
+        }
     }
 
-    /// A lost source is there again. Points that are bad all the same have their own wait from now on.
+    /// The link of a source is there again, or its feeds are. Once both are its fault is over; points that
+    /// are bad all the same have their own wait from now on.
     pub(super) fn found(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(source) = self.present.source_mut(id) else { return };
-        source.lost = false;
-        let fault = std::mem::take(&mut source.fault);
-        self.timers.clear(Timer::SourceFault(id));
-        self.timers.clear(Timer::SourceHazard(id));
-        if let Some(draft) = plant.source(id).filter(|_| fault) {
-            let fault = of_source(&draft.id);
-            self.alarms.end(&fault, at.wall, effects);
-            self.hazards.end_everywhere(&fault, at.wall, effects);
+        let was_lost = std::mem::take(&mut source.lost);
+        if !source.is_blind() {
+            let fault = std::mem::take(&mut source.fault);
+            self.timers.clear(Timer::SourceFault(id));
+            self.timers.clear(Timer::SourceHazard(id));
+            if let Some(draft) = plant.source(id).filter(|_| fault) {
+                let fault = of_source(&draft.id);
+                self.alarms.end(&fault, at.wall, effects);
+                self.hazards.end_everywhere(&fault, at.wall, effects);
+            }
         }
-        for point in plant.points_of(id) {
+        for point in plant.points_of(id).filter(|_| was_lost) {
             if self.present.point(point).is_some_and(|point| point.quality.is_bad()) {
                 self.watch_fault(point, at.mono);
             }
@@ -238,7 +274,8 @@ impl Engine {
             return;
         }
         source.silent = true;
-        self.lose(id, at.mono);
+        let lost = source.lost;
+        self.watch_source(id, at.mono, lost);
         self.judge_places(id, at, effects);
     }
 
@@ -267,24 +304,30 @@ impl Engine {
         self.judge_all(self.rules_of_places(id), at, effects);
     }
 
-    /// The strictest class that a source carries.
+    /// Of a source, what cannot be seen while it is lost, or while only its feeds are silent.
+    fn points_lost(&self, id: SourceId) -> impl Iterator<Item = PointId> + '_ {
+        let lost = self.present.source(id).is_none_or(|source| source.lost);
+        self.plant.points_of(id).filter(move |_| lost)
+    }
+
+    /// The strictest class of what cannot be seen.
     fn class_of(&self, id: SourceId) -> Class {
         let source = self.plant.source(id);
         let people = source.filter(|source| source.fixes).map(|_| Class::People);
         let video = source.filter(|source| source.sightings).map(|_| Class::Video);
-        let points = self.plant.points_of(id).filter_map(|point| self.plant.point(point));
+        let points = self.points_lost(id).filter_map(|point| self.plant.point(point));
         points.map(|point| point.class).chain(people).chain(video).max().unwrap_or(Class::System)
     }
 
     fn blinded_by(&self, id: SourceId) -> Blinded {
-        let rules = self.plant.points_of(id).flat_map(|point| self.plant.rules_of_point(point)).copied();
+        let rules = self.points_lost(id).flat_map(|point| self.plant.rules_of_point(point)).copied();
         Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), None)
     }
 
     pub(super) fn source_fault(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let (Some(draft), Some(source)) = (plant.source(id), self.present.source_mut(id)) else { return };
-        if !source.lost || source.fault {
+        if !source.is_blind() || source.fault {
             return;
         }
         source.fault = true;
@@ -308,7 +351,7 @@ impl Engine {
     pub(super) fn source_hazard(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let (Some(draft), Some(source)) = (plant.source(id), self.present.source(id)) else { return };
-        if !source.lost {
+        if !source.is_blind() {
             return;
         }
         let words = &words::of_lost_source(draft, why(&source.link));

@@ -17,6 +17,10 @@ use crate::{Effect, Evidence, Operand, TaskChange, Truth, words};
 /// that spins is worse than a verdict a millisecond late.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
+/// A feed of fixes or sightings that came up after a restart has told by then of everyone who is there and
+/// of what its cameras still see: a tag without a fix for as long counts as lost.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
+
 impl Engine {
     pub(super) fn judge_point(&mut self, point: PointId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
@@ -59,6 +63,22 @@ impl Engine {
             }
             // Every written rule has a memory: `settle` gives it one.
             (Condition::Text { .. }, None) => return,
+        };
+        // After a restart nobody is anywhere and no camera has seen anything, until they are told of.
+        let clear = if state.from_before && clear.is_true() {
+            match present.feeds_up_since(plant, rule).map(|since| since.after(SETTLED_AFTER)) {
+                Some(settled) if settled <= at.mono => {
+                    state.from_before = false;
+                    clear
+                }
+                Some(settled) => {
+                    timers.set_no_later(Timer::Change(id), settled);
+                    Truth::Unknown
+                }
+                None => Truth::Unknown,
+            }
+        } else {
+            clear
         };
         let before = state.phase.due();
         let turn = state.phase.turn(when, clear, at.mono, rule.on_delay, rule.off_delay);
@@ -164,7 +184,7 @@ impl Engine {
     /// A point as it is now. Of one that is bad and still counts as beyond its limit, the value that does.
     pub(super) fn operand(&self, id: PointId) -> Option<Operand> {
         let (draft, point) = (self.plant.point(id)?, self.present.point(id)?);
-        let counts = !point.quality.is_bad() || point.still_beyond;
+        let counts = !point.quality.is_bad() || point.still_beyond.is_some();
         Some(Operand {
             text: format!("{{{}}}", draft.tag),
             value: point.value.clone().filter(|_| counts),

@@ -84,6 +84,9 @@ pub struct Engine {
 #[derive(Debug)]
 struct RuleState {
     phase: Phase,
+    /// Its episode began before this engine did, and it reads people or cameras: what nobody has told yet
+    /// ends nothing.
+    from_before: bool,
     /// Of a written rule.
     memory: Option<Box<Memories>>,
 }
@@ -238,7 +241,7 @@ impl Engine {
         let Some(point) = self.present.point(id) else { return };
         let (source, is_bad) = (point.source, point.quality.is_bad());
         if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
-            self.heard_from(source, at, effects);
+            self.read_from(source, at, effects);
         }
         let Heard::Changed { was_bad, is_bad } = heard else {
             if !self.plant.rules_of_age(id).is_empty() {
@@ -320,6 +323,7 @@ impl Engine {
             return;
         }
         source.since = at.wall;
+        source.since_mono = at.mono;
         if !is_up {
             self.lose(id, at.mono);
             self.judge_places(id, at, effects);

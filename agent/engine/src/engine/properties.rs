@@ -114,6 +114,8 @@ fn plants() -> [Arc<Plant>; 2] {
     let mut first = Draft { rules, ..draft() };
     first.points.iter_mut().for_each(|point| point.stale_after = secs(20));
     first.sources[1].stale_after = Some(secs(30));
+    // One source with both points and fixes.
+    first.points[3].source = SourceId(1);
     let mut second = first.clone();
     second.points.reverse();
     second.zones.reverse();
@@ -332,6 +334,29 @@ proptest! {
                 if let Effect::Alarm(alarm) = effect {
                     prop_assert!(may_end || alarm.kind != AlarmKind::Limit || alarm.state.is_active());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_hazard_has_returned_when_and_only_when_nothing_of_its_cause_is_active(steps in steps()) {
+        let mut run = Run::new();
+        for step in steps.iter().filter(|step| !matches!(step.what, What::Reload { .. })) {
+            run.step(step);
+            let alarms = run.engine.alarms();
+            let active = |id: &str| alarms.iter().any(|alarm| alarm.id == id && alarm.state.is_active());
+            for hazard in run.engine.hazards() {
+                let raises = |rule: &&Rule| {
+                    rule.measure() == Some(hazard.measure.as_str())
+                        && rule.hazard.as_ref().is_some_and(|plan| plan.cause == hazard.cause)
+                };
+                let by_rule = run.engine.plant().rules().iter().filter(raises).any(|rule| active(rule.id()));
+                let source = hazard.cause.strip_prefix("fault:").map(|id| format!("fault:source:{id}"));
+                // A source that is lost again joins its hazards an hour later.
+                let by_source = source.is_some_and(|fault| active(&fault));
+                let is_active = by_rule || by_source || active(&hazard.cause);
+                prop_assert!(is_active || hazard.returned.is_some(), "{hazard:?}");
+                prop_assert!(by_source || !is_active || hazard.returned.is_none(), "{hazard:?}");
             }
         }
     }

@@ -35,7 +35,9 @@ impl Engine {
         let alarms = Alarms::restored(restored.alarms);
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
-            RuleState::new(rule, if active { Phase::Active } else { Phase::Normal })
+            let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
+            let from_before = active && !(rule.zones.is_empty() && rule.cameras.is_empty());
+            RuleState { from_before, ..state }
         });
         let mut engine = Self {
             present: Present::new(&plant, now),
@@ -54,7 +56,7 @@ impl Engine {
             engine.watch_fault(id, now.mono);
         }
         for id in engine.source_ids() {
-            engine.watch_source(id, now.mono);
+            engine.watch_source(id, now.mono, false);
         }
         engine.settle(now, effects);
         engine
@@ -75,7 +77,9 @@ impl Engine {
         let rules = plant.rules().iter().map(|rule| match before.remove(rule.id()) {
             // The same rule over the same names goes on as it was.
             Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
-            Some((_, state)) if state.phase.is_active() => RuleState::new(rule, Phase::Active),
+            Some((_, state)) if state.phase.is_active() => {
+                RuleState { from_before: state.from_before, ..RuleState::new(rule, Phase::Active) }
+            }
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
         self.rules = rules.collect();
@@ -131,10 +135,10 @@ impl Engine {
         }
         for id in self.source_ids() {
             self.offer_silent(id);
-            if self.present.source(id).is_none_or(|source| !source.lost) {
+            if self.present.source(id).is_none_or(|source| !source.is_blind()) {
                 continue;
             }
-            self.watch_source(id, now.mono);
+            self.watch_source(id, now.mono, false);
             let name = plant.source(id).map(|source| source.id.as_str());
             let before = old.sources().iter().position(|source| Some(source.id.as_str()) == name);
             if let Some(before) = before.and_then(|at| u16::try_from(at).ok()).map(SourceId) {
@@ -239,13 +243,16 @@ impl Engine {
                 add(measure, &fault, &fault);
             }
         }
-        // The hazards of a lost source come long after its alarm: those that are open and have not
-        // returned are the active ones.
+        // The hazards of a lost source come long after its alarm. Those that are open and have not returned
+        // are of this episode, and so is what a person closed since it began.
         for (draft, source) in self.plant.sources().iter().zip(&self.present.sources) {
-            let cause = of_point(&draft.id);
-            for hazard in self.hazards.open().filter(|hazard| source.fault && hazard.cause == cause) {
-                if hazard.returned.is_none() {
-                    add(&hazard.measure, &cause, &of_source(&draft.id));
+            let (cause, fault) = (of_point(&draft.id), of_source(&draft.id));
+            let Some(since) = self.alarms.since(&fault).filter(|_| source.fault) else { continue };
+            for hazard in self.hazards.newest().filter(|hazard| hazard.cause == cause) {
+                let going_on =
+                    if hazard.stage.is_open() { hazard.returned.is_none() } else { hazard.changed >= since };
+                if going_on {
+                    add(&hazard.measure, &cause, &fault);
                 }
             }
         }
@@ -273,6 +280,6 @@ impl RuleState {
                 Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
             }
         };
-        Self { phase, memory }
+        Self { phase, from_before: false, memory }
     }
 }

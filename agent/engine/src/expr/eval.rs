@@ -9,7 +9,7 @@ use riskgate_point::{BadReason, Mono, Now, Quality, Value};
 use super::ast::{Compare, Factor, Sign};
 use super::program::{Age, Limit, Measured, Number, Program, SeenTerm, Term, TermOf, Test, Word};
 use super::window::{Outcome, Window, WindowKind};
-use super::{PointNow, World};
+use super::{Beyond, PointNow, World};
 use crate::{Operand, Truth};
 
 /// What a program has to remember between evaluations. It belongs to one program and knows its present
@@ -313,14 +313,36 @@ impl Look<'_> {
     fn limit(&self, limit: &Limit) -> Truth {
         let holds = |value: f64| limit.compare.holds(value, limit.threshold);
         match limit.of {
-            Measured::Point(id) => known(number(&self.world.point(id)).map(holds)),
-            Measured::Window(place) => {
-                let Some(window) = self.memory.windows.get(place) else { return Truth::Unknown };
-                let Some(outcome) = self.memory.outcomes.get(place) else { return Truth::Unknown };
-                if outcome.complete {
-                    return known(outcome.value.map(holds));
+            Measured::Point(id) => {
+                let point = self.world.point(id);
+                let holds = number(&point).map(holds);
+                match point.beyond {
+                    None => known(holds),
+                    Some(beyond) => decided(beyond, limit.compare, holds),
                 }
-                decided(window.kind(), limit.compare, outcome.value.map(holds))
+            }
+            Measured::Window(place) => {
+                let Some(term) = self.program.windows.get(place) else { return Truth::Unknown };
+                let Some(outcome) = self.memory.outcomes.get(place) else { return Truth::Unknown };
+                let holds = outcome.value.map(holds);
+                // Of an incomplete window what is known is a bound of an extreme; of a value that is itself
+                // a bound, what is made of it is one on the same side.
+                let incomplete = (!outcome.complete).then(|| bound(term.kind));
+                let beyond = self.world.point(term.point).beyond.map(|side| {
+                    let follows =
+                        matches!(term.kind, WindowKind::Average | WindowKind::Min | WindowKind::Max);
+                    follows.then_some(side)
+                });
+                match (incomplete, beyond) {
+                    (None, None) => known(holds),
+                    (Some(side), None) | (None, Some(side)) => {
+                        side.map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
+                    }
+                    (Some(one), Some(other)) => match one.filter(|_| one == other) {
+                        Some(side) => decided(side, limit.compare, holds),
+                        None => Truth::Unknown,
+                    },
+                }
             }
         }
     }
@@ -328,10 +350,14 @@ impl Look<'_> {
     fn number(&self, number: &Number) -> Option<f64> {
         let value = match number {
             Number::Constant(value) => Some(*value),
-            Number::Measured(Measured::Point(id)) => self::number(&self.world.point(*id)),
+            // A bound is no number to reckon with.
+            Number::Measured(Measured::Point(id)) => Some(self.world.point(*id))
+                .filter(|point| point.beyond.is_none())
+                .and_then(|p| self::number(&p)),
             Number::Measured(Measured::Window(place)) => {
-                let outcome = self.memory.outcomes.get(*place)?;
-                outcome.value.filter(|_| outcome.complete)
+                let (term, outcome) = (self.program.windows.get(*place)?, self.memory.outcomes.get(*place)?);
+                let bound = self.world.point(term.point).beyond.is_some();
+                outcome.value.filter(|_| outcome.complete && !bound)
             }
             Number::People(place) => {
                 let people = self.program.peoples.get(*place)?;
@@ -382,15 +408,23 @@ fn known(holds: Option<bool>) -> Truth {
     holds.map_or(Truth::Unknown, Truth::from)
 }
 
-/// What a part of a window says about the whole: the whole's maximum is at least the part's, and its
-/// minimum at most.
-fn decided(kind: WindowKind, compare: Compare, holds: Option<bool>) -> Truth {
+/// What a part of a window is to the whole: the whole's maximum is at least the part's, and its minimum at
+/// most.
+fn bound(kind: WindowKind) -> Option<Beyond> {
+    match kind {
+        WindowKind::Max => Some(Beyond::High),
+        WindowKind::Min => Some(Beyond::Low),
+        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => None,
+    }
+}
+
+/// What a bound says about what lies on that side of it.
+fn decided(side: Beyond, compare: Compare, holds: Option<bool>) -> Truth {
     let Some(holds) = holds else { return Truth::Unknown };
     let above = matches!(compare, Compare::Greater | Compare::GreaterEqual);
-    let decides = match kind {
-        WindowKind::Max => holds == above,
-        WindowKind::Min => holds != above,
-        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => false,
+    let decides = match side {
+        Beyond::High => holds == above,
+        Beyond::Low => holds != above,
     };
     if decides { Truth::from(holds) } else { Truth::Unknown }
 }

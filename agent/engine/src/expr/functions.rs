@@ -76,23 +76,29 @@ const WINDOW_MIN: Duration = Duration::from_millis(100);
 const LENGTH_MAX: Duration = Duration::from_secs(31 * 86_400);
 const CONFIDENCE: f64 = 0.6;
 const SEEN_WINDOW: Duration = Duration::from_secs(30);
-/// The usual kinds; the list is open, so a kind that is close to one of these is a warning, no fault.
-const SIGHTINGS: &[&str] = &[
-    "smoking",
-    "phone",
-    "no_helmet",
-    "no_workwear",
-    "flame",
-    "smoke",
-    "leak",
-    "off_post",
-    "sleep",
-    "intrusion",
-    "fall",
-    "crowd",
-    "blocked_exit",
-    "video_loss",
+/// The usual kinds and what they are called on site; the list is open, so a kind that is close to one of
+/// these is a warning, no fault.
+const SIGHTINGS: &[(&str, &str)] = &[
+    ("smoking", "吸烟"),
+    ("phone", "打电话"),
+    ("no_helmet", "未戴安全帽"),
+    ("no_workwear", "未穿工服"),
+    ("flame", "火焰"),
+    ("smoke", "烟雾"),
+    ("leak", "泄漏"),
+    ("off_post", "脱岗"),
+    ("sleep", "睡岗"),
+    ("intrusion", "入侵"),
+    ("fall", "倒地"),
+    ("crowd", "人员聚集"),
+    ("blocked_exit", "占道"),
+    ("video_loss", "视频丢失"),
 ];
+
+/// What a kind of sighting is called on site; one that is not usual is called as it is.
+pub(crate) fn sighting_zh(kind: &str) -> &str {
+    SIGHTINGS.iter().find(|(usual, _)| *usual == kind).map_or(kind, |(_, zh)| zh)
+}
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, call: &Call, span: &Range<usize>) -> Typed {
@@ -231,7 +237,7 @@ impl Checker<'_> {
             self.error(&place.span, message, "give the unit a [[zone]], or name a zone");
             return None;
         }
-        let term = PeopleTerm { zones: found.zones, role: role? };
+        let term = PeopleTerm { place: id, zones: found.zones, role: role? };
         self.zones.extend(term.zones.iter());
         let place = self.peoples.iter().position(|known| *known == term).unwrap_or_else(|| {
             self.peoples.push(term);
@@ -259,7 +265,8 @@ impl Checker<'_> {
         };
         let kind = self.sighting(kind);
         let cameras = self.cameras(unit);
-        let term = SeenTerm { cameras: cameras?, kind: kind?, confidence: confidence?, window: window? };
+        let (id, cameras) = cameras?;
+        let term = SeenTerm { unit: id, cameras, kind: kind?, confidence: confidence?, window: window? };
         self.cameras.extend(term.cameras.iter());
         let place = self.seens.iter().position(|known| *known == term).unwrap_or_else(|| {
             self.seens.push(term);
@@ -279,8 +286,9 @@ impl Checker<'_> {
 
     fn sighting(&mut self, kind: &Ast) -> Option<String> {
         let word = self.text_argument(kind, "what is seen, a text: seen('tank-area', 'smoke')")?;
-        if !SIGHTINGS.contains(&word.as_str())
-            && let Some(near) = nearest(&word, SIGHTINGS.iter().copied())
+        let mut usual = SIGHTINGS.iter().map(|(kind, _)| *kind);
+        if !usual.clone().any(|kind| kind == word)
+            && let Some(near) = nearest(&word, usual.by_ref())
         {
             let hint = format!("did you mean '{near}'?");
             self.warning(&kind.span, format!("'{word}' is not one of the usual sightings"), &hint);
@@ -288,7 +296,8 @@ impl Checker<'_> {
         Some(word)
     }
 
-    fn cameras(&mut self, unit: &Ast) -> Option<std::sync::Arc<[u32]>> {
+    /// The id of a unit and its cameras.
+    fn cameras(&mut self, unit: &Ast) -> Option<(String, std::sync::Arc<[u32]>)> {
         let id = self.text_argument(unit, "the id of a unit, a text: seen('tank-area', 'smoke')")?;
         let Some(cameras) = self.names.unit_cameras(&id) else {
             let hint = self.nearest(&id, Names::units).map(|near| format!("did you mean '{near}'?"));
@@ -300,7 +309,7 @@ impl Checker<'_> {
             self.error(&unit.span, message, "give the unit a [[camera]], or leave `seen` out");
             return None;
         }
-        Some(cameras)
+        Some((id, cameras))
     }
 
     /// A point as an argument, told as evidence and read.

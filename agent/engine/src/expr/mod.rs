@@ -38,6 +38,8 @@
 //! - duration: a literal, or `age({TAG})`; compared with each other, `==` and `!=` refused.
 //!
 //! The value of a bad point is unknown, and so is every comparison with it; an uncertain one is compared.
+//! Of one that counts as still beyond its limit the last value is a bound: it decides a comparison of the
+//! point, or of its `avg min max`, with a constant where a value further out decides it as well.
 //!
 //! # Functions
 //!
@@ -77,7 +79,9 @@ mod types;
 mod window;
 
 pub(crate) use eval::Memory;
-pub(crate) use program::Program;
+pub(crate) use functions::sighting_zh;
+pub(crate) use program::{About, Program};
+pub(crate) use window::WindowKind;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -149,10 +153,22 @@ pub(crate) trait World {
 pub(crate) struct PointNow<'a> {
     /// `None` where the quality is bad, unless the last value counts all the same.
     pub(crate) value: Option<&'a Value>,
+    /// Where the quality is bad and the last value counts: on which side of it the true one may be.
+    pub(crate) beyond: Option<Beyond>,
     pub(crate) quality: Quality,
     /// When the value was received; `None`: never.
     pub(crate) received: Option<Now>,
     pub(crate) source_time: Option<Wall>,
+}
+
+/// A bad point whose last value was beyond a limit is judged as still beyond it. How far is not known: the
+/// value is a bound, and decides only those comparisons that a value further out decides as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// As high as the value, or higher.
+    High,
+    /// As low as the value, or lower.
+    Low,
 }
 
 /// What a program reads: a change of anything else cannot change its verdict. Sorted, each once.

@@ -27,6 +27,8 @@ pub(crate) struct Program {
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
     pub(super) terms: Vec<Term>,
+    /// Each `maybe`, and whether the whole leans to true as it does; `None`: to either side.
+    pub(super) maybes: Vec<(Range<usize>, Option<bool>)>,
     pub(super) reads: Reads,
 }
 
@@ -114,12 +116,16 @@ pub(super) struct HeldTerm {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PeopleTerm {
+    /// The id of the zone or unit, as it is written.
+    pub(super) place: String,
     pub(super) zones: Arc<[u32]>,
     pub(super) role: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SeenTerm {
+    /// The id of the unit, as it is written.
+    pub(super) unit: String,
     pub(super) cameras: Arc<[u32]>,
     pub(super) kind: String,
     pub(super) confidence: f64,
@@ -142,13 +148,66 @@ pub(super) enum TermOf {
     Held(usize),
 }
 
+/// What an operand is about, for sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About<'a> {
+    Point(PointId),
+    Window { kind: WindowKind, point: PointId, length: Duration },
+    People { place: &'a str, role: Option<&'a str> },
+    Seen { unit: &'a str, kind: &'a str },
+    Held(Duration),
+}
+
 impl Program {
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    /// What each of the operands is about, in their order.
+    pub(crate) fn about(&self) -> impl Iterator<Item = About<'_>> {
+        self.terms.iter().filter_map(|term| {
+            Some(match term.of {
+                TermOf::Point(point) => About::Point(point),
+                TermOf::Window(place) => {
+                    let WindowTerm { kind, point, length } = *self.windows.get(place)?;
+                    About::Window { kind, point, length }
+                }
+                TermOf::People(place) => {
+                    let of = self.peoples.get(place)?;
+                    About::People { place: &of.place, role: of.role.as_deref() }
+                }
+                TermOf::Seen(place) => {
+                    let of = self.seens.get(place)?;
+                    About::Seen { unit: &of.unit, kind: &of.kind }
+                }
+                TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
+            })
+        })
+    }
+
+    /// The first `maybe` of which unknown makes the whole lean to this side.
+    pub(crate) fn maybe_to(&self, holds: bool) -> Option<Range<usize>> {
+        self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
     }
 
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// What it says of a point that was never read is known: that it is bad, or old.
+    pub(crate) fn reads_states(&self) -> bool {
+        fn state(test: &Test) -> bool {
+            match test {
+                Test::Bad(_) | Test::Ages(..) => true,
+                Test::Not(inner) | Test::Maybe(inner) => state(inner),
+                Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => parts.iter().any(state),
+                Test::Same(left, right) => state(left) || state(right),
+                Test::Held(_)
+                | Test::Point(_)
+                | Test::Seen(_)
+                | Test::Stale(_)
+                | Test::Limit(_)
+                | Test::Numbers(..)
+                | Test::Texts(..) => false,
+            }
+        }
+        state(&self.root)
     }
 
     /// It turns with the age of a reading: a sample that repeats the value matters to it as well.

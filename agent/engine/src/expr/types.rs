@@ -87,6 +87,11 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         seens,
         marks,
         terms: terms.into_iter().map(|(_, term)| term).collect(),
+        maybes: {
+            let mut found = Vec::new();
+            maybes(tree, Some(true), &mut found);
+            found
+        },
         reads: Reads {
             points: points.into_iter().collect(),
             zones: zones.into_iter().collect(),
@@ -462,6 +467,34 @@ impl Checker<'_> {
             _ => "a number is compared with a number, a text with a text".to_owned(),
         };
         self.error(sides.span, message, &hint);
+    }
+}
+
+/// Each `maybe` of a part, and whether the whole leans to true as it does; `None`: to either side, as in an
+/// equality of bools.
+fn maybes(ast: &Ast, holds: Option<bool>, found: &mut Vec<(Range<usize>, Option<bool>)>) {
+    match &ast.node {
+        Node::Or(parts) | Node::And(parts) => parts.iter().for_each(|part| maybes(part, holds, found)),
+        Node::Not(inner) => maybes(inner, holds.map(|holds| !holds), found),
+        Node::Compare(first, rest) => {
+            maybes(first, None, found);
+            rest.iter().for_each(|(.., part)| maybes(part, None, found));
+        }
+        Node::Call(call) => {
+            if call.name == "maybe" {
+                found.push((ast.span.clone(), holds));
+            }
+            call.arguments.iter().for_each(|part| maybes(part, holds, found));
+        }
+        // Numbers, texts and durations hold no condition.
+        Node::Sum(_)
+        | Node::Product(_)
+        | Node::Negative(_)
+        | Node::Tag(_)
+        | Node::Number(_)
+        | Node::Text(_)
+        | Node::Duration(_)
+        | Node::Wrong => {}
     }
 }
 

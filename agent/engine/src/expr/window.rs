@@ -36,7 +36,7 @@ pub(super) const GAPS_MAX: usize = 256;
 const OPEN: u64 = u64::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum WindowKind {
+pub(crate) enum WindowKind {
     Average,
     Min,
     Max,
@@ -149,6 +149,7 @@ impl Window {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn kind(&self) -> WindowKind {
         self.kind
     }

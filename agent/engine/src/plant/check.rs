@@ -24,6 +24,9 @@ const CLASSIFY2: [&str; 17] = [
 /// How alike two names must be for the one to be offered for the other (0 to 1).
 const ALIKE: f64 = 0.5;
 
+/// Names longer than this are not searched for.
+const NAME_BYTES: usize = 256;
+
 /// Different wrong names for which the nearest is looked for: each costs a walk over all names, and who
 /// has more than these has another trouble (the wrong file, a renamed column).
 const HINTED: usize = 100;
@@ -67,8 +70,12 @@ impl Faults {
     }
 }
 
-/// The candidate most like `name`, if any is alike enough.
+/// The candidate most like `name`, if any is alike enough. A name longer than any is like none: the cost
+/// grows with its length, and who sends it may be anybody.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > NAME_BYTES {
+        return None;
+    }
     let folded = name.to_lowercase();
     candidates
         .into_iter()
@@ -242,7 +249,7 @@ pub(super) fn limits_of(point: &PointDraft) -> impl Iterator<Item = (LimitKind, 
 fn check_limits(item: Item, point: &PointDraft, faults: &mut Faults) {
     let limits: Vec<_> = limits_of(point).collect();
     if let Some((_, field, _)) = limits.first()
-        && (point.boolean || !point.words.is_empty())
+        && (point.boolean || point.text || !point.words.is_empty())
     {
         let hint = Some("write a rule with `when` for it".to_owned());
         faults.error(item, field, format!("'{}' reads no number and cannot have limits", point.tag), hint);

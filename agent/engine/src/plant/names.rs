@@ -38,10 +38,12 @@ impl Names for DraftNames<'_> {
         let point = self.draft.points.get(at)?;
         let kind = if point.boolean {
             PointKind::Bool
-        } else if point.words.is_empty() {
-            PointKind::Number
-        } else {
+        } else if !point.words.is_empty() {
             PointKind::Words(point.words.clone().into())
+        } else if point.text {
+            PointKind::Text
+        } else {
+            PointKind::Number
         };
         let id = PointId(u32::try_from(at).ok()?);
         Some(PointName { id, eu: Arc::from(point.eu.as_str()), kind, deadband: point.deadband.max(0.0) })

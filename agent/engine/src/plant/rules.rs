@@ -271,6 +271,28 @@ fn written_rule(
     // `Some(None)`: a text that is at fault; `None`: no text.
     let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
     let when = when?;
+    let hidden = [
+        (
+            "when",
+            Some(&when),
+            false,
+            "`not maybe(…)` takes what nobody can see for safe",
+            "write maybe(not …)",
+        ),
+        (
+            "clear",
+            clear.as_ref().and_then(Option::as_ref),
+            true,
+            "`maybe` in a clear takes what nobody can see for safe",
+            "leave it out: what is unknown keeps the alarm",
+        ),
+    ];
+    for (field, program, to, message, hint) in hidden {
+        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
+            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
+        }
+    }
     let clear = match clear {
         Some(clear) => clear?,
         None => when.default_clear(),
@@ -280,6 +302,19 @@ fn written_rule(
         let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
+    }
+    let others = reads.points.len() + reads.zones.len() + reads.cameras.len() > 1;
+    if others && rule.for_.is_zero() && when.reads_states() {
+        faults.push(Fault {
+            severity: Severity::Warning,
+            item,
+            field: "when",
+            span: None,
+            message:
+                "at each start, before its first reading, a point is bad and of endless age: this may fire"
+                    .to_owned(),
+            hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
+        });
     }
     let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &reads);

@@ -134,6 +134,28 @@ fn what_reads_no_number_has_no_limits() {
 }
 
 #[test]
+fn free_text_is_compared_with_text_alone() {
+    let batch = |draft: &mut Draft, when: &str| {
+        draft.points.push(PointDraft { text: true, ..point("BATCH", Class::Process) });
+        draft.rules.push(rule("r", when));
+    };
+    assert_eq!(faults(|draft| batch(draft, "{BATCH} == 'B-17'")), "");
+    check(
+        "Rule(0) when: a text is compared with a number [{BATCH} reads texts: compare it with '…']",
+        |draft| {
+            batch(draft, "{BATCH} > 17");
+        },
+    );
+    check(
+        "Point(4) h: 'BATCH' reads no number and cannot have limits [write a rule with `when` for it]",
+        |draft| {
+            batch(draft, "{BATCH} != ''");
+            draft.points[4].limits.h = Some(1.0);
+        },
+    );
+}
+
+#[test]
 fn a_point_must_go_stale_some_time() {
     check(
         "Point(0) stale_after: stale_after is zero [say after how long without a reading it counts as lost, \
@@ -240,6 +262,43 @@ fn a_text_at_fault_is_told_at_its_bytes() {
     assert_eq!(places[0], (Item::Rule(0), "when", Some(0..4)));
     assert_eq!((places[1].0, places[1].1), (Item::Rule(0), "clear"));
     assert!(faults[0].hint.as_ref().is_some_and(|hint| hint.contains("LI")), "{faults:?}");
+}
+
+#[test]
+fn no_maybe_makes_unknown_safe() {
+    check(
+        "Rule(0) when: `not maybe(…)` takes what nobody can see for safe [write maybe(not …)]\n\
+         Rule(1) clear: `maybe` in a clear takes what nobody can see for safe [leave it out: what is unknown \
+         keeps the alarm]\n\
+         Rule(2) when: `not maybe(…)` takes what nobody can see for safe [write maybe(not …)]",
+        |draft| {
+            draft.rules.extend([
+                rule("a", "{LI} > 1 and not (held(maybe({TI} > 1), 1m) or {TI} > 5)"),
+                RuleDraft { clear: Some("maybe({LI} < 1)".to_owned()), ..rule("b", "maybe({LI} > 1)") },
+                rule("c", "maybe({LI} > 1) == ({TI} > 1)"),
+                RuleDraft {
+                    clear: Some("not maybe({LI} > 1)".to_owned()),
+                    ..rule("d", "not not maybe({LI} > 1)")
+                },
+            ]);
+        },
+    );
+}
+
+#[test]
+fn a_rule_that_would_fire_at_each_start_is_a_warning() {
+    check(
+        "warning: Rule(1) when: at each start, before its first reading, a point is bad and of endless age: \
+         this may fire [for = \"10s\", or longer than the first reading takes]",
+        |draft| {
+            draft.rules.extend([
+                rule("one", "bad({LI})"),
+                rule("two", "bad({LI}) or age({TI}) > 30s"),
+                RuleDraft { for_: secs(10), ..rule("three", "bad({LI}) or bad({TI})") },
+                rule("held", "held(bad({LI}) or bad({TI}), 10s)"),
+            ]);
+        },
+    );
 }
 
 #[test]

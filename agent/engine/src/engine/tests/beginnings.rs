@@ -1,7 +1,7 @@
 //! Restart and reload.
 
 use super::{based, boosts, both, gone, hot, turned};
-use crate::site::{check, check_all, draft, ruled};
+use crate::site::{check, check_all, draft, rule, ruled};
 
 #[test]
 fn a_restart_keeps_alarms_hazards_boosts_and_raises_and_doubles_nothing() {
@@ -285,6 +285,49 @@ fn the_hazards_of_a_lost_source_return_after_a_restart_when_it_is_found() {
   3702s alarm fault:source:plc returned #1 blinds M-1 M-2
   3702s hazard M-1 fault:plc: a candidate by fault:source:plc returned
   3702s hazard M-2 fault:plc: a candidate by fault:source:plc returned
+",
+    );
+}
+
+#[test]
+fn an_alarm_about_people_outlasts_a_restart_until_everyone_had_time_to_be_seen() {
+    check(
+        ruled(vec![rule("crowd", "people('Z-1') > 1")]),
+        "
+1s fix t1 Z-1
+2s fix t2 Z-1
+  2s alarm crowd unacknowledged #1
+3s restart
+3s up plc
+3s TI 50
+3s up nvr
+4s up rtls
+5s fix t1 Z-1
+20s fix t2 Z-1
+40s fix t2 out
+  40s alarm crowd returned #1
+",
+    );
+}
+
+#[test]
+fn an_alarm_about_people_who_are_not_seen_again_after_a_restart_returns() {
+    check(
+        ruled(vec![rule("crowd", "people('Z-1') > 1"), rule("smoke", "seen('U-1', 'smoke')")]),
+        "
+1s fix t1 Z-1
+2s fix t2 Z-1
+  2s alarm crowd unacknowledged #1
+2s saw C-1 smoke 0.9
+  2s alarm smoke unacknowledged #1
+3s restart
+3s up plc
+4s up rtls
+4s up nvr
+4s TI 50
+  34s alarm crowd returned #1
+  34s alarm smoke returned #1
+40s
 ",
     );
 }

@@ -173,3 +173,23 @@ fn a_lesser_limit_does_not_reopen_what_was_rejected_in_its_episode() {
 ",
     );
 }
+
+#[test]
+fn an_outer_limit_that_joins_an_inner_one_in_a_later_episode_is_no_second_repeat() {
+    check(
+        draft(),
+        "
+1s LI 96
+  1s alarm LI/HH unacknowledged #1
+  1s hazard M-1 limit:LI: rectifying by LI/HH
+2s LI 50
+  2s alarm LI/HH returned #1
+  2s hazard M-1 limit:LI: rectifying by LI/HH returned
+3s LI 86
+  8s alarm LI/H unacknowledged #1
+  8s hazard M-1 limit:LI: rectifying by LI/HH repeats 1
+9s LI 96
+  9s alarm LI/HH unacknowledged #2
+",
+    );
+}

@@ -62,8 +62,119 @@ fn the_alarm_of_a_written_rule_says_its_name_and_what_it_read() {
         RuleDraft { name_en: "Hot level".to_owned(), ..rule("hot", "{LI} > 80 and max({LI}, 1m) > 80") };
     let effects = effects(ruled(vec![named]), EPOCH, "LI", 90.5);
     let words = &alarm(&effects).words;
-    assert_eq!(words.zh, "规则 hot：LI = 90.5 %，max({LI}, 1m) = 90.5");
-    assert_eq!(words.en, "Hot level: LI = 90.5 %, max({LI}, 1m) = 90.5");
+    assert_eq!(words.zh, "规则 hot：LI = 90.5 %，LI近1分钟最大值 = 90.5 %");
+    assert_eq!(words.en, "Hot level: LI = 90.5 %, LI highest in 1 min = 90.5 %");
+    let texts: Vec<&str> =
+        alarm(&effects).evidence.operands.iter().map(|operand| operand.text.as_str()).collect();
+    assert_eq!(texts, ["{LI}", "max({LI}, 1m)"]);
+}
+
+/// The words of the alarm that a value of TI raises by the rule.
+fn said(when: &str) -> Words {
+    let mut draft = ruled(vec![RuleDraft { name_en: "Rule".to_owned(), ..rule("规则", when) }]);
+    draft.points.push(PointDraft { boolean: true, ..crate::site::point("SIS-201", Class::Sis) });
+    draft.units[0].name = "罐区A".to_owned();
+    draft.zones[0].name = "装卸台".to_owned();
+    let plant = plant(draft);
+    let mut engine = Engine::new(Arc::clone(&plant), EPOCH, Restored::default(), NOW, &mut Vec::new());
+    let sample = |tag: &str, value| Report::Sample(Sample::good(plant.point_id(tag).unwrap(), value, NOW));
+    let up = |source| Report::Link {
+        source: riskgate_point::SourceId(source),
+        link: riskgate_point::Link::Up,
+        at: NOW,
+    };
+    let fix = |tag: &str, zone: &str| {
+        Report::Fix(riskgate_point::Fix {
+            source: riskgate_point::SourceId(1),
+            tag: tag.into(),
+            person: None,
+            role: Some("visitor".into()),
+            zone: Some(zone.into()),
+            sos: false,
+            source_time: None,
+            received: NOW,
+            backfill: false,
+        })
+    };
+    let sighting = Report::Sighting(riskgate_point::Sighting {
+        source: riskgate_point::SourceId(2),
+        camera: "C-1".into(),
+        kind: "smoke".into(),
+        confidence: 0.9,
+        source_time: None,
+        received: NOW,
+        backfill: false,
+    });
+    let reports = [up(0), up(2), sample("SIS-201", Value::Bool(true)), sighting].into_iter();
+    let people = if when.contains("people") && !when.contains("maybe") {
+        vec![up(1), fix("t1", "Z-1"), fix("t2", "Z-2")]
+    } else {
+        Vec::new()
+    };
+    let mut effects = Vec::new();
+    for report in reports.chain(people).chain([sample("TI", Value::float(88.0661).unwrap())]) {
+        engine.handle(report, NOW, &mut effects);
+    }
+    alarm(&effects).words.clone()
+}
+
+#[test]
+fn the_words_of_a_written_rule_are_those_of_the_plant() {
+    for (when, zh, en) in [
+        ("{TI} > 80", "TI = 88.07", "TI = 88.07"),
+        ("people('U-1') == 2 and {TI} > 80", "罐区A内2人，TI = 88.07", "2 people in 罐区A, TI = 88.07"),
+        (
+            "people('Z-1', 'visitor') == 1 and {TI} > 80",
+            "装卸台内1人（visitor），TI = 88.07",
+            "1 person (visitor) in 装卸台, TI = 88.07",
+        ),
+        (
+            "maybe(people('U-1') > 1) and {TI} > 80",
+            "罐区A内人数未知，TI = 88.07",
+            "number of people in 罐区A unknown, TI = 88.07",
+        ),
+        ("seen('U-1', 'smoke', confidence = 0.6, window = 5s)", "罐区A视频：烟雾", "camera of 罐区A: smoke"),
+        (
+            "not seen('U-1', 'no_helmet') and {TI} > 80",
+            "罐区A视频：未见未戴安全帽，TI = 88.07",
+            "camera of 罐区A: no helmet not seen, TI = 88.07",
+        ),
+        ("{SIS-201}", "SIS-201 动作", "SIS-201 is on"),
+        (
+            "{TI} > 80 and bad({GD-1}) and max({TI}, 90s) > 1 and not held({TI} < 5, 2h)",
+            "TI = 88.07，GD-1 未知，TI近90秒最大值 = 88.07，条件未持续2小时",
+            "TI = 88.07, GD-1 unknown, TI highest in 90 s = 88.07, condition not held for 2 h",
+        ),
+    ] {
+        let words = said(when);
+        assert_eq!(words.zh, format!("规则 规则：{zh}"), "{when}");
+        assert_eq!(words.en, format!("Rule: {en}"), "{when}");
+    }
+}
+
+#[test]
+fn a_value_is_said_with_the_digits_that_show_that_it_crossed_its_limit() {
+    let mut draft = draft();
+    draft.points[0].range = None;
+    draft.points[0].limits = Limits { hh: Some(1013.25), ..Limits::default() };
+    let effects = effects(draft, EPOCH, "LI", 1013.27);
+    assert_eq!(alarm(&effects).words.zh, "LI 液位 高高报：1013.27 %，限值 ≥ 1013.25 %");
+}
+
+#[test]
+fn a_lost_source_says_the_drivers_reason_in_english_only_and_not_at_length() {
+    let mut site = draft();
+    site.sources[0].name = "罐区DCS".to_owned();
+    let plant = plant(site);
+    let mut engine = Engine::new(plant, EPOCH, Restored::default(), NOW, &mut Vec::new());
+    let link = riskgate_point::Link::Down { why: "é".repeat(300) };
+    let source = riskgate_point::SourceId(0);
+    let mut effects = Vec::new();
+    engine.handle(Report::Link { source, link, at: NOW }, NOW, &mut effects);
+    engine.handle_timeout(NOW.after(secs(10)), &mut effects);
+    let words = &alarm(&effects).words;
+    assert_eq!(words.zh, "数据源罐区DCS失去联系");
+    assert_eq!(words.en, format!("source 罐区DCS is lost: {}…", "é".repeat(199)));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Loss of sight: bad and stale points, late samples, lost sources.
 
-use super::{ruled_gas, stale};
-use crate::site::{check, draft, rule, ruled, secs};
+use riskgate_point::SourceId;
+
+use super::{ruled_gas, silent, stale};
+use crate::site::{check, check_all, draft, rule, ruled, secs};
+use crate::{Draft, Limits, RuleDraft};
 
 #[test]
 fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
@@ -271,6 +274,127 @@ fn a_rule_on_the_age_of_a_reading_turns_when_the_same_value_comes_again() {
   31s alarm old unacknowledged #1
 40s TI 51
   40s alarm old returned #1
+",
+    );
+}
+
+#[test]
+fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload() {
+    for again in ["restart", "reload 1"] {
+        // After a restart the other two sources are not there either.
+        let lost = if again == "restart" {
+            "
+  3710s alarm fault:source:rtls unacknowledged #1
+  3760s alarm fault:source:nvr unacknowledged #1"
+        } else {
+            ""
+        };
+        let timeline = format!(
+            "
+1s down plc
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  3601s hazard M-1 fault:plc: a candidate by fault:source:plc
+  3601s hazard M-2 fault:plc: a candidate by fault:source:plc
+3602s reject fault:plc steam
+  3602s hazard M-2 fault:plc: rejected by fault:source:plc
+3700s {again}{lost}
+9000s
+"
+        );
+        check_all(vec![draft(), draft()], &timeline);
+    }
+}
+
+#[test]
+fn a_gas_detector_that_fails_beyond_one_limit_does_not_clear_a_rule_above_it() {
+    let above = RuleDraft { clear_for: secs(5), ..rule("above", "{GD-1} >= 50") };
+    let mut draft = Draft { rules: vec![above], ..draft() };
+    draft.points[1].limits = Limits { h: Some(25.0), ..Limits::default() };
+    draft.points[1].measure = None;
+    check(
+        draft,
+        "
+1s GD-1 60
+  1s alarm GD-1/H unacknowledged #1
+  1s alarm above unacknowledged #1
+2s GD-1 30
+3s GD-1 bad
+  13s alarm fault:GD-1 unacknowledged #1 blinds M-1
+20s GD-1 30
+  20s alarm fault:GD-1 returned #1 blinds M-1
+  25s alarm above returned #1
+30s
+",
+    );
+}
+
+#[test]
+fn readings_do_not_speak_for_a_silent_feed_of_fixes_nor_it_for_them() {
+    let mut draft = silent();
+    draft.points[3].source = SourceId(1);
+    draft.rules.push(rule("hot", "{TI} > 80"));
+    check(
+        draft,
+        "
+1s fix t1 Z-1
+  1s alarm crowd unacknowledged #1
+20s TI 51
+35s TI 52
+  41s alarm fault:source:rtls unacknowledged #1 blinds M-1
+42s TI bad
+  102s alarm fault:TI unacknowledged #1 blinds M-1
+110s fix t1 out
+  110s alarm fault:source:rtls returned #1 blinds M-1
+  110s alarm crowd returned #1
+120s TI 50
+  120s alarm fault:TI returned #1 blinds M-1
+",
+    );
+}
+
+#[test]
+fn a_lost_feed_of_sightings_is_a_fault_of_its_source_and_keeps_what_was_seen() {
+    check(
+        ruled(vec![rule("smoke", "seen('U-1', 'smoke', window = 90s)"), rule("crowd", "people('Z-1') > 0")]),
+        "
+1s saw C-1 smoke 0.9
+  1s alarm smoke unacknowledged #1
+2s down nvr
+3s down rtls
+  13s alarm fault:source:rtls unacknowledged #1 blinds M-1
+  62s alarm fault:source:nvr unacknowledged #1 blinds M-1
+1000s
+",
+    );
+}
+
+#[test]
+fn a_point_that_stays_bad_believes_a_source_whose_clock_was_set_back() {
+    check(
+        stale(5),
+        "
+1s LI 50 told=1000s
+2s LI bad
+3s LI 96 told=10s
+4s LI bad
+6s LI 96 told=13s
+  6s alarm LI/HH unacknowledged #1
+  6s hazard M-1 limit:LI: rectifying by LI/HH
+7s alive plc
+",
+    );
+}
+
+#[test]
+fn a_window_or_a_held_that_is_not_covered_is_no_fault() {
+    let rules = vec![rule("mean", "avg({GD-1}, 1h) > 20"), rule("long", "held({GD-2} < 20, 1h)")];
+    check(
+        ruled(rules),
+        "
+1s GD-1 1
+1s GD-2 21
+2s GD-2 20
+3000s
 ",
     );
 }

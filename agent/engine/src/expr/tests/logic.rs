@@ -247,3 +247,40 @@ fn operands_are_told_as_written_in_order_and_once() {
     assert_eq!(told[2].at, Some(now(ms(500)).wall));
     assert_eq!(told[3].at, None);
 }
+
+#[test]
+fn the_last_value_of_a_point_that_is_still_beyond_its_limit_is_a_bound() {
+    let mut world = Present::default();
+    let value = Value::float(30.0);
+    world.put("GD-101", value, Quality::Bad(BadReason::CommFailure), sec(0));
+    world.number("GD-102", 30.0, sec(0));
+    for (text, high, low) in [
+        ("{GD-101} >= 25", True, Unknown),
+        ("{GD-101} >= 50", Unknown, False),
+        ("{GD-101} < 50", Unknown, True),
+        ("{GD-101} < 20", False, Unknown),
+        ("50 > {GD-101}", Unknown, True),
+        ("max({GD-101}, 1m) >= 25", True, Unknown),
+        ("max({GD-101}, 1m) < 50", Unknown, Unknown),
+        ("{GD-101} + 1 > 20", Unknown, Unknown),
+        ("{GD-101} <= {GD-102}", Unknown, Unknown),
+    ] {
+        for (side, expected) in [(Beyond::High, high), (Beyond::Low, low)] {
+            world.beyond = Some(side);
+            assert_eq!(verdict(text, &world), expected, "{text} {side:?}");
+        }
+    }
+    world.beyond = Some(Beyond::High);
+    let covered = [
+        ("avg({GD-101}, 1m) >= 25", True),
+        ("avg({GD-101}, 1m) < 50", Unknown),
+        ("min({GD-101}, 1m) >= 25", True),
+        ("max({GD-101}, 1m) < 50", Unknown),
+        ("delta({GD-101}, 1m) < 50", Unknown),
+    ];
+    for (text, expected) in covered {
+        let mut judge = Judge::new(text);
+        judge.at(sec(0), &world);
+        assert_eq!(judge.at(sec(60), &world), expected, "{text}");
+    }
+}

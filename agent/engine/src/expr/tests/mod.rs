@@ -88,6 +88,8 @@ impl Names for Plant {
 #[derive(Default)]
 struct Present {
     points: BTreeMap<PointId, (Option<Value>, Quality, Option<Now>)>,
+    /// On which side of its last value a bad point may be.
+    beyond: Option<Beyond>,
     people: Option<u32>,
     /// The newest sighting; `None`: none since the start.
     sighted: Option<Mono>,
@@ -118,9 +120,10 @@ impl World for Present {
     fn point(&self, id: PointId) -> PointNow<'_> {
         let Some((value, quality, received)) = self.points.get(&id) else {
             let quality = Quality::Bad(BadReason::NeverRead);
-            return PointNow { value: None, quality, received: None, source_time: None };
+            return PointNow { value: None, beyond: None, quality, received: None, source_time: None };
         };
-        PointNow { value: value.as_ref(), quality: *quality, received: *received, source_time: None }
+        let beyond = self.beyond.filter(|_| quality.is_bad());
+        PointNow { value: value.as_ref(), beyond, quality: *quality, received: *received, source_time: None }
     }
 
     fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32> {

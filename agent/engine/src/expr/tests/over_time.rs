@@ -255,7 +255,7 @@ fn the_default_clear_moves_thresholds_to_the_safe_side() {
         ("{PI-101} > 3", "not ({PI-101} > 3)"),
         ("people('tank-a') > 3", "not (people('tank-a') > 3)"),
     ] {
-        assert_eq!(program(when).default_clear().text(), clear);
+        assert_eq!(program(when).default_clear().text, clear);
         // The text says what the program does.
         assert_eq!(program(clear).reads(), program(when).default_clear().reads());
     }

@@ -143,10 +143,10 @@ fn compiles_or_says_why(text: &str) -> Result<(), TestCaseError> {
         prop_assert!(!fault.message.is_empty());
     }
     if let Some(program) = program {
-        prop_assert_eq!(program.text(), text);
+        prop_assert_eq!(&program.text, text);
         let clear = program.default_clear();
-        let again = compile(clear.text(), &Plant);
-        prop_assert!(again.is_ok(), "{} of {}: {:?}", clear.text(), text, again);
+        let again = compile(&clear.text, &Plant);
+        prop_assert!(again.is_ok(), "{} of {}: {:?}", &clear.text, text, again);
         let mut judge = Judge::of(clear);
         judge.at(sec(0), &Present::default());
     }
@@ -233,7 +233,7 @@ proptest! {
     fn what_holds_is_never_clear(text in any_text(), script in script()) {
         let when = program(&text);
         let clear = when.default_clear();
-        let written = program(clear.text());
+        let written = program(&clear.text);
         let (mut when, mut clear, mut written) = (Judge::of(when), Judge::of(clear), Judge::of(written));
         let (mut world, mut at) = (Present::default(), ms(0));
         for (pause, event) in &script {
