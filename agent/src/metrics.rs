@@ -51,6 +51,11 @@ pub static SOURCE_UP: LazyLock<IntGaugeVec> =
 pub static POINTS: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_points", "Points by source and quality", &["source", "quality"]));
 
+/// What the engine took and could not judge, by reason.
+pub static UNJUDGED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_unjudged", "Reports not judged since the start, by reason", &["reason"])
+});
+
 /// The exposition text of all of them.
 pub fn text() -> String {
     let mut page = Vec::new();

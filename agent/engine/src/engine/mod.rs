@@ -61,6 +61,8 @@ pub struct Unjudged {
     pub stray: u64,
     /// No room for another kind of sighting of this camera.
     pub crowded: u64,
+    /// Fixes in a zone that the plant does not name: whoever wears the tag counts in none of its zones.
+    pub elsewhere: u64,
 }
 
 /// See the module.
@@ -270,6 +272,7 @@ impl Engine {
         }
         self.heard_from(fix.source, at, effects);
         let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
+        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
         match self.present.presence.fix(fix, zone, at.mono) {
             Moved::No => {}
             Moved::Late => {
