@@ -157,12 +157,15 @@ struct Agent {
 
 impl Agent {
     fn start(site: &Site) -> Self {
+        Self::start_as(site, site.command())
+    }
+
+    fn start_as(site: &Site, mut command: Command) -> Self {
         let notify = site.dir.path().join("notify");
         drop(std::fs::remove_file(&notify));
         let told = UnixDatagram::bind(&notify).expect("bound");
         told.set_read_timeout(Some(LONG)).expect("set");
-        let mut child = site
-            .command()
+        let mut child = command
             .env("NOTIFY_SOCKET", &notify)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -257,6 +260,18 @@ fn with_nobody_at_any_port_it_is_ready_and_healthy_and_ends_in_time() {
     let (code, log) = agent.ends();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("what was decided is committed"), "{log}");
+}
+
+#[test]
+fn the_watchdog_is_fed_once_the_loops_turn() {
+    let site = Site::new();
+    let mut command = site.command();
+    command.env("WATCHDOG_USEC", "3000000");
+    let agent = Agent::start_as(&site, command);
+    assert_eq!(agent.tells(), "READY=1");
+    assert_eq!(agent.tells(), "WATCHDOG=1");
+    agent.signal("-TERM");
+    assert_eq!(agent.ends().0, Some(0));
 }
 
 #[test]
