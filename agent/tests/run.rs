@@ -31,11 +31,13 @@ fn free_port() -> u16 {
 struct Site {
     dir: TempDir,
     http: u16,
+    /// The broker upstream, the device and the plant's broker. Port 1 is privileged and nobody serves it.
+    peers: u16,
 }
 
 impl Site {
     fn new() -> Self {
-        let site = Self { dir: TempDir::new().expect("a directory"), http: free_port() };
+        let site = Self { dir: TempDir::new().expect("a directory"), http: free_port(), peers: 1 };
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(site.dir.path(), open).expect("set");
         std::fs::create_dir(site.config()).expect("made");
@@ -90,9 +92,9 @@ name = "液位高高报"
 classify1 = "1"
 classify2 = "1-1"
 "#,
-            uplink = self.dead(),
-            modbus = self.dead(),
-            feed = self.dead(),
+            uplink = self.peers,
+            modbus = self.peers,
+            feed = self.peers,
             http = self.http,
             state = self.state().display(),
             secret = self.secret().display(),
@@ -100,11 +102,6 @@ classify2 = "1-1"
         std::fs::write(self.config().join("riskgate.toml"), text).expect("written");
         let points = "tag,source,address,type,HH,measure\nLT-1,dcs,holding:0,f32,90,M-1\n";
         std::fs::write(self.config().join("points.csv"), points).expect("written");
-    }
-
-    /// Port 1 is privileged and nobody serves it.
-    fn dead(&self) -> u16 {
-        1
     }
 
     fn config(&self) -> PathBuf {
@@ -160,12 +157,15 @@ struct Agent {
 
 impl Agent {
     fn start(site: &Site) -> Self {
+        Self::start_as(site, site.command())
+    }
+
+    fn start_as(site: &Site, mut command: Command) -> Self {
         let notify = site.dir.path().join("notify");
         drop(std::fs::remove_file(&notify));
         let told = UnixDatagram::bind(&notify).expect("bound");
         told.set_read_timeout(Some(LONG)).expect("set");
-        let mut child = site
-            .command()
+        let mut child = command
             .env("NOTIFY_SOCKET", &notify)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -260,6 +260,45 @@ fn with_nobody_at_any_port_it_is_ready_and_healthy_and_ends_in_time() {
     let (code, log) = agent.ends();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("what was decided is committed"), "{log}");
+}
+
+#[test]
+fn the_watchdog_is_fed_once_the_loops_turn() {
+    let site = Site::new();
+    let mut command = site.command();
+    command.env("WATCHDOG_USEC", "3000000");
+    let agent = Agent::start_as(&site, command);
+    assert_eq!(agent.tells(), "READY=1");
+    assert_eq!(agent.tells(), "WATCHDOG=1");
+    agent.signal("-TERM");
+    assert_eq!(agent.ends().0, Some(0));
+}
+
+#[test]
+fn peers_that_take_connections_and_never_answer_hold_up_no_stop() {
+    // The kernel takes the connections; nobody reads from them.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut site = Site::new();
+    site.peers = mute.local_addr().expect("an address").port();
+    site.write("没有回答");
+    let agent = Agent::ready(&site);
+    let connect = |_| mute.accept().expect("uplink, device and feed connect");
+    let _held: Vec<_> = (0..3).map(connect).collect();
+    agent.signal("-TERM");
+    let (code, log) = agent.ends();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn once_waits_a_bounded_time_says_each_reason_once_and_fails_where_a_point_is_not_good() {
+    let site = Site::new();
+    let output = site.command().arg("--once").stdin(Stdio::null()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("LT-1") && said.contains("bad comm_failure"), "{said}");
+    let reasons: Vec<&str> = said.lines().filter(|line| line.starts_with("dcs: ")).collect();
+    assert!(matches!(reasons[..], [one] if one.contains("127.0.0.1:1")), "{said}");
+    assert!(!site.state().exists(), "it stores nothing");
 }
 
 #[test]

@@ -147,6 +147,7 @@ impl Pump {
             let so_far = committed.borrow_and_update().clone();
             self.end_turn(&mut tail, &so_far);
         }
+        tail.merged.tell(self.intake.merged(), None);
         self.drain(tail.waiting, committed).await
     }
 
@@ -277,7 +278,7 @@ impl Pump {
             return;
         }
         tail.shown = now.mono;
-        tail.merged.tell(self.intake.merged(), now.mono);
+        tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();
         views.iter().for_each(|view| shown::gauge(&self.plant, view));
@@ -307,20 +308,21 @@ impl Pump {
         if tokio::time::timeout(LAST_COMMIT_WAIT, last).await.is_err() {
             Event::StopTookTooLong { part: "the last commit", millis: millis(LAST_COMMIT_WAIT) }.emit();
         }
+        waiting.tell_superseded();
         Left { over: waiting.effects_over() }
     }
 }
 
 impl Merged {
-    /// Counted each time; while it goes on, told once a minute.
-    fn tell(&mut self, merged: u64, now: Mono) {
+    /// Counted each time; while it goes on, told once a minute, and at the end (`None`).
+    fn tell(&mut self, merged: u64, now: Option<Mono>) {
         let merged = self.before + merged;
         metrics::MERGED.set(i64::try_from(merged).unwrap_or(i64::MAX));
-        let due = self.told_at.is_none_or(|told| now.since(told) >= MERGED_EVERY);
+        let due = self.told_at.zip(now).is_none_or(|(told, now)| now.since(told) >= MERGED_EVERY);
         if merged > self.told && due {
             Event::SamplesMerged { count: merged - self.told }.emit();
             self.told = merged;
-            self.told_at = Some(now);
+            self.told_at = now;
         }
     }
 }

@@ -181,15 +181,17 @@ impl Waiting {
         if let Some(batches) = &mut self.late {
             *batches += shown;
         }
-        self.tell_superseded(now);
-    }
-
-    fn tell_superseded(&mut self, now: Mono) {
         let due = self.superseded_told.is_none_or(|told| now.since(told) >= SUPERSEDED_EVERY);
         if self.superseded > 0 && (due || self.over.is_none()) {
-            Event::EffectsSuperseded { count: self.superseded }.emit();
-            self.superseded = 0;
             self.superseded_told = Some(now);
+            self.tell_superseded();
+        }
+    }
+
+    /// What was replaced since it was told last.
+    pub(super) fn tell_superseded(&mut self) {
+        if self.superseded > 0 {
+            Event::EffectsSuperseded { count: std::mem::take(&mut self.superseded) }.emit();
         }
     }
 }

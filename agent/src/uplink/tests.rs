@@ -567,3 +567,17 @@ fn the_pause_doubles_to_a_bound_with_jitter_either_way() {
     backoff.reset();
     assert_eq!(backoff.pause(0.5).as_millis(), 500);
 }
+
+#[test]
+fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
+    let mut told = super::Told::default();
+    for _ in 0..1_000 {
+        told.tell("127.0.0.1:1883", "connection refused");
+        told.tell("127.0.0.1:1883", "no answer in 5 s");
+    }
+    assert_eq!(told.0, ["connection refused", "no answer in 5 s"]);
+    for reason in 0..100 {
+        told.tell("127.0.0.1:1883", &format!("reason {reason}"));
+    }
+    assert_eq!(told.0.len(), super::REASONS_MAX);
+}

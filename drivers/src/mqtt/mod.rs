@@ -12,7 +12,7 @@ pub use client::{Error, run};
 use crate::scaling::{EnumWords, Scaling};
 
 /// One plant-side broker, and what to read of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Feed {
     pub source: SourceId,
     pub host: String,
@@ -21,6 +21,20 @@ pub struct Feed {
     /// Name and password.
     pub user: Option<(String, String)>,
     pub subscriptions: Vec<Subscription>,
+}
+
+/// No password, ever.
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed")
+            .field("source", &self.source)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("client_id", &self.client_id)
+            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("subscriptions", &self.subscriptions)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -120,5 +134,24 @@ impl Path {
     pub fn is_empty_list(&self, message: &serde_json::Value) -> bool {
         let list = self.list.as_ref().unwrap_or(&self.path).query(message).first();
         list.and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_is_printed_names_its_user_and_not_the_password() {
+        let feed = Feed {
+            source: SourceId(0),
+            host: "127.0.0.1".to_owned(),
+            port: 1883,
+            client_id: "riskgate".to_owned(),
+            user: Some(("reader".to_owned(), "secret".to_owned())),
+            subscriptions: Vec::new(),
+        };
+        let printed = format!("{feed:?}");
+        assert!(printed.contains("reader") && !printed.contains("secret"), "{printed}");
     }
 }
