@@ -413,15 +413,7 @@ impl<'a> Link<'a> {
         let connected = self.connected.unwrap_or(now);
         let name = format!("telemetry/{}-{}", connected.0, self.chunks);
         let origin = &self.uplink.origin;
-        let data = json!({
-            "id": name,
-            "revision": 1,
-            "from": origin.time(chunk.from),
-            "to": origin.time(chunk.to),
-            "count": chunk.count,
-            "values": chunk.values,
-        });
-        wire::loose_bytes(&name, "riskgate.telemetry.v1", now, chunk.from < connected, data, origin)
+        wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
     }
 
     fn acknowledged(&mut self, ticket: Ticket) {
@@ -429,7 +421,7 @@ impl<'a> Link<'a> {
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
-                self.uplink.status.send_modify(|status| status.readings += chunk.count);
+                self.uplink.status.send_modify(|status| status.readings += chunk.count());
                 if self.draining {
                     self.batch_telemetry();
                 }
@@ -445,7 +437,7 @@ impl<'a> Link<'a> {
             return;
         }
         while self.session.wants_telemetry() {
-            let Some(chunk) = self.uplink.telemetry.take(&self.uplink.origin) else {
+            let Some(chunk) = self.uplink.telemetry.take() else {
                 self.draining = false;
                 return;
             };
@@ -521,7 +513,7 @@ impl<'a> Link<'a> {
         let now = self.uplink.now();
         let data = commands::reply(id, name, outcome);
         let unique = format!("reply/{id}/{}", now.0);
-        let payload = wire::loose_bytes(&unique, "riskgate.reply.v1", now, false, data, &self.uplink.origin);
+        let payload = wire::loose_bytes(&unique, "riskgate.reply.v1", now, false, &data, &self.uplink.origin);
         self.push(format!("reply/{}", wire::level(id)), payload, false, LooseKind::Reply);
     }
 
