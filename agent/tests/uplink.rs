@@ -20,7 +20,7 @@ use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, Reading, TelemetrySender, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{Draft, Effect, Plant, RiskClass, UnitDraft, UnitRecord};
-use riskgate_point::{Mono, Now, Quality, Value as PointValue, Wall};
+use riskgate_point::{Mono, Now, PointId, Quality, Value as PointValue, Wall};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -542,7 +542,7 @@ async fn commands_are_answered_refused_and_journalled() {
 fn reading(tag: &str, number: i32) -> Reading {
     let time = Wall(clock().wall.0 + i64::from(number));
     let value = PointValue::float(f64::from(number));
-    Reading { tag: Arc::from(tag), value, quality: Quality::Good, time }
+    Reading { point: PointId(0), tag: Arc::from(tag), value, quality: Quality::Good, time }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,17 @@
 //! The bare loop: read a device, publish one message, nothing else. What the two libraries cost by themselves.
 
+use std::convert::Infallible;
+use std::io::Read;
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use tokio_modbus::prelude::*;
 
-use crate::{PERIOD, REGISTERS};
+use crate::{DEVICES, PERIOD, REGISTERS};
 
 /// `bare BROKER_PORT DEVICE_PORT...`, until it is killed.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
+    end_with_the_benchmark();
     let ports: Vec<u16> = words.iter().skip(1).filter_map(|word| word.parse().ok()).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async move {
@@ -16,33 +19,43 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
         let mut options = MqttOptions::new("bare", ("127.0.0.1", *broker));
         options.set_keep_alive(Duration::from_secs(30).as_secs().try_into().unwrap_or(30));
         let (client, mut events) = AsyncClient::builder(options).capacity(1000).build();
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = tokio::task::JoinSet::<anyhow::Result<Infallible>>::new();
         tasks.spawn(async move {
             loop {
-                if let Err(error) = events.poll().await {
-                    eprintln!("bare loop: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+                events.poll().await?;
             }
         });
         for (index, port) in devices.iter().copied().enumerate() {
             let client = client.clone();
             tasks.spawn(async move {
                 let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-                let mut device = tcp::connect_slave(address, Slave(1)).await.expect("a device of ours");
-                let mut tick = tokio::time::interval(PERIOD);
+                let stream = tokio::net::TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let mut device = tcp::attach_slave(stream, Slave(1));
+                // Spread over the period, as the agent's are: a hundred at once would be another load, and
+                // their delays one sample.
+                let phase = PERIOD * u32::try_from(index)? / u32::try_from(DEVICES)?;
+                let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + phase, PERIOD);
                 loop {
                     tick.tick().await;
-                    let registers = device.read_holding_registers(0, REGISTERS).await;
-                    let registers = registers.expect("a device of ours").expect("a register of ours");
-                    let body = serde_json::to_vec(&registers).expect("numbers are JSON");
-                    let sent =
-                        client.publish(format!("bare/{index}"), body, PublishOptions::at_least_once()).await;
-                    sent.expect("the loop runs");
+                    let registers = device.read_holding_registers(0, REGISTERS).await??;
+                    let body = serde_json::to_vec(&registers)?;
+                    client.publish(format!("bare/{index}"), body, PublishOptions::at_least_once()).await?;
                 }
             });
         }
-        tasks.join_next().await;
-        Ok(())
+        // None of them ends by itself.
+        match tasks.join_next().await {
+            Some(ended) => ended?.map(|never| match never {}),
+            None => anyhow::bail!("no tasks"),
+        }
     })
+}
+
+/// The benchmark holds the other end of the standard input for as long as it lives, however it ends.
+fn end_with_the_benchmark() {
+    std::thread::spawn(|| {
+        drop(std::io::stdin().read_to_end(&mut Vec::new()));
+        std::process::exit(0);
+    });
 }

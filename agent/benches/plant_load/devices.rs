@@ -1,19 +1,29 @@
-//! The devices: one listener each, all in this process, so that the time of a register's change is known.
+//! The devices: all in this process, so that the time of a register's change is known, and with a listener
+//! each for the agent and for the bare loop, so that the time at which each of them read it is.
 
 use std::future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_modbus::prelude::*;
 use tokio_modbus::server::Service;
 use tokio_modbus::server::tcp::{Server, accept_tcp_connection};
 
-use crate::{BEYOND, DEVICES, PERIOD, QUIET, REGISTERS, RULES};
+use crate::{BEYOND, DEVICES, QUIET, REGISTERS, RULES};
 
 type Registers = Arc<Mutex<Vec<u16>>>;
 
-struct Device(Registers);
+/// When a register beyond its limit was read, by device, in order.
+type Reads = Arc<Mutex<Vec<(usize, Instant)>>>;
+
+#[derive(Clone)]
+struct Device {
+    number: usize,
+    registers: Registers,
+    reads: Reads,
+    first_read: Arc<OnceLock<Instant>>,
+}
 
 impl Service for Device {
     type Request = Request<'static>;
@@ -21,19 +31,43 @@ impl Service for Device {
     type Exception = ExceptionCode;
     type Future = future::Ready<Result<Response, ExceptionCode>>;
 
+    #[expect(clippy::disallowed_methods, reason = "a benchmark is what reads clocks")]
     fn call(&self, request: Self::Request) -> Self::Future {
         let Request::ReadHoldingRegisters(address, count) = request else {
             return future::ready(Err(ExceptionCode::IllegalFunction));
         };
-        let registers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.first_read.get_or_init(Instant::now);
+        let registers = self.registers.lock().unwrap_or_else(PoisonError::into_inner);
+        if registers.first() == Some(&BEYOND) {
+            self.reads.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, Instant::now()));
+        }
         let from = usize::from(address);
         let words = registers.get(from..from + usize::from(count)).map(<[u16]>::to_vec);
         future::ready(words.map(Response::ReadHoldingRegisters).ok_or(ExceptionCode::IllegalDataAddress))
     }
 }
 
-pub(crate) struct Plant {
+/// One of those who read the plant: its ports, and what it has read.
+#[derive(Default)]
+pub(crate) struct Door {
     pub(crate) ports: Vec<u16>,
+    reads: Reads,
+    first_read: Arc<OnceLock<Instant>>,
+}
+
+impl Door {
+    pub(crate) fn reads(&self) -> Vec<(usize, Instant)> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn first_read(&self) -> Option<Instant> {
+        self.first_read.get().copied()
+    }
+}
+
+pub(crate) struct Plant {
+    pub(crate) agent: Door,
+    pub(crate) bare: Door,
     registers: Vec<Registers>,
     random: Mutex<fastrand::Rng>,
     // The listeners end with the benchmark.
@@ -48,23 +82,35 @@ pub(crate) struct Change {
 
 pub(crate) async fn serve() -> anyhow::Result<Plant> {
     let mut servers = tokio::task::JoinSet::new();
-    let (mut ports, mut registers) = (Vec::new(), Vec::new());
-    for _ in 0..DEVICES {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        ports.push(listener.local_addr()?.port());
+    let (mut agent, mut bare, mut registers) = (Door::default(), Door::default(), Vec::new());
+    for number in 0..DEVICES {
         let words: Registers = Arc::new(Mutex::new(vec![QUIET; usize::from(REGISTERS)]));
-        registers.push(Arc::clone(&words));
-        servers.spawn(async move {
-            let service = move |_| Ok(Some(Device(Arc::clone(&words))));
-            let connected = |stream, address| {
-                let service = service.clone();
-                async move { accept_tcp_connection(stream, address, service) }
+        for door in [&mut agent, &mut bare] {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            door.ports.push(listener.local_addr()?.port());
+            let device = Device {
+                number,
+                registers: Arc::clone(&words),
+                reads: Arc::clone(&door.reads),
+                first_read: Arc::clone(&door.first_read),
             };
-            // It serves until the runtime ends.
-            drop(Server::new(listener).serve(&connected, |error| eprintln!("device: {error}")).await);
-        });
+            servers.spawn(async move {
+                let service = move |_| Ok(Some(device.clone()));
+                let connected = |stream: TcpStream, address| {
+                    let service = service.clone();
+                    async move {
+                        stream.set_nodelay(true)?;
+                        accept_tcp_connection(stream, address, service)
+                    }
+                };
+                // It serves until the runtime ends.
+                drop(Server::new(listener).serve(&connected, |error| eprintln!("device: {error}")).await);
+            });
+        }
+        registers.push(words);
     }
-    Ok(Plant { ports, registers, random: Mutex::new(fastrand::Rng::with_seed(1)), _servers: servers })
+    let random = Mutex::new(fastrand::Rng::with_seed(1));
+    Ok(Plant { agent, bare, registers, random, _servers: servers })
 }
 
 impl Plant {
@@ -78,20 +124,22 @@ impl Plant {
         let mut turn = 0_usize;
         while Instant::now() < end {
             tick.tick().await;
+            // A crossing falls at any phase of a poll, not at the tenth parts of a second only.
+            let late = self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(0..90);
+            tokio::time::sleep(Duration::from_millis(late)).await;
             self.stir();
             if cross {
                 // Each watched register stays beyond for half of a round: longer than two polls.
                 let device = turn % RULES;
                 let before = (turn + RULES / 2) % RULES;
-                self.write(device, BEYOND);
                 changes.push(Change { device, at: Instant::now() });
+                self.write(device, BEYOND);
                 if turn >= RULES / 2 {
                     self.write(before, QUIET);
                 }
                 turn += 1;
             }
         }
-        assert!(PERIOD.as_millis() * 2 <= 100 * (RULES as u128 / 2), "a crossing must outlast two polls");
         changes
     }
 

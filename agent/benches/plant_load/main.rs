@@ -3,7 +3,8 @@
 //! `cargo bench -p riskgate --no-default-features --bench plant_load` starts mosquitto, 100 Modbus devices
 //! of 100 registers in this process, the agent with 50 rules, and a bare loop (read a device, publish one
 //! message), both polling each second. It prints CPU share, peak memory and the time from a register's
-//! change to the message, for both, and their ratios. `PLANT_LOAD_SECONDS` (60) sets how long it measures.
+//! change, and from its read, to the message, for both, and their ratios. `PLANT_LOAD_SECONDS` (60) sets
+//! how long it measures.
 //!
 //! It judges nothing: it is a measurement, not a test.
 #![expect(
@@ -22,8 +23,11 @@ mod report;
 mod site;
 mod watch;
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use anyhow::Context;
 
 pub(crate) const DEVICES: usize = 100;
 pub(crate) const REGISTERS: u16 = 100;
@@ -35,8 +39,29 @@ pub(crate) const BEYOND: u16 = 950;
 /// Until both have connected everywhere and their first full second is over.
 const WARM_UP: Duration = Duration::from_secs(10);
 
+/// How long the agent has for its first read before the measurement is given up.
+const START_MAX: Duration = Duration::from_secs(10);
+
+const _: () =
+    assert!(PERIOD.as_millis() * 2 <= 100 * (RULES as u128 / 2), "a crossing must outlast two polls");
+
 /// A child that ends with the benchmark.
 struct Owned(Child);
+
+impl Owned {
+    /// `setpriv`, where there is one, sees to it that the child also ends with a benchmark that is killed.
+    fn command(program: &str) -> Command {
+        let mut command = if Path::new("/usr/bin/setpriv").exists() {
+            let mut setpriv = Command::new("/usr/bin/setpriv");
+            setpriv.args(["--pdeathsig", "KILL", "--", program]);
+            setpriv
+        } else {
+            Command::new(program)
+        };
+        command.stdin(Stdio::null());
+        command
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -65,50 +90,73 @@ async fn measure(seconds: u64) -> anyhow::Result<()> {
     let broker_port = site::free_port()?;
     let _broker = Owned(site::start_mosquitto(folder.path(), broker_port)?);
     let plant = devices::serve().await?;
-    let config = site::write_config(folder.path(), broker_port, &plant.ports)?;
-    let log = std::fs::File::create(folder.path().join("agent.log"))?;
-    let agent = Owned(
-        Command::new(env!("CARGO_BIN_EXE_riskgate"))
+    let config = site::write_config(folder.path(), broker_port, &plant.agent.ports)?;
+    let mut watcher = watch::Watcher::start(broker_port);
+    let log_path = folder.path().join("agent.log");
+    let log = std::fs::File::create(&log_path)?;
+    let started = Instant::now();
+    let mut agent = Owned(
+        Owned::command(env!("CARGO_BIN_EXE_riskgate"))
             .args(["run", "--config"])
             .arg(&config)
             .stdout(log.try_clone()?)
             .stderr(log)
-            .stdin(Stdio::null())
             .spawn()?,
     );
-    let ports: Vec<String> = plant.ports.iter().map(u16::to_string).collect();
-    let loop_ = Owned(
+    let log = || std::fs::read_to_string(&log_path).unwrap_or_default();
+    while plant.agent.first_read().is_none() {
+        if let Some(status) = agent.0.try_wait()? {
+            anyhow::bail!("the agent ended at its start with {status}; its log:\n{}", log());
+        }
+        anyhow::ensure!(started.elapsed() < START_MAX, "the agent reads nothing; its log:\n{}", log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It ends when its standard input does.
+    let bare = Owned(
         Command::new(std::env::current_exe()?)
             .arg("bare")
             .arg(broker_port.to_string())
-            .args(&ports)
-            .stdin(Stdio::null())
+            .args(plant.bare.ports.iter().map(u16::to_string))
+            .stdin(Stdio::piped())
             .spawn()?,
     );
-    let mut watcher = watch::Watcher::start(broker_port);
     println!(
         "{DEVICES} devices x {REGISTERS} registers each second, {RULES} rules; warming up {} s",
         WARM_UP.as_secs()
     );
     plant.run_for(WARM_UP, false).await;
-    let (agent_before, bare_before) = (report::Usage::of(agent.0.id())?, report::Usage::of(loop_.0.id())?);
+    let usage = || -> anyhow::Result<_> {
+        let agent =
+            report::Usage::of(agent.0.id()).with_context(|| format!("the agent's log:\n{}", log()))?;
+        Ok((agent, report::Usage::of(bare.0.id()).context("the bare loop")?))
+    };
+    let before = usage()?;
     let began = Instant::now();
     println!("measuring {seconds} s");
     let changes = plant.run_for(Duration::from_secs(seconds), true).await;
     let span = began.elapsed();
-    let (agent_after, bare_after) = (report::Usage::of(agent.0.id())?, report::Usage::of(loop_.0.id())?);
+    let after = usage()?;
     // The last changes are still under way for at most a poll and its message.
     plant.run_for(PERIOD * 2, false).await;
     let arrivals = watcher.finish();
-    report::print(&report::Run {
+    let side = |before, after, door: &devices::Door, arrivals: &[(usize, Instant)], bytes| report::Side {
+        before,
+        after,
+        delays: report::delays(&changes, arrivals),
+        after_read: report::after_read(&changes, &door.reads(), arrivals),
+        bytes,
+    };
+    report::print(
         span,
-        agent: (agent_before, agent_after),
-        bare: (bare_before, bare_after),
-        agent_delays: report::delays(&changes, &arrivals.agent),
-        bare_delays: report::delays(&changes, &arrivals.bare),
-        changes: changes.len(),
-        agent_bytes: arrivals.agent_bytes,
-        bare_bytes: arrivals.bare_bytes,
-    });
+        &side(before.0, after.0, &plant.agent, &arrivals.agent, arrivals.agent_bytes),
+        &side(before.1, after.1, &plant.bare, &arrivals.bare, arrivals.bare_bytes),
+    );
+    let first_read = plant.agent.first_read().map_or(f64::NAN, |at| report::millis(at - started));
+    println!("crossings made: {}; agent: start to first read {first_read:.0} ms", changes.len());
+    if arrivals.agent.len() < changes.len() {
+        let log = log();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ")).collect();
+        println!("not every crossing arrived; the agent's warnings and errors:\n{}", lines.join("\n"));
+    }
     Ok(())
 }

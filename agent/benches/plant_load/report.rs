@@ -28,27 +28,44 @@ impl Usage {
     }
 }
 
-pub(crate) struct Run {
-    pub(crate) span: Duration,
-    pub(crate) agent: (Usage, Usage),
-    pub(crate) bare: (Usage, Usage),
-    pub(crate) agent_delays: Vec<Duration>,
-    pub(crate) bare_delays: Vec<Duration>,
-    pub(crate) changes: usize,
-    pub(crate) agent_bytes: usize,
-    pub(crate) bare_bytes: usize,
+/// The agent, or the bare loop.
+pub(crate) struct Side {
+    pub(crate) before: Usage,
+    pub(crate) after: Usage,
+    /// From the change of a register to its message.
+    pub(crate) delays: Vec<Duration>,
+    /// From the read of the changed register to its message: what is left without the poll interval.
+    pub(crate) after_read: Vec<Duration>,
+    pub(crate) bytes: usize,
 }
 
-/// For each change the first arrival after it of the same device, in milliseconds order; a change that
-/// never arrived has none.
+/// The first of the same device at or after `at`, and soon enough to be about that.
+fn first_after(events: &[(usize, Instant)], device: usize, at: Instant) -> Option<Instant> {
+    let first = events.iter().find(|(of, when)| *of == device && *when >= at)?.1;
+    (first.duration_since(at) < ARRIVES_WITHIN).then_some(first)
+}
+
+/// From each change to the first arrival after it of the same device, in rising order; a change that never
+/// arrived has none.
 pub(crate) fn delays(changes: &[Change], arrivals: &[(usize, Instant)]) -> Vec<Duration> {
-    let first = |change: &Change| {
-        let delay = |(device, at): &(usize, Instant)| {
-            (*device == change.device && *at >= change.at).then(|| at.duration_since(change.at))
-        };
-        arrivals.iter().find_map(delay).filter(|delay| *delay < ARRIVES_WITHIN)
+    let delay =
+        |change: &Change| Some(first_after(arrivals, change.device, change.at)?.duration_since(change.at));
+    let mut delays: Vec<Duration> = changes.iter().filter_map(delay).collect();
+    delays.sort_unstable();
+    delays
+}
+
+/// The same from the first read after each change.
+pub(crate) fn after_read(
+    changes: &[Change],
+    reads: &[(usize, Instant)],
+    arrivals: &[(usize, Instant)],
+) -> Vec<Duration> {
+    let delay = |change: &Change| {
+        let read = first_after(reads, change.device, change.at)?;
+        Some(first_after(arrivals, change.device, read)?.duration_since(read))
     };
-    let mut delays: Vec<Duration> = changes.iter().filter_map(first).collect();
+    let mut delays: Vec<Duration> = changes.iter().filter_map(delay).collect();
     delays.sort_unstable();
     delays
 }
@@ -59,35 +76,32 @@ fn share(before: Usage, after: Usage, span: Duration) -> f64 {
     100.0 * seconds / span.as_secs_f64()
 }
 
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    let at = (sorted.len() as f64 * share) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |delay| delay.as_secs_f64() * 1_000.0)
+pub(crate) fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1_000.0
 }
 
-pub(crate) fn print(run: &Run) {
-    let rows = [
-        (
-            "CPU, % of one core",
-            share(run.agent.0, run.agent.1, run.span),
-            share(run.bare.0, run.bare.1, run.span),
-        ),
-        ("peak RSS, MiB", run.agent.1.peak_kib as f64 / 1024.0, run.bare.1.peak_kib as f64 / 1024.0),
-        (
-            "register to message p50, ms",
-            percentile(&run.agent_delays, 0.5),
-            percentile(&run.bare_delays, 0.5),
-        ),
-        (
-            "register to message p99, ms",
-            percentile(&run.agent_delays, 0.99),
-            percentile(&run.bare_delays, 0.99),
-        ),
-        ("MiB published", run.agent_bytes as f64 / 1_048_576.0, run.bare_bytes as f64 / 1_048_576.0),
-        ("crossings that arrived", run.agent_delays.len() as f64, run.bare_delays.len() as f64),
+fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |delay| millis(*delay))
+}
+
+/// One line of the table: of either side the same figure.
+type Row = (&'static str, fn(&Side, Duration) -> f64);
+
+pub(crate) fn print(span: Duration, agent: &Side, bare: &Side) {
+    let rows: [Row; 8] = [
+        ("CPU, % of one core", |side, span| share(side.before, side.after, span)),
+        ("peak RSS, MiB", |side, _| side.after.peak_kib as f64 / 1024.0),
+        ("register to message p50, ms", |side, _| percentile(&side.delays, 0.5)),
+        ("register to message p99, ms", |side, _| percentile(&side.delays, 0.99)),
+        ("read to message p50, ms", |side, _| percentile(&side.after_read, 0.5)),
+        ("read to message p99, ms", |side, _| percentile(&side.after_read, 0.99)),
+        ("MiB published", |side, _| side.bytes as f64 / 1_048_576.0),
+        ("crossings that arrived", |side, _| side.delays.len() as f64),
     ];
     println!("{:<30} {:>10} {:>10} {:>8}", "", "agent", "bare loop", "ratio");
-    for (what, agent, bare) in rows {
+    for (what, figure) in rows {
+        let (agent, bare) = (figure(agent, span), figure(bare, span));
         println!("{what:<30} {agent:>10.2} {bare:>10.2} {:>8.2}", agent / bare);
     }
-    println!("crossings made: {}", run.changes);
 }

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::{DEVICES, REGISTERS, RULES};
+use crate::{DEVICES, Owned, REGISTERS, RULES};
 
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -20,12 +20,16 @@ pub(crate) fn start_mosquitto(folder: &Path, port: u16) -> anyhow::Result<Child>
         "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\n"
     );
     std::fs::write(&conf, text)?;
+    // Debian keeps it where a person's PATH does not lead.
     let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-    let child = Command::new("mosquitto").env("PATH", path).arg("-c").arg(&conf).stdin(Stdio::null()).spawn();
-    let child = child.context("mosquitto cannot be started: apt-get install mosquitto")?;
+    let child = Owned::command("mosquitto").env("PATH", path).arg("-c").arg(&conf).spawn();
+    let mut child = child.context("mosquitto cannot be started: apt-get install mosquitto")?;
     for _ in 0..500 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Ok(child);
+        }
+        if let Some(status) = child.try_wait()? {
+            anyhow::bail!("mosquitto ended with {status}: is it installed? (apt-get install mosquitto)");
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -358,7 +358,8 @@ fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
 
 fn reading_of(tags: &[Arc<str>], sample: &Sample) -> Option<Reading> {
     let tag = Arc::clone(tags.get(usize::try_from(sample.point.0).ok()?)?);
-    Some(Reading { tag, value: sample.value.clone(), quality: sample.quality, time: sample.received.wall })
+    let Sample { point, value, quality, received, .. } = sample;
+    Some(Reading { point: *point, tag, value: value.clone(), quality: *quality, time: received.wall })
 }
 
 fn note(plant: &Plant, report: &Report, kinds: &mut [u64; 5]) {

@@ -413,6 +413,19 @@ async fn every_pragma_that_a_promise_stands_on_is_in_force() {
 }
 
 #[test]
+fn a_new_number_in_a_limit_compiles_no_statement_anew() {
+    let dir = TempDir::new().expect("a directory");
+    let (database, _) = super::open::open(dir.path(), Wall(1)).expect("opens");
+    let query = "SELECT row FROM outbox WHERE lane = ?1 ORDER BY row LIMIT ?2";
+    let mut statement = database.connection.prepare(query).expect("compiles");
+    for limit in [1, 2, 3] {
+        let mut rows = statement.query(rusqlite::params!["critical", limit]).expect("runs");
+        assert!(rows.next().expect("read").is_none());
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+}
+
+#[test]
 fn a_file_that_is_no_store_is_kept_aside_byte_for_byte() {
     let dir = TempDir::new().expect("a directory");
     fs::write(dir.path().join("state.db"), "not a database, but somebody's notes").expect("written");

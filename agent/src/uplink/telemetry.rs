@@ -4,11 +4,11 @@
 //! the oldest are dropped, counted, and told upstream as a gap. A chunk that was sent and not acknowledged
 //! is sent again on the next connection. Nothing here survives the end of the process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use riskgate_point::{Quality, Value, Wall};
-use serde::Serialize;
+use riskgate_point::{PointId, Quality, Value, Wall};
+use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::wire::Origin;
 
@@ -20,12 +20,17 @@ pub(super) const READINGS_MAX: usize = 100_000;
 /// lost packet costs little.
 const CHUNK_BYTES_MAX: usize = 120 * 1024;
 
+/// Room that is kept for readings when none waits: a second of a living plant.
+const READINGS_KEPT: usize = 2_048;
+
 /// The longest text that goes upstream as a reading. With every character escaped it fits a chunk.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// One reading, as it goes upstream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
+    /// Where the point's last reading is kept.
+    pub point: PointId,
     pub tag: Arc<str>,
     pub value: Option<Value>,
     pub quality: Quality,
@@ -42,10 +47,18 @@ pub struct TelemetryReceiver(Arc<Mutex<Buffer>>);
 
 #[derive(Default)]
 struct Buffer {
-    last: HashMap<Arc<str>, (Option<Value>, Quality)>,
+    /// In the order of the plant's points: a look-up by tag would cost more than judging the sample.
+    last: Vec<Option<Last>>,
     waiting: VecDeque<Reading>,
     dropped: Option<Dropped>,
     off: bool,
+}
+
+/// What a point read last. Another plant may have given its place to another tag.
+struct Last {
+    tag: Arc<str>,
+    value: Option<Value>,
+    quality: Quality,
 }
 
 /// Readings that upstream will never have.
@@ -58,11 +71,10 @@ pub(super) struct Dropped {
     pub(super) too_large: u64,
 }
 
-/// Some readings as JSON, in one message.
-#[derive(Debug, Clone, PartialEq)]
+/// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
+#[derive(Debug, PartialEq)]
 pub(super) struct Chunk {
-    pub(super) values: serde_json::Value,
-    pub(super) count: u64,
+    pub(super) readings: Vec<Reading>,
     pub(super) from: Wall,
     pub(super) to: Wall,
 }
@@ -87,13 +99,8 @@ impl TelemetrySender {
 
 impl Buffer {
     fn offer(&mut self, reading: Reading) {
-        match self.last.get_mut(&reading.tag) {
-            Some((value, quality)) if *value == reading.value && *quality == reading.quality => return,
-            Some(last) => *last = (reading.value.clone(), reading.quality),
-            None => {
-                let last = (reading.value.clone(), reading.quality);
-                self.last.insert(Arc::clone(&reading.tag), last);
-            }
+        if !self.is_news(&reading) {
+            return;
         }
         if let Some(Value::Text(text)) = &reading.value
             && text.len() > TEXT_BYTES_MAX
@@ -107,6 +114,28 @@ impl Buffer {
         {
             self.drop_one(oldest.time, 0);
         }
+    }
+
+    fn is_news(&mut self, reading: &Reading) -> bool {
+        let Ok(place) = usize::try_from(reading.point.0) else { return true };
+        if self.last.len() <= place {
+            self.last.resize_with(place + 1, || None);
+        }
+        let Some(last) = self.last.get_mut(place) else { return true };
+        match last {
+            Some(last) if Arc::ptr_eq(&last.tag, &reading.tag) || last.tag == reading.tag => {
+                if last.value == reading.value && last.quality == reading.quality {
+                    return false;
+                }
+                last.value.clone_from(&reading.value);
+                last.quality = reading.quality;
+            }
+            Some(_) | None => {
+                let (tag, value) = (Arc::clone(&reading.tag), reading.value.clone());
+                *last = Some(Last { tag, value, quality: reading.quality });
+            }
+        }
+        true
     }
 
     fn drop_one(&mut self, time: Wall, too_large: u64) {
@@ -123,26 +152,23 @@ impl TelemetryReceiver {
     }
 
     /// The oldest readings, as many as one message holds.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Chunk> {
+    pub(super) fn take(&self) -> Option<Chunk> {
         let mut buffer = lock(&self.0);
         let from = buffer.waiting.front()?.time;
-        let mut values = Vec::new();
-        let mut to = from;
-        let mut bytes = 0;
-        let mut times = Times { origin, cached: None };
-        while let Some(reading) = buffer.waiting.front() {
-            let value = encoded(reading, &mut times);
+        let (mut n, mut bytes, mut to) = (0, 0, from);
+        for reading in &buffer.waiting {
             let size = size(reading);
-            if bytes + size > CHUNK_BYTES_MAX && !values.is_empty() {
+            if bytes + size > CHUNK_BYTES_MAX && n > 0 {
                 break;
             }
-            bytes += size;
-            to = reading.time;
-            values.push(value);
-            buffer.waiting.pop_front();
+            (n, bytes, to) = (n + 1, bytes + size, reading.time);
         }
-        let count = u64::try_from(values.len()).unwrap_or(u64::MAX);
-        Some(Chunk { values: serde_json::Value::Array(values), count, from, to })
+        let readings = buffer.waiting.drain(..n).collect();
+        if buffer.waiting.is_empty() {
+            // What the first readings of all points or an outage needed is given back.
+            buffer.waiting.shrink_to(READINGS_KEPT);
+        }
+        Some(Chunk { readings, from, to })
     }
 
     /// What was dropped since the last call.
@@ -166,40 +192,54 @@ fn merged(all: Option<Dropped>, more: Dropped) -> Dropped {
     })
 }
 
-/// One poll's readings share a stamp: the last one formatted is kept.
-struct Times<'a> {
-    origin: &'a Origin,
-    cached: Option<(Wall, String)>,
-}
+impl Chunk {
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.readings.len()).unwrap_or(u64::MAX)
+    }
 
-impl Times<'_> {
-    fn text(&mut self, at: Wall) -> String {
-        match &self.cached {
-            Some((cached, text)) if *cached == at => text.clone(),
-            Some(_) | None => {
-                let text = self.origin.time(at);
-                self.cached = Some((at, text.clone()));
-                text
-            }
-        }
+    /// As the message has them.
+    pub(super) fn values<'a>(&'a self, origin: &'a Origin) -> Values<'a> {
+        Values { readings: &self.readings, origin }
     }
 }
 
-#[derive(Serialize)]
-struct Encoded<'a> {
-    tag: &'a str,
-    value: &'a Option<Value>,
-    quality: String,
-    time: String,
+/// Readings as a JSON array.
+pub(super) struct Values<'a> {
+    readings: &'a [Reading],
+    origin: &'a Origin,
 }
 
-fn encoded(reading: &Reading, times: &mut Times<'_>) -> serde_json::Value {
-    serde_json::json!(Encoded {
-        tag: &reading.tag,
-        value: &reading.value,
-        quality: reading.quality.to_string(),
-        time: times.text(reading.time),
-    })
+#[derive(serde::Serialize)]
+struct Encoded<'a> {
+    quality: Told,
+    tag: &'a str,
+    time: &'a str,
+    value: &'a Option<Value>,
+}
+
+struct Told(Quality);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut values = serializer.serialize_seq(Some(self.readings.len()))?;
+        // One poll's readings share a stamp: the last one written is kept.
+        let (mut at, mut time) = (None, String::new());
+        for reading in self.readings {
+            if at != Some(reading.time) {
+                time = self.origin.time(reading.time);
+                at = Some(reading.time);
+            }
+            let Reading { tag, value, quality, .. } = reading;
+            values.serialize_element(&Encoded { quality: Told(*quality), tag, time: &time, value })?;
+        }
+        values.end()
+    }
+}
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// At most what the reading takes as JSON: keys, stamp and quality 128 bytes, the tag and a text with every

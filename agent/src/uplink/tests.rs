@@ -8,7 +8,7 @@ use riskgate_engine::{
     HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass,
     TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Words,
 };
-use riskgate_point::{BadReason, Link, Quality, Value as PointValue, Wall};
+use riskgate_point::{BadReason, Link, PointId, Quality, Value as PointValue, Wall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -323,7 +323,7 @@ fn names(handed: &[(Ticket, String)]) -> Vec<&str> {
 }
 
 fn chunk(from: i64) -> Chunk {
-    Chunk { values: json!([]), count: 1, from: Wall(from), to: Wall(from) }
+    Chunk { readings: Vec::new(), from: Wall(from), to: Wall(from) }
 }
 
 #[test]
@@ -486,6 +486,7 @@ fn a_resend_is_bounded_and_says_where_to_go_on() {
 
 fn reading(tag: &str, number: f64, time: i64) -> Reading {
     Reading {
+        point: PointId(u32::from(tag.as_bytes()[0])),
         tag: Arc::from(tag),
         value: PointValue::float(number),
         quality: Quality::Good,
@@ -505,11 +506,22 @@ fn telemetry_tells_changes_only() {
     let mut bad = reading("A", 2.0, 4);
     (bad.value, bad.quality) = (None, Quality::Bad(BadReason::Stale));
     sender.offer(vec![bad]);
-    let chunk = receiver.take(&origin()).expect("readings");
-    assert_eq!((chunk.count, chunk.from, chunk.to), (4, Wall(1), Wall(4)));
-    assert_eq!(chunk.values[0]["time"], "1970-01-01T08:00:00.001+08:00");
-    assert_eq!(chunk.values[3]["quality"], "bad stale");
-    assert_eq!(receiver.take(&origin()), None);
+    let chunk = receiver.take().expect("readings");
+    assert_eq!((chunk.count(), chunk.from, chunk.to), (4, Wall(1), Wall(4)));
+    let values = serde_json::to_value(chunk.values(&origin())).expect("JSON");
+    assert_eq!(values[0]["time"], "1970-01-01T08:00:00.001+08:00");
+    assert_eq!(values[3]["quality"], "bad stale");
+    assert_eq!(receiver.take(), None);
+}
+
+#[test]
+fn a_place_that_another_tag_has_taken_tells_that_tags_first_reading() {
+    let (sender, receiver) = channel();
+    let moved = Reading { tag: Arc::from("B"), ..reading("A", 1.0, 2) };
+    sender.offer(vec![reading("A", 1.0, 1), moved.clone(), Reading { time: Wall(3), ..moved }]);
+    let chunk = receiver.take().expect("readings");
+    let told: Vec<(&str, i64)> = chunk.readings.iter().map(|of| (&*of.tag, of.time.0)).collect();
+    assert_eq!(told, [("A", 1), ("B", 2)]);
 }
 
 #[test]
@@ -527,9 +539,9 @@ fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
     assert_eq!(receiver.take_dropped(), Some(dropped));
     assert_eq!(receiver.take_dropped(), None);
     let mut kept = 0;
-    while let Some(chunk) = receiver.take(&origin()) {
-        assert!(chunk.values.to_string().len() < 128 * 1024);
-        kept += chunk.count;
+    while let Some(chunk) = receiver.take() {
+        assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
+        kept += chunk.count();
     }
     assert_eq!(usize::try_from(kept), Ok(READINGS_MAX));
 }
@@ -542,9 +554,9 @@ fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
     let mut large = reading("B", 1.0, 2);
     large.value = Some(PointValue::text(&"\u{1}".repeat(16 * 1024)));
     sender.offer(vec![huge, large]);
-    let chunk = receiver.take(&origin()).expect("a reading");
-    assert_eq!((chunk.count, chunk.from), (1, Wall(2)));
-    assert!(chunk.values.to_string().len() < 128 * 1024);
+    let chunk = receiver.take().expect("a reading");
+    assert_eq!((chunk.count(), chunk.from), (1, Wall(2)));
+    assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
     let dropped = receiver.take_dropped().expect("counted");
     assert_eq!((dropped.count, dropped.too_large), (1, 1));
 }
@@ -554,7 +566,7 @@ fn telemetry_that_is_off_keeps_nothing() {
     let (sender, receiver) = channel();
     receiver.turn_off();
     sender.offer(vec![reading("A", 1.0, 1)]);
-    assert_eq!((receiver.take(&origin()), receiver.take_dropped()), (None, None));
+    assert_eq!((receiver.take(), receiver.take_dropped()), (None, None));
 }
 
 #[test]

@@ -13,9 +13,11 @@ use riskgate_engine::{
     RaiseCause, TaskRecord, UnitRecord,
 };
 use riskgate_point::{Link, Quality, Wall};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
-use super::telemetry::Dropped;
+use super::telemetry::{Chunk, Dropped, Values};
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// `dangerName` holds 300 characters.
@@ -371,14 +373,58 @@ impl Origin {
     }
 }
 
+/// The CloudEvents envelope. Its fields stand in the order of their names, as those of `data` do.
+#[derive(Serialize)]
+struct Envelope<'a, D> {
+    data: &'a D,
+    datacontenttype: &'static str,
+    epoch: Uuid,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<Lane>,
+    replayed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    source: String,
+    specversion: &'static str,
+    time: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+impl<'a, D: Serialize> Envelope<'a, D> {
+    fn new(name: &str, kind: &'a str, at: Wall, replayed: bool, data: &'a D, origin: &Origin) -> Self {
+        Self {
+            data,
+            datacontenttype: "application/json",
+            epoch: origin.epoch.0,
+            id: format!("{}/{name}", origin.epoch.0),
+            lane: None,
+            replayed,
+            sequence: None,
+            source: format!("riskgate/{}/{}", origin.company, origin.gateway),
+            specversion: "1.0",
+            time: origin.time(at),
+            kind,
+        }
+    }
+
+    #[expect(clippy::expect_used, reason = "texts, numbers and trees of JSON: none of them can fail")]
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("JSON of JSON")
+    }
+}
+
 /// A row of the outbox. `replayed`: sent once more, on demand.
 pub fn row_bytes(row: &Row, origin: &Origin, replayed: bool) -> Vec<u8> {
     let message = &row.message;
     let name = format!("{}/{}", message.lane.word(), row.sequence);
-    let mut envelope = envelope(&name, &message.kind, message.time, replayed, message.data.clone(), origin);
-    envelope.insert("sequence".to_owned(), json!(row.sequence));
-    envelope.insert("lane".to_owned(), json!(message.lane));
-    Value::Object(envelope).to_string().into_bytes()
+    Envelope {
+        lane: Some(message.lane),
+        sequence: Some(row.sequence),
+        ..Envelope::new(&name, &message.kind, message.time, replayed, &message.data, origin)
+    }
+    .bytes()
 }
 
 /// A message outside the lanes: it has no sequence, and nobody misses it. `name` is unique in the epoch.
@@ -387,39 +433,45 @@ pub(super) fn loose_bytes(
     kind: &str,
     at: Wall,
     replayed: bool,
-    data: Value,
+    data: &impl Serialize,
     origin: &Origin,
 ) -> Vec<u8> {
-    Value::Object(envelope(name, kind, at, replayed, data, origin)).to_string().into_bytes()
+    Envelope::new(name, kind, at, replayed, data, origin).bytes()
 }
 
-fn envelope(
+/// Some readings.
+pub(super) fn telemetry_bytes(
     name: &str,
-    kind: &str,
+    chunk: &Chunk,
     at: Wall,
     replayed: bool,
-    data: Value,
     origin: &Origin,
-) -> Map<String, Value> {
-    let mut envelope = Map::new();
-    let mut set = |key: &str, value: Value| envelope.insert(key.to_owned(), value);
-    set("specversion", json!("1.0"));
-    set("id", json!(format!("{}/{name}", origin.epoch.0)));
-    set("source", json!(format!("riskgate/{}/{}", origin.company, origin.gateway)));
-    set("type", json!(kind));
-    set("time", json!(origin.time(at)));
-    set("datacontenttype", json!("application/json"));
-    set("epoch", json!(origin.epoch.0));
-    set("replayed", json!(replayed));
-    set("data", data);
-    envelope
+) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Telemetry<'a> {
+        count: u64,
+        from: String,
+        id: &'a str,
+        revision: u64,
+        to: String,
+        values: Values<'a>,
+    }
+    let data = Telemetry {
+        count: chunk.count(),
+        from: origin.time(chunk.from),
+        id: name,
+        revision: 1,
+        to: origin.time(chunk.to),
+        values: chunk.values(origin),
+    };
+    loose_bytes(name, "riskgate.telemetry.v1", at, replayed, &data, origin)
 }
 
 /// What a present unit record says, outside its lane: published anew on each connect.
 pub(super) fn risk_again_bytes(unit: &UnitRecord, origin: &Origin) -> Vec<u8> {
     let message = risk_message(unit, origin);
     let name = format!("risk/{}/{}", unit.unit, unit.revision);
-    loose_bytes(&name, &message.kind, message.time, true, message.data, origin)
+    loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
 }
 
 /// Who is there: told on each connect and each new configuration; retained.
@@ -443,7 +495,7 @@ pub(super) fn birth_bytes(plant: &Plant, at: Wall, origin: &Origin) -> Vec<u8> {
             "topic": level(&unit.id),
         })).collect::<Vec<_>>(),
     });
-    loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, data, origin)
+    loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, &data, origin)
 }
 
 /// `last` is left out of the will: the broker tells it when nobody knows.
