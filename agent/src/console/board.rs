@@ -291,11 +291,13 @@ impl Board {
         self.alarms.get(id)
     }
 
-    /// Most urgent first, then newest first.
+    /// Most urgent first; among those of a priority the ones that nobody has seen, then the newest.
     pub fn alarms(&self) -> Vec<&Line<AlarmRecord>> {
         let mut lines: Vec<_> = self.alarms.values().collect();
         lines.sort_by_key(|line| {
-            (std::cmp::Reverse(line.record.priority), std::cmp::Reverse(line.record.since))
+            let record = &line.record;
+            let seen = record.state == AlarmState::Acknowledged;
+            (std::cmp::Reverse(record.priority), seen, std::cmp::Reverse(record.since))
         });
         lines
     }
@@ -570,14 +572,17 @@ mod tests {
     }
 
     #[test]
-    fn alarms_are_sorted_by_priority_then_newest() {
+    fn alarms_are_sorted_by_priority_then_unseen_then_newest() {
         let board = sample::handle();
         let board = board.read();
-        let order: Vec<_> =
-            board.alarms().iter().map(|line| (line.record.priority, line.record.since)).collect();
+        let rank = |line: &&Line<AlarmRecord>| {
+            let record = &line.record;
+            (record.priority, record.state != AlarmState::Acknowledged, record.since)
+        };
+        let order: Vec<_> = board.alarms().iter().map(rank).collect();
         let mut sorted = order.clone();
         sorted.sort_by(|a, b| b.cmp(a));
-        assert!(order.len() > 3);
+        assert!(order.len() > 3 && order.iter().any(|(_, unseen, _)| !unseen));
         assert_eq!(order, sorted);
     }
 

@@ -182,7 +182,7 @@ function alarmRow(alarm) {
     el("span", "where", alarm.unit_name ?? alarm.unit ?? "全站 site"),
     el("span", "", CLASSES[alarm.class] ?? alarm.class),
     alarm.measure_name ? el("span", "measure", `措施 ${alarm.measure_name}`) : null,
-    alarm.blinds.length > 0 ? el("span", "measure", `失去监测的措施 blinded ${alarm.blinds.join(" ")}`) : null,
+    alarm.blinds.length > 0 ? el("span", "measure", `失去监测的措施 blinded ${alarm.blinds_names.join("、")}`) : null,
     alarm.kind === "fault" ? el("span", "tag fault", "监测失效 monitoring lost") : null,
     alarm.on_unknown ? el("span", "tag", "条件未知 on unknown") : null,
     el("span", "state", STATES[alarm.state] + (alarm.acknowledged_by ? ` · ${alarm.acknowledged_by}` : "")),
@@ -269,7 +269,7 @@ function unitChip(unit) {
 }
 
 const sorted = () => [...board.alarms.values()].sort((a, b) =>
-  PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
+  PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || (a.state === "acknowledged") - (b.state === "acknowledged") || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
 const waiting = () => [...board.alarms.values()].filter((alarm) => alarm.state !== "acknowledged");
 
 const bySourceState = () => [...board.sources].sort((a, b) => (a.link === "up") - (b.link === "up"));

@@ -26,7 +26,7 @@ pub struct BoardView {
     /// The gateway's clock when this was made.
     pub at: String,
     pub gateway: GatewayView,
-    /// Most urgent first, then newest first.
+    /// Most urgent first; of a priority the unseen ones, then the newest.
     pub alarms: Vec<AlarmView>,
     /// 隐患: being rectified or awaiting acceptance; newest first.
     pub hazards: Vec<HazardView>,
@@ -66,6 +66,9 @@ pub struct AlarmView {
     pub tags: Vec<String>,
     /// Measures that nobody watches while this lasts.
     pub blinds: Vec<String>,
+    /// The same by name; by id where nobody named it.
+    #[serde(default)]
+    pub blinds_names: Vec<String>,
     pub episode: u64,
     pub since: String,
     pub changed: String,
@@ -412,6 +415,11 @@ impl Render<'_> {
             guidance: record.guidance.clone(),
             tags: record.tags.clone(),
             blinds: record.blinds.clone(),
+            blinds_names: record
+                .blinds
+                .iter()
+                .map(|measure| self.measure_name(measure).unwrap_or_else(|| measure.clone()))
+                .collect(),
             episode: record.episode,
             since: self.stamp(record.since),
             changed: self.stamp(record.changed),
