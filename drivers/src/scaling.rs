@@ -22,7 +22,7 @@ impl Scaling {
     /// Beyond the range the value is clamped to its end and uncertain, so that it still trips H or L.
     /// What is no finite number is bad.
     pub fn apply(&self, raw: f64) -> (Option<Value>, Quality) {
-        let number = raw * self.scale + self.offset;
+        let number = times(raw, self.scale) + self.offset;
         let (number, quality) = match self.range {
             Some((low, _)) if number < low => (low, Quality::Uncertain(UncertainReason::UnderRange)),
             Some((_, high)) if number > high => (high, Quality::Uncertain(UncertainReason::OverRange)),
@@ -34,6 +34,14 @@ impl Scaling {
             Some(_) | None => (None, Quality::Bad(BadReason::NotANumber)),
         }
     }
+}
+
+/// `raw * scale`. A tenth, a hundredth, ... is a division by a whole number, which is exact to the last digit:
+/// 19 tenths are 1.9, where a product would be 1.9000000000000001.
+fn times(raw: f64, scale: f64) -> f64 {
+    let inverse = 1.0 / scale;
+    let whole = inverse.round();
+    if whole.abs() >= 2.0 && whole.abs() < 1e9 && 1.0 / whole == scale { raw / whole } else { raw * scale }
 }
 
 /// The word of an integer. An integer without a word cannot be what the configuration says.
@@ -53,6 +61,17 @@ mod tests {
     #[test]
     fn scales_then_offsets() {
         assert_eq!(PERCENT.apply(600.0), (Value::float(50.0), Quality::Good));
+    }
+
+    #[test]
+    fn a_decimal_scale_gives_decimal_values() {
+        let tenth = Scaling { scale: 0.1, offset: 0.0, range: None };
+        let hundredth = Scaling { scale: 0.01, ..tenth };
+        for (scaling, raw, value) in [(tenth, 19.0, 1.9), (tenth, 122.0, 12.2), (hundredth, 2099.0, 20.99)] {
+            assert_eq!(scaling.apply(raw), (Value::float(value), Quality::Good));
+        }
+        let odd = Scaling { scale: 0.3, ..tenth };
+        assert_eq!(odd.apply(10.0), (Value::float(10.0 * 0.3), Quality::Good));
     }
 
     #[test]

@@ -51,14 +51,25 @@ pub enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Nameless => f.write_str("an act needs the name of the person: --by NAME"),
-            Self::NoReason => f.write_str("a reason is needed: --why TEXT"),
-            Self::UnknownAlarm { alarm, nearest: None } => write!(f, "no alarm '{alarm}'"),
-            Self::UnknownAlarm { alarm, nearest: Some(nearest) } => {
-                write!(f, "no alarm '{alarm}'; did you mean '{nearest}'?")
+            Self::Nameless => {
+                f.write_str("须写明姓名 --by 姓名 / an act needs the name of the person: --by NAME")
             }
-            Self::UnknownHazard { hazard } => write!(f, "no open hazard or candidate {hazard}"),
-            Self::WrongState { is, needs } => write!(f, "it is {is}; this act needs it to be {needs}"),
+            Self::NoReason => f.write_str("须写明原因 --why 原因 / a reason is needed: --why TEXT"),
+            Self::UnknownAlarm { alarm, nearest: None } => {
+                write!(f, "没有报警'{alarm}' / no alarm '{alarm}'")
+            }
+            Self::UnknownAlarm { alarm, nearest: Some(nearest) } => {
+                write!(
+                    f,
+                    "没有报警'{alarm}'，是不是'{nearest}'？ / no alarm '{alarm}'; did you mean '{nearest}'?"
+                )
+            }
+            Self::UnknownHazard { hazard } => {
+                write!(f, "没有未关闭的隐患或待确认隐患 / no open hazard or candidate {hazard}")
+            }
+            Self::WrongState { is, needs } => {
+                write!(f, "当前状态不允许这样做 / it is {is}; this act needs it to be {needs}")
+            }
         }
     }
 }

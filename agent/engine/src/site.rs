@@ -266,7 +266,9 @@ impl Site {
             [deed @ ("ack" | "confirm" | "reject" | "rectify" | "accept"), of @ ..] => {
                 let act = Act { by: "王".to_owned(), deed: self.deed(deed, of) };
                 if let Err(refusal) = self.engine.act(&act, now, effects) {
-                    writeln!(self.told, "  refused: {refusal}").unwrap();
+                    let both = refusal.to_string();
+                    let (_, english) = both.split_once(" / ").expect("Chinese / English");
+                    writeln!(self.told, "  refused: {english}").unwrap();
                 }
             }
             words => {

@@ -29,9 +29,6 @@ const CHANGES_BEHIND_MAX: usize = 256;
 /// The pump turns at least each second. Longer than this without a turn, and nothing shown is live.
 pub const PUMP_TURN_AGE_MAX: Duration = Duration::from_secs(5);
 
-/// How often the states of sources and store are looked at: at once for an eye, seldom for a busy pump.
-const STATE_EVERY: Duration = Duration::from_millis(200);
-
 /// Whose board this is.
 #[derive(Debug, Clone)]
 pub struct Site {
@@ -76,7 +73,7 @@ pub enum SourceState {
 }
 
 impl SourceLine {
-    fn new(view: &SourceView, plant: &Plant) -> Self {
+    pub fn new(view: &SourceView, plant: &Plant) -> Self {
         let (id, name) = match plant.source(view.id) {
             Some(source) => (source.id.clone(), source.name.clone()),
             None => (view.id.0.to_string(), String::new()),
@@ -414,23 +411,13 @@ struct Shared {
     clock: Clock,
     /// [`Mono`] of the pump's last turn; 0: it has not turned yet.
     pump_turned: AtomicU64,
-    /// [`Mono`] of the last time that sources and store were looked at; 0: never.
-    state_shown: AtomicU64,
 }
 
 impl BoardHandle {
     pub fn new(site: Site, plant: Arc<Plant>, clock: Clock) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_BEHIND_MAX);
         let board = RwLock::new(Board::new(site, plant));
-        Self {
-            shared: Arc::new(Shared {
-                board,
-                changes,
-                clock,
-                pump_turned: AtomicU64::new(0),
-                state_shown: AtomicU64::new(0),
-            }),
-        }
+        Self { shared: Arc::new(Shared { board, changes, clock, pump_turned: AtomicU64::new(0) }) }
     }
 
     /// Changes the board and tells the live streams once, if anything that is seen changed.
@@ -464,26 +451,6 @@ impl BoardHandle {
             for effect in effects {
                 board.apply(effect, durable);
             }
-        });
-    }
-
-    /// The pump says that it turns, how the sources are, whether the store commits, and by which plant it
-    /// judges. Called each turn, so it looks at the rest only every [`STATE_EVERY`]; the idle pump turns
-    /// often enough for nothing to stay unshown.
-    pub fn show_turn(&self, now: Now, sources: &[SourceView], plant: &Arc<Plant>, failed: Option<&str>) {
-        self.pump_turned(now.mono);
-        let shown = Mono(self.shared.state_shown.load(Ordering::Relaxed));
-        if shown.0 != 0 && now.mono.since(shown) < STATE_EVERY {
-            return;
-        }
-        self.shared.state_shown.store(now.mono.0, Ordering::Relaxed);
-        let lines = sources.iter().map(|source| SourceLine::new(source, plant)).collect();
-        self.update(|board| {
-            if !Arc::ptr_eq(&board.plant, plant) {
-                board.set_plant(Arc::clone(plant));
-            }
-            board.set_sources(lines);
-            board.set_store_failure(failed.map(str::to_owned));
         });
     }
 

@@ -20,7 +20,7 @@ use riskgate_point::{Link, Mono, Now, Report, Sample};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::BoardHandle;
+use crate::console::{BoardHandle, SourceLine};
 use crate::events::Event;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Store};
@@ -284,13 +284,15 @@ impl Pump {
         views.iter().for_each(|view| shown::gauge(&self.plant, view));
         let states: Vec<SourceState> =
             views.iter().filter_map(|view| shown::state_of(&self.plant, view)).collect();
+        let unjudged = self.engine.unjudged();
+        shown::gauge_unjudged(&unjudged);
         self.states.send_if_modified(|old| {
             let changed = *old != states;
             old.clone_from(&states);
             changed
         });
         self.board.update(|board| {
-            board.set_sources(views.iter().filter_map(|view| shown::line_of(&self.plant, view)).collect());
+            board.set_sources(views.iter().map(|view| SourceLine::new(view, &self.plant)).collect());
             board.set_store_failure(store_failure(&tail.waiting, committed));
         });
     }

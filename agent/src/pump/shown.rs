@@ -1,32 +1,9 @@
-//! How the sources are, in the three shapes that others read: the board's line, upstream's `state`, gauges.
+//! How the sources are, for upstream's `state` and for Prometheus; the board has a line of its own.
 
-use riskgate_engine::{Plant, SourceView};
-use riskgate_point::Link;
+use riskgate_engine::{Plant, SourceView, Unjudged};
 
-use crate::console::{SourceLine, SourceState as LineState};
 use crate::metrics;
 use crate::uplink::wire::SourceState;
-
-/// For the control room.
-pub(super) fn line_of(plant: &Plant, view: &SourceView) -> Option<SourceLine> {
-    let source = plant.source(view.id)?;
-    let (link, why) = match &view.link {
-        Link::Connecting => (LineState::Connecting, None),
-        Link::Up => (LineState::Up, None),
-        Link::Down { why } => (LineState::Down, Some(why.clone())),
-    };
-    Some(SourceLine {
-        id: source.id.clone(),
-        name: source.name.clone(),
-        link,
-        why,
-        since: view.since,
-        good: view.good,
-        uncertain: view.uncertain,
-        bad: view.bad,
-        source_offset_ms: view.source_offset_ms,
-    })
-}
 
 /// For upstream.
 pub(super) fn state_of(plant: &Plant, view: &SourceView) -> Option<SourceState> {
@@ -47,5 +24,14 @@ pub(super) fn gauge(plant: &Plant, view: &SourceView) {
     let Some(source) = plant.source(view.id) else { return };
     for (quality, count) in [("good", view.good), ("uncertain", view.uncertain), ("bad", view.bad)] {
         metrics::POINTS.with_label_values(&[&source.id, quality]).set(i64::from(count));
+    }
+}
+
+/// What came and could not be judged: nothing is lost in silence.
+pub(super) fn gauge_unjudged(unjudged: &Unjudged) {
+    let Unjudged { late, stray, crowded, elsewhere } = *unjudged;
+    for (reason, count) in [("late", late), ("stray", stray), ("crowded", crowded), ("elsewhere", elsewhere)]
+    {
+        metrics::UNJUDGED.with_label_values(&[reason]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }

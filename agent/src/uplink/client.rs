@@ -6,8 +6,6 @@
 //! unacknowledged is sent again from the outbox; `poll` must not be cancelled while it connects, and it
 //! retries without pause, so it is polled until its first error and then dropped.
 
-use std::time::Duration;
-
 use rumqttc::{
     AsyncClient, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions, Packet, PublishNotice,
     PublishOptions, QoS,
@@ -151,34 +149,5 @@ impl Connection {
                 return Lost::Deaf;
             }
         }
-    }
-}
-
-/// The pause before the next connection: doubled with each failure, with a quarter of jitter either way so
-/// that a hundred gateways do not come back in the same second. The longest is short, for people's sake:
-/// it is what a hazard may wait once the broker is back.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    next: Duration,
-}
-
-impl Backoff {
-    const MIN: Duration = Duration::from_millis(500);
-    const MAX: Duration = Duration::from_secs(5);
-
-    pub(super) fn new() -> Self {
-        Self { next: Self::MIN }
-    }
-
-    /// The connection did its work.
-    pub(super) fn reset(&mut self) {
-        self.next = Self::MIN;
-    }
-
-    /// `jitter` from 0 to 1.
-    pub(super) fn pause(&mut self, jitter: f64) -> Duration {
-        let pause = self.next.mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0);
-        self.next = (self.next * 2).min(Self::MAX);
-        pause
     }
 }

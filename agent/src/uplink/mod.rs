@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use riskgate_drivers::backoff::Backoff;
 use riskgate_engine::Plant;
 use riskgate_point::{Now, Wall};
 use tokio::sync::{mpsc, watch};
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::Event;
 use crate::store::Store;
-use client::{Backoff, Will};
+use client::Will;
 use link::{End, Link};
 use telemetry::Chunk;
 pub use telemetry::{Reading, TelemetryReceiver, TelemetrySender, channel};
@@ -40,6 +41,11 @@ use wire::{Origin, SourceState};
 /// 5 s that the whole agent has.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_millis(850);
 pub(crate) const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
+
+/// The pause before the next connection. The longest is short, for people's sake: it is what a hazard may
+/// wait once the broker is back.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A connection that held this long was a good one: the next failure begins with the shortest pause.
 const HELD_AFTER: Duration = Duration::from_secs(5);
@@ -116,7 +122,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if uplink.config.telemetry.is_none() {
         uplink.telemetry.turn_off();
     }
-    let mut backoff = Backoff::new();
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX, fastrand::u64(..));
     let mut unacknowledged: VecDeque<Chunk> = VecDeque::new();
     let mut told = Told::default();
     while !stop.is_cancelled() {
@@ -127,7 +133,7 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
             backoff.reset();
             told = Told::default();
         }
-        let pause = backoff.pause(fastrand::f64());
+        let pause = backoff.next();
         told.tell(&uplink.config.broker(), &why);
         uplink.lost(why);
         pause_alive(&uplink, pause, &stop).await;

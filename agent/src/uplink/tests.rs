@@ -12,7 +12,6 @@ use riskgate_point::{BadReason, Link, PointId, Quality, Value as PointValue, Wal
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::client::Backoff;
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, READINGS_MAX, Reading, channel};
@@ -567,17 +566,6 @@ fn telemetry_that_is_off_keeps_nothing() {
     receiver.turn_off();
     sender.offer(vec![reading("A", 1.0, 1)]);
     assert_eq!((receiver.take(), receiver.take_dropped()), (None, None));
-}
-
-#[test]
-fn the_pause_doubles_to_a_bound_with_jitter_either_way() {
-    let mut backoff = Backoff::new();
-    let pauses: Vec<u128> = (0..8).map(|_| backoff.pause(0.5).as_millis()).collect();
-    assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000]);
-    assert_eq!(backoff.pause(0.0).as_millis(), 3_750);
-    assert_eq!(backoff.pause(1.0).as_millis(), 6_250);
-    backoff.reset();
-    assert_eq!(backoff.pause(0.5).as_millis(), 500);
 }
 
 #[test]
