@@ -276,6 +276,24 @@ fn a_candidate_has_a_topic_of_its_own_and_no_danger_state() {
 }
 
 #[test]
+fn an_accepted_hazard_tells_who_accepted_it_when_and_why() {
+    let data = |stage| {
+        let mut hazard = hazard(stage);
+        hazard.acts.push(ActRecord {
+            by: "王敏".to_owned(),
+            deed: "accept".to_owned(),
+            why: Some("已更换法兰垫片".to_owned()),
+            at: MORNING,
+        });
+        wire::messages(&Effect::Hazard(Arc::new(hazard)), &plant(), &origin())[0].data.clone()
+    };
+    let accepted = data(HazardStage::Accepted);
+    let told = ["checkAcceptPerson", "checkAcceptTime", "checkAcceptComment"].map(|field| &accepted[field]);
+    assert_eq!(told, ["王敏", "2025-06-01T08:00:00.000+08:00", "已更换法兰垫片"]);
+    assert_eq!(data(HazardStage::AwaitingAcceptance).get("checkAcceptPerson"), None);
+}
+
+#[test]
 fn an_alarm_of_no_unit_goes_to_the_site() {
     let messages = wire::messages(&Effect::Alarm(Arc::new(alarm(None))), &plant(), &origin());
     assert_eq!(messages[0].topic, "alarm/_site");

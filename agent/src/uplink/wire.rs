@@ -23,6 +23,10 @@ use crate::store::{Lane, LastSequences, Message, Row};
 /// `dangerName` holds 300 characters.
 const DANGER_NAME_CHARS: usize = 300;
 
+/// `checkAcceptPerson` and `checkAcceptComment` likewise.
+const ACCEPT_PERSON_CHARS: usize = 50;
+const ACCEPT_COMMENT_CHARS: usize = 1_000;
+
 /// Whom messages come from.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -86,6 +90,7 @@ fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
         "state": alarm.state,
         "class": alarm.class,
         "priority": alarm.priority,
+        "companyCode": origin.company,
         "riskUnitId": alarm.unit,
         "riskMeasureId": alarm.measure,
         "words": alarm.words,
@@ -140,14 +145,17 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     let mut data = json!({
         "id": hazard.id,
         "revision": hazard.revision,
+        "companyCode": origin.company,
         "riskMeasureId": hazard.measure,
         "riskUnitId": hazard.unit,
         "hazardCode": unit.map(|unit| &unit.hazard_code),
-        "dangerName": name.chars().take(DANGER_NAME_CHARS).collect::<String>(),
+        "dangerName": at_most(DANGER_NAME_CHARS, &name),
         "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },
         "dangerSrc": 9,
         "dangerManageType": 1,
         "hazardDangerType": danger_type(measure.map_or("", |measure| &measure.classify2)),
+        // 其他: no liable person of the 包保 registered it.
+        "hazardCategory": 0,
         "dangerDesc": description(hazard),
         "stage": hazard.stage,
         "registTime": origin.time(hazard.raised),
@@ -179,8 +187,26 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     };
     if let (Some(state), Some(fields)) = (state, data.as_object_mut()) {
         fields.insert("dangerState".to_owned(), json!(state));
+        fields.extend(acceptance(hazard, origin));
     }
     data
+}
+
+/// Who accepted the rectification, when and with which words: nothing before it was.
+fn acceptance(hazard: &HazardRecord, origin: &Origin) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let accept = hazard.acts.iter().rfind(|act| act.deed == "accept");
+    if let (HazardStage::Accepted, Some(accept)) = (hazard.stage, accept) {
+        let comment = accept.why.as_deref().map(|why| at_most(ACCEPT_COMMENT_CHARS, why));
+        fields.insert("checkAcceptPerson".to_owned(), json!(at_most(ACCEPT_PERSON_CHARS, &accept.by)));
+        fields.insert("checkAcceptTime".to_owned(), json!(origin.time(accept.at)));
+        fields.insert("checkAcceptComment".to_owned(), json!(comment));
+    }
+    fields
+}
+
+fn at_most(characters: usize, text: &str) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// `hazardDangerType` by the measure's `classify2`: 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他.
@@ -220,6 +246,7 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
     let data = json!({
         "id": task.task,
         "revision": task.revision,
+        "companyCode": origin.company,
         "riskMeasureId": task.measure,
         "riskUnitId": task.unit,
         "troubleshootContent": task.content,
@@ -278,6 +305,7 @@ pub fn risk_message(unit: &UnitRecord, origin: &Origin) -> Message {
     let data = json!({
         "id": unit.unit,
         "revision": unit.revision,
+        "companyCode": origin.company,
         "riskUnitName": unit.name,
         "riskClass": unit.current.number(),
         "baseRiskClass": unit.base.number(),
