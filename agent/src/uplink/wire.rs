@@ -86,6 +86,8 @@ fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
     let data = json!({
         "id": alarm.id,
         "revision": alarm.revision,
+        // What comes out of the outbox was committed before: an alert that was not is told on the spot only.
+        "durable": true,
         "kind": alarm.kind,
         "state": alarm.state,
         "class": alarm.class,
@@ -145,6 +147,7 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     let mut data = json!({
         "id": hazard.id,
         "revision": hazard.revision,
+        "durable": true,
         "companyCode": origin.company,
         "riskMeasureId": hazard.measure,
         "riskUnitId": hazard.unit,
