@@ -395,7 +395,7 @@ impl<'a> Link<'a> {
         for record in records {
             let topic = wire::risk_topic(&record.unit);
             let payload = match plant.unit(&record.unit) {
-                Some(_) => wire::risk_again_bytes(record, &self.uplink.origin),
+                Some(_) => wire::risk_again_bytes(record, &plant, &self.uplink.origin),
                 None => Vec::new(),
             };
             self.push(topic, payload, true, LooseKind::Risk);

@@ -77,7 +77,7 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
         Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, origin),
-        Effect::Unit(unit) => vec![risk_message(unit, origin)],
+        Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
     }
 }
 
@@ -303,12 +303,14 @@ fn cycle_words(cycle: Duration) -> (f64, &'static str) {
 }
 
 /// The present class of a unit's risk; retained.
-pub fn risk_message(unit: &UnitRecord, origin: &Origin) -> Message {
+pub fn risk_message(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Message {
     let causes = unit.causes.iter().map(|cause| cause_data(cause, origin));
     let data = json!({
         "id": unit.unit,
         "revision": unit.revision,
         "companyCode": origin.company,
+        "riskUnitId": unit.unit,
+        "hazardCode": plant.unit(&unit.unit).map(|unit| &unit.hazard_code),
         "riskUnitName": unit.name,
         "riskClass": unit.current.number(),
         "baseRiskClass": unit.base.number(),
@@ -499,8 +501,8 @@ pub(super) fn telemetry_bytes(
 }
 
 /// What a present unit record says, outside its lane: published anew on each connect.
-pub(super) fn risk_again_bytes(unit: &UnitRecord, origin: &Origin) -> Vec<u8> {
-    let message = risk_message(unit, origin);
+pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Vec<u8> {
+    let message = risk_message(unit, plant, origin);
     let name = format!("risk/{}/{}", unit.unit, unit.revision);
     loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
 }
