@@ -86,7 +86,7 @@ fn evidence() -> Evidence {
         verdict: Truth::True,
         at: MORNING,
         operands: vec![
-            operand("{GD-101}", PointValue::float(27.5), Quality::Good),
+            operand("{GD-101}", PointValue::float(27.500_000_000_000_004), Quality::Good),
             operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
         ],
     }

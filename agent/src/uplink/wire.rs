@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_engine::{
     AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
-    RaiseCause, TaskRecord, UnitRecord,
+    RaiseCause, TaskRecord, UnitRecord, value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
@@ -227,18 +227,19 @@ fn danger_type(classify2: &str) -> u8 {
 /// What a person reads who has nothing but this text.
 fn description(hazard: &HazardRecord) -> String {
     let operands = hazard.evidence.operands.iter().map(|operand| {
-        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), ToString::to_string);
+        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
         format!("{}={value}（{}）", operand.text, quality_zh(operand.quality))
     });
     let operands = operands.collect::<Vec<_>>().join("，");
     format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
 }
 
+/// Not 正常: the reading may be of good quality and far beyond its limit.
 fn quality_zh(quality: Quality) -> &'static str {
     match quality {
-        Quality::Good => "正常",
-        Quality::Uncertain(_) => "可疑",
-        Quality::Bad(_) => "无效",
+        Quality::Good => "质量好",
+        Quality::Uncertain(_) => "质量可疑",
+        Quality::Bad(_) => "质量坏",
     }
 }
 
