@@ -225,6 +225,21 @@ fn a_boosted_task_is_told_by_unit_and_by_assignee() {
 }
 
 #[test]
+fn a_cycle_is_told_in_the_standards_units_above_zero_and_below_a_hundred() {
+    let told = |seconds| {
+        let task = TaskRecord { cycle: Duration::from_secs(seconds), ..task() };
+        let data = wire::messages(&Effect::Task(Arc::new(task)), &plant(), &origin())[0].data.clone();
+        format!("{}{}", data["checkCycle"], data["checkCycleUnit"].as_str().expect("a word"))
+    };
+    let (hour, day) = (3_600, 86_400);
+    let cycles = [1, hour / 2, 100 * 60, 36 * hour, 99 * hour + hour / 2, 100 * hour, 7 * day, 90 * day];
+    let expected = ["0.01小时", "0.5小时", "1.66小时", "36.0小时", "99.5小时", "4.16天", "7.0天", "90.0天"];
+    assert_eq!(cycles.map(told), expected);
+    let long = [100 * day, 180 * day, 365 * day, 366 * day];
+    assert_eq!(long.map(told), ["3.33月", "6.0月", "1.0年", "12.2月"]);
+}
+
+#[test]
 fn a_units_risk_is_told_retained() {
     insta::assert_snapshot!(told(&Effect::Unit(Arc::new(unit("U-1")))));
 }

@@ -255,6 +255,8 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         "riskUnitId": task.unit,
         "troubleshootContent": task.content,
         "workType": task.work_type,
+        // 每天: the plant's model knows no other.
+        "workDayType": 0,
         "assignee": task.assignee,
         "checkCycle": cycle,
         "checkCycleUnit": unit,
@@ -293,14 +295,22 @@ fn boost_data(boost: &Boost, origin: &Origin) -> Value {
     })
 }
 
-/// `checkCycle` and `checkCycleUnit`: whole days as 天, everything else as 小时 with two decimals.
+/// `checkCycle`, a decimal(4,2) above zero, and `checkCycleUnit`. Whole days, months of 30 days and years of
+/// 365 as such; anything else in the smallest unit that holds it, rounded down: an inspection may come early,
+/// not late. The least that can be said is 0.01 小时.
 fn cycle_words(cycle: Duration) -> (f64, &'static str) {
+    const HUNDREDTHS_MAX: u64 = 9_999;
     const DAY_S: u64 = 24 * 60 * 60;
+    const HOURS: (u64, &str) = (60 * 60, "小时");
+    const WHOLE: [(u64, &str); 3] = [(DAY_S, "天"), (30 * DAY_S, "月"), (365 * DAY_S, "年")];
     let seconds = cycle.as_secs();
-    match u32::try_from(seconds / DAY_S) {
-        Ok(days) if days > 0 && seconds.is_multiple_of(DAY_S) => (f64::from(days), "天"),
-        Ok(_) | Err(_) => ((cycle.as_secs_f64() / 36.0).round() / 100.0, "小时"),
-    }
+    let hundredths = |unit: u64| seconds.saturating_mul(100) / unit;
+    let fits = |(unit, _): &(u64, &str)| hundredths(*unit) <= HUNDREDTHS_MAX;
+    let whole = WHOLE.into_iter().filter(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)).find(fits);
+    let (unit, word) =
+        whole.or_else(|| [HOURS].into_iter().chain(WHOLE).find(fits)).unwrap_or((365 * DAY_S, "年"));
+    let hundredths = u32::try_from(hundredths(unit).clamp(1, HUNDREDTHS_MAX)).unwrap_or(1);
+    (f64::from(hundredths) / 100.0, word)
 }
 
 /// The present class of a unit's risk; retained.
