@@ -20,9 +20,9 @@ use super::wire::{self, Origin, SourceState, Status};
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// 2025-06-01T08:00:00+08:00.
-const MORNING: Wall = Wall(1_748_736_000_000);
+pub(super) const MORNING: Wall = Wall(1_748_736_000_000);
 
-fn origin() -> Origin {
+pub(super) fn origin() -> Origin {
     Origin {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
@@ -251,12 +251,6 @@ fn an_envelope_carries_lane_sequence_and_epoch() {
 }
 
 #[test]
-fn birth_tells_the_epoch_and_why_it_began() {
-    let bytes = wire::birth_bytes(&plant(), MORNING, &origin());
-    insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
-}
-
-#[test]
 fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let down = SourceState {
         id: "dcs-1".to_owned(),
@@ -373,6 +367,27 @@ fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
     }
     assert_eq!(session.wants_lease(last), None);
     assert_eq!(names(&hand_over(&mut session)), ["State", "critical1", "gap1", "work1"]);
+}
+
+#[test]
+fn the_list_of_points_goes_behind_the_lanes_one_page_at_a_time() {
+    let mut session = Session::new(100, VecDeque::new());
+    session.announce(LastSequences::default());
+    session.set_points((0..3).map(|_| b"page".to_vec()));
+    session.push_telemetry(chunk(1));
+    let lease = session.wants_lease(LastSequences { critical: 1, work: 0, gap: 0 }).expect("more");
+    session.leased(lease, vec![row(Lane::Critical, 1, 1)]);
+    let handed = hand_over(&mut session);
+    assert_eq!(names(&handed), ["critical1", "Points", "telemetry1"]);
+    session.acknowledge(handed[0].0);
+    assert_eq!(names(&hand_over(&mut session)), [""; 0]);
+    session.acknowledge(handed[1].0);
+    // A new list while the old one is on its way.
+    session.set_points([b"page".to_vec()].into_iter());
+    let handed = hand_over(&mut session);
+    assert_eq!(names(&handed), ["Points"]);
+    session.acknowledge(handed[0].0);
+    assert_eq!(names(&hand_over(&mut session)), [""; 0]);
 }
 
 #[test]

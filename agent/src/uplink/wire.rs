@@ -518,30 +518,6 @@ pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin
     loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
 }
 
-/// Who is there: told on each connect and each new configuration; retained.
-pub(super) fn birth_bytes(plant: &Plant, at: Wall, origin: &Origin) -> Vec<u8> {
-    let data = json!({
-        "id": format!("{}/{}", origin.company, origin.gateway),
-        "company": origin.company,
-        "gateway": origin.gateway,
-        "name": origin.name,
-        "software": format!("riskgate {}", env!("CARGO_PKG_VERSION")),
-        "epoch": origin.epoch.0,
-        "epochBegan": origin.time(origin.epoch_began),
-        "epochReason": origin.epoch_reason,
-        "points": plant.points().len(),
-        "measures": plant.measures().len(),
-        "sources": plant.sources().len(),
-        "units": plant.units().iter().map(|unit| json!({
-            "riskUnitId": unit.id,
-            "riskUnitName": unit.name,
-            "hazardCode": unit.hazard_code,
-            "topic": level(&unit.id),
-        })).collect::<Vec<_>>(),
-    });
-    loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, &data, origin)
-}
-
 /// `last` is left out of the will: the broker tells it when nobody knows.
 pub(super) fn state_bytes(
     status: Status,
