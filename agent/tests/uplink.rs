@@ -19,8 +19,10 @@ use jiff::tz::TimeZone;
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, Reading, TelemetrySender, Uplink, UplinkStatus, channel, run};
-use riskgate_engine::{Draft, Effect, Plant, RiskClass, UnitDraft, UnitRecord};
-use riskgate_point::{Mono, Now, PointId, Quality, Value as PointValue, Wall};
+use riskgate_engine::{
+    Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
+};
+use riskgate_point::{Mono, Now, PointId, Quality, SourceId, Value as PointValue, Wall};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -144,6 +146,10 @@ struct Agent {
 }
 
 fn plant(units: &[&str]) -> Arc<Plant> {
+    plant_of(units, 0)
+}
+
+fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
     let unit = |id: &&str| UnitDraft {
         id: (*id).to_owned(),
         name: "一号罐区".to_owned(),
@@ -151,9 +157,32 @@ fn plant(units: &[&str]) -> Arc<Plant> {
         base: RiskClass::Yellow,
         liable_person: "张三".to_owned(),
     };
+    let point = |number| PointDraft {
+        tag: format!("GD-{number}"),
+        name: "一号罐区东侧可燃气体探测器".to_owned(),
+        source: SourceId(0),
+        class: Class::Gas,
+        eu: "%LEL".to_owned(),
+        words: Vec::new(),
+        boolean: false,
+        text: false,
+        range: None,
+        limits: Limits::default(),
+        deadband: 0.0,
+        delay: Duration::ZERO,
+        stale_after: Duration::from_secs(5),
+        measure: None,
+        confirm: Confirm::Person,
+        guidance: String::new(),
+    };
+    let name = "DCS".to_owned();
+    let source =
+        SourceDraft { id: "dcs-1".to_owned(), name, fixes: false, sightings: false, stale_after: None };
     let draft = Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
+        sources: vec![source],
+        points: (0..points).map(point).collect(),
         units: units.iter().map(unit).collect(),
         ..Draft::default()
     };
@@ -496,6 +525,37 @@ async fn retained_topics_tell_the_present_and_the_stop() {
     }
     assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
     assert_eq!(retained["state"]["status"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_points_are_listed_upstream_and_a_shorter_list_clears_the_rest() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    agent.plant.send_replace(plant_of(&["U-1"], 10_000));
+    let birth = subscriber.find(|at, body| at == "birth" && body["data"]["points"]["count"] == 10_000).await;
+    let told = &birth["data"]["points"];
+    let pages = told["pages"].as_u64().expect("a number");
+    assert!(pages > 1, "{told}");
+    let mut tags = BTreeSet::new();
+    for page in 1..=pages {
+        let topic = format!("birth/points/{page}");
+        let page = subscriber.find(|at, _| at == topic).await;
+        assert_eq!(page["data"]["hash"], told["hash"]);
+        let list = page["data"]["list"].as_array().expect("a list");
+        tags.extend(list.iter().map(|point| point["tag"].to_string()));
+    }
+    assert_eq!(tags.len(), 10_000);
+    agent.plant.send_replace(plant_of(&["U-1"], 3));
+    for page in 1..=pages {
+        let topic = format!("birth/points/{page}");
+        subscriber.find(|at, body| at == topic && body.is_null()).await;
+    }
+    let mut late = Subscriber::connect(broker.port).await;
+    let birth = late.find(|at, _| at == "birth").await;
+    assert_eq!(birth["data"]["points"]["list"].as_array().map(Vec::len), Some(3));
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

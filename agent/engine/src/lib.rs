@@ -45,6 +45,7 @@ pub use plant::{Plant, Rule};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use truth::Truth;
+pub use words::value_words;
 
 use serde::{Deserialize, Serialize};
 

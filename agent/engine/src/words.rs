@@ -52,7 +52,9 @@ fn both(zh: String, en: String) -> Words {
     Words { zh, en }
 }
 
-fn value(value: &Value, eu: &str) -> String {
+/// A value as a person writes it, with its engineering unit: a measured number with four significant digits,
+/// a long text cut.
+pub fn value_words(value: &Value, eu: &str) -> String {
     let text = match value {
         Value::Float(number) => short(number.get()),
         Value::Text(text) => return cut(text, TEXT_CHARACTERS),
@@ -131,7 +133,7 @@ fn beyond(read: &Value, test: &LimitTest, eu: &str) -> String {
             let shows = text.parse().is_ok_and(|shown| test.crossed(shown));
             with_eu(if shows { text } else { number.get().to_string() }, eu)
         }
-        Value::Float(_) | Value::Bool(_) | Value::Int(_) | Value::Text(_) => value(read, eu),
+        Value::Float(_) | Value::Bool(_) | Value::Int(_) | Value::Text(_) => value_words(read, eu),
     }
 }
 
@@ -228,7 +230,7 @@ fn equals(who: &Words, operand: &Operand, eu: &str) -> Words {
     let Some(read) = &operand.value else {
         return both(format!("{} 未知", who.zh), format!("{} unknown", who.en));
     };
-    let (read, (kept_zh, kept_en)) = (value(read, eu), kept(operand.quality));
+    let (read, (kept_zh, kept_en)) = (value_words(read, eu), kept(operand.quality));
     both(format!("{} = {read}{kept_zh}", who.zh), format!("{} = {read}{kept_en}", who.en))
 }
 

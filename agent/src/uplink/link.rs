@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::birth::{Birth, birth};
 use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
@@ -81,6 +82,8 @@ pub(super) struct Link<'a> {
     state_changed: bool,
     turns: u64,
     chunks: u64,
+    /// The most pages of points that were told on this connection.
+    pages_told: usize,
     /// There was no room for all readings that wait: the rest follows with each acknowledgement.
     draining: bool,
 }
@@ -114,6 +117,7 @@ impl<'a> Link<'a> {
             state_changed: false,
             turns: 0,
             chunks: 0,
+            pages_told: 0,
             draining: false,
         }
     }
@@ -209,14 +213,18 @@ impl<'a> Link<'a> {
         self.announce();
     }
 
-    /// Birth at once; state and the risk of every unit as soon as the store has told them.
+    /// Birth at once, the pages of a long list of points when nothing more urgent waits; state and the risk of every unit as soon as the store has told them.
     fn announce(&mut self) {
         if self.connected.is_none() {
             return;
         }
         let plant = self.plant();
-        let birth = wire::birth_bytes(&plant, self.uplink.now(), &self.uplink.origin);
-        self.push("birth".to_owned(), birth, true, LooseKind::Birth);
+        let Birth { payload, points } = birth(&plant, self.uplink.now(), &self.uplink.origin);
+        self.push("birth".to_owned(), payload, true, LooseKind::Birth);
+        self.pages_told = self.pages_told.max(points.len());
+        // A shorter list clears the pages behind its last.
+        let pages = points.into_iter().chain(std::iter::repeat_with(Vec::new)).take(self.pages_told);
+        self.session.set_points(pages);
         self.ask_present();
     }
 
@@ -395,7 +403,7 @@ impl<'a> Link<'a> {
         for record in records {
             let topic = wire::risk_topic(&record.unit);
             let payload = match plant.unit(&record.unit) {
-                Some(_) => wire::risk_again_bytes(record, &self.uplink.origin),
+                Some(_) => wire::risk_again_bytes(record, &plant, &self.uplink.origin),
                 None => Vec::new(),
             };
             self.push(topic, payload, true, LooseKind::Risk);

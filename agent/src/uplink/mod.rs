@@ -6,8 +6,9 @@
 //! urgency. Telemetry goes beside them from memory.
 //!
 //! It decides nothing about the plant and holds no state that a crash could lose, but for telemetry. Only
-//! `client` knows the MQTT library; `wire`, `session` and `commands` are pure.
+//! `client` knows the MQTT library; `wire`, `birth`, `session` and `commands` are pure.
 
+mod birth;
 mod client;
 mod commands;
 mod link;

@@ -42,6 +42,8 @@ pub(super) struct Loose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LooseKind {
     Birth,
+    /// A page of the list of points.
+    Points,
     State,
     Risk,
     Reply,
@@ -66,6 +68,8 @@ pub(super) struct Session {
     /// The lanes are not read before the retained topics are told anew.
     announced: bool,
     replays: VecDeque<Replay>,
+    /// Pages of the list of points: large, so that they wait behind the lanes and go one at a time.
+    points: VecDeque<Loose>,
     telemetry: VecDeque<Chunk>,
     telemetry_in_flight: usize,
     in_flight: HashMap<Ticket, Sent>,
@@ -101,6 +105,7 @@ impl Session {
             lanes: Lane::ALL.map(lane),
             announced: false,
             replays: VecDeque::new(),
+            points: VecDeque::new(),
             telemetry: unacknowledged,
             telemetry_in_flight: 0,
             in_flight: HashMap::new(),
@@ -115,6 +120,16 @@ impl Session {
 
     pub(super) fn push(&mut self, loose: Loose) {
         self.loose.push_back(loose);
+    }
+
+    /// The list of points as it is now, in pages from 1; an empty page clears its topic. What waits of the
+    /// list before is not told any more.
+    pub(super) fn set_points(&mut self, pages: impl Iterator<Item = Vec<u8>>) {
+        let page = |(n, payload)| {
+            let topic = format!("birth/points/{n}");
+            Loose { topic, payload, retain: true, what: LooseKind::Points }
+        };
+        self.points = (1_u32..).zip(pages).map(page).collect();
     }
 
     /// The retained topics are in the queue: the lanes may follow, each behind what was acknowledged before.
@@ -173,7 +188,7 @@ impl Session {
     }
 
     /// What to publish now: loose messages, then the lanes by urgency, then what was asked for again, then
-    /// telemetry. The caller hands it over and calls [`Session::handed_over`].
+    /// the list of points, then telemetry. The caller hands it over and calls [`Session::handed_over`].
     pub(super) fn next(&mut self) -> Option<Outgoing> {
         let in_flight = self.in_flight.len();
         if in_flight >= self.window {
@@ -188,6 +203,10 @@ impl Session {
             }
             if let Some(row) = self.replays.front_mut().and_then(Replay::pop) {
                 return Some(Outgoing::Again(row));
+            }
+            let flies = |sent: &Sent| matches!(sent, Sent::Loose(LooseKind::Points));
+            if !self.points.is_empty() && !self.in_flight.values().any(flies) {
+                return self.points.pop_front().map(Outgoing::Loose);
             }
         }
         if self.telemetry_in_flight < TELEMETRY_MAX {

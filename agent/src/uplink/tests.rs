@@ -19,9 +19,9 @@ use super::wire::{self, Origin, SourceState, Status};
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// 2025-06-01T08:00:00+08:00.
-const MORNING: Wall = Wall(1_748_736_000_000);
+pub(super) const MORNING: Wall = Wall(1_748_736_000_000);
 
-fn origin() -> Origin {
+pub(super) fn origin() -> Origin {
     Origin {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
@@ -85,7 +85,7 @@ fn evidence() -> Evidence {
         verdict: Truth::True,
         at: MORNING,
         operands: vec![
-            operand("{GD-101}", PointValue::float(27.5), Quality::Good),
+            operand("{GD-101}", PointValue::float(27.500_000_000_000_004), Quality::Good),
             operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
         ],
     }
@@ -224,6 +224,21 @@ fn a_boosted_task_is_told_by_unit_and_by_assignee() {
 }
 
 #[test]
+fn a_cycle_is_told_in_the_standards_units_above_zero_and_below_a_hundred() {
+    let told = |seconds| {
+        let task = TaskRecord { cycle: Duration::from_secs(seconds), ..task() };
+        let data = wire::messages(&Effect::Task(Arc::new(task)), &plant(), &origin())[0].data.clone();
+        format!("{}{}", data["checkCycle"], data["checkCycleUnit"].as_str().expect("a word"))
+    };
+    let (hour, day) = (3_600, 86_400);
+    let cycles = [1, hour / 2, 100 * 60, 36 * hour, 99 * hour + hour / 2, 100 * hour, 7 * day, 90 * day];
+    let expected = ["0.01小时", "0.5小时", "1.66小时", "36.0小时", "99.5小时", "4.16天", "7.0天", "90.0天"];
+    assert_eq!(cycles.map(told), expected);
+    let long = [100 * day, 180 * day, 365 * day, 366 * day];
+    assert_eq!(long.map(told), ["3.33月", "6.0月", "1.0年", "12.2月"]);
+}
+
+#[test]
 fn a_units_risk_is_told_retained() {
     insta::assert_snapshot!(told(&Effect::Unit(Arc::new(unit("U-1")))));
 }
@@ -231,12 +246,6 @@ fn a_units_risk_is_told_retained() {
 #[test]
 fn an_envelope_carries_lane_sequence_and_epoch() {
     let bytes = wire::row_bytes(&row(Lane::Critical, 1, 42), &origin(), true);
-    insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
-}
-
-#[test]
-fn birth_tells_the_epoch_and_why_it_began() {
-    let bytes = wire::birth_bytes(&plant(), MORNING, &origin());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
 }
 
@@ -272,6 +281,24 @@ fn a_candidate_has_a_topic_of_its_own_and_no_danger_state() {
         assert_eq!(messages.len(), 1);
         assert_eq!((messages[0].topic.as_str(), &messages[0].data["dangerState"]), (topic, &state));
     }
+}
+
+#[test]
+fn an_accepted_hazard_tells_who_accepted_it_when_and_why() {
+    let data = |stage| {
+        let mut hazard = hazard(stage);
+        hazard.acts.push(ActRecord {
+            by: "王敏".to_owned(),
+            deed: "accept".to_owned(),
+            why: Some("已更换法兰垫片".to_owned()),
+            at: MORNING,
+        });
+        wire::messages(&Effect::Hazard(Arc::new(hazard)), &plant(), &origin())[0].data.clone()
+    };
+    let accepted = data(HazardStage::Accepted);
+    let told = ["checkAcceptPerson", "checkAcceptTime", "checkAcceptComment"].map(|field| &accepted[field]);
+    assert_eq!(told, ["王敏", "2025-06-01T08:00:00.000+08:00", "已更换法兰垫片"]);
+    assert_eq!(data(HazardStage::AwaitingAcceptance).get("checkAcceptPerson"), None);
 }
 
 #[test]
@@ -339,6 +366,27 @@ fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
     }
     assert_eq!(session.wants_lease(last), None);
     assert_eq!(names(&hand_over(&mut session)), ["State", "critical1", "gap1", "work1"]);
+}
+
+#[test]
+fn the_list_of_points_goes_behind_the_lanes_one_page_at_a_time() {
+    let mut session = Session::new(100, VecDeque::new());
+    session.announce(LastSequences::default());
+    session.set_points((0..3).map(|_| b"page".to_vec()));
+    session.push_telemetry(chunk(1));
+    let lease = session.wants_lease(LastSequences { critical: 1, work: 0, gap: 0 }).expect("more");
+    session.leased(lease, vec![row(Lane::Critical, 1, 1)]);
+    let handed = hand_over(&mut session);
+    assert_eq!(names(&handed), ["critical1", "Points", "telemetry1"]);
+    session.acknowledge(handed[0].0);
+    assert_eq!(names(&hand_over(&mut session)), [""; 0]);
+    session.acknowledge(handed[1].0);
+    // A new list while the old one is on its way.
+    session.set_points([b"page".to_vec()].into_iter());
+    let handed = hand_over(&mut session);
+    assert_eq!(names(&handed), ["Points"]);
+    session.acknowledge(handed[0].0);
+    assert_eq!(names(&hand_over(&mut session)), [""; 0]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_engine::{
     AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
-    RaiseCause, TaskRecord, UnitRecord,
+    RaiseCause, TaskRecord, UnitRecord, value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
@@ -22,6 +22,10 @@ use crate::store::{Lane, LastSequences, Message, Row};
 
 /// `dangerName` holds 300 characters.
 const DANGER_NAME_CHARS: usize = 300;
+
+/// `checkAcceptPerson` and `checkAcceptComment` likewise.
+const ACCEPT_PERSON_CHARS: usize = 50;
+const ACCEPT_COMMENT_CHARS: usize = 1_000;
 
 /// Whom messages come from.
 #[derive(Debug, Clone)]
@@ -73,7 +77,7 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
         Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, origin),
-        Effect::Unit(unit) => vec![risk_message(unit, origin)],
+        Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
     }
 }
 
@@ -82,10 +86,13 @@ fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
     let data = json!({
         "id": alarm.id,
         "revision": alarm.revision,
+        // What comes out of the outbox was committed before: an alert that was not is told on the spot only.
+        "durable": true,
         "kind": alarm.kind,
         "state": alarm.state,
         "class": alarm.class,
         "priority": alarm.priority,
+        "companyCode": origin.company,
         "riskUnitId": alarm.unit,
         "riskMeasureId": alarm.measure,
         "words": alarm.words,
@@ -140,14 +147,18 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     let mut data = json!({
         "id": hazard.id,
         "revision": hazard.revision,
+        "durable": true,
+        "companyCode": origin.company,
         "riskMeasureId": hazard.measure,
         "riskUnitId": hazard.unit,
         "hazardCode": unit.map(|unit| &unit.hazard_code),
-        "dangerName": name.chars().take(DANGER_NAME_CHARS).collect::<String>(),
+        "dangerName": at_most(DANGER_NAME_CHARS, &name),
         "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },
         "dangerSrc": 9,
         "dangerManageType": 1,
         "hazardDangerType": danger_type(measure.map_or("", |measure| &measure.classify2)),
+        // 其他: no liable person of the 包保 registered it.
+        "hazardCategory": 0,
         "dangerDesc": description(hazard),
         "stage": hazard.stage,
         "registTime": origin.time(hazard.raised),
@@ -179,8 +190,26 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     };
     if let (Some(state), Some(fields)) = (state, data.as_object_mut()) {
         fields.insert("dangerState".to_owned(), json!(state));
+        fields.extend(acceptance(hazard, origin));
     }
     data
+}
+
+/// Who accepted the rectification, when and with which words: nothing before it was.
+fn acceptance(hazard: &HazardRecord, origin: &Origin) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let accept = hazard.acts.iter().rfind(|act| act.deed == "accept");
+    if let (HazardStage::Accepted, Some(accept)) = (hazard.stage, accept) {
+        let comment = accept.why.as_deref().map(|why| at_most(ACCEPT_COMMENT_CHARS, why));
+        fields.insert("checkAcceptPerson".to_owned(), json!(at_most(ACCEPT_PERSON_CHARS, &accept.by)));
+        fields.insert("checkAcceptTime".to_owned(), json!(origin.time(accept.at)));
+        fields.insert("checkAcceptComment".to_owned(), json!(comment));
+    }
+    fields
+}
+
+fn at_most(characters: usize, text: &str) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// `hazardDangerType` by the measure's `classify2`: 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他.
@@ -198,18 +227,19 @@ fn danger_type(classify2: &str) -> u8 {
 /// What a person reads who has nothing but this text.
 fn description(hazard: &HazardRecord) -> String {
     let operands = hazard.evidence.operands.iter().map(|operand| {
-        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), ToString::to_string);
+        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
         format!("{}={value}（{}）", operand.text, quality_zh(operand.quality))
     });
     let operands = operands.collect::<Vec<_>>().join("，");
     format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
 }
 
+/// Not 正常: the reading may be of good quality and far beyond its limit.
 fn quality_zh(quality: Quality) -> &'static str {
     match quality {
-        Quality::Good => "正常",
-        Quality::Uncertain(_) => "可疑",
-        Quality::Bad(_) => "无效",
+        Quality::Good => "质量好",
+        Quality::Uncertain(_) => "质量可疑",
+        Quality::Bad(_) => "质量坏",
     }
 }
 
@@ -220,10 +250,13 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
     let data = json!({
         "id": task.task,
         "revision": task.revision,
+        "companyCode": origin.company,
         "riskMeasureId": task.measure,
         "riskUnitId": task.unit,
         "troubleshootContent": task.content,
         "workType": task.work_type,
+        // 每天: the plant's model knows no other.
+        "workDayType": 0,
         "assignee": task.assignee,
         "checkCycle": cycle,
         "checkCycleUnit": unit,
@@ -262,22 +295,33 @@ fn boost_data(boost: &Boost, origin: &Origin) -> Value {
     })
 }
 
-/// `checkCycle` and `checkCycleUnit`: whole days as 天, everything else as 小时 with two decimals.
+/// `checkCycle`, a decimal(4,2) above zero, and `checkCycleUnit`. Whole days, months of 30 days and years of
+/// 365 as such; anything else in the smallest unit that holds it, rounded down: an inspection may come early,
+/// not late. The least that can be said is 0.01 小时.
 fn cycle_words(cycle: Duration) -> (f64, &'static str) {
+    const HUNDREDTHS_MAX: u64 = 9_999;
     const DAY_S: u64 = 24 * 60 * 60;
+    const HOURS: (u64, &str) = (60 * 60, "小时");
+    const WHOLE: [(u64, &str); 3] = [(DAY_S, "天"), (30 * DAY_S, "月"), (365 * DAY_S, "年")];
     let seconds = cycle.as_secs();
-    match u32::try_from(seconds / DAY_S) {
-        Ok(days) if days > 0 && seconds.is_multiple_of(DAY_S) => (f64::from(days), "天"),
-        Ok(_) | Err(_) => ((cycle.as_secs_f64() / 36.0).round() / 100.0, "小时"),
-    }
+    let hundredths = |unit: u64| seconds.saturating_mul(100) / unit;
+    let fits = |(unit, _): &(u64, &str)| hundredths(*unit) <= HUNDREDTHS_MAX;
+    let whole = WHOLE.into_iter().filter(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)).find(fits);
+    let (unit, word) =
+        whole.or_else(|| [HOURS].into_iter().chain(WHOLE).find(fits)).unwrap_or((365 * DAY_S, "年"));
+    let hundredths = u32::try_from(hundredths(unit).clamp(1, HUNDREDTHS_MAX)).unwrap_or(1);
+    (f64::from(hundredths) / 100.0, word)
 }
 
 /// The present class of a unit's risk; retained.
-pub fn risk_message(unit: &UnitRecord, origin: &Origin) -> Message {
+pub fn risk_message(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Message {
     let causes = unit.causes.iter().map(|cause| cause_data(cause, origin));
     let data = json!({
         "id": unit.unit,
         "revision": unit.revision,
+        "companyCode": origin.company,
+        "riskUnitId": unit.unit,
+        "hazardCode": plant.unit(&unit.unit).map(|unit| &unit.hazard_code),
         "riskUnitName": unit.name,
         "riskClass": unit.current.number(),
         "baseRiskClass": unit.base.number(),
@@ -468,34 +512,10 @@ pub(super) fn telemetry_bytes(
 }
 
 /// What a present unit record says, outside its lane: published anew on each connect.
-pub(super) fn risk_again_bytes(unit: &UnitRecord, origin: &Origin) -> Vec<u8> {
-    let message = risk_message(unit, origin);
+pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Vec<u8> {
+    let message = risk_message(unit, plant, origin);
     let name = format!("risk/{}/{}", unit.unit, unit.revision);
     loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
-}
-
-/// Who is there: told on each connect and each new configuration; retained.
-pub(super) fn birth_bytes(plant: &Plant, at: Wall, origin: &Origin) -> Vec<u8> {
-    let data = json!({
-        "id": format!("{}/{}", origin.company, origin.gateway),
-        "company": origin.company,
-        "gateway": origin.gateway,
-        "name": origin.name,
-        "software": format!("riskgate {}", env!("CARGO_PKG_VERSION")),
-        "epoch": origin.epoch.0,
-        "epochBegan": origin.time(origin.epoch_began),
-        "epochReason": origin.epoch_reason,
-        "points": plant.points().len(),
-        "measures": plant.measures().len(),
-        "sources": plant.sources().len(),
-        "units": plant.units().iter().map(|unit| json!({
-            "riskUnitId": unit.id,
-            "riskUnitName": unit.name,
-            "hazardCode": unit.hazard_code,
-            "topic": level(&unit.id),
-        })).collect::<Vec<_>>(),
-    });
-    loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, &data, origin)
 }
 
 /// `last` is left out of the will: the broker tells it when nobody knows.
