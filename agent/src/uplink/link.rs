@@ -15,7 +15,7 @@ use riskgate_engine::{Plant, UnitRecord};
 use riskgate_point::Wall;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
@@ -31,6 +31,9 @@ const REPLAYS_MAX: usize = 16;
 
 /// While connected, drops are told at most this often: each gap is a row on the card.
 const GAP_EVERY_TURNS: u64 = 60;
+
+/// Each write of acknowledgements is a sync of the card, and what a crash loses of them is only sent twice.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(200);
 
 /// Why the work ended.
 pub(super) enum End {
@@ -61,6 +64,8 @@ pub(super) struct Link<'a> {
     committed: watch::Receiver<Committed>,
     leasing: bool,
     acknowledging: bool,
+    /// Not before then are acknowledgements written again.
+    acknowledge_at: Instant,
     replaying: bool,
     asking_present: bool,
     /// The store failed to answer: it is asked again with the next second.
@@ -95,6 +100,7 @@ impl<'a> Link<'a> {
             committed,
             leasing: false,
             acknowledging: false,
+            acknowledge_at: Instant::now(),
             replaying: false,
             asking_present: false,
             store_rests: false,
@@ -147,9 +153,35 @@ impl<'a> Link<'a> {
                 Ok(()) = self.committed.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
+                () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
                 _ = tick.tick() => self.turn(),
                 _ = batch.tick(), if self.uplink.config.telemetry.is_some() => self.batch_telemetry(),
             }
+        }
+    }
+
+    /// Acknowledgements wait, and nothing but their time keeps them from being written.
+    fn has_to_acknowledge(&self) -> bool {
+        self.connected.is_some()
+            && !self.acknowledging
+            && !self.store_rests
+            && self.session.has_acknowledged()
+    }
+
+    /// The connection is lost: what was acknowledged on it is not sent again on the next.
+    pub(super) async fn write_acknowledged(&mut self) {
+        let rows = self.session.take_acknowledged();
+        if rows.is_empty() {
+            return;
+        }
+        let written = self.uplink.store.acknowledge(rows, self.uplink.now());
+        match timeout(STOP_WITHIN, written).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = super::chain(&error);
+                tracing::warn!(error, "acknowledgements were not written; their rows are sent again");
+            }
+            Err(_) => tracing::warn!("the store took too long; acknowledged rows may be sent again"),
         }
     }
 
@@ -241,10 +273,11 @@ impl<'a> Link<'a> {
                 Answer::Leased(lease, store.lease(lease.lane, lease.after, LEASE_ROWS).await)
             }));
         }
-        if !self.acknowledging {
+        if !self.acknowledging && self.acknowledge_at <= Instant::now() {
             let rows = self.session.take_acknowledged();
             if !rows.is_empty() {
                 self.acknowledging = true;
+                self.acknowledge_at = Instant::now() + ACKNOWLEDGE_EVERY;
                 let (store, now) = (self.uplink.store.clone(), self.uplink.now());
                 self.asked.push(Box::pin(async move {
                     let written = store.acknowledge(rows.clone(), now).await;

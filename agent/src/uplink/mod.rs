@@ -154,6 +154,8 @@ async fn connection(
     if let Ended::Stopped = ended {
         // The goodbye is on its way: the connection ends by itself.
         drop(tokio::time::timeout(GOODBYE_WITHIN, poll).await);
+    } else {
+        link.write_acknowledged().await;
     }
     *unacknowledged = link.end();
     ended

@@ -223,6 +223,10 @@ impl Session {
         std::mem::take(&mut self.acknowledged)
     }
 
+    pub(super) fn has_acknowledged(&self) -> bool {
+        !self.acknowledged.is_empty()
+    }
+
     /// The store could not write them: they are told to it again.
     pub(super) fn put_back_acknowledged(&mut self, rows: Vec<i64>) {
         self.acknowledged.extend(rows);
