@@ -4,7 +4,6 @@
 //!
 //! The keys that were asked for are the keys that exist: there is no second list to keep in step.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::few::Few;
 use super::place::{Faults, Place, Placed};
 use super::values::{DURATION_HINT, duration, duration_text, suggest};
 
@@ -20,7 +20,7 @@ use super::values::{DURATION_HINT, duration, duration_text, suggest};
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     pub(super) at: Place,
-    pub(super) keys: BTreeMap<String, Place>,
+    pub(super) keys: Few<Box<str>, Place>,
 }
 
 impl Origin {
@@ -62,7 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        let mut keys = BTreeMap::new();
+        let mut keys = Few::default();
         gather(self.file, "", self.table, &mut keys);
         Origin { at: self.at, keys }
     }
@@ -294,13 +294,13 @@ pub(super) fn one_of<'w>(words: impl Iterator<Item = &'w str>) -> String {
     format!("one of: {}", words.collect::<Vec<_>>().join(", "))
 }
 
-fn gather(file: usize, within: &str, table: &DeTable<'_>, keys: &mut BTreeMap<String, Place>) {
+fn gather(file: usize, within: &str, table: &DeTable<'_>, keys: &mut Few<Box<str>, Place>) {
     for (key, value) in table {
         let path = format!("{within}{}", key.get_ref());
         if let DeValue::Table(inner) = value.get_ref() {
             gather(file, &format!("{path}."), inner, keys);
         }
-        keys.insert(path, Place::span(file, value.span()));
+        keys.add(Box::from(path), Place::span(file, value.span()));
     }
 }
 

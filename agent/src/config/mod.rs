@@ -16,6 +16,7 @@ mod address;
 mod binding;
 mod diagnostic;
 mod document;
+mod few;
 mod fields;
 mod gas_levels;
 mod headers;
@@ -110,8 +111,8 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
         faults.error(Place::NOWHERE, "there is no *.toml file here", hint);
         None
     } else {
-        let reading = Reading { document: &document, files: &files, sheets: &sheets, faults: &faults };
-        whole(&reading, surroundings, &mut secrets)
+        let reading = Reading { document: &document, files: &files, faults: &faults };
+        whole(&reading, sheets, surroundings, &mut secrets)
     };
     let failed = faults.any_error();
     let diagnostics = faults.diagnostics(&files);
@@ -127,23 +128,24 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
 struct Reading<'a> {
     document: &'a Document<'a>,
     files: &'a [File],
-    sheets: &'a [table::Sheet],
     faults: &'a Faults,
 }
 
 /// Everything after the files are tables. `None` where the plant does not hold together.
 fn whole(
     reading: &Reading<'_>,
+    sheets: Vec<table::Sheet>,
     surroundings: &Surroundings,
     secrets: &mut Vec<SecretFile>,
 ) -> Option<(Site, Plant, Vec<SourceConfig>)> {
-    let Reading { document, files, sheets, faults } = *reading;
+    let Reading { document, files, faults } = *reading;
+    let no_sheet = sheets.is_empty();
     let (site, gateway) = site::read(document, surroundings, faults, secrets);
     let mut sources = sources::read(document, &site.gateway, faults, secrets);
     let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
     let model = model::read(document, &ids, faults);
     let points = points::read(sheets, &mut sources, faults);
-    if sheets.is_empty() && !faults.has_unreadable_part() {
+    if no_sheet && !faults.has_unreadable_part() {
         let hint =
             "a point table is a *.csv or *.xlsx with the columns tag 位号, source 数据源, address 地址";
         faults.warning(gateway.at, "there is no point table: no limit is watched", hint.to_owned());

@@ -63,8 +63,8 @@ const OF_NUMBERS: [Column; 11] = [
     Column::Deadband,
 ];
 
-/// All points in the order of the files, and the drivers' share of each in `sources`.
-pub(super) fn read(sheets: &[Sheet], sources: &mut [Source], faults: &Faults) -> Items<PointDraft> {
+/// All points in the order of the files, each row gone once it is read, and the drivers' share of each in `sources`.
+pub(super) fn read(sheets: Vec<Sheet>, sources: &mut [Source], faults: &Faults) -> Items<PointDraft> {
     let mut points = Vec::new();
     let mut addresses = HashMap::new();
     for sheet in sheets {
@@ -75,16 +75,17 @@ pub(super) fn read(sheets: &[Sheet], sources: &mut [Source], faults: &Faults) ->
             faults.unreadable_part();
             continue;
         };
-        let (above, rows) = sheet.rows.split_at(at + 1);
-        let Some(columns) = above.last().map(|row| columns(row, faults)) else { continue };
+        let mut rows = sheet.rows.into_iter().skip(at);
+        let Some(header) = rows.next() else { continue };
+        let columns = columns(&header, faults);
         for row in rows {
-            for (at, cell) in &row.cells {
-                if !above.last().is_some_and(|header| header.cells.contains_key(at)) {
+            for (at, cell) in row.cells.iter() {
+                if !header.cells.contains_key(at) {
                     let hint = "a cell that holds the delimiter stands in quotes".to_owned();
                     faults.error(cell.place, "this cell has no header above it", hint);
                 }
             }
-            let line = Line::new(row, &columns, faults);
+            let line = Line::new(&row, &columns, faults);
             points.extend(point(&line, points.len(), sources, &mut addresses, faults));
         }
     }
@@ -93,7 +94,7 @@ pub(super) fn read(sheets: &[Sheet], sources: &mut [Source], faults: &Faults) ->
 
 fn columns(row: &Row, faults: &Faults) -> HashMap<Column, u32> {
     let mut columns: HashMap<Column, u32> = HashMap::new();
-    for (at, cell) in &row.cells {
+    for (at, cell) in row.cells.iter() {
         match header(&cell.value) {
             Header::Column(column) => match columns.get(&column) {
                 Some(first) => {
@@ -181,7 +182,7 @@ fn point(
     for (level, sides) in [("level_1", ["l", "h"]), ("level_2", ["ll", "hh"])] {
         if let Some(place) = origin.keys.get(level).copied() {
             for side in sides {
-                origin.keys.entry(side.to_owned()).or_insert(place);
+                origin.keys.add(Box::from(side), place);
             }
         }
     }

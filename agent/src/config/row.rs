@@ -31,7 +31,7 @@ impl<'a> Line<'a> {
 
     /// Where the row and each of its columns stand.
     pub(super) fn origin(&self) -> Origin {
-        let keys = self.columns.iter().map(|(column, at)| (column.key(), self.row.place(*at)));
+        let keys = self.columns.iter().map(|(column, at)| (Box::from(column.key()), self.row.place(*at)));
         Origin { at: self.place(Column::Tag), keys: keys.collect() }
     }
 

@@ -1,6 +1,5 @@
 //! The gateway itself: who it is, where it sends, where it shows, where it stores.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::address;
 use super::document::Document;
+use super::few::Few;
 use super::fields::{Fields, Origin};
 use super::place::{Faults, Place, Placed};
 use super::secret::{Secret, SecretFile, Whose};
@@ -103,7 +103,7 @@ pub(super) fn read(
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
 ) -> (Site, Origin) {
-    let mut origin = Origin { at: Place::NOWHERE, keys: BTreeMap::new() };
+    let mut origin = Origin { at: Place::NOWHERE, keys: Few::default() };
     let gateway = match document.single("gateway") {
         Some(entry) => {
             let mut fields = entry.fields(faults);

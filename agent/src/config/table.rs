@@ -9,6 +9,7 @@ use std::io::Cursor;
 
 use calamine::{DataRef, Reader as _, Xlsx};
 
+use super::few::Few;
 use super::headers::{Column, Header, header};
 use super::place::{At, Faults, Place, Placed};
 
@@ -21,7 +22,7 @@ pub(super) struct Sheet {
 /// Cells by their column, from 0. Blank ones are not there.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) cells: BTreeMap<u32, Placed<String>>,
+    pub(super) cells: Few<u32, Placed<String>>,
     /// Of a CSV: the row's first character. Of a workbook: its first cell.
     pub(super) start: Place,
     /// Of a CSV: the places of all cells, the blank ones too.
@@ -123,14 +124,14 @@ impl<'a> Splitting<'a> {
 
     fn row(&mut self) -> Row {
         let start = self.at;
-        let mut cells = BTreeMap::new();
+        let mut cells = Few::default();
         let mut places = Vec::new();
         let mut column = 0;
         loop {
             let cell = self.cell();
             places.push(cell.place);
             if !cell.value.is_empty() {
-                cells.insert(column, cell);
+                cells.add(column, cell);
             }
             column += 1;
             let end = self.place(self.at);
@@ -138,6 +139,8 @@ impl<'a> Splitting<'a> {
                 Some(delimiter) if delimiter == self.delimiter => {}
                 // The end of the line or of the text.
                 Some(_) | None => {
+                    cells.close();
+                    places.shrink_to_fit();
                     return Row { cells, places, start: Place::span(self.file, start..start), end };
                 }
             }
@@ -237,12 +240,12 @@ fn sheet_rows(
         let place = Place { file, at: At::Cell { sheet, row, column } };
         let start = Place { file, at: At::Cell { sheet, row, column: 0 } };
         let row = rows.entry(row).or_insert_with(|| Row {
-            cells: BTreeMap::new(),
+            cells: Few::default(),
             places: Vec::new(),
             start,
             end: start,
         });
-        row.cells.insert(column, Placed { value, place });
+        row.cells.add(column, Placed { value, place });
     }
     Ok(rows.into_values().collect())
 }
@@ -300,6 +303,6 @@ mod tests {
     fn a_title_may_stand_above_the_header() {
         let sheet = csv(0, "罐区点表,,\n\n位号;名称\nA;x\n", &Faults::default());
         assert_eq!(header_row(&sheet.rows), Some(1));
-        assert_eq!(sheet.rows.last().map(|row| row.cells.len()), Some(2));
+        assert_eq!(sheet.rows.last().map(|row| row.cells.iter().count()), Some(2));
     }
 }
