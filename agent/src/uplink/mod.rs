@@ -32,7 +32,7 @@ use crate::store::Store;
 use client::{Backoff, Will};
 use link::{End, Link};
 use telemetry::Chunk;
-pub use telemetry::{Reading, TelemetryReceiver, TelemetrySender, channel};
+pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: 2 s together, of the 5 s
