@@ -9,7 +9,6 @@
 //! It judges nothing: it is a measurement, not a test.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
