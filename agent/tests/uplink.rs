@@ -18,11 +18,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
-use riskgate::uplink::{Config, Reading, TelemetrySender, Uplink, UplinkStatus, channel, run};
+use riskgate::uplink::{Config, TelemetrySender, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
     Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
 };
-use riskgate_point::{Mono, Now, PointId, Quality, SourceId, Value as PointValue, Wall};
+use riskgate_point::{Mono, Now, PointId, Sample, SourceId, Value as PointValue, Wall};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -599,10 +599,15 @@ async fn commands_are_answered_refused_and_journalled() {
     assert_eq!(journalled, 4);
 }
 
-fn reading(tag: &str, number: i32) -> Reading {
-    let time = Wall(clock().wall.0 + i64::from(number));
-    let value = PointValue::float(f64::from(number));
-    Reading { point: PointId(0), tag: Arc::from(tag), value, quality: Quality::Good, time }
+/// Offers one reading for each number.
+fn offer(telemetry: &TelemetrySender, numbers: impl Iterator<Item = i32>) {
+    let tag: Arc<str> = Arc::from("GD-101");
+    let sample = |number| {
+        let received = Now { wall: Wall(clock().wall.0 + i64::from(number)), ..clock() };
+        Sample::good(PointId(0), PointValue::float(f64::from(number)).expect("finite"), received)
+    };
+    let samples: Vec<Sample> = numbers.map(sample).collect();
+    telemetry.offer(samples.iter().map(|sample| (&tag, sample)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -613,11 +618,11 @@ async fn telemetry_outlives_an_outage_up_to_its_bound_and_the_rest_is_told_as_a_
     let mut subscriber = Subscriber::connect(broker.port).await;
     let mut agent = Agent::start(dir.path(), link.port);
     agent.until(|status| status.connected).await;
-    agent.telemetry.offer(vec![reading("GD-101", 0)]);
+    offer(&agent.telemetry, 0..=0);
     agent.until(|status| status.readings == 1).await;
     link.set_open(false);
     agent.until(|status| !status.connected).await;
-    agent.telemetry.offer((1..=100_007).map(|number| reading("GD-101", number)).collect());
+    offer(&agent.telemetry, 1..=100_007);
     link.set_open(true);
     let (mut count, mut gap) = (0, None);
     while count < 100_001 || gap.is_none() {

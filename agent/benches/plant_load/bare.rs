@@ -25,6 +25,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
                 events.poll().await?;
             }
         });
+        let bunched = std::env::var_os("PLANT_LOAD_BUNCHED").is_some();
         for (index, port) in devices.iter().copied().enumerate() {
             let client = client.clone();
             tasks.spawn(async move {
@@ -32,9 +33,9 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
                 let stream = tokio::net::TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 let mut device = tcp::attach_slave(stream, Slave(1));
-                // Spread over the period, as the agent's are: a hundred at once would be another load, and
-                // their delays one sample.
-                let phase = PERIOD * u32::try_from(index)? / u32::try_from(DEVICES)?;
+                // Spread over the period, as the agent's are, or all at once.
+                let place = if bunched { 0 } else { u32::try_from(index)? };
+                let phase = PERIOD * place / u32::try_from(DEVICES)?;
                 let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + phase, PERIOD);
                 loop {
                     tick.tick().await;

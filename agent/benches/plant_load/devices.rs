@@ -103,8 +103,9 @@ pub(crate) async fn serve() -> anyhow::Result<Plant> {
                         accept_tcp_connection(stream, address, service)
                     }
                 };
-                // It serves until the runtime ends.
-                drop(Server::new(listener).serve(&connected, |error| eprintln!("device: {error}")).await);
+                // A reader that is killed at the end breaks its connection: nothing to tell. It serves until
+                // the runtime ends.
+                drop(Server::new(listener).serve(&connected, drop).await);
             });
         }
         registers.push(words);

@@ -6,10 +6,13 @@
 //! change, and from its read, to the message, for both, and their ratios. `PLANT_LOAD_SECONDS` (60) sets
 //! how long it measures.
 //!
+//! The agent spreads its polls over the period, and so does the bare loop: a process that wakes a hundred
+//! times a second is compared with one that does too. With `PLANT_LOAD_BUNCHED=1` the bare loop polls all
+//! devices at once: most of its cost is waking, and it then needs a sixth of the CPU, so state which it was.
+//!
 //! It judges nothing: it is a measurement, not a test.
 #![expect(
     clippy::print_stdout,
-    clippy::print_stderr,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -24,8 +24,8 @@ use crate::console::{BoardHandle, SourceLine};
 use crate::events::Event;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Store};
+use crate::uplink::TelemetrySender;
 use crate::uplink::wire::{self, Origin, SourceState};
-use crate::uplink::{Reading, TelemetrySender};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -173,16 +173,12 @@ impl Pump {
     fn take(&mut self, tail: &mut Tail, reports: Vec<Report>) {
         let now = (self.clock)();
         let mut effects = Vec::new();
-        let mut readings = Vec::with_capacity(reports.len());
+        self.telemetry.offer(reports.iter().filter_map(|report| tagged(&tail.tags, report)));
         let mut kinds = [0_u64; 5];
         for report in reports {
             note(&self.plant, &report, &mut kinds);
-            if let Report::Sample(sample) = &report {
-                readings.extend(reading_of(&tail.tags, sample));
-            }
             self.engine.handle(report, now, &mut effects);
         }
-        self.telemetry.offer(readings);
         for (kind, count) in ["sample", "fix", "sighting", "link", "refreshed"].into_iter().zip(kinds) {
             if count > 0 {
                 metrics::REPORTS.with_label_values(&[kind]).inc_by(count);
@@ -353,15 +349,17 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Shared texts: a reading is made for every sample.
+/// Shared texts: a reading is made for every change.
 fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
     plant.points().iter().map(|point| Arc::from(point.tag.as_str())).collect()
 }
 
-fn reading_of(tags: &[Arc<str>], sample: &Sample) -> Option<Reading> {
-    let tag = Arc::clone(tags.get(usize::try_from(sample.point.0).ok()?)?);
-    let Sample { point, value, quality, received, .. } = sample;
-    Some(Reading { point: *point, tag, value: value.clone(), quality: *quality, time: received.wall })
+/// A sample and its point's tag.
+fn tagged<'a>(tags: &'a [Arc<str>], report: &'a Report) -> Option<(&'a Arc<str>, &'a Sample)> {
+    match report {
+        Report::Sample(sample) => Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample)),
+        Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+    }
 }
 
 fn note(plant: &Plant, report: &Report, kinds: &mut [u64; 5]) {

@@ -35,7 +35,7 @@ use crate::store::Store;
 use client::Will;
 use link::{End, Link};
 use telemetry::Chunk;
-pub use telemetry::{Reading, TelemetryReceiver, TelemetrySender, channel};
+pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use riskgate_point::{PointId, Quality, Value, Wall};
+use riskgate_point::{Quality, Sample, Value, Wall};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::wire::Origin;
@@ -28,14 +28,12 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// One reading, as it goes upstream.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// Where the point's last reading is kept.
-    pub point: PointId,
-    pub tag: Arc<str>,
-    pub value: Option<Value>,
-    pub quality: Quality,
+pub(super) struct Reading {
+    pub(super) tag: Arc<str>,
+    pub(super) value: Option<Value>,
+    pub(super) quality: Quality,
     /// When it was received.
-    pub time: Wall,
+    pub(super) time: Wall,
 }
 
 /// The pump's end.
@@ -85,23 +83,25 @@ pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
 }
 
 impl TelemetrySender {
-    /// Keeps the readings whose value or quality is another than that point's last. Never waits.
-    pub fn offer(&self, readings: Vec<Reading>) {
+    /// Keeps the samples whose value or quality is another than that point's last, each under its tag.
+    /// Never waits.
+    pub fn offer<'a>(&self, samples: impl IntoIterator<Item = (&'a Arc<str>, &'a Sample)>) {
         let mut buffer = lock(&self.0);
         if buffer.off {
             return;
         }
-        for reading in readings {
-            buffer.offer(reading);
+        for (tag, sample) in samples {
+            if buffer.is_news(tag, sample) {
+                let Sample { value, quality, received, .. } = sample;
+                let (tag, value) = (Arc::clone(tag), value.clone());
+                buffer.keep(Reading { tag, value, quality: *quality, time: received.wall });
+            }
         }
     }
 }
 
 impl Buffer {
-    fn offer(&mut self, reading: Reading) {
-        if !self.is_news(&reading) {
-            return;
-        }
+    fn keep(&mut self, reading: Reading) {
         if let Some(Value::Text(text)) = &reading.value
             && text.len() > TEXT_BYTES_MAX
         {
@@ -116,23 +116,23 @@ impl Buffer {
         }
     }
 
-    fn is_news(&mut self, reading: &Reading) -> bool {
-        let Ok(place) = usize::try_from(reading.point.0) else { return true };
+    fn is_news(&mut self, tag: &Arc<str>, sample: &Sample) -> bool {
+        let Ok(place) = usize::try_from(sample.point.0) else { return true };
         if self.last.len() <= place {
             self.last.resize_with(place + 1, || None);
         }
         let Some(last) = self.last.get_mut(place) else { return true };
         match last {
-            Some(last) if Arc::ptr_eq(&last.tag, &reading.tag) || last.tag == reading.tag => {
-                if last.value == reading.value && last.quality == reading.quality {
+            Some(last) if Arc::ptr_eq(&last.tag, tag) || last.tag == *tag => {
+                if last.value == sample.value && last.quality == sample.quality {
                     return false;
                 }
-                last.value.clone_from(&reading.value);
-                last.quality = reading.quality;
+                last.value.clone_from(&sample.value);
+                last.quality = sample.quality;
             }
             Some(_) | None => {
-                let (tag, value) = (Arc::clone(&reading.tag), reading.value.clone());
-                *last = Some(Last { tag, value, quality: reading.quality });
+                let (tag, value) = (Arc::clone(tag), sample.value.clone());
+                *last = Some(Last { tag, value, quality: sample.quality });
             }
         }
         true

@@ -8,13 +8,13 @@ use riskgate_engine::{
     HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass,
     TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Words,
 };
-use riskgate_point::{BadReason, Link, PointId, Quality, Value as PointValue, Wall};
+use riskgate_point::{BadReason, Link, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{Chunk, READINGS_MAX, Reading, channel};
+use super::telemetry::{Chunk, READINGS_MAX, TelemetrySender, channel};
 use super::wire::{self, Origin, SourceState, Status};
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -531,28 +531,25 @@ fn a_resend_is_bounded_and_says_where_to_go_on() {
     assert_eq!(replay.result()["next"], RESEND_ROWS_MAX + 1);
 }
 
-fn reading(tag: &str, number: f64, time: i64) -> Reading {
-    Reading {
-        point: PointId(u32::from(tag.as_bytes()[0])),
-        tag: Arc::from(tag),
-        value: PointValue::float(number),
-        quality: Quality::Good,
-        time: Wall(time),
-    }
+fn reading(tag: &str, number: f64, time: i64) -> (Arc<str>, Sample) {
+    let point = PointId(u32::from(tag.as_bytes()[0]));
+    let received = Now { wall: Wall(time), ..Now::default() };
+    let value = PointValue::float(number).expect("finite");
+    (Arc::from(tag), Sample::good(point, value, received))
+}
+
+fn offer(sender: &TelemetrySender, readings: &[(Arc<str>, Sample)]) {
+    sender.offer(readings.iter().map(|(tag, sample)| (tag, sample)));
 }
 
 #[test]
 fn telemetry_tells_changes_only() {
     let (sender, receiver) = channel();
-    sender.offer(vec![
-        reading("A", 1.0, 1),
-        reading("A", 1.0, 2),
-        reading("B", 1.0, 2),
-        reading("A", 2.0, 3),
-    ]);
+    let first = [reading("A", 1.0, 1), reading("A", 1.0, 2), reading("B", 1.0, 2), reading("A", 2.0, 3)];
+    offer(&sender, &first);
     let mut bad = reading("A", 2.0, 4);
-    (bad.value, bad.quality) = (None, Quality::Bad(BadReason::Stale));
-    sender.offer(vec![bad]);
+    (bad.1.value, bad.1.quality) = (None, Quality::Bad(BadReason::Stale));
+    offer(&sender, &[bad]);
     let chunk = receiver.take().expect("readings");
     assert_eq!((chunk.count(), chunk.from, chunk.to), (4, Wall(1), Wall(4)));
     let values = serde_json::to_value(chunk.values(&origin())).expect("JSON");
@@ -564,8 +561,8 @@ fn telemetry_tells_changes_only() {
 #[test]
 fn a_place_that_another_tag_has_taken_tells_that_tags_first_reading() {
     let (sender, receiver) = channel();
-    let moved = Reading { tag: Arc::from("B"), ..reading("A", 1.0, 2) };
-    sender.offer(vec![reading("A", 1.0, 1), moved.clone(), Reading { time: Wall(3), ..moved }]);
+    let moved = |time| (Arc::from("B"), reading("A", 1.0, time).1);
+    offer(&sender, &[reading("A", 1.0, 1), moved(2), moved(3)]);
     let chunk = receiver.take().expect("readings");
     let told: Vec<(&str, i64)> = chunk.readings.iter().map(|of| (&*of.tag, of.time.0)).collect();
     assert_eq!(told, [("A", 1), ("B", 2)]);
@@ -579,7 +576,7 @@ fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
         let n = i32::try_from(n).expect("small");
         reading("A", f64::from(n), i64::from(n))
     });
-    sender.offer(readings.collect());
+    offer(&sender, &readings.collect::<Vec<_>>());
     let dropped = receiver.take_dropped().expect("dropped");
     assert_eq!((dropped.count, dropped.from, dropped.to), (5, Wall(0), Wall(4)));
     receiver.put_back_dropped(dropped);
@@ -597,10 +594,10 @@ fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
 fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
     let (sender, receiver) = channel();
     let mut huge = reading("A", 1.0, 1);
-    huge.value = Some(PointValue::text(&"\u{1}".repeat(100_000)));
+    huge.1.value = Some(PointValue::text(&"\u{1}".repeat(100_000)));
     let mut large = reading("B", 1.0, 2);
-    large.value = Some(PointValue::text(&"\u{1}".repeat(16 * 1024)));
-    sender.offer(vec![huge, large]);
+    large.1.value = Some(PointValue::text(&"\u{1}".repeat(16 * 1024)));
+    offer(&sender, &[huge, large]);
     let chunk = receiver.take().expect("a reading");
     assert_eq!((chunk.count(), chunk.from), (1, Wall(2)));
     assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
@@ -612,7 +609,7 @@ fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
 fn telemetry_that_is_off_keeps_nothing() {
     let (sender, receiver) = channel();
     receiver.turn_off();
-    sender.offer(vec![reading("A", 1.0, 1)]);
+    offer(&sender, &[reading("A", 1.0, 1)]);
     assert_eq!((receiver.take(), receiver.take_dropped()), (None, None));
 }
 

@@ -46,16 +46,16 @@ pub fn samples(
     if !fits {
         return Err(WrongLength { asked, came });
     }
-    let places = read.points.iter().filter_map(|place| points.get(*place));
-    places
-        .map(|point| {
-            let at = usize::from(point.address.wrapping_sub(read.address));
-            let (value, quality) = reading(point, reply, at).ok_or(WrongLength { asked, came })?;
-            let sample =
-                Sample { point: point.point, value, quality, source_time: None, received, backfill: false };
-            Ok(Report::Sample(sample))
-        })
-        .collect()
+    // Not collected: into a `Result` that would begin with room for four.
+    let mut samples = Vec::with_capacity(read.points.len());
+    for point in read.points.iter().filter_map(|place| points.get(*place)) {
+        let at = usize::from(point.address.wrapping_sub(read.address));
+        let (value, quality) = reading(point, reply, at).ok_or(WrongLength { asked, came })?;
+        let sample =
+            Sample { point: point.point, value, quality, source_time: None, received, backfill: false };
+        samples.push(Report::Sample(sample));
+    }
+    Ok(samples)
 }
 
 /// One point's value out of a reply, `at` registers or bits from its start. `None`: not in the reply.
