@@ -5,6 +5,7 @@
 //! End: drivers first, then what they reported is judged and committed, then the last word goes upstream.
 //! It decides nothing: a room's rules are in that room.
 
+mod doors;
 mod once;
 mod parts;
 mod reload;
@@ -19,7 +20,6 @@ use anyhow::Context;
 use riskgate_drivers::Clock;
 use riskgate_engine::{Effect, Engine, Plant};
 use riskgate_point::Now;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,15 +28,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::{Checked, Problems, Site};
-use crate::console::socket::{self, Reply, Request};
-use crate::console::{self, BoardHandle, http};
+use crate::console::socket::{Reply, Request};
+use crate::console::{self, BoardHandle};
 use crate::events::Event;
-use crate::metrics;
 use crate::pump::{Answer, Left, Order, Pump};
 use crate::store::{Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, Uplink, UplinkStatus};
 
+use doors::Doors;
 pub use once::{Line, once};
 use parts::Parts;
 pub use reload::secrets_text;
@@ -101,6 +101,7 @@ struct Instance {
 }
 
 impl Instance {
+    /// One straight line of wiring, longer than a function should be: in pieces it would be harder to follow.
     async fn start(folder: PathBuf, hangup: Signal) -> Result<Self, AppError> {
         let read = reload::read(folder.clone()).await;
         let Read { checked, passwords } = read.map_err(|unread| unread.into_app_error(folder.clone()))?;
@@ -109,10 +110,7 @@ impl Instance {
         let Checked { site, plant, sources, hash, .. } = checked;
         let plant = Arc::new(plant);
         let (store, opened) = open_store(&site, now).await?;
-        let http_listener = TcpListener::bind(site.console.http)
-            .await
-            .with_context(|| format!("bind [console] http = \"{}\"", site.console.http))?;
-        let socket_listener = socket::bind(&site.console.socket).map_err(anyhow::Error::from)?;
+        let doors = Doors::bind(&site).await?;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
@@ -138,19 +136,12 @@ impl Instance {
             status: status_sender,
             clock,
         };
-        let (uplink_stop, http_stop, socket_stop) = (stop.clone(), stop.clone(), stop.clone());
+        let uplink_stop = stop.clone();
         parts.spawn("the uplink", async move {
             uplink::run(uplink, uplink_stop).await;
             Ok(())
         });
-        let http_board = board.clone();
-        parts.spawn("the console", async move {
-            Ok(http::serve(http_listener, http_board, Arc::new(metrics::text), http_stop).await?)
-        });
-        let socket_board = board.clone();
-        parts.spawn("the local socket", async move {
-            Ok(socket::serve(socket_listener, socket_board, requests_sender, socket_stop).await?)
-        });
+        doors.open(&mut parts, &board, requests_sender);
         let status = Status {
             store: store.clone(),
             board: board.clone(),
@@ -382,6 +373,7 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::{http, socket};
 
     #[test]
     fn the_shares_of_a_stop_add_up_to_less_than_five_seconds() {

@@ -9,7 +9,9 @@ use comfy_table::{Table, presets};
 use riskgate_point::{BadReason, Quality, UncertainReason, Value};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Outcome, Screen};
 use crate::app::{self, AppError, Line};
@@ -241,13 +243,17 @@ fn on_runtime<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, A
 /// One line an event, on the standard error: JSON where systemd reads it, text for a person.
 /// `RISKGATE_LOG` overrides what is told (`debug`, `info,riskgate_drivers=debug`).
 fn start_log(filter: &str) {
-    let filter = EnvFilter::try_from_env("RISKGATE_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let asked = std::env::var("RISKGATE_LOG").ok();
+    // What cannot be read as a filter must not silence the log.
+    let chosen = asked.as_deref().and_then(|text| text.parse().ok()).or_else(|| filter.parse().ok());
+    let targets: Targets = chosen.unwrap_or_default();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let registry = tracing_subscriber::registry().with(targets);
     let started = if under_systemd {
-        log.json().flatten_event(true).try_init()
+        registry.with(log.json().flatten_event(true)).try_init()
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).try_init()
+        registry.with(log.with_ansi(std::io::stderr().is_terminal())).try_init()
     };
     // Only a second start in one process can fail, and the first log goes on.
     drop(started);
