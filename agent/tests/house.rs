@@ -201,6 +201,7 @@ fn the_top_of_the_repository_holds_what_the_rules_name() {
         "systemd",
         "tests",
         "target",
+        "state", // an agent that was run here by hand
     ];
     for entry in std::fs::read_dir(root()).expect("the repository") {
         let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
