@@ -10,6 +10,7 @@ use std::time::Duration;
 use riskgate_point::{Mono, Now, Wall};
 
 use crate::plant::Plant;
+use crate::timer::{any_ended, take_ended};
 use crate::{Boost, Effect, TaskChange, TaskDraft, TaskRecord, Words};
 
 /// By task id.
@@ -98,15 +99,11 @@ impl Tasks {
     /// Takes out the boosts whose end has come.
     pub(crate) fn expire(&mut self, task: &str, now: Now, effects: &mut Vec<Effect>) {
         let Some(task) = self.0.get_mut(task) else { return };
-        let over = |end: &Option<Mono>| end.is_some_and(|end| end <= now.mono);
-        if !task.ends.iter().any(over) {
-            return;
+        if any_ended(&task.ends, now.mono) {
+            let record = Arc::make_mut(&mut task.record);
+            take_ended(&mut record.boosts, &mut task.ends, now.mono);
+            task.changed(now.wall, effects);
         }
-        let mut ends = task.ends.iter();
-        let record = Arc::make_mut(&mut task.record);
-        record.boosts.retain(|_| !ends.next().is_some_and(over));
-        task.ends.retain(|end| !over(end));
-        task.changed(now.wall, effects);
     }
 
     /// Fits what is kept to a plant, after a restart or a reload. `stays`: whether this rule still boosts

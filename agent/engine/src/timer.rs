@@ -111,6 +111,22 @@ impl Timers {
     }
 }
 
+/// `None`: no end.
+fn ended(end: &Option<Mono>, now: Mono) -> bool {
+    end.is_some_and(|end| end <= now)
+}
+
+pub(crate) fn any_ended(ends: &[Option<Mono>], now: Mono) -> bool {
+    ends.iter().any(|end| ended(end, now))
+}
+
+/// Takes out the items whose end has come, and their ends. Item and end stand at the same place.
+pub(crate) fn take_ended<T>(items: &mut Vec<T>, ends: &mut Vec<Option<Mono>>, now: Mono) {
+    let mut each = ends.iter();
+    items.retain(|_| !each.next().is_some_and(|end| ended(end, now)));
+    ends.retain(|end| !ended(end, now));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

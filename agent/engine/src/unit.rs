@@ -10,6 +10,7 @@ use riskgate_point::{Mono, Now, Wall};
 
 use crate::plant::Plant;
 use crate::task::left;
+use crate::timer::{any_ended, take_ended};
 use crate::{Effect, RaiseCause, RiskClass, UnitDraft, UnitRecord, Words};
 
 /// By unit id.
@@ -88,15 +89,11 @@ impl Units {
     /// Takes out the causes whose end has come.
     pub(crate) fn expire(&mut self, unit: &str, now: Now, effects: &mut Vec<Effect>) {
         let Some(unit) = self.0.get_mut(unit) else { return };
-        let over = |end: &Option<Mono>| end.is_some_and(|end| end <= now.mono);
-        if !unit.ends.iter().any(over) {
-            return;
+        if any_ended(&unit.ends, now.mono) {
+            let record = Arc::make_mut(&mut unit.record);
+            take_ended(&mut record.causes, &mut unit.ends, now.mono);
+            unit.changed(now.wall, effects);
         }
-        let mut ends = unit.ends.iter();
-        let record = Arc::make_mut(&mut unit.record);
-        record.causes.retain(|_| !ends.next().is_some_and(over));
-        unit.ends.retain(|end| !over(end));
-        unit.changed(now.wall, effects);
     }
 
     /// Fits what is kept to a plant, after a restart or a reload; a unit that is new, or whose base or
