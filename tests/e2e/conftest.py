@@ -115,9 +115,9 @@ def binary():
 class Site:
     """All peers and the agent of one test."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, closers):
         self.folder = folder
-        self.closers = []
+        self.closers = closers
         self.plant_broker = self.own(peers.Mosquitto(folder / "plant-broker"))
         self.upstream_broker = self.own(peers.Mosquitto(folder / "upstream-broker"))
         self.modbus = self.own(peers.Modbus())
@@ -212,7 +212,10 @@ sightings = [{{ topic = "video/alarm", camera = "$.camera", kind = "$.type", con
 
 @pytest.fixture
 def site(binary, tmp_path):
-    built = Site(binary, tmp_path)
-    yield built
-    for peer in reversed(built.closers):
-        peer.close()
+    closers = []
+    try:
+        yield Site(binary, tmp_path, closers)
+    finally:
+        # Also what was started before a peer failed to start.
+        for peer in reversed(closers):
+            peer.close()
