@@ -10,10 +10,16 @@ use super::{JournalEntry, StoreError, int, sql};
 
 pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), StoreError> {
     match effect {
-        Effect::Alarm(alarm) => write_alarm(connection, alarm),
+        Effect::Alarm(alarm) => {
+            write_plain(connection, ("alarm", "write an alarm"), &alarm.id, alarm.revision, alarm.as_ref())
+        }
         Effect::Hazard(hazard) => write_hazard(connection, hazard),
-        Effect::Task(task) => write_task(connection, task),
-        Effect::Unit(unit) => write_unit(connection, unit),
+        Effect::Task(task) => {
+            write_plain(connection, ("task", "write a task"), &task.task, task.revision, task.as_ref())
+        }
+        Effect::Unit(unit) => {
+            write_plain(connection, ("unit", "write a unit"), &unit.unit, unit.revision, unit.as_ref())
+        }
     }
 }
 
@@ -24,20 +30,6 @@ pub(super) fn write_entry(connection: &Connection, entry: &JournalEntry) -> Resu
             statement.execute(params![entry.at.0, entry.by, entry.what, entry.body.to_string()])
         })
         .map_err(sql("append to the journal"))?;
-    Ok(())
-}
-
-fn write_alarm(connection: &Connection, alarm: &AlarmRecord) -> Result<(), StoreError> {
-    let body = encode("alarm", &alarm.id, alarm)?;
-    let changed = connection
-        .prepare_cached(
-            "INSERT INTO alarm (id, revision, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
-             WHERE excluded.revision >= revision",
-        )
-        .and_then(|mut statement| statement.execute(params![alarm.id, int(alarm.revision), body]))
-        .map_err(sql("write an alarm"))?;
-    tell_if_older(changed, "alarm", &alarm.id, alarm.revision);
     Ok(())
 }
 
@@ -68,31 +60,26 @@ fn write_hazard(connection: &Connection, hazard: &HazardRecord) -> Result<(), St
     Ok(())
 }
 
-fn write_task(connection: &Connection, task: &TaskRecord) -> Result<(), StoreError> {
-    let body = encode("task", &task.task, task)?;
+/// An object of which no query needs more than its id, in the table of its kind: a name of ours, never of
+/// an input.
+fn write_plain(
+    connection: &Connection,
+    (table, operation): (&'static str, &'static str),
+    id: &str,
+    revision: u64,
+    record: &impl Serialize,
+) -> Result<(), StoreError> {
+    let body = encode(table, id, record)?;
+    let upsert = format!(
+        "INSERT INTO {table} (id, revision, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
+         WHERE excluded.revision >= revision"
+    );
     let changed = connection
-        .prepare_cached(
-            "INSERT INTO task (id, revision, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
-             WHERE excluded.revision >= revision",
-        )
-        .and_then(|mut statement| statement.execute(params![task.task, int(task.revision), body]))
-        .map_err(sql("write a task"))?;
-    tell_if_older(changed, "task", &task.task, task.revision);
-    Ok(())
-}
-
-fn write_unit(connection: &Connection, unit: &UnitRecord) -> Result<(), StoreError> {
-    let body = encode("unit", &unit.unit, unit)?;
-    let changed = connection
-        .prepare_cached(
-            "INSERT INTO unit (id, revision, body) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
-             WHERE excluded.revision >= revision",
-        )
-        .and_then(|mut statement| statement.execute(params![unit.unit, int(unit.revision), body]))
-        .map_err(sql("write a unit"))?;
-    tell_if_older(changed, "unit", &unit.unit, unit.revision);
+        .prepare_cached(&upsert)
+        .and_then(|mut statement| statement.execute(params![id, int(revision), body]))
+        .map_err(sql(operation))?;
+    tell_if_older(changed, table, id, revision);
     Ok(())
 }
 
