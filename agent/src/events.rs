@@ -3,6 +3,8 @@
 //! A loss, a refusal, a restart is an event of this list or it did not happen: nothing is dropped
 //! through a bare log line. What the engine decides is not here: those are effects, and are stored.
 
+use std::time::Duration;
+
 use crate::metrics;
 
 /// One event. `object` in the log and in the counter is the source, lane or file that it befell.
@@ -17,7 +19,7 @@ pub enum Event<'a> {
     /// A part did not end within its share of the stop.
     StopTookTooLong {
         part: &'a str,
-        millis: u64,
+        within: Duration,
     },
     /// Before the store is opened: what follows may wait for a disk.
     StoreOpening {
@@ -148,7 +150,8 @@ impl Event<'_> {
                 tracing::info!(event, "stopped: what was decided is committed");
                 ("agent", 1)
             }
-            Self::StopTookTooLong { part, millis } => {
+            Self::StopTookTooLong { part, within } => {
+                let millis = within.as_millis();
                 tracing::error!(event, part, millis, "did not end in time; what is committed is safe");
                 ("agent", 1)
             }

@@ -95,7 +95,7 @@ impl Parts {
         if tokio::time::timeout(within, all).await.is_err() {
             let mut late: Vec<&str> = self.names.values().copied().collect();
             late.sort_unstable();
-            Event::StopTookTooLong { part: &late.join(", "), millis: super::millis(within) }.emit();
+            Event::StopTookTooLong { part: &late.join(", "), within }.emit();
         }
     }
 }

@@ -94,8 +94,7 @@ impl Sources {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(END_WITHIN, all).await.is_err() {
-            let millis = super::millis(END_WITHIN);
-            Event::StopTookTooLong { part: "the drivers", millis }.emit();
+            Event::StopTookTooLong { part: "the drivers", within: END_WITHIN }.emit();
             // Not waited for: one that never yields would hold up the stop.
             self.tasks.abort_all();
         }

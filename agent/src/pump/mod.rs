@@ -304,7 +304,7 @@ impl Pump {
             }
         };
         if tokio::time::timeout(LAST_COMMIT_WAIT, last).await.is_err() {
-            Event::StopTookTooLong { part: "the last commit", millis: millis(LAST_COMMIT_WAIT) }.emit();
+            Event::StopTookTooLong { part: "the last commit", within: LAST_COMMIT_WAIT }.emit();
         }
         waiting.tell_superseded();
         Left { over: waiting.effects_over() }
@@ -343,10 +343,6 @@ fn store_failure(waiting: &Waiting, committed: &Committed) -> Option<String> {
         waiting.is_late().then(|| format!("it has not answered for over {} s", waiting::LATE_AFTER.as_secs()))
     };
     committed.failed.clone().or_else(late)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Shared texts: a reading is made for every change.
