@@ -50,6 +50,7 @@
 //!    shown at its file, line and column, and a hint.
 
 pub mod app;
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

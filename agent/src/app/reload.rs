@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::sources::Sources;
 use super::{AppError, Instance, ORDERS_MAX};
+use crate::causes::chain;
 use crate::config::{self, Checked, Driver, Problems, SecretError, Site, SourceConfig};
 use crate::console::socket::Reply;
 use crate::events::Event;
@@ -184,11 +185,7 @@ impl Instance {
 
 /// One line for each password that could not be had.
 pub fn secrets_text(errors: &[SecretError]) -> String {
-    let line = |error: &SecretError| match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
-    errors.iter().map(line).collect::<Vec<_>>().join("\n")
+    errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
 }
 
 /// Tells one set of passwords from another without keeping a copy.

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::de::DeserializeOwned;
 
+use crate::causes::chain;
 use crate::config;
 use crate::console::socket::{Answer, Question, What};
 use acts::HazardDeed;
@@ -139,7 +140,7 @@ fn speak(
     };
     let spoken = Client::connect(&socket).and_then(|mut client| command(&mut client, screen));
     spoken.unwrap_or_else(|error| {
-        screen.problem(&with_causes(&error));
+        screen.problem(&chain(&error));
         Outcome::Unreachable
     })
 }
@@ -204,15 +205,4 @@ fn check(folder: &Path, screen: &mut Screen) -> Outcome {
             Outcome::Refused
         }
     }
-}
-
-/// The error and what caused it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

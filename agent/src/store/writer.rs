@@ -9,6 +9,8 @@ use riskgate_point::Wall;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
+use crate::causes::chain;
+
 use super::outbox::{self, Appended};
 use super::queue::{Queue, Request};
 use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, StoreError, records, sql};
@@ -230,16 +232,4 @@ fn answer(
 /// A caller that no longer waits has lost interest in the answer, not in the deed.
 fn send<T>(reply: Reply<T>, answer: Result<T, StoreError>) {
     drop(reply.send(answer));
-}
-
-/// The error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

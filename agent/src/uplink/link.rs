@@ -25,6 +25,7 @@ use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Sessio
 use super::telemetry::{Chunk, Dropped};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
+use crate::causes::chain;
 use crate::events::Event as Happening;
 use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
@@ -186,7 +187,7 @@ impl<'a> Link<'a> {
         match timeout(STOP_WITHIN, written).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let error = super::chain(&error);
+                let error = chain(&error);
                 tracing::warn!(error, "acknowledgements were not written; their rows are sent again");
             }
             Err(_) => tracing::warn!("the store took too long; acknowledged rows may be sent again"),
@@ -380,7 +381,7 @@ impl<'a> Link<'a> {
             }
             Err(error) => {
                 self.store_rests = true;
-                let error = super::chain(&error);
+                let error = chain(&error);
                 if self.store_fails.get(what) != Some(&error) {
                     tracing::warn!(what, error, "the store did not do what the uplink asked");
                     self.store_fails.insert(what, error);
@@ -587,7 +588,7 @@ impl<'a> Link<'a> {
                 tracing::warn!("the broker did not take 'state: stopped'");
             }
             if let Err(error) = self.uplink.store.acknowledge(rows, now).await {
-                tracing::warn!(error = super::chain(&error), "the last acknowledgements were not written");
+                tracing::warn!(error = chain(&error), "the last acknowledgements were not written");
             }
         };
         if timeout(STOP_WITHIN, last_words).await.is_err() {
