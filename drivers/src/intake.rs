@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use riskgate_point::{Link, PointId, Report, Sample, Value};
 use tokio::sync::Notify;
 
+use crate::tally::Tally;
+
 /// Which lane a point's samples wait in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -49,10 +51,11 @@ impl Shared {
     }
 }
 
-/// The drivers' end. A clone counts its own sends.
+/// The drivers' end. A clone counts its own sends, and goes on with the tally of its source.
 pub struct Sender {
     shared: Arc<Shared>,
     activity: Arc<Activity>,
+    tally: Arc<Tally>,
 }
 
 /// What went through one sender: how its driver is told from a dead one.
@@ -101,10 +104,25 @@ pub fn channel(
         filled: Notify::new(),
         emptied: Notify::new(),
     });
-    (Sender { shared: Arc::clone(&shared), activity: Arc::default() }, Receiver(shared))
+    (
+        Sender { shared: Arc::clone(&shared), activity: Arc::default(), tally: Arc::default() },
+        Receiver(shared),
+    )
 }
 
 impl Sender {
+    /// For the driver of another source, which counts into `tally`.
+    #[must_use]
+    pub fn counting(&self, tally: Arc<Tally>) -> Self {
+        let mut own = self.clone();
+        own.tally = tally;
+        own
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     pub fn activity(&self) -> Arc<Activity> {
         Arc::clone(&self.activity)
     }
@@ -152,9 +170,13 @@ impl Queues {
                 Lane::Safety => &mut self.safety,
                 Lane::Process => &mut self.process,
             },
-            Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => {
-                &mut self.process
-            }
+            Report::Fix(_)
+            | Report::Sighting(_)
+            | Report::Permit(_)
+            | Report::Condition(_)
+            | Report::ConditionsTold { .. }
+            | Report::Link { .. }
+            | Report::Refreshed { .. } => &mut self.process,
         }
     }
 }
@@ -162,7 +184,8 @@ impl Queues {
 impl Clone for Sender {
     fn clone(&self) -> Self {
         self.shared.lock().senders += 1;
-        Self { shared: Arc::clone(&self.shared), activity: Arc::default() }
+        let (shared, tally) = (Arc::clone(&self.shared), Arc::clone(&self.tally));
+        Self { shared, activity: Arc::default(), tally }
     }
 }
 
@@ -246,7 +269,13 @@ fn merge(lane: &mut VecDeque<Report>) -> u64 {
 fn sample_at(lane: &VecDeque<Report>, at: usize) -> Option<&Sample> {
     match lane.get(at)? {
         Report::Sample(sample) => Some(sample),
-        Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+        Report::Fix(_)
+        | Report::Sighting(_)
+        | Report::Permit(_)
+        | Report::Condition(_)
+        | Report::ConditionsTold { .. }
+        | Report::Link { .. }
+        | Report::Refreshed { .. } => None,
     }
 }
 
@@ -296,7 +325,13 @@ mod tests {
     fn numbers(reports: &[Report]) -> Vec<f64> {
         let value = |report: &Report| match report {
             Report::Sample(sample) => sample.value.as_ref().and_then(Value::number),
-            Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+            Report::Fix(_)
+            | Report::Sighting(_)
+            | Report::Permit(_)
+            | Report::Condition(_)
+            | Report::ConditionsTold { .. }
+            | Report::Link { .. }
+            | Report::Refreshed { .. } => None,
         };
         reports.iter().filter_map(value).collect()
     }

@@ -14,6 +14,7 @@ pub mod mqtt;
 #[cfg(feature = "opcua")]
 pub mod opcua;
 pub mod scaling;
+pub mod tally;
 
 /// Reads both clocks. Handed in, so that no driver reads a clock by itself.
 pub type Clock = fn() -> riskgate_point::Now;

@@ -88,6 +88,9 @@ fn note(report: Report, read: &mut BTreeMap<PointId, Sample>, down: &mut BTreeMa
         Report::Link { link: Link::Connecting, .. }
         | Report::Fix(_)
         | Report::Sighting(_)
+        | Report::Permit(_)
+        | Report::Condition(_)
+        | Report::ConditionsTold { .. }
         | Report::Refreshed { .. } => {}
     }
 }

@@ -174,12 +174,12 @@ impl Pump {
         let now = (self.clock)();
         let mut effects = Vec::new();
         self.telemetry.offer(reports.iter().filter_map(|report| tagged(&tail.tags, report)));
-        let mut kinds = [0_u64; 5];
+        let mut kinds = [0_u64; KINDS.len()];
         for report in reports {
             note(&self.plant, &report, &mut kinds);
             self.engine.handle(report, now, &mut effects);
         }
-        for (kind, count) in ["sample", "fix", "sighting", "link", "refreshed"].into_iter().zip(kinds) {
+        for (kind, count) in KINDS.into_iter().zip(kinds) {
             if count > 0 {
                 metrics::REPORTS.with_label_values(&[kind]).inc_by(count);
             }
@@ -354,17 +354,28 @@ fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
 fn tagged<'a>(tags: &'a [Arc<str>], report: &'a Report) -> Option<(&'a Arc<str>, &'a Sample)> {
     match report {
         Report::Sample(sample) => Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample)),
-        Report::Fix(_) | Report::Sighting(_) | Report::Link { .. } | Report::Refreshed { .. } => None,
+        Report::Fix(_)
+        | Report::Sighting(_)
+        | Report::Permit(_)
+        | Report::Condition(_)
+        | Report::ConditionsTold { .. }
+        | Report::Link { .. }
+        | Report::Refreshed { .. } => None,
     }
 }
 
-fn note(plant: &Plant, report: &Report, kinds: &mut [u64; 5]) {
-    let [samples, fixes, sightings, links, refreshed] = kinds;
+/// Of reports, as the metric names them.
+const KINDS: [&str; 7] = ["sample", "fix", "sighting", "permit", "condition", "link", "refreshed"];
+
+fn note(plant: &Plant, report: &Report, kinds: &mut [u64; KINDS.len()]) {
+    let [samples, fixes, sightings, permits, conditions, links, refreshed] = kinds;
     match report {
         Report::Sample(_) => *samples += 1,
         Report::Fix(_) => *fixes += 1,
         Report::Sighting(_) => *sightings += 1,
-        Report::Refreshed { .. } => *refreshed += 1,
+        Report::Permit(_) => *permits += 1,
+        Report::Condition(_) => *conditions += 1,
+        Report::Refreshed { .. } | Report::ConditionsTold { .. } => *refreshed += 1,
         Report::Link { source, link, .. } => {
             *links += 1;
             let name = plant.source(*source).map_or("?", |source| source.id.as_str());

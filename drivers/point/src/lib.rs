@@ -12,6 +12,8 @@ mod time;
 mod value;
 
 pub use quality::{BadReason, Quality, UncertainReason};
-pub use report::{Fix, Link, PointId, Report, Sample, Sighting, SourceId};
+pub use report::{
+    Condition, Fix, Link, Permit, PermitKind, PermitStage, PointId, Report, Sample, Sighting, SourceId,
+};
 pub use time::{Mono, Now, Wall};
 pub use value::{Finite, Value};

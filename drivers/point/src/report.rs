@@ -59,6 +59,81 @@ pub struct Sighting {
     pub backfill: bool,
 }
 
+/// The state of an alarm that the source itself keeps (OPC UA Alarms & Conditions). The newest holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    pub source: SourceId,
+    /// What the source says the condition is of (SourceName): `TankA.Level`.
+    pub origin: Arc<str>,
+    /// What the source calls it (ConditionName): `HighHigh`.
+    pub name: Arc<str>,
+    pub active: bool,
+    pub acknowledged: bool,
+    /// Suppressed or shelved at the source: its operators do not see it.
+    pub suppressed: bool,
+    /// 1 to 1000, as the source says it.
+    pub severity: u16,
+    pub message: Arc<str>,
+    pub source_time: Option<Wall>,
+    pub received: Now,
+}
+
+/// The eight kinds of special work of GB 30871, in the order of the exchange standard's ZYLX 1 to 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PermitKind {
+    /// 动火
+    HotWork,
+    /// 受限空间
+    ConfinedSpace,
+    /// 盲板抽堵
+    BlindPlate,
+    /// 高处
+    Height,
+    /// 吊装
+    Lifting,
+    /// 临时用电
+    TemporaryPower,
+    /// 动土
+    Earthwork,
+    /// 断路
+    RoadClosing,
+}
+
+/// Where a permit is in its life (dqzt).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PermitStage {
+    /// 作业前: applied for or approved, work has not begun.
+    Before,
+    /// 作业中
+    Working,
+    /// 作业后: closed, cancelled or taken back.
+    After,
+}
+
+/// An electronic special-work permit (作业票), as it now stands. The newest of an id holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Permit {
+    pub source: SourceId,
+    /// The number of the ticket (zyzbh).
+    pub id: Arc<str>,
+    pub kind: PermitKind,
+    /// The level within its kind by the exchange standard's number: of hot work 1 特级, 2 一级, 3 二级.
+    pub level: Option<u8>,
+    pub stage: PermitStage,
+    /// The id of a zone or unit of the plant where the work is; `None`: the ticket names none.
+    pub place: Option<Arc<str>>,
+    /// From when and until when the ticket allows work.
+    pub start: Option<Wall>,
+    pub end: Option<Wall>,
+    /// The guardian (监护人), by tag or person.
+    pub guardian: Option<Arc<str>>,
+    pub source_time: Option<Wall>,
+    pub received: Now,
+    pub backfill: bool,
+}
+
 /// How a source's connection is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "link")]
@@ -78,6 +153,14 @@ pub enum Report {
     Sample(Sample),
     Fix(Fix),
     Sighting(Sighting),
+    Permit(Permit),
+    Condition(Condition),
+    /// The source has told all conditions that it keeps: one that was not among them is not active.
+    /// Before the first of these on a connection, nothing is known of its conditions.
+    ConditionsTold {
+        source: SourceId,
+        at: Now,
+    },
     Link {
         source: SourceId,
         #[serde(flatten)]

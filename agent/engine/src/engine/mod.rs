@@ -107,7 +107,9 @@ impl Engine {
             Report::Sample(sample) => sample.received,
             Report::Fix(fix) => fix.received,
             Report::Sighting(sighting) => sighting.received,
-            Report::Link { at, .. } | Report::Refreshed { at, .. } => *at,
+            Report::Permit(permit) => permit.received,
+            Report::Condition(condition) => condition.received,
+            Report::Link { at, .. } | Report::Refreshed { at, .. } | Report::ConditionsTold { at, .. } => *at,
         };
         let at = Now { mono: received.mono.min(now.mono).max(self.latest), wall: received.wall };
         self.run_timers(at, effects);
@@ -115,6 +117,8 @@ impl Engine {
             Report::Sample(sample) => self.sample(sample, at, effects),
             Report::Fix(fix) => self.fix(&fix, at, effects),
             Report::Sighting(sighting) => self.sighting(&sighting, at, effects),
+            // No rule can read these yet.
+            Report::Permit(_) | Report::Condition(_) | Report::ConditionsTold { .. } => {}
             Report::Link { source, link, at: _ } => self.link(source, link, at, effects),
             Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
         }

@@ -1,0 +1,45 @@
+//! `[[source]]` of the Modbus kinds.
+
+use std::time::Duration;
+
+use riskgate_drivers::modbus::{self, Order};
+use riskgate_point::SourceId;
+
+use super::{Kind, PERIOD_MAX, PERIOD_MIN, TIMEOUT_MAX, TIMEOUT_MIN};
+use crate::config::fields::Fields;
+use crate::config::site::host_and_port;
+
+const MODBUS_PORT: u16 = 502;
+/// The Modbus specification: one reply holds at most 125 registers.
+const REGISTERS_MAX: u16 = 125;
+const DEFAULT_PERIOD: Duration = Duration::from_secs(1);
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const DEFAULT_GAP: u16 = 8;
+
+pub(in crate::config) const ORDERS: [(&str, Order); 4] =
+    [("ABCD", Order::Abcd), ("CDAB", Order::Cdab), ("BADC", Order::Badc), ("DCBA", Order::Dcba)];
+
+/// As vendors' lists say it, each with the bytes of a word in Modbus's own order.
+pub(in crate::config) const ORDERS_ZH: [(&str, Order); 2] =
+    [("高字在前", Order::Abcd), ("低字在前", Order::Cdab)];
+
+pub(super) fn device(fields: &mut Fields<'_>, source: SourceId) -> Kind {
+    let (host, port) = host_and_port(fields, MODBUS_PORT);
+    let timeouts = TIMEOUT_MIN..=TIMEOUT_MAX;
+    let device = modbus::Device {
+        source,
+        host,
+        port,
+        device_id: fields.integer("device_id", 0..=u8::MAX).unwrap_or(1),
+        period: fields.duration("period", PERIOD_MIN..=PERIOD_MAX).unwrap_or(DEFAULT_PERIOD),
+        timeout: fields.duration("timeout", timeouts.clone()).unwrap_or(DEFAULT_TIMEOUT),
+        connect_timeout: fields.duration("connect_timeout", timeouts).unwrap_or(DEFAULT_CONNECT_TIMEOUT),
+        gap_max: fields.integer("gap_max", 0..=REGISTERS_MAX - 1).unwrap_or(DEFAULT_GAP),
+        registers_max: fields.integer("registers_max", 1..=REGISTERS_MAX).unwrap_or(REGISTERS_MAX),
+        points: Vec::new(),
+    };
+    let base = fields.integer("address_base", 0..=u16::MAX).unwrap_or(0);
+    let order = fields.word("order", &ORDERS).unwrap_or_default();
+    Kind::Modbus { device, base, order }
+}
