@@ -3,7 +3,7 @@
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
 //! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
 //! security; `subscribe` fills it with subscriptions and their items and `recover` brings them back after
-//! a cut; `notices` turns what the server publishes into reports, and `pulse` counts it; `history` asks
+//! a cut (`tell` says once what the server refuses); `notices` turns what the server publishes into reports, and `pulse` counts it; `history` asks
 //! for what was missed. `client` watches over all of it (`fault` says why a session ended): the library's
 //! own reconnect brings a session back in which nothing is published any more, and says so nowhere.
 //!
@@ -21,6 +21,7 @@ mod plan;
 mod pulse;
 mod recover;
 mod subscribe;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,148 @@
+//! What goes to the server, read on the wire: without security the type of each request is in clear.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::sync::{Arc, Mutex};
+
+use opcua::types::{BinaryDecodable, ContextOwned, NodeId, ObjectId};
+
+/// All that this driver may ever ask of a plant. There is no Write, no HistoryUpdate, no Call, and nothing
+/// that adds, deletes or changes a node.
+const ALLOWED: &[ObjectId] = &[
+    ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary,
+    ObjectId::CloseSecureChannelRequest_Encoding_DefaultBinary,
+    ObjectId::GetEndpointsRequest_Encoding_DefaultBinary,
+    ObjectId::CreateSessionRequest_Encoding_DefaultBinary,
+    ObjectId::ActivateSessionRequest_Encoding_DefaultBinary,
+    ObjectId::CloseSessionRequest_Encoding_DefaultBinary,
+    ObjectId::ReadRequest_Encoding_DefaultBinary,
+    ObjectId::HistoryReadRequest_Encoding_DefaultBinary,
+    ObjectId::CreateSubscriptionRequest_Encoding_DefaultBinary,
+    ObjectId::DeleteSubscriptionsRequest_Encoding_DefaultBinary,
+    ObjectId::TransferSubscriptionsRequest_Encoding_DefaultBinary,
+    ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::DeleteMonitoredItemsRequest_Encoding_DefaultBinary,
+    ObjectId::PublishRequest_Encoding_DefaultBinary,
+    ObjectId::RepublishRequest_Encoding_DefaultBinary,
+];
+
+/// The requests of all connections through one proxy, by type.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(Arc<Mutex<BTreeMap<u32, usize>>>);
+
+impl Recorder {
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let seen = self.0.lock().expect("no panic");
+        seen.keys().map(|id| name(*id)).collect()
+    }
+
+    pub(crate) fn assert_nothing_but_reading(&self) {
+        let seen = self.0.lock().expect("no panic");
+        for id in seen.keys() {
+            let is_allowed = ALLOWED.iter().any(|allowed| *allowed as u32 == *id);
+            assert!(is_allowed, "the driver sent a {}", name(*id));
+        }
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        Connection { recorder: self.clone(), unread: Vec::new(), begun: BTreeSet::new() }
+    }
+}
+
+fn name(id: u32) -> String {
+    ObjectId::try_from(id).map_or(format!("request {id}"), |id| {
+        format!("{id:?}").trim_end_matches("_Encoding_DefaultBinary").to_owned()
+    })
+}
+
+/// What one connection has sent, as chunks.
+pub(crate) struct Connection {
+    recorder: Recorder,
+    unread: Vec<u8>,
+    /// Requests of which the first chunk came: the type stands in it alone.
+    begun: BTreeSet<u32>,
+}
+
+/// Of a chunk: its type and size; then the ids of the channel and its token, the number, and the request.
+const SIZE_AT: usize = 4;
+const REQUEST_AT: usize = 20;
+const BODY_AT: usize = 24;
+
+fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+impl Connection {
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        self.unread.extend_from_slice(bytes);
+        while let Some(size) = number_at(&self.unread, SIZE_AT).and_then(|size| usize::try_from(size).ok()) {
+            if self.unread.len() < size {
+                break;
+            }
+            let chunk: Vec<u8> = self.unread.drain(..size).collect();
+            self.chunk(&chunk);
+        }
+    }
+
+    fn chunk(&mut self, chunk: &[u8]) {
+        let (kind, rest) = chunk.split_at(3);
+        match kind {
+            b"HEL" => {}
+            // Its header holds the policy; nothing else is sent in one.
+            b"OPN" => self.note(ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary as u32),
+            b"MSG" | b"CLO" => {
+                let request = number_at(chunk, REQUEST_AT).expect("a request");
+                if self.begun.insert(request) {
+                    self.note(type_of(chunk.get(BODY_AT..).expect("a body")));
+                }
+                if rest.starts_with(b"F") {
+                    self.begun.remove(&request);
+                }
+            }
+            other => panic!("the driver sent a chunk of type {other:?}"),
+        }
+    }
+
+    fn note(&self, id: u32) {
+        *self.recorder.0.lock().expect("no panic").entry(id).or_default() += 1;
+    }
+}
+
+fn type_of(body: &[u8]) -> u32 {
+    let context = ContextOwned::default();
+    let id = NodeId::decode(&mut Cursor::new(body), &context.context()).expect("a type");
+    id.as_object_id().map_or(u32::MAX, |id| id as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::types::BinaryEncodable;
+
+    use super::*;
+
+    fn chunk(kind: &[u8; 4], request: u32, id: ObjectId) -> Vec<u8> {
+        let mut body = Vec::new();
+        let context = ContextOwned::default();
+        NodeId::from(id).encode(&mut body, &context.context()).expect("it encodes");
+        let size = u32::try_from(BODY_AT + body.len()).expect("short");
+        let numbers = [size, 1, 1, 7, request].map(u32::to_le_bytes).concat();
+        [kind.as_slice(), &numbers, &body].concat()
+    }
+
+    #[test]
+    fn opcua_a_write_would_be_seen_however_it_is_cut_up() {
+        let bytes = [
+            chunk(b"MSGC", 1, ObjectId::ReadRequest_Encoding_DefaultBinary),
+            chunk(b"MSGF", 1, ObjectId::Server),
+            chunk(b"MSGF", 2, ObjectId::WriteRequest_Encoding_DefaultBinary),
+        ]
+        .concat();
+        let recorder = Recorder::default();
+        let mut connection = recorder.connection();
+        for byte in bytes {
+            connection.sent(&[byte]);
+        }
+        assert_eq!(recorder.names(), BTreeSet::from(["ReadRequest".to_owned(), "WriteRequest".to_owned()]));
+        assert!(std::panic::catch_unwind(|| recorder.assert_nothing_but_reading()).is_err());
+    }
+}
