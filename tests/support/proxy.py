@@ -1,5 +1,6 @@
 """A TCP proxy that can hold back one direction, so that a test can stop the world between two steps."""
 
+import contextlib
 import socket
 import threading
 
@@ -14,6 +15,7 @@ class Proxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.hold_replies = threading.Event()
+        self.refuses = threading.Event()
         self.passed = bytearray()
         self.open = True
         self.pairs = []
@@ -25,6 +27,9 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            if self.refuses.is_set():
+                client.close()
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
@@ -49,6 +54,18 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    @contextlib.contextmanager
+    def cut_off(self):
+        """What is open is closed, and nothing new passes within."""
+        self.refuses.set()
+        for pair in self.pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+        self.pairs.clear()
+        yield
+        self.refuses.clear()
 
     def until_passed(self, piece):
         until(f"{piece!r} went through", lambda: piece in self.passed)
