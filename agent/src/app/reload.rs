@@ -151,6 +151,7 @@ impl Instance {
         let plant = Arc::new(plant);
         self.sources.halt().await;
         let (sources, intake) = Sources::start(sources, &plant, self.clock);
+        let tallies = sources.tallies();
         let old_sources = std::mem::replace(&mut self.sources, sources);
         let old = std::mem::replace(&mut self.hash, hash.clone());
         let entry = JournalEntry {
@@ -160,7 +161,7 @@ impl Instance {
             body: json!({ "old": old, "new": hash, "uid": asker.uid() }),
         };
         let (answer, swapped) = oneshot::channel();
-        place.send(Order::Swap { plant: Arc::clone(&plant), intake, entry, answer });
+        place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, answer });
         let said = describe(&plant);
         self.plant.send_replace(plant);
         self.site = site;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_drivers::intake::{self, Lane};
+use riskgate_drivers::tally::Tallies;
 use riskgate_drivers::{Clock, modbus, mqtt, opcua};
 use riskgate_engine::{Class, Plant};
 use riskgate_point::PointId;
@@ -28,6 +29,7 @@ pub(super) const END_WITHIN: Duration = Duration::from_millis(850);
 pub(crate) struct Sources {
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    tallies: Tallies,
     _out: intake::Sender,
 }
 
@@ -45,9 +47,11 @@ impl Sources {
         let (out, receiver) = intake::channel(INTAKE_REPORTS_MAX, lane);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let tallies = Tallies::new(plant.sources().len());
         for config in configs {
             let charge = charge_of(&config);
-            let (out, stop) = (out.clone(), stop.clone());
+            let own = tallies.get(config.id).map(|tally| out.counting(Arc::clone(tally)));
+            let (out, stop) = (own.unwrap_or_else(|| out.clone()), stop.clone());
             match config.driver {
                 Driver::Modbus(device) => {
                     let device = Arc::new(device);
@@ -75,7 +79,12 @@ impl Sources {
                 }
             }
         }
-        (Self { tasks, stop, _out: out }, receiver)
+        (Self { tasks, stop, tallies, _out: out }, receiver)
+    }
+
+    /// What each driver counts of its work.
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.tallies.clone()
     }
 
     /// Waits until a supervisor breaks, which none should: its source would be silent without a word.

@@ -16,7 +16,8 @@ use riskgate_point::{Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX, SourceLine, SourceState};
+use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX};
+use super::source::{CountsLine, SourceLine, SourceState};
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,6 +195,8 @@ pub struct SourceView {
     pub uncertain: u32,
     pub bad: u32,
     pub source_offset_ms: Option<i64>,
+    #[serde(flatten)]
+    pub counts: CountsLine,
 }
 
 /// What is committed and not yet acknowledged upstream (待发队列).
@@ -555,10 +558,10 @@ impl Render<'_> {
     }
 
     fn sources(&self) -> Vec<SourceView> {
-        self.board.sources().iter().map(|line| self.source(line)).collect()
+        self.board.sources().map(|(line, counts)| self.source(line, counts)).collect()
     }
 
-    fn source(&self, line: &SourceLine) -> SourceView {
+    fn source(&self, line: &SourceLine, counts: &CountsLine) -> SourceView {
         SourceView {
             id: line.id.clone(),
             name: line.name.clone(),
@@ -569,6 +572,7 @@ impl Render<'_> {
             uncertain: line.uncertain,
             bad: line.bad,
             source_offset_ms: line.source_offset_ms,
+            counts: counts.clone(),
         }
     }
 

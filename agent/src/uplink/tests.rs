@@ -15,6 +15,8 @@ use uuid::Uuid;
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, READINGS_MAX, TelemetrySender, channel};
+use riskgate_drivers::tally::Counts;
+
 use super::wire::{self, Origin, SourceState, Status};
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -259,6 +261,7 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
         good: 1,
         uncertain: 2,
         bad: 3,
+        counts: Counts::default(),
     };
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let online = wire::state_bytes(Status::Online, Some(last), &[down], MORNING, &origin());
