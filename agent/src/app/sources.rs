@@ -1,5 +1,6 @@
 //! Starts the drivers of one configuration, each under its supervisor, and ends them together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,16 +49,21 @@ impl Sources {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let tallies = Tallies::new(plant.sources().len());
+        // One connection for all devices behind one endpoint.
+        let mut lines: HashMap<modbus::Endpoint, Arc<modbus::Line>> = HashMap::new();
         for config in configs {
             let charge = charge_of(&config);
             let own = tallies.get(config.id).map(|tally| out.counting(Arc::clone(tally)));
             let (out, stop) = (own.unwrap_or_else(|| out.clone()), stop.clone());
             match config.driver {
                 Driver::Modbus(device) => {
+                    let line = lines.entry(device.endpoint.clone());
+                    let line =
+                        Arc::clone(line.or_insert_with_key(|at| Arc::new(modbus::Line::new(at.clone()))));
                     let device = Arc::new(device);
                     let life = move |out, stop| {
-                        let device = Arc::clone(&device);
-                        async move { modbus::run(&device, &out, clock, &stop).await }
+                        let (device, line) = (Arc::clone(&device), Arc::clone(&line));
+                        async move { modbus::run(&device, &line, &out, clock, &stop).await }
                     };
                     tasks.spawn(supervise(charge, out, clock, stop, life));
                 }

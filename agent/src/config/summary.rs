@@ -64,7 +64,7 @@ impl Checked {
         };
         let what = match &source.driver {
             Driver::Modbus(device) => {
-                format!("modbus-tcp {}:{} device {}, {points}", device.host, device.port, device.device_id)
+                format!("modbus-tcp {} device {}, {points}", device.endpoint, device.device_id)
             }
             Driver::Opcua(server) => format!("opcua {}, {points}", server.url),
             Driver::Mqtt(feed) => {

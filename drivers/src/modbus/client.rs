@@ -1,9 +1,8 @@
-//! One task, one connection, one device: reads the plan's blocks on a fixed grid of time.
+//! One task for one device: reads the plan's blocks over its line on a fixed grid of time.
 //!
-//! After a timeout, a broken transport or a reply that does not fit, nobody can say which request the
-//! next bytes answer. The connection is then dropped, never read again, and made anew. An exception is
-//! an answer: it spoils the points of its own block only. Reports go out block by block, so a block
-//! that fails takes nothing away from those read before it.
+//! An exception is an answer: it spoils the points of its own block only. Reports go out block by block,
+//! so a block that fails takes nothing away from those read before it. What a failure means for the
+//! connection is the line's to know.
 //!
 //! A block that breaks the connection while the device answers others becomes a suspect: suspects are
 //! read last, and no more of them after the first that breaks again, so that they cost their neighbours
@@ -14,16 +13,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use riskgate_point::{BadReason, Link, PointId, Report, Sample};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tokio_modbus::client::{Client as _, Context, tcp};
-use tokio_modbus::{Request, Response, Slave};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::decode::{self, Reply};
+use super::Device;
+use super::decode;
 use super::fault::{Exception, Fault};
+use super::frame::{Reply, Request};
+use super::line::{Endpoint, Line, Pace};
 use super::plan::{self, Plan, Read};
-use super::{Device, Table};
 use crate::Clock;
 use crate::backoff::Backoff;
 use crate::intake::Sender;
@@ -40,28 +38,36 @@ const REST_CYCLES_MAX: u32 = 8;
 /// Why a device cannot be polled at all. What a device or a network does is never an error here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("modbus {host}:{port}: a {setting} of zero cannot be kept")]
-    ZeroDuration { host: String, port: u16, setting: &'static str },
+    #[error("modbus {endpoint}: a {setting} of zero cannot be kept")]
+    ZeroDuration { endpoint: Endpoint, setting: &'static str },
 }
 
 /// Polls until told to stop; every failure of the device or the network is reported, then retried.
-pub async fn run(config: &Device, out: &Sender, clock: Clock, stop: &CancellationToken) -> Result<(), Error> {
+/// `line` is that of the device's endpoint, shared with the other devices behind it.
+pub async fn run(
+    config: &Device,
+    line: &Line,
+    out: &Sender,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     for (setting, duration) in
         [("period", config.period), ("timeout", config.timeout), ("connect_timeout", config.connect_timeout)]
     {
         if duration.is_zero() {
-            return Err(Error::ZeroDuration { host: config.host.clone(), port: config.port, setting });
+            return Err(Error::ZeroDuration { endpoint: config.endpoint.clone(), setting });
         }
     }
     tokio::select! {
         biased;
         () = stop.cancelled() => Ok(()),
-        never = Poller::new(config, out, clock).poll_forever() => match never {},
+        never = Poller::new(config, line, out, clock).poll_forever() => match never {},
     }
 }
 
 struct Poller<'d> {
     device: &'d Device,
+    line: &'d Line,
     out: &'d Sender,
     clock: Clock,
     blocks: Vec<Block>,
@@ -72,7 +78,7 @@ struct Poller<'d> {
     /// Blocks that broke the connection while others were answered; the one to try next stands first.
     suspects: VecDeque<usize>,
     rest: Rest,
-    connection: Option<Connection>,
+    age: Age,
     /// What was last reported of the link.
     up: Option<bool>,
     backoff: Backoff,
@@ -86,19 +92,14 @@ struct Block {
     answered: bool,
 }
 
-struct Connection {
-    context: Context,
-    age: Age,
-}
-
-/// What a connection has been through, which says how much a failure on it means.
+/// What the device has last done, which says how much a failure means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
-    /// Left from the cycle before.
+    /// It answered in the cycle before.
     Old,
-    /// Made in this cycle, nothing answered yet.
+    /// It has failed since it last answered.
     Fresh,
-    /// The device has answered on it in this cycle.
+    /// It has answered in this cycle.
     Answered,
 }
 
@@ -123,11 +124,12 @@ struct Unread {
 }
 
 impl<'d> Poller<'d> {
-    fn new(device: &'d Device, out: &'d Sender, clock: Clock) -> Self {
+    fn new(device: &'d Device, line: &'d Line, out: &'d Sender, clock: Clock) -> Self {
         let plan = Plan::of(device);
         let place = |place: &usize| device.points.get(*place).map(|point| point.point);
         Self {
             device,
+            line,
             out,
             clock,
             unreadable: plan.unreadable.iter().filter_map(place).collect(),
@@ -135,7 +137,7 @@ impl<'d> Poller<'d> {
             blocks: plan.reads.into_iter().map(|read| Block { read, told: None, answered: false }).collect(),
             suspects: VecDeque::new(),
             rest: Rest::default(),
-            connection: None,
+            age: Age::Fresh,
             up: None,
             backoff: Backoff::new(RETRY_MIN, RETRY_MAX, u64::from(device.source.0)),
         }
@@ -164,8 +166,8 @@ impl<'d> Poller<'d> {
 
     /// Reads every block once. False: nothing answered.
     async fn cycle(&mut self) -> bool {
-        if let Some(connection) = &mut self.connection {
-            connection.age = Age::Old;
+        if self.age == Age::Answered {
+            self.age = Age::Old;
         }
         for block in &mut self.blocks {
             block.answered = false;
@@ -226,7 +228,7 @@ impl<'d> Poller<'d> {
                 tracing::warn!(
                     source = self.device.source.0,
                     "{}; the other points are read on",
-                    fault.sentence(self.device, &block.read)
+                    fault.sentence(&self.device.endpoint, self.device.device_id, request(&block.read))
                 );
                 self.suspects.push_back(at);
             }
@@ -239,40 +241,53 @@ impl<'d> Poller<'d> {
         }
     }
 
-    /// Reads one block and reports what it holds; connects first where there is no connection.
+    /// Reads one block and reports what it holds.
     ///
-    /// A connection left from the cycle before may have been ended while it was idle, and some devices
-    /// end it after each answer: then the block is asked once more, on a new one, before anything is said.
+    /// A device that answered in the cycle before is asked once more before anything is said: its connection
+    /// may have died unnoticed while it was idle.
     async fn fetch(&mut self, at: usize) -> Result<(), Unread> {
         let Some(block) = self.blocks.get(at) else { return Ok(()) };
-        let mut device_answers = false;
         loop {
-            // Taken out of its place, so that a read that ends in any but the expected way leaves none.
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => connect(self.device).await.map_err(|fault| Unread { fault, hopeless: true })?,
-            };
-            match ask(self.device, self.clock, &block.read, &mut connection).await {
+            match self.ask(&block.read).await {
                 Ok(answer) => {
-                    connection.age = Age::Answered;
-                    self.connection = Some(connection);
+                    self.age = Age::Answered;
                     self.take(at, answer);
                     return Ok(());
                 }
                 // The gateway is well; what is behind it is not.
                 Err(fault @ Fault::Exception(_)) => {
-                    let hopeless = connection.age != Age::Answered;
-                    self.connection = Some(connection);
-                    return Err(Unread { fault, hopeless });
+                    return Err(Unread { fault, hopeless: self.age != Age::Answered });
                 }
-                Err(fault) => match connection.age {
-                    Age::Old => tracing::debug!(source = self.device.source.0, "asked again: {fault}"),
-                    Age::Answered if matches!(fault, Fault::Broken { .. }) => device_answers = true,
-                    Age::Answered => return Err(Unread { fault, hopeless: false }),
-                    Age::Fresh => return Err(Unread { fault, hopeless: !device_answers }),
+                Err(fault) => match self.age {
+                    Age::Old => {
+                        self.age = Age::Fresh;
+                        tracing::debug!(source = self.device.source.0, "asked again: {fault}");
+                    }
+                    Age::Answered => {
+                        self.age = Age::Fresh;
+                        return Err(Unread { fault, hopeless: false });
+                    }
+                    Age::Fresh => return Err(Unread { fault, hopeless: true }),
                 },
             }
         }
+    }
+
+    async fn ask(&self, read: &Read) -> Result<Answer, Fault> {
+        let Device { device_id, timeout, connect_timeout, .. } = *self.device;
+        let reply = match self.line.ask(device_id, request(read), Pace { timeout, connect_timeout }).await {
+            Err(Fault::Exception(exception)) if !exception.is_of_gateway() => {
+                return Ok(Answer::Refusal(exception));
+            }
+            asked => asked?,
+        };
+        let received = (self.clock)();
+        let held = match &reply {
+            Reply::Registers(words) => decode::Reply::Registers(words),
+            Reply::Bits(bits) => decode::Reply::Bits(bits),
+        };
+        let samples = decode::samples(read, &self.device.points, held, received);
+        samples.map(Answer::Samples).map_err(Fault::Length)
     }
 
     fn take(&mut self, at: usize, answer: Answer) {
@@ -309,7 +324,11 @@ impl<'d> Poller<'d> {
             tracing::warn!(
                 source = self.device.source.0,
                 "{}",
-                Fault::Exception(exception).sentence(self.device, &block.read)
+                Fault::Exception(exception).sentence(
+                    &self.device.endpoint,
+                    self.device.device_id,
+                    request(&block.read)
+                )
             );
         }
         // Said anew in each cycle: the device has said it anew.
@@ -321,7 +340,7 @@ impl<'d> Poller<'d> {
             self.up = Some(true);
             let source = self.device.source;
             // The pump tells it in the log, with the source's name.
-            tracing::debug!(source = source.0, host = %self.device.host, port = self.device.port, "modbus link is up");
+            tracing::debug!(source = source.0, endpoint = %self.device.endpoint, "modbus link is up");
             self.out.send(vec![Report::Link { source, link: Link::Up, at: (self.clock)() }]);
             self.tell_unreadable();
         }
@@ -330,7 +349,7 @@ impl<'d> Poller<'d> {
     /// Once for each change; the tries that follow are not told.
     fn tell_down(&mut self, at: usize, fault: &Fault) {
         let Some(block) = self.blocks.get(at) else { return };
-        let why = fault.sentence(self.device, &block.read);
+        let why = fault.sentence(&self.device.endpoint, self.device.device_id, request(&block.read));
         if self.up == Some(false) {
             tracing::debug!(source = self.device.source.0, "still down: {why}");
         } else {
@@ -388,75 +407,8 @@ impl Rest {
     }
 }
 
-async fn connect(device: &Device) -> Result<Connection, Fault> {
-    let opened = timeout(device.connect_timeout, async {
-        let stream = TcpStream::connect((device.host.as_str(), device.port)).await?;
-        // A request is one small segment: held back for the acknowledgement of the last it comes 40 ms late.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    });
-    let stream = opened
-        .await
-        .map_err(|_| Fault::Unreachable(device.connect_timeout))?
-        .map_err(|source| Fault::Refused { source })?;
-    Ok(Connection { context: tcp::attach_slave(stream, Slave(device.device_id)), age: Age::Fresh })
-}
-
-async fn ask(
-    device: &Device,
-    clock: Clock,
-    read: &Read,
-    connection: &mut Connection,
-) -> Result<Answer, Fault> {
-    let limit = device.timeout;
-    let asked = timeout(limit, connection.context.call(request(read)));
-    match asked.await.map_err(|_| Fault::NoReply(limit))? {
-        Err(tokio_modbus::Error::Transport(source)) => Err(Fault::Broken { source }),
-        Err(tokio_modbus::Error::Protocol(error)) => Err(Fault::Mismatch(mismatch(&error))),
-        Ok(Err(code)) => {
-            let exception = Exception(u8::from(code));
-            if exception.is_of_gateway() {
-                return Err(Fault::Exception(exception));
-            }
-            Ok(Answer::Refusal(exception))
-        }
-        Ok(Ok(response)) => {
-            let received = clock();
-            let samples = decode::samples(read, &device.points, reply(&response), received);
-            samples.map(Answer::Samples).map_err(Fault::Length)
-        }
-    }
-}
-
-/// The four questions that riskgate ever puts to a device.
-fn request(read: &Read) -> Request<'static> {
-    match read.table {
-        Table::Coil => Request::ReadCoils(read.address, read.count),
-        Table::Discrete => Request::ReadDiscreteInputs(read.address, read.count),
-        Table::Holding => Request::ReadHoldingRegisters(read.address, read.count),
-        Table::Input => Request::ReadInputRegisters(read.address, read.count),
-    }
-}
-
-/// Through `call`, not the library's `read_…`: those assert the length of a reply, and panic.
-fn reply(response: &Response) -> Reply<'_> {
-    if let Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) = response {
-        Reply::Bits(bits)
-    } else if let Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) = response {
-        Reply::Registers(words)
-    } else {
-        // Another function's answer holds none of what was asked for.
-        Reply::Registers(&[])
-    }
-}
-
-fn mismatch(error: &tokio_modbus::ProtocolError) -> String {
-    match error {
-        tokio_modbus::ProtocolError::HeaderMismatch { message, .. } => message.clone(),
-        tokio_modbus::ProtocolError::FunctionCodeMismatch { request, .. } => {
-            format!("it does not answer function {request}")
-        }
-    }
+fn request(read: &Read) -> Request {
+    Request { table: read.table, address: read.address, count: read.count }
 }
 
 #[cfg(test)]

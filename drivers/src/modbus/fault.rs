@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use riskgate_point::BadReason;
 
-use super::Device;
 use super::decode::WrongLength;
-use super::plan::Read;
+use super::frame::{Misfit, Request};
+use super::line::Endpoint;
 
 /// Why a read brought no values.
 #[derive(Debug, thiserror::Error)]
@@ -24,18 +24,20 @@ pub(super) enum Fault {
     Unreachable(Duration),
     #[error("no reply within {0:?}")]
     NoReply(Duration),
-    /// The library's errors of the transport carry a stale error number: only its own texts are shown.
-    #[error("the connection broke{}", text_of(source))]
+    #[error("the connection broke: {source}")]
     Broken {
         #[source]
         source: std::io::Error,
     },
     #[error("a reply that does not belong to the request: {0}")]
-    Mismatch(String),
+    Mismatch(#[source] Misfit),
     #[error("a reply of the wrong length: {0}")]
     Length(#[source] WrongLength),
     #[error("{0}")]
     Exception(Exception),
+    /// More than a reply holds, or beyond the end of its table.
+    #[error("a read that Modbus has no request for")]
+    NotAsked,
 }
 
 /// A device's refusal, by its code on the wire.
@@ -93,7 +95,7 @@ impl fmt::Display for Exception {
 impl Fault {
     pub(super) fn reason(&self) -> BadReason {
         match self {
-            Self::Length(_) => BadReason::ConfigError,
+            Self::Length(_) | Self::NotAsked => BadReason::ConfigError,
             Self::Exception(exception) => exception.reason(),
             Self::Refused { .. }
             | Self::Unreachable(_)
@@ -119,32 +121,30 @@ impl Fault {
             Self::Mismatch(_) => "check device_id, and whether two masters share one gateway connection",
             Self::Length(_) => "the device gives other lengths than asked: lower registers_max or gap_max",
             Self::Exception(exception) => exception.hint(),
+            Self::NotAsked => "please report this line",
         }
     }
 
     /// One sentence: where, what was tried, what came back, what to check.
-    pub(super) fn sentence(&self, device: &Device, read: &Read) -> String {
-        let Device { host, port, device_id, .. } = device;
+    pub(super) fn sentence(&self, endpoint: &Endpoint, device_id: u8, request: Request) -> String {
         let hint = self.hint();
         match self {
-            Self::Refused { .. } | Self::Unreachable(_) => format!("modbus {host}:{port}: {self}; {hint}"),
+            Self::Refused { .. } | Self::Unreachable(_) => format!("modbus {endpoint}: {self}; {hint}"),
             Self::NoReply(_)
             | Self::Broken { .. }
             | Self::Mismatch(_)
             | Self::Length(_)
-            | Self::Exception(_) => {
-                format!("modbus {host}:{port} device {device_id}, reading {}: {self}; {hint}", span(read))
+            | Self::Exception(_)
+            | Self::NotAsked => {
+                format!("modbus {endpoint} device {device_id}, reading {}: {self}; {hint}", span(request))
             }
         }
     }
 }
 
 /// The addresses of a read as the wire counts them, from 0.
-fn span(read: &Read) -> String {
-    let last = read.address.saturating_add(read.count.saturating_sub(1));
-    format!("{} {} to {last}", read.table.word(), read.address)
-}
-
-fn text_of(error: &std::io::Error) -> String {
-    if error.raw_os_error().is_some() { String::new() } else { format!(": {error}") }
+fn span(request: Request) -> String {
+    let Request { table, address, count } = request;
+    let last = address.saturating_add(count.saturating_sub(1));
+    format!("{} {address} to {last}", table.word())
 }

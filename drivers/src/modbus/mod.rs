@@ -1,8 +1,10 @@
-//! Modbus TCP: polls the registers of one device, function codes 1 to 4 only.
+//! Modbus: polls the registers of devices, function codes 1 to 4 only.
 
 mod client;
 pub mod decode;
 mod fault;
+mod frame;
+mod line;
 pub mod plan;
 
 use std::time::Duration;
@@ -10,15 +12,17 @@ use std::time::Duration;
 use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
+pub use frame::{Misfit, Reply, Request};
+pub use line::{Address, Endpoint, Line};
 
 use crate::scaling::{EnumWords, Scaling};
 
-/// One device behind one connection, and what to read of it.
+/// One device, alone or one of several behind one connection, and what to read of it.
 #[derive(Debug, Clone)]
 pub struct Device {
     pub source: SourceId,
-    pub host: String,
-    pub port: u16,
+    /// Sources with an equal one share a [`Line`].
+    pub endpoint: Endpoint,
     /// The Modbus unit identifier, 0 to 255.
     pub device_id: u8,
     pub period: Duration,

@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
     use riskgate_point::PointId;
 
-    use super::super::Order;
+    use super::super::{Address, Endpoint, Order};
     use super::*;
     use crate::scaling::Scaling;
 
@@ -161,8 +161,7 @@ mod tests {
     fn device(gap_max: u16, registers_max: u16, points: Vec<Point>) -> Device {
         Device {
             source: SourceId(0),
-            host: "127.0.0.1".to_owned(),
-            port: 502,
+            endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port: 502 }),
             device_id: 1,
             period: Duration::from_secs(1),
             timeout: Duration::from_millis(500),

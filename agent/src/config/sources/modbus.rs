@@ -29,8 +29,7 @@ pub(super) fn device(fields: &mut Fields<'_>, source: SourceId) -> Kind {
     let timeouts = TIMEOUT_MIN..=TIMEOUT_MAX;
     let device = modbus::Device {
         source,
-        host,
-        port,
+        endpoint: modbus::Endpoint::Tcp(modbus::Address { host, port }),
         device_id: fields.integer("device_id", 0..=u8::MAX).unwrap_or(1),
         period: fields.duration("period", PERIOD_MIN..=PERIOD_MAX).unwrap_or(DEFAULT_PERIOD),
         timeout: fields.duration("timeout", timeouts.clone()).unwrap_or(DEFAULT_TIMEOUT),
