@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::fault::{Exception, Fault};
 use super::frame::{Answer, Reply, Request};
@@ -41,6 +41,10 @@ pub(super) struct Pace {
     pub(super) timeout: Duration,
     /// For a connection to come about.
     pub(super) connect_timeout: Duration,
+    /// Between the end of an exchange and the next request; zero: none.
+    pub(super) pause: Duration,
+    /// Between a new connection and its first request; zero: none.
+    pub(super) connect_pause: Duration,
 }
 
 /// One connection, or the place where one will be.
@@ -54,12 +58,14 @@ struct Held {
     wire: Option<Wire>,
     /// Counted on over all connections, so that a reply to an old one's request does not fit a new one's.
     transaction: u16,
+    /// When the last exchange ended, cleanly or not.
+    ended: Option<Instant>,
 }
 
 impl Line {
     /// Opens nothing: the first who asks connects.
     pub fn new(endpoint: Endpoint) -> Self {
-        let held = Held { wire: None, transaction: fastrand::u16(..) };
+        let held = Held { wire: None, transaction: fastrand::u16(..), ended: None };
         Self { endpoint, held: Mutex::new(held) }
     }
 
@@ -83,6 +89,9 @@ impl Line {
             }
         }
         let wire = self.connect(pace).await?;
+        if !pace.connect_pause.is_zero() {
+            sleep(pace.connect_pause).await;
+        }
         held.exchange(wire, device_id, request, pace).await
     }
 
@@ -104,9 +113,13 @@ impl Held {
         request: Request,
         pace: Pace,
     ) -> Result<Reply, Fault> {
+        if let Some(ended) = self.ended.filter(|_| !pace.pause.is_zero()) {
+            sleep_until(ended + pace.pause).await;
+        }
         self.transaction = self.transaction.wrapping_add(1);
-        let exchanged = timeout(pace.timeout, wire.exchange(self.transaction, device_id, request));
-        let answer = exchanged.await.map_err(|_| Fault::NoReply(pace.timeout))??;
+        let exchanged = timeout(pace.timeout, wire.exchange(self.transaction, device_id, request)).await;
+        self.ended = Some(Instant::now());
+        let answer = exchanged.map_err(|_| Fault::NoReply(pace.timeout))??;
         self.wire = Some(wire);
         match answer {
             Answer::Values(reply) => Ok(reply),
