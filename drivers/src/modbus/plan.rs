@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
     use riskgate_point::PointId;
 
-    use super::super::{Address, Endpoint, Framing};
+    use super::super::{Endpoint, Framing};
     use super::*;
 
     fn point(table: Table, address: u16, kind: Kind) -> Point {
@@ -177,7 +177,7 @@ mod tests {
     fn device(gap_max: u16, registers_max: u16, points: Vec<Point>) -> Device {
         Device {
             source: SourceId(0),
-            endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port: 502 }),
+            endpoint: Endpoint::tcp("127.0.0.1", 502),
             device_id: 1,
             period: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
