@@ -274,8 +274,9 @@ impl<'d> Poller<'d> {
     }
 
     async fn ask(&self, read: &Read) -> Result<Answer, Fault> {
-        let Device { device_id, timeout, connect_timeout, .. } = *self.device;
-        let reply = match self.line.ask(device_id, request(read), Pace { timeout, connect_timeout }).await {
+        let Device { device_id, timeout, connect_timeout, pause, connect_pause, .. } = *self.device;
+        let pace = Pace { timeout, connect_timeout, pause, connect_pause };
+        let reply = match self.line.ask(device_id, request(read), pace).await {
             Err(Fault::Exception(exception)) if !exception.is_of_gateway() => {
                 return Ok(Answer::Refusal(exception));
             }

@@ -126,9 +126,7 @@ mod tests {
     use crate::scaling::{EnumWords, Scaling};
 
     fn point(kind: Kind, order: Order) -> Point {
-        let table = Table::Holding;
-        let scaling = Scaling::IDENTITY;
-        Point { point: PointId(3), table, address: 100, kind, order, scaling, words: None }
+        Point { order, ..Point::new(PointId(3), Table::Holding, 100, kind) }
     }
 
     fn read(point: &Point) -> Read {

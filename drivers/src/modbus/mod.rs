@@ -13,7 +13,7 @@ use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
 pub use frame::{Misfit, Reply, Request};
-pub use line::{Address, Endpoint, Line};
+pub use line::{Address, DialIn, Endpoint, Line, Listener, Parity, Place, Port};
 
 use crate::scaling::{EnumWords, Scaling};
 
@@ -33,7 +33,26 @@ pub struct Device {
     pub gap_max: u16,
     /// Registers in one request, 1 to 125.
     pub registers_max: u16,
+    /// Coils or discrete inputs in one request, 1 to 2000.
+    pub bits_max: u16,
+    /// The device answers for one of its fields at a time: no read is merged with another.
+    pub one_request_per_point: bool,
+    /// How long the line rests between a reply and the next request; zero: not at all.
+    pub pause: Duration,
+    /// How long a new connection rests before its first request; zero: not at all.
+    pub connect_pause: Duration,
+    pub framing: Framing,
     pub points: Vec<Point>,
+}
+
+/// How requests are wrapped. The plan weighs what a request costs by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Framing {
+    /// With the header of Modbus TCP.
+    #[default]
+    Tcp,
+    /// With an address before and a checksum behind, on a serial line or within TCP.
+    Rtu,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +65,13 @@ pub struct Point {
     pub order: Order,
     pub scaling: Scaling,
     pub words: Option<EnumWords>,
+}
+
+impl Point {
+    /// A point of nothing but its register: unscaled, high word first.
+    pub fn new(point: PointId, table: Table, address: u16, kind: Kind) -> Self {
+        Self { point, table, address, kind, order: Order::default(), scaling: Scaling::IDENTITY, words: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,6 +12,11 @@ use crate::config::site::host_and_port;
 const MODBUS_PORT: u16 = 502;
 /// The Modbus specification: one reply holds at most 125 registers.
 const REGISTERS_MAX: u16 = 125;
+/// And of bits, in as many bytes.
+const BITS_MAX: u16 = 2000;
+const BITS_PER_REGISTER: u16 = 16;
+/// Longer rests are no rests but another period.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 const DEFAULT_PERIOD: Duration = Duration::from_secs(1);
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,15 +32,24 @@ pub(in crate::config) const ORDERS_ZH: [(&str, Order); 2] =
 pub(super) fn device(fields: &mut Fields<'_>, source: SourceId) -> Kind {
     let (host, port) = host_and_port(fields, MODBUS_PORT);
     let timeouts = TIMEOUT_MIN..=TIMEOUT_MAX;
+    let pauses = Duration::ZERO..=PAUSE_MAX;
+    let registers_max = fields.integer("registers_max", 1..=REGISTERS_MAX).unwrap_or(REGISTERS_MAX);
+    // A device that can give few registers mostly has room for as few bytes of bits.
+    let bits_default = (registers_max * BITS_PER_REGISTER).min(BITS_MAX);
     let device = modbus::Device {
         source,
-        endpoint: modbus::Endpoint::Tcp(modbus::Address { host, port }),
+        endpoint: modbus::Endpoint::tcp(&host, port),
         device_id: fields.integer("device_id", 0..=u8::MAX).unwrap_or(1),
         period: fields.duration("period", PERIOD_MIN..=PERIOD_MAX).unwrap_or(DEFAULT_PERIOD),
         timeout: fields.duration("timeout", timeouts.clone()).unwrap_or(DEFAULT_TIMEOUT),
         connect_timeout: fields.duration("connect_timeout", timeouts).unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         gap_max: fields.integer("gap_max", 0..=REGISTERS_MAX - 1).unwrap_or(DEFAULT_GAP),
-        registers_max: fields.integer("registers_max", 1..=REGISTERS_MAX).unwrap_or(REGISTERS_MAX),
+        registers_max,
+        bits_max: fields.integer("bits_max", 1..=BITS_MAX).unwrap_or(bits_default),
+        one_request_per_point: fields.flag("one_request_per_point").unwrap_or_default(),
+        pause: fields.duration("pause", pauses.clone()).unwrap_or_default(),
+        connect_pause: fields.duration("connect_pause", pauses).unwrap_or_default(),
+        framing: modbus::Framing::Tcp,
         points: Vec::new(),
     };
     let base = fields.integer("address_base", 0..=u16::MAX).unwrap_or(0);

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::super::{Address, Kind, Order, Point, Table};
+use super::super::{Framing, Kind, Order, Point, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -25,27 +25,24 @@ fn bit_at(address: u16) -> bool {
 
 fn point(id: u32, table: Table, address: u16) -> Point {
     let kind = if table.is_bits() { Kind::Bool } else { Kind::U16 };
-    Point {
-        point: PointId(id),
-        table,
-        address,
-        kind,
-        order: Order::Abcd,
-        scaling: Scaling::IDENTITY,
-        words: None,
-    }
+    Point::new(PointId(id), table, address, kind)
 }
 
 fn device(port: u16, points: Vec<Point>) -> Device {
     Device {
         source: SourceId(0),
-        endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port }),
+        endpoint: Endpoint::tcp("127.0.0.1", port),
         device_id: 1,
         period: Duration::from_millis(20),
         timeout: Duration::from_millis(100),
         connect_timeout: Duration::from_millis(500),
         gap_max: 0,
         registers_max: 125,
+        bits_max: 2000,
+        one_request_per_point: false,
+        pause: Duration::ZERO,
+        connect_pause: Duration::ZERO,
+        framing: Framing::Tcp,
         points,
     }
 }
