@@ -3,17 +3,21 @@
 //! Pure, and forgiving only where nothing can be misread: a number may come as a text, a time in several
 //! ways. What cannot be used is never a value: a point is then bad with a reason, a fix or sighting is
 //! left out; each is named in [`Decoded::skipped`], so that the caller can count it.
+//! What it must know of earlier messages it is handed as [`Memory`].
 //!
 //! A message that the broker kept (retained) is marked as backfill: nobody knows how old it is.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use riskgate_point::{
     BadReason, Fix, Now, Quality, Report, Sample, Sighting, SourceId, UncertainReason, Value, Wall,
 };
 use serde_json::Value as Json;
 
-use super::{FixFields, Kind, Path, Point, SightingFields, What, time};
+use super::memory::Memory;
+use super::{FixFields, Kind, Path, Point, Reading, SightingFields, What, Where, time};
 use crate::scaling;
 
 /// Longer texts are no name, word or reading: they would be kept with every alarm.
@@ -23,7 +27,7 @@ const TEXT_BYTES_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decoded {
     pub reports: Vec<Report>,
-    pub skipped: Vec<Skip>,
+    pub skipped: Vec<Skipped>,
 }
 
 impl Decoded {
@@ -33,7 +37,15 @@ impl Decoded {
     }
 }
 
-/// Something in a message that could not be used.
+/// One thing in a message that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub skip: Skip,
+    /// What to show of it, where the start of the payload would not show it.
+    pub example: Option<String>,
+}
+
+/// Why something in a message could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Skip {
     /// The payload is no JSON: nothing of it was used.
@@ -95,64 +107,97 @@ impl Skip {
     }
 }
 
-/// Where a message came from and when.
+/// One message, and what is known of its way here.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin {
+pub struct Message<'m> {
     pub source: SourceId,
+    /// The place of the subscription in its feed.
+    pub place: usize,
+    pub topic: &'m str,
+    pub payload: &'m [u8],
     pub received: Now,
     pub retained: bool,
+    /// Of times that do not say theirs.
+    pub zone: &'m TimeZone,
 }
 
 /// Reads one message as `what` says. A heartbeat holds nothing to read.
-pub fn message(what: &What, payload: &[u8], origin: Origin) -> Decoded {
-    let mut reading = Reading { origin, decoded: Decoded::default() };
+pub fn message(what: &What, message: &Message<'_>, _memory: &mut Memory) -> Decoded {
+    let mut reader = Reader { message, decoded: Decoded::default() };
     if matches!(what, What::Heartbeat) {
-        return reading.decoded;
+        return reader.decoded;
     }
-    let Ok(json) = serde_json::from_slice::<Json>(payload) else {
-        reading.skip(Skip::NotJson);
-        return reading.decoded;
+    let Ok(json) = serde_json::from_slice::<Json>(message.payload) else {
+        reader.skip(Skip::NotJson);
+        return reader.decoded;
     };
     match what {
-        What::Points(points) => points.iter().for_each(|point| reading.point(point, &json)),
+        What::Points(points) => points.iter().for_each(|point| reader.point(point, &json)),
         What::Fixes(fields) => {
-            for one in reading.each(fields.many.as_ref(), &json) {
-                reading.fix(fields, one);
+            for one in reader.each(fields.many.as_ref(), &json) {
+                reader.fix(fields, one);
             }
         }
         What::Sightings(fields) => {
-            for one in reading.each(fields.many.as_ref(), &json) {
-                reading.sighting(fields, one);
+            for one in reader.each(fields.many.as_ref(), &json) {
+                reader.sighting(fields, one);
             }
         }
         What::Heartbeat => {}
     }
-    reading.decoded
+    reader.decoded
 }
 
-struct Reading {
-    origin: Origin,
+/// Where a field is looked for: one element, within its message.
+#[derive(Clone, Copy)]
+struct At<'m> {
+    element: &'m Json,
+    whole: &'m Json,
+    topic: &'m str,
+}
+
+impl<'m> At<'m> {
+    fn find(self, at: &'m Where) -> Option<Cow<'m, Json>> {
+        match at {
+            Where::Path(path) => path.first(self.element).map(Cow::Borrowed),
+            Where::Message(path) => path.first(self.whole).map(Cow::Borrowed),
+            Where::Topic(level) => {
+                let level = self.topic.split('/').nth(level.checked_sub(1)?)?;
+                Some(Cow::Owned(Json::from(level)))
+            }
+            Where::Fixed(fixed) => Some(Cow::Borrowed(fixed)),
+        }
+    }
+}
+
+struct Reader<'m> {
+    message: &'m Message<'m>,
     decoded: Decoded,
 }
 
-impl Reading {
+impl<'m> Reader<'m> {
     fn skip(&mut self, skip: Skip) {
-        self.decoded.skipped.push(skip);
+        self.decoded.skipped.push(Skipped { skip, example: None });
     }
 
     /// The elements that the other paths start at. One match that is an array stands for its elements.
-    fn each<'m>(&mut self, many: Option<&Path>, json: &'m Json) -> Vec<&'m Json> {
-        let Some(many) = many else { return vec![json] };
-        let found = many.all(json);
+    fn each<'j>(&mut self, many: Option<&Path>, whole: &'j Json) -> Vec<At<'j>>
+    where
+        'm: 'j,
+    {
+        let topic = self.message.topic;
+        let at = |element| At { element, whole, topic };
+        let Some(many) = many else { return vec![at(whole)] };
+        let found = many.all(whole);
         match found.as_slice() {
             [] => {
-                if !many.is_empty_list(json) {
+                if !many.is_empty_list(whole) {
                     self.skip(Skip::Missing(Field::Many));
                 }
                 Vec::new()
             }
-            [Json::Array(elements)] => elements.iter().collect(),
-            _ => found,
+            [Json::Array(elements)] => elements.iter().map(at).collect(),
+            _ => found.into_iter().map(at).collect(),
         }
     }
 
@@ -166,7 +211,7 @@ impl Reading {
         let (value, quality) = match said {
             Quality::Bad(_) => (None, said),
             Quality::Good | Quality::Uncertain(_) => {
-                let (value, own) = value_of(point, found);
+                let (value, own) = value_of(&point.reading, found);
                 if own.is_bad() {
                     self.skip(Skip::Unusable(Field::Value));
                 }
@@ -174,12 +219,12 @@ impl Reading {
             }
         };
         let sample = Sample {
-            point: point.point,
+            point: point.reading.point,
             value,
             quality,
-            source_time: self.time(point.time.as_ref(), json),
-            received: self.origin.received,
-            backfill: self.origin.retained,
+            source_time: point.time.as_ref().and_then(|path| self.time(path.first(json))),
+            received: self.message.received,
+            backfill: self.message.retained,
         };
         self.decoded.reports.push(Report::Sample(sample));
     }
@@ -197,25 +242,29 @@ impl Reading {
     }
 
     /// Source time is evidence only: without it the reading stands.
-    fn time(&mut self, path: Option<&Path>, json: &Json) -> Option<Wall> {
-        let Some(found) = path?.first(json) else {
+    fn time(&mut self, found: Option<&Json>) -> Option<Wall> {
+        let Some(found) = found else {
             self.skip(Skip::Missing(Field::Time));
             return None;
         };
-        let time = time::parse(found);
+        let time = time::parse(found, self.message.zone);
         if time.is_none() {
             self.skip(Skip::Unusable(Field::Time));
         }
         time
     }
 
-    fn fix(&mut self, fields: &FixFields, json: &Json) {
-        let Some(tag) = self.needed(&fields.tag, Field::Tag, json) else { return };
+    fn time_at(&mut self, field: Option<&'m Where>, at: At<'m>) -> Option<Wall> {
+        self.time(at.find(field?).as_deref())
+    }
+
+    fn fix(&mut self, fields: &'m FixFields, at: At<'m>) {
+        let Some(tag) = self.needed(&fields.tag, Field::Tag, at) else { return };
         // No zone at all is said with null or an empty text. A fix that does not speak of zones moves
         // nobody: taken for "in no zone", it would make people vanish from where they were last seen.
         let zone = match &fields.zone {
             None => None,
-            Some(path) => match path.first(json).map(name) {
+            Some(zone) => match at.find(zone).as_deref().map(name) {
                 Some(Name::Is(zone)) => Some(zone),
                 Some(Name::Nothing) => None,
                 Some(Name::Unusable) => return self.skip(Skip::Unusable(Field::Zone)),
@@ -223,37 +272,37 @@ impl Reading {
             },
         };
         let fix = Fix {
-            source: self.origin.source,
+            source: self.message.source,
             tag,
-            person: self.wanted(fields.person.as_ref(), Field::Person, json),
-            role: self.wanted(fields.role.as_ref(), Field::Role, json),
+            person: self.wanted(fields.person.as_ref(), Field::Person, at),
+            role: self.wanted(fields.role.as_ref(), Field::Role, at),
             zone,
-            sos: self.sos(fields.sos.as_ref(), json),
-            source_time: self.time(fields.time.as_ref(), json),
-            received: self.origin.received,
-            backfill: self.origin.retained,
+            sos: self.sos(fields.sos.as_ref(), at),
+            source_time: self.time_at(fields.time.as_ref(), at),
+            received: self.message.received,
+            backfill: self.message.retained,
         };
         self.decoded.reports.push(Report::Fix(fix));
     }
 
-    fn sighting(&mut self, fields: &SightingFields, json: &Json) {
-        let Some(camera) = self.needed(&fields.camera, Field::Camera, json) else { return };
-        let Some(kind) = self.needed(&fields.kind, Field::Kind, json) else { return };
+    fn sighting(&mut self, fields: &'m SightingFields, at: At<'m>) {
+        let Some(camera) = self.needed(&fields.camera, Field::Camera, at) else { return };
+        let Some(kind) = self.needed(&fields.kind, Field::Kind, at) else { return };
         let sighting = Sighting {
-            source: self.origin.source,
+            source: self.message.source,
             camera,
             kind,
-            confidence: self.confidence(fields.confidence.as_ref(), json),
-            source_time: self.time(fields.time.as_ref(), json),
-            received: self.origin.received,
-            backfill: self.origin.retained,
+            confidence: self.confidence(fields.confidence.as_ref(), at),
+            source_time: self.time_at(fields.time.as_ref(), at),
+            received: self.message.received,
+            backfill: self.message.retained,
         };
         self.decoded.reports.push(Report::Sighting(sighting));
     }
 
     /// Without it the whole is left out.
-    fn needed(&mut self, path: &Path, field: Field, json: &Json) -> Option<Arc<str>> {
-        match path.first(json).map(name) {
+    fn needed(&mut self, needed: &'m Where, field: Field, at: At<'m>) -> Option<Arc<str>> {
+        match at.find(needed).as_deref().map(name) {
             Some(Name::Is(text)) => return Some(text),
             Some(Name::Nothing) | None => self.skip(Skip::Missing(field)),
             Some(Name::Unusable) => self.skip(Skip::Unusable(field)),
@@ -262,8 +311,8 @@ impl Reading {
     }
 
     /// Without it the rest stands. Null and the empty text say that there is none.
-    fn wanted(&mut self, path: Option<&Path>, field: Field, json: &Json) -> Option<Arc<str>> {
-        match path?.first(json).map(name) {
+    fn wanted(&mut self, wanted: Option<&'m Where>, field: Field, at: At<'m>) -> Option<Arc<str>> {
+        match at.find(wanted?).as_deref().map(name) {
             Some(Name::Is(text)) => return Some(text),
             Some(Name::Nothing) => {}
             None => self.skip(Skip::Missing(field)),
@@ -273,9 +322,9 @@ impl Reading {
     }
 
     /// A message without the field is one in which nobody pressed the button.
-    fn sos(&mut self, path: Option<&Path>, json: &Json) -> bool {
-        let Some(found) = path.and_then(|path| path.first(json)) else { return false };
-        match truth_of(found) {
+    fn sos(&mut self, sos: Option<&'m Where>, at: At<'m>) -> bool {
+        let Some(found) = sos.and_then(|sos| at.find(sos)) else { return false };
+        match truth_of(&found) {
             Some(pressed) => pressed,
             None if found.is_null() => false,
             None => {
@@ -287,14 +336,14 @@ impl Reading {
 
     /// 0 to 1, or percent where it is above 1. What the camera does not say must not lose a sighting: it
     /// counts as certain.
-    fn confidence(&mut self, path: Option<&Path>, json: &Json) -> f64 {
+    fn confidence(&mut self, confidence: Option<&'m Where>, at: At<'m>) -> f64 {
         const PERCENT: f64 = 100.0;
-        let Some(path) = path else { return 1.0 };
-        let Some(found) = path.first(json) else {
+        let Some(confidence) = confidence else { return 1.0 };
+        let Some(found) = at.find(confidence) else {
             self.skip(Skip::Missing(Field::Confidence));
             return 1.0;
         };
-        match number_of(found) {
+        match number_of(&found) {
             Some(score) if (0.0..=1.0).contains(&score) => score,
             Some(score) if (1.0..=PERCENT).contains(&score) => score / PERCENT,
             Some(_) | None => {
@@ -306,7 +355,7 @@ impl Reading {
 }
 
 /// The reading of a point, as its kind and its words say.
-fn value_of(point: &Point, found: &Json) -> (Option<Value>, Quality) {
+fn value_of(point: &Reading, found: &Json) -> (Option<Value>, Quality) {
     const NOT_A_NUMBER: (Option<Value>, Quality) = (None, Quality::Bad(BadReason::NotANumber));
     const CONFIG_ERROR: (Option<Value>, Quality) = (None, Quality::Bad(BadReason::ConfigError));
     if found.is_null() {

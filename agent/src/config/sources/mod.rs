@@ -16,7 +16,7 @@ use super::document::Document;
 use super::fields::{Fields, Origin};
 use super::place::{Faults, Place};
 use super::secret::SecretFile;
-use super::site::level;
+use super::site::{Site, level};
 
 /// One source, ready to be run by its driver.
 #[derive(Debug, Clone)]
@@ -74,10 +74,10 @@ pub(super) const STALE_MAX: Duration = Duration::from_secs(7 * 86400);
 
 const KINDS: [(&str, &str); 3] = [("modbus-tcp", "modbus-tcp"), ("opcua", "opcua"), ("mqtt", "mqtt")];
 
-/// Every source that has an id. `gateway` names this agent to the brokers.
+/// Every source that has an id. `site` names this agent to the brokers, and says in which zone its times are.
 pub(super) fn read(
     document: &Document<'_>,
-    gateway: &str,
+    site: &Site,
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
 ) -> Vec<Source> {
@@ -88,7 +88,7 @@ pub(super) fn read(
             fields.error("id", "there are more than 65535 sources", None);
             break;
         };
-        sources.extend(source(fields, place, gateway, secrets));
+        sources.extend(source(fields, place, site, secrets));
     }
     if document.many("source").is_empty() {
         let hint = "write a [[source]] with id, name and kind".to_owned();
@@ -100,7 +100,7 @@ pub(super) fn read(
 fn source(
     mut fields: Fields<'_>,
     place: SourceId,
-    gateway: &str,
+    site: &Site,
     secrets: &mut Vec<SecretFile>,
 ) -> Option<Source> {
     let id = fields.required_text("id");
@@ -122,7 +122,7 @@ fn source(
     match fields.required_word("kind", &KINDS) {
         Some("modbus-tcp") => source.kind = modbus::device(&mut fields, place),
         Some("opcua") => source.kind = opcua::server(&mut fields, place, secrets),
-        Some(_) => mqtt::feed(&mut fields, place, gateway, secrets, &mut source),
+        Some(_) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
     }

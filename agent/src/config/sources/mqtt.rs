@@ -10,7 +10,7 @@ use super::{Kind, STALE_MAX, STALE_MIN, Source};
 use crate::config::address;
 use crate::config::fields::Fields;
 use crate::config::secret::{SecretFile, Whose};
-use crate::config::site::{MQTT_PORT, host_and_port, user};
+use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
 
 /// Of a feed that has a heartbeat and does not say how long it may be silent.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
@@ -18,12 +18,12 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
 pub(super) fn feed(
     fields: &mut Fields<'_>,
     place: SourceId,
-    gateway: &str,
+    site: &Site,
     secrets: &mut Vec<SecretFile>,
     source: &mut Source,
 ) {
     let (host, port) = host_and_port(fields, MQTT_PORT);
-    let default_client = format!("riskgate-{gateway}-{}", source.id);
+    let default_client = format!("riskgate-{}-{}", site.gateway, source.id);
     let client_id = fields.text("client_id").map_or(default_client, |id| id.value);
     let user = user(fields, Whose::Source(place), secrets).map(|user| (user, String::new()));
     let mut subscriptions = Vec::new();
@@ -43,7 +43,8 @@ pub(super) fn feed(
             "this feed has neither 'heartbeat' nor 'stale_after': only a lost link tells that it is dead";
         fields.faults().warning(fields.at(), message, hint);
     }
-    let feed = mqtt::Feed { source: place, host, port, client_id, user, subscriptions };
+    let zone = site.timezone.clone();
+    let feed = mqtt::Feed { source: place, host, port, client_id, user, zone, subscriptions };
     source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
 }
 
@@ -68,19 +69,34 @@ fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
     }
 }
 
-fn required_path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
+/// Where one field of a fix or a sighting stands.
+fn stands(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Where> {
+    let text = fields.text(key)?;
+    match mqtt::Where::parse(&text.value) {
+        Ok(stands) => Some(stands),
+        Err(wrong) => {
+            let message = format!("'{}' is no place in a message: {}", wrong.text, wrong.why);
+            let hint = "write $.camera, message:$.time (not from the element of `many` but from the whole), \
+                        topic:2 (a level of the topic) or =CAM-07 (always this)";
+            fields.error(key, message, hint.to_owned());
+            None
+        }
+    }
+}
+
+fn required(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Where> {
     if !fields.has(key) {
         fields.missing(key);
     }
-    path(fields, key)
+    stands(fields, key)
 }
 
 fn fixes(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
     let filter = topic_filter(&mut fields, "topic", true);
-    let tag = required_path(&mut fields, "tag");
+    let tag = required(&mut fields, "tag");
     let many = path(&mut fields, "many");
     let [person, role, zone, sos, time] =
-        ["person", "role", "zone", "sos", "time"].map(|key| path(&mut fields, key));
+        ["person", "role", "zone", "sos", "time"].map(|key| stands(&mut fields, key));
     fields.finish();
     let what = mqtt::What::Fixes(mqtt::FixFields { many, tag: tag?, person, role, zone, sos, time });
     Some(mqtt::Subscription { filter: filter?, what })
@@ -88,9 +104,10 @@ fn fixes(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
 
 fn sightings(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
     let filter = topic_filter(&mut fields, "topic", true);
-    let camera = required_path(&mut fields, "camera");
-    let kind = required_path(&mut fields, "kind");
-    let [many, confidence, time] = ["many", "confidence", "time"].map(|key| path(&mut fields, key));
+    let camera = required(&mut fields, "camera");
+    let kind = required(&mut fields, "kind");
+    let many = path(&mut fields, "many");
+    let [confidence, time] = ["confidence", "time"].map(|key| stands(&mut fields, key));
     fields.finish();
     let fields = mqtt::SightingFields { many, camera: camera?, kind: kind?, confidence, time };
     Some(mqtt::Subscription { filter: filter?, what: mqtt::What::Sightings(fields) })
