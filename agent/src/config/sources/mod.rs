@@ -43,9 +43,12 @@ pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) fixes: bool,
     pub(super) sightings: bool,
+    pub(super) permits: bool,
+    /// It tells of its own alarms.
+    pub(super) events: bool,
     /// A row of a point table names it.
     pub(super) named: bool,
-    /// Of its points where their rows do not say, and of its fixes and sightings.
+    /// Of its points where their rows do not say, and of its fixes, sightings and permits.
     pub(super) stale_after: Option<Duration>,
 }
 
@@ -116,6 +119,8 @@ fn source(
         kind: Kind::Unknown,
         fixes: false,
         sightings: false,
+        permits: false,
+        events: false,
         named: false,
         stale_after: None,
     };
@@ -137,6 +142,8 @@ impl Source {
             name: self.name.clone(),
             fixes: self.fixes,
             sightings: self.sightings,
+            permits: self.permits,
+            events: self.events,
             stale_after: self.stale_after,
         }
     }
@@ -164,7 +171,8 @@ impl Source {
 pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults: &Faults) {
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_read = source.named || source.fixes || source.sightings;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events;
+        let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);
