@@ -1,6 +1,7 @@
-//! Where in a message each field of a point, a fix or a sighting stands, as the configuration says it.
-//! Descriptions only: `decode` reads by them.
+//! Where in a message each field of a point, a fix, a sighting or a permit stands, and what its words mean,
+//! as the configuration says it. Descriptions only: `decode` reads by them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use riskgate_point::PointId;
@@ -48,31 +49,86 @@ pub struct FixFields {
     pub zone: Option<Where>,
     pub sos: Option<Where>,
     pub time: Option<Where>,
+    pub roles: Renames,
+    pub zones: Renames,
 }
 
 impl FixFields {
     /// The tag alone.
     pub fn of(tag: Where) -> Self {
-        Self { many: None, tag, person: None, role: None, zone: None, sos: None, time: None }
+        Self {
+            many: None,
+            tag,
+            person: None,
+            role: None,
+            zone: None,
+            sos: None,
+            time: None,
+            roles: Renames::default(),
+            zones: Renames::default(),
+        }
     }
 }
 
+/// What is `None` here is where the shape has it.
 #[derive(Debug, Clone)]
 pub struct SightingFields {
-    /// As of fixes.
+    pub shape: Shape,
+    /// As of fixes. Of [`Shape::Paths`] only.
     pub many: Option<Path>,
-    pub camera: Where,
-    pub kind: Where,
+    pub camera: Option<Where>,
+    pub kind: Option<Where>,
+    /// What tells one event from another: a repeat of it is not a new one.
+    pub id: Option<Where>,
+    /// Whether it is so; a message that says no is none.
+    pub state: Option<Where>,
     pub confidence: Option<Where>,
+    /// How full confidence is written: 1, 100, 255.
+    pub confidence_max: f64,
     pub time: Option<Where>,
+    pub cameras: Renames,
+    /// A kind that is renamed to nothing is left out.
+    pub kinds: Renames,
+}
+
+/// How the messages of a video system are built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// As the configuration says, field by field.
+    Paths,
+    /// Frigate's `events`. With zones, only what is in one of them counts.
+    Frigate { zones: Vec<String> },
+    /// ONVIF's event JSON.
+    Onvif,
+    /// Hikvision's ISAPI alerts and iSecure events.
+    Hikvision,
 }
 
 impl SightingFields {
+    pub fn shaped(shape: Shape) -> Self {
+        Self {
+            shape,
+            many: None,
+            camera: None,
+            kind: None,
+            id: None,
+            state: None,
+            confidence: None,
+            confidence_max: 1.0,
+            time: None,
+            cameras: Renames::default(),
+            kinds: Renames::default(),
+        }
+    }
+
     /// What must be told of each.
     pub fn of(camera: Where, kind: Where) -> Self {
-        Self { many: None, camera, kind, confidence: None, time: None }
+        Self { camera: Some(camera), kind: Some(kind), ..Self::shaped(Shape::Paths) }
     }
 }
+
+/// What a feed calls something, and what the plant calls it. What is not listed keeps its name.
+pub type Renames = Arc<BTreeMap<String, Arc<str>>>;
 
 /// Where one field stands.
 #[derive(Debug, Clone)]

@@ -4,14 +4,17 @@ mod client;
 pub mod decode;
 mod fields;
 pub mod memory;
+mod presets;
 pub mod time;
 pub mod topic;
+
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
-pub use fields::{FixFields, Kind, Path, PathError, Point, Reading, SightingFields, Where};
+pub use fields::{FixFields, Kind, Path, PathError, Point, Reading, Renames, Shape, SightingFields, Where};
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -28,6 +31,18 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// The plant's cameras are known by their own names too. What is none of them is counted.
+    pub fn know_cameras(&mut self, cameras: &[&str]) {
+        for subscription in &mut self.subscriptions {
+            if let What::Sightings(fields) = &mut subscription.what {
+                let known = Arc::make_mut(&mut fields.cameras);
+                for camera in cameras {
+                    known.entry((*camera).to_owned()).or_insert_with(|| Arc::from(*camera));
+                }
+            }
+        }
+    }
+
     pub fn points(&self) -> impl Iterator<Item = PointId> + '_ {
         self.subscriptions.iter().flat_map(|one| one.what.points())
     }

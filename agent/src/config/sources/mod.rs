@@ -1,6 +1,7 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod messages;
 pub(super) mod modbus;
 mod mqtt;
 mod opcua;
@@ -12,11 +13,15 @@ use riskgate_drivers::modbus::Order;
 use riskgate_engine::SourceDraft;
 use riskgate_point::SourceId;
 
+use messages::NameOf;
+
 use super::document::Document;
 use super::fields::{Fields, Origin};
+use super::model::Model;
 use super::place::{Faults, Place};
 use super::secret::SecretFile;
 use super::site::{Site, level};
+use super::values::suggest;
 
 /// One source, ready to be run by its driver.
 #[derive(Debug, Clone)]
@@ -48,6 +53,8 @@ pub(super) struct Source {
     pub(super) events: bool,
     /// A row of a point table names it.
     pub(super) named: bool,
+    /// The names of the plant that its messages are told to mean.
+    names: Vec<messages::Named>,
     /// Of its points where their rows do not say, and of its fixes, sightings and permits.
     pub(super) stale_after: Option<Duration>,
 }
@@ -122,6 +129,7 @@ fn source(
         permits: false,
         events: false,
         named: false,
+        names: Vec::new(),
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
@@ -164,6 +172,30 @@ impl Source {
             Kind::Unknown => return None,
         };
         Some(SourceConfig { id, name: self.id, driver })
+    }
+}
+
+/// Cameras and zones that messages are told to mean must be there. A camera's own name needs no map.
+pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults) {
+    if faults.has_unreadable_part() {
+        return;
+    }
+    let cameras: Vec<&str> = model.cameras.iter().map(|(camera, _)| camera.id.as_str()).collect();
+    let zones: Vec<&str> = model.zones.iter().map(|(zone, _)| zone.id.as_str()).collect();
+    for source in sources {
+        for messages::Named { what, name } in &source.names {
+            let (known, of) = match what {
+                NameOf::Camera => (&cameras, "camera"),
+                NameOf::Zone => (&zones, "zone"),
+            };
+            if !name.value.is_empty() && !known.contains(&name.value.as_str()) {
+                let hint = suggest(&name.value, known.iter().copied());
+                faults.error(name.place, format!("there is no {of} '{}'", name.value), hint);
+            }
+        }
+        if let Kind::Mqtt { feed, topics: _ } = &mut source.kind {
+            feed.know_cameras(&cameras);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[[source]]` of kind `mqtt`.
+//! `[[source]]` of kind `mqtt`: the connection. What is read of its messages is in `messages`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use riskgate_drivers::mqtt;
 use riskgate_point::SourceId;
 
+use super::messages::{self, topic_filter};
 use super::{Kind, STALE_MAX, STALE_MIN, Source};
-use crate::config::address;
 use crate::config::fields::Fields;
 use crate::config::secret::{SecretFile, Whose};
 use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
@@ -28,15 +28,11 @@ pub(super) fn feed(
     let user = user(fields, Whose::Source(place), secrets).map(|user| (user, String::new()));
     let mut subscriptions = Vec::new();
     source.stale_after = fields.duration("stale_after", STALE_MIN..=STALE_MAX);
-    if let Some(filter) = topic_filter(fields, "heartbeat", false) {
+    if let Some(filter) = topic_filter(fields, "heartbeat") {
         subscriptions.push(mqtt::Subscription { filter, what: mqtt::What::Heartbeat });
         source.stale_after = source.stale_after.or(Some(DEFAULT_HEARTBEAT));
     }
-    let said = fields.tables("fixes").into_iter().map(fixes);
-    let said: Vec<_> = said.chain(fields.tables("sightings").into_iter().map(sightings)).collect();
-    subscriptions.extend(said.into_iter().flatten());
-    source.fixes = fields.has("fixes");
-    source.sightings = fields.has("sightings");
+    subscriptions.extend(messages::read(fields, source));
     if (source.fixes || source.sightings) && source.stale_after.is_none() && !fields.has("stale_after") {
         let hint = "write heartbeat = \"topic\" or stale_after = \"60s\"".to_owned();
         let message =
@@ -46,69 +42,4 @@ pub(super) fn feed(
     let zone = site.timezone.clone();
     let feed = mqtt::Feed { source: place, host, port, client_id, user, zone, subscriptions };
     source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
-}
-
-fn topic_filter(fields: &mut Fields<'_>, key: &'static str, required: bool) -> Option<String> {
-    let filter = if required { fields.required_text(key) } else { fields.text(key) }?;
-    if let Err(wrong) = address::topic_filter(&filter.value) {
-        fields.error(key, wrong.message, wrong.hint);
-        return None;
-    }
-    Some(filter.value)
-}
-
-fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
-    let text = fields.text(key)?;
-    match mqtt::Path::parse(&text.value) {
-        Ok(path) => Some(path),
-        Err(wrong) => {
-            let message = format!("'{}' is no JSON path: {}", wrong.text, wrong.why);
-            fields.error(key, message, "write $.value or $.data[0].value".to_owned());
-            None
-        }
-    }
-}
-
-/// Where one field of a fix or a sighting stands.
-fn stands(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Where> {
-    let text = fields.text(key)?;
-    match mqtt::Where::parse(&text.value) {
-        Ok(stands) => Some(stands),
-        Err(wrong) => {
-            let message = format!("'{}' is no place in a message: {}", wrong.text, wrong.why);
-            let hint = "write $.camera, message:$.time (not from the element of `many` but from the whole), \
-                        topic:2 (a level of the topic) or =CAM-07 (always this)";
-            fields.error(key, message, hint.to_owned());
-            None
-        }
-    }
-}
-
-fn required(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Where> {
-    if !fields.has(key) {
-        fields.missing(key);
-    }
-    stands(fields, key)
-}
-
-fn fixes(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
-    let filter = topic_filter(&mut fields, "topic", true);
-    let tag = required(&mut fields, "tag");
-    let many = path(&mut fields, "many");
-    let [person, role, zone, sos, time] =
-        ["person", "role", "zone", "sos", "time"].map(|key| stands(&mut fields, key));
-    fields.finish();
-    let what = mqtt::What::Fixes(mqtt::FixFields { many, tag: tag?, person, role, zone, sos, time });
-    Some(mqtt::Subscription { filter: filter?, what })
-}
-
-fn sightings(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
-    let filter = topic_filter(&mut fields, "topic", true);
-    let camera = required(&mut fields, "camera");
-    let kind = required(&mut fields, "kind");
-    let many = path(&mut fields, "many");
-    let [confidence, time] = ["confidence", "time"].map(|key| stands(&mut fields, key));
-    fields.finish();
-    let fields = mqtt::SightingFields { many, camera: camera?, kind: kind?, confidence, time };
-    Some(mqtt::Subscription { filter: filter?, what: mqtt::What::Sightings(fields) })
 }

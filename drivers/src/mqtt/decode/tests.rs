@@ -1,8 +1,10 @@
 use proptest::prelude::*;
-use riskgate_point::PointId;
+use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, UncertainReason, Value};
 use serde_json::json;
 
+use super::values::TEXT_BYTES_MAX;
 use super::*;
+use crate::mqtt::{FixFields, Kind, Point, Reading, Renames, SightingFields};
 use crate::scaling::{EnumWords, Scaling};
 
 fn path(text: &str) -> Path {
@@ -316,35 +318,106 @@ fn sighting(json: &Json) -> (Sighting, Vec<Skip>) {
     }
 }
 
-#[test]
-fn a_confidence_in_percent_is_a_share() {
-    for (score, expect) in [
-        (json!(0.87), 0.87),
-        (json!(87), 0.87),
-        (json!("87"), 0.87),
-        (json!(1), 1.0),
-        (json!(100), 1.0),
-        (json!(0), 0.0),
-    ] {
-        let (sighting, skipped) = sighting(&json!({ "camera": "C1", "type": "smoke", "score": score }));
-        assert!((sighting.confidence - expect).abs() < 1e-12, "{score}");
-        assert_eq!((&*sighting.camera, &*sighting.kind), ("C1", "smoke"));
-        assert_eq!(skipped, []);
+/// The confidence of a sighting whose score is written so, where `max` is certain.
+fn confidence(max: f64, score: &Json) -> Result<f64, Skip> {
+    let fields = SightingFields { confidence_max: max, ..camera() };
+    let decoded =
+        decode(&What::Sightings(fields), &json!({ "camera": "C1", "type": "smoke", "score": score }));
+    match (decoded.reports.as_slice(), decoded.skipped.as_slice()) {
+        ([Report::Sighting(sighting)], []) => Ok(sighting.confidence),
+        ([], [skipped]) => Err(skipped.skip),
+        _ => panic!("{decoded:?}"),
     }
 }
 
 #[test]
-fn a_sighting_is_not_lost_for_its_confidence() {
+fn a_confidence_is_a_share_of_what_is_certain() {
+    for (max, score, expect) in [
+        (1.0, json!(0.87), 0.87),
+        (1.0, json!("0.87"), 0.87),
+        (1.0, json!(1), 1.0),
+        (100.0, json!(87), 0.87),
+        (100.0, json!("60"), 0.6),
+        (100.0, json!(1), 0.01),
+        (255.0, json!(51), 0.2),
+        (1.0, json!(0), 0.0),
+    ] {
+        let read = confidence(max, &score).expect("a sighting");
+        assert!((read - expect).abs() < 1e-12, "{score} of {max}: {read}");
+    }
+}
+
+#[test]
+fn a_confidence_on_another_scale_is_no_sighting_and_says_so() {
+    for (max, score) in [(1.0, json!(60)), (1.0, json!(1.01)), (100.0, json!(101)), (1.0, json!(-0.1))] {
+        assert_eq!(confidence(max, &score), Err(Skip::ConfidenceOutOfRange), "{score} of {max}");
+    }
+    assert_eq!(confidence(1.0, &json!("inf")), Err(Skip::ConfidenceOutOfRange));
+}
+
+#[test]
+fn a_camera_that_does_not_say_how_sure_it_is_loses_no_sighting() {
     for (score, skip) in [
         (json!({ "camera": "C1", "type": "smoke" }), Skip::Missing(Field::Confidence)),
-        (json!({ "camera": "C1", "type": "smoke", "score": 250 }), Skip::Unusable(Field::Confidence)),
-        (json!({ "camera": "C1", "type": "smoke", "score": -1 }), Skip::Unusable(Field::Confidence)),
+        (json!({ "camera": "C1", "type": "smoke", "score": null }), Skip::Unusable(Field::Confidence)),
         (json!({ "camera": "C1", "type": "smoke", "score": "NaN" }), Skip::Unusable(Field::Confidence)),
     ] {
         let (sighting, skipped) = sighting(&score);
         assert!((sighting.confidence - 1.0).abs() < f64::EPSILON);
         assert_eq!(skipped, [skip]);
     }
+}
+
+#[test]
+fn names_of_the_feed_become_names_of_the_plant_and_others_stay() {
+    let renames = |from: &str, to: &str| Renames::new([(from.to_owned(), Arc::from(to))].into());
+    let fields = FixFields {
+        role: Some(at("$.entityType")),
+        roles: renames("visitor", "访客"),
+        zones: renames("A01", "tank-a-dike"),
+        ..location()
+    };
+    let json = json!({ "Location": [
+        { "tagId": 1, "userId": "u", "areaId": "A01", "entityType": "visitor", "locationTime": 1_793_507_445 },
+        { "tagId": 2, "userId": "u", "areaId": "A02", "entityType": "staff", "locationTime": 1_793_507_445 },
+    ] });
+    let read = decode(&What::Fixes(fields), &json).reports;
+    let said = |report: &Report| {
+        let Report::Fix(fix) = report else { panic!("{report:?}") };
+        (fix.zone.clone().unwrap(), fix.role.clone().unwrap())
+    };
+    let said: Vec<_> = read.iter().map(said).collect();
+    assert_eq!(said, [("tank-a-dike".into(), "访客".into()), ("A02".into(), "staff".into())]);
+}
+
+#[test]
+fn an_event_that_names_itself_is_told_once() {
+    let fields = SightingFields { id: Some(at("$.id")), ..camera() };
+    let what = What::Sightings(fields);
+    let mut memory = Memory::default();
+    let mut hear = |second: u64, json: Json| {
+        let payload = json.to_string();
+        let now = Now::default().after(std::time::Duration::from_secs(second));
+        let zone = beijing();
+        let heard = Message {
+            source: SourceId(2),
+            place: 0,
+            topic: "t",
+            payload: payload.as_bytes(),
+            received: now,
+            retained: false,
+            zone: &zone,
+        };
+        super::message(&what, &heard, &mut memory).reports.len()
+    };
+    let event = |id: u32| json!({ "camera": "C1", "type": "smoke", "score": 0.9, "id": id });
+    assert_eq!((hear(0, event(1)), hear(60, event(1)), hear(60, event(2))), (1, 0, 1));
+}
+
+#[test]
+fn the_mark_that_systems_of_windows_write_first_is_no_fault() {
+    let decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), b"\xEF\xBB\xBF{\"v\":1}", false);
+    assert_eq!((decoded.reports.len(), decoded.skipped.len()), (1, 0));
 }
 
 #[test]
