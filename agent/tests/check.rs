@@ -114,6 +114,7 @@ broken! {
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
+    the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
 }
 
 #[test]

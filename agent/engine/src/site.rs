@@ -45,7 +45,8 @@ pub(crate) fn point(tag: &str, class: Class) -> PointDraft {
 }
 
 pub(crate) fn source(id: &str, fixes: bool, sightings: bool) -> SourceDraft {
-    SourceDraft { id: id.to_owned(), name: String::new(), fixes, sightings, stale_after: None }
+    let (id, name) = (id.to_owned(), String::new());
+    SourceDraft { id, name, fixes, sightings, permits: false, events: false, stale_after: None }
 }
 
 pub(crate) fn measure(id: &str, unit: &str) -> MeasureDraft {

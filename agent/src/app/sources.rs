@@ -135,7 +135,7 @@ fn charge_of(config: &SourceConfig) -> Charge {
         Driver::Opcua(server) => {
             (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive))
         }
-        Driver::Mqtt(feed) => (mqtt_points(feed), None),
+        Driver::Mqtt(feed) => (feed.points().collect(), None),
     };
     Charge {
         source: config.id,
@@ -143,12 +143,4 @@ fn charge_of(config: &SourceConfig) -> Charge {
         points,
         silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
     }
-}
-
-fn mqtt_points(feed: &mqtt::Feed) -> Vec<PointId> {
-    let points = |subscription: &mqtt::Subscription| match &subscription.what {
-        mqtt::What::Points(points) => points.iter().map(|point| point.point).collect(),
-        mqtt::What::Fixes(_) | mqtt::What::Sightings(_) | mqtt::What::Heartbeat => Vec::new(),
-    };
-    feed.subscriptions.iter().flat_map(points).collect()
 }

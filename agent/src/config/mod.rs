@@ -141,9 +141,10 @@ fn whole(
     let Reading { document, files, faults } = *reading;
     let no_sheet = sheets.is_empty();
     let (site, gateway) = site::read(document, surroundings, faults, secrets);
-    let mut sources = sources::read(document, &site.gateway, faults, secrets);
+    let mut sources = sources::read(document, &site, faults, secrets);
     let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
     let model = model::read(document, &ids, faults);
+    sources::check_names(&mut sources, &model, faults);
     let points = points::read(sheets, &mut sources, faults);
     if no_sheet && !faults.has_unreadable_part() {
         let hint =

@@ -20,9 +20,10 @@ use rumqttc::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::decode::{self, Decoded, Origin, Skip};
+use super::decode::{self, Decoded, Message, Skip};
+use super::memory::Memory;
 use super::topic::{Routes, to_subscribe};
-use super::{Feed, What};
+use super::{Brings, Feed};
 use crate::Clock;
 use crate::backoff::Backoff;
 use crate::intake::Sender;
@@ -121,6 +122,7 @@ struct Reader<'f> {
     /// From a topic to the places of the feed's subscriptions.
     routes: Routes,
     points: Vec<PointId>,
+    memory: Memory,
     skips: Skips,
     last: Option<Twin>,
     /// What was last reported of the link.
@@ -144,10 +146,6 @@ impl<'f> Reader<'f> {
     fn new(feed: &'f Feed, out: &'f Sender, clock: Clock) -> Self {
         let wanted: Vec<&str> = feed.subscriptions.iter().map(|one| one.filter.as_str()).collect();
         let filters = to_subscribe(&wanted);
-        let points = feed.subscriptions.iter().filter_map(|one| match &one.what {
-            What::Points(points) => Some(points.iter().map(|point| point.point)),
-            What::Fixes(_) | What::Sightings(_) | What::Heartbeat => None,
-        });
         Self {
             feed,
             out,
@@ -155,7 +153,8 @@ impl<'f> Reader<'f> {
             copies: Routes::new(filters.iter().map(String::as_str)),
             routes: Routes::new(wanted),
             filters,
-            points: points.flatten().collect(),
+            points: feed.points().collect(),
+            memory: Memory::default(),
             skips: Skips::default(),
             last: None,
             up: None,
@@ -179,6 +178,7 @@ impl<'f> Reader<'f> {
             }
             drop((client, events));
             self.last = None;
+            self.memory.link_lost();
             if self.up == Some(true) && began.elapsed() >= SETTLED_AFTER {
                 self.backoff.reset();
             }
@@ -251,23 +251,32 @@ impl<'f> Reader<'f> {
             return;
         }
         let received = (self.clock)();
-        let origin = Origin { source: self.feed.source, received, retained: publish.retain };
         let mut alive = false;
         for place in places {
             let Some(subscription) = self.feed.subscriptions.get(place) else { continue };
-            let decoded = decode::message(&subscription.what, &publish.payload, origin);
-            for skip in &decoded.skipped {
-                self.skips.count(self.feed, place, *skip, &publish.payload);
+            let message = Message {
+                source: self.feed.source,
+                place,
+                topic,
+                payload: &publish.payload,
+                received,
+                retained: publish.retain,
+                zone: &self.feed.zone,
+            };
+            let decoded = decode::message(&subscription.what, &message, &mut self.memory);
+            for skipped in &decoded.skipped {
+                self.skips.count(self.feed, place, skipped.skip, &publish.payload);
             }
-            alive |= self.shows_life(&subscription.what, &decoded);
-            match subscription.what {
-                What::Points(_) => {
+            let brings = subscription.what.brings();
+            alive |= self.shows_life(brings, &decoded);
+            match brings {
+                Brings::Samples => {
                     self.told_bad &= decoded.reports.is_empty();
                     self.out.send(decoded.reports);
                 }
-                What::Heartbeat => {}
+                Brings::Life => {}
                 // People's lives: they wait for room, and so does the broker.
-                What::Fixes(_) | What::Sightings(_) => self.out.send_when_room(decoded.reports).await,
+                Brings::Events => self.out.send_when_room(decoded.reports).await,
             }
         }
         // What the broker kept says nothing of who sent it; what comes before the link is up may end there.
@@ -281,11 +290,11 @@ impl<'f> Reader<'f> {
     /// A point's own message refreshes that point, through its sample, and no other: else one busy sensor
     /// would keep a dead one beside it looking alive. The same goes for fixes and sightings where the
     /// source has points too.
-    fn shows_life(&self, what: &What, decoded: &Decoded) -> bool {
-        match what {
-            What::Heartbeat => true,
-            What::Points(_) => false,
-            What::Fixes(_) | What::Sightings(_) => self.points.is_empty() && decoded.is_understood(),
+    fn shows_life(&self, brings: Brings, decoded: &Decoded) -> bool {
+        match brings {
+            Brings::Life => true,
+            Brings::Samples => false,
+            Brings::Events => self.points.is_empty() && decoded.is_understood(),
         }
     }
 

@@ -1,15 +1,20 @@
-//! MQTT in: points, fixes and sightings out of JSON messages of one plant-side broker. Never publishes.
+//! MQTT in: points, fixes and sightings out of the messages of one plant-side broker. Never publishes.
 
 mod client;
 pub mod decode;
+mod fields;
+pub mod memory;
+mod presets;
 pub mod time;
 pub mod topic;
 
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
-
-use crate::scaling::{EnumWords, Scaling};
+pub use fields::{FixFields, Kind, Path, PathError, Point, Reading, Renames, Shape, SightingFields, Where};
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -20,7 +25,27 @@ pub struct Feed {
     pub client_id: String,
     /// Name and password.
     pub user: Option<(String, String)>,
+    /// The site's, which times in messages are in where they do not say.
+    pub zone: TimeZone,
     pub subscriptions: Vec<Subscription>,
+}
+
+impl Feed {
+    /// The plant's cameras are known by their own names too. What is none of them is counted.
+    pub fn know_cameras(&mut self, cameras: &[&str]) {
+        for subscription in &mut self.subscriptions {
+            if let What::Sightings(fields) = &mut subscription.what {
+                let known = Arc::make_mut(&mut fields.cameras);
+                for camera in cameras {
+                    known.entry((*camera).to_owned()).or_insert_with(|| Arc::from(*camera));
+                }
+            }
+        }
+    }
+
+    pub fn points(&self) -> impl Iterator<Item = PointId> + '_ {
+        self.subscriptions.iter().flat_map(|one| one.what.points())
+    }
 }
 
 /// No password, ever.
@@ -32,6 +57,7 @@ impl std::fmt::Debug for Feed {
             .field("port", &self.port)
             .field("client_id", &self.client_id)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("zone", &self.zone)
             .field("subscriptions", &self.subscriptions)
             .finish()
     }
@@ -53,87 +79,31 @@ pub enum What {
     Heartbeat,
 }
 
-#[derive(Debug, Clone)]
-pub struct Point {
-    pub point: PointId,
-    pub kind: Kind,
-    pub value: Path,
-    pub quality: Option<Path>,
-    pub time: Option<Path>,
-    pub scaling: Scaling,
-    pub words: Option<EnumWords>,
+/// What the messages of a subscription bring, as far as it matters to who hands them on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brings {
+    /// Readings: where there is no room they are merged, and each refreshes its own point only.
+    Samples,
+    /// What happens: it waits for room, and so does the broker. It shows that the feed is alive.
+    Events,
+    /// Nothing but life.
+    Life,
 }
 
-/// What a point reads. The message itself cannot say: a text may be a number, a word or an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
-    /// A number, or a text that spells one. Any other text is bad.
-    #[default]
-    Number,
-    Bool,
-    /// Any text. Where the point has words, they hold instead.
-    Text,
-}
-
-#[derive(Debug, Clone)]
-pub struct FixFields {
-    /// An array of fixes in one message; `None`: the message is one fix. The other paths start at each element.
-    pub many: Option<Path>,
-    pub tag: Path,
-    pub person: Option<Path>,
-    pub role: Option<Path>,
-    pub zone: Option<Path>,
-    pub sos: Option<Path>,
-    pub time: Option<Path>,
-}
-
-#[derive(Debug, Clone)]
-pub struct SightingFields {
-    pub many: Option<Path>,
-    pub camera: Path,
-    pub kind: Path,
-    pub confidence: Option<Path>,
-    pub time: Option<Path>,
-}
-
-/// A place in a JSON message (RFC 9535), of which the first match counts.
-#[derive(Debug, Clone)]
-pub struct Path {
-    path: serde_json_path::JsonPath,
-    /// The list whose elements the path names, where it ends in `[*]`.
-    list: Option<serde_json_path::JsonPath>,
-}
-
-/// What is wrong with the text of a path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no JSON path: {why}; write $.value or $.data[0].value")]
-pub struct PathError {
-    pub text: String,
-    pub why: String,
-}
-
-impl Path {
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        let parse = |part: &str| {
-            serde_json_path::JsonPath::parse(part)
-                .map_err(|error| PathError { text: text.to_owned(), why: error.to_string() })
-        };
-        let list = text.trim_end().strip_suffix("[*]").map(parse).transpose()?;
-        Ok(Self { path: parse(text)?, list })
+impl What {
+    pub fn brings(&self) -> Brings {
+        match self {
+            Self::Points(_) => Brings::Samples,
+            Self::Fixes(_) | Self::Sightings(_) => Brings::Events,
+            Self::Heartbeat => Brings::Life,
+        }
     }
 
-    pub fn first<'m>(&self, message: &'m serde_json::Value) -> Option<&'m serde_json::Value> {
-        self.path.query(message).first()
-    }
-
-    pub fn all<'m>(&self, message: &'m serde_json::Value) -> Vec<&'m serde_json::Value> {
-        self.path.query(message).all()
-    }
-
-    /// The list is there and has no element, which is not the same as no list.
-    pub fn is_empty_list(&self, message: &serde_json::Value) -> bool {
-        let list = self.list.as_ref().unwrap_or(&self.path).query(message).first();
-        list.and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty)
+    pub fn points(&self) -> Vec<PointId> {
+        match self {
+            Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
+            Self::Fixes(_) | Self::Sightings(_) | Self::Heartbeat => Vec::new(),
+        }
     }
 }
 
@@ -149,6 +119,7 @@ mod tests {
             port: 1883,
             client_id: "riskgate".to_owned(),
             user: Some(("reader".to_owned(), "secret".to_owned())),
+            zone: TimeZone::UTC,
             subscriptions: Vec::new(),
         };
         let printed = format!("{feed:?}");

@@ -30,7 +30,8 @@ fn message(line: &Line<'_>, read: Read) -> Option<mqtt::Point> {
         Some(Type::Text) => mqtt::Kind::Text,
         Some(Type::Number(_)) | None => mqtt::Kind::Number,
     };
-    Some(mqtt::Point { point: read.point, kind, value: value?, quality, time, scaling: read.scaling, words })
+    let reading = mqtt::Reading { point: read.point, kind, scaling: read.scaling, words };
+    Some(mqtt::Point { reading, value: value?, quality, time })
 }
 
 fn path(line: &Line<'_>, column: Column) -> Option<mqtt::Path> {

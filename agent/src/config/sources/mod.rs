@@ -1,6 +1,7 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod messages;
 pub(super) mod modbus;
 mod mqtt;
 mod opcua;
@@ -12,11 +13,15 @@ use riskgate_drivers::modbus::Order;
 use riskgate_engine::SourceDraft;
 use riskgate_point::SourceId;
 
+use messages::NameOf;
+
 use super::document::Document;
 use super::fields::{Fields, Origin};
+use super::model::Model;
 use super::place::{Faults, Place};
 use super::secret::SecretFile;
-use super::site::level;
+use super::site::{Site, level};
+use super::values::suggest;
 
 /// One source, ready to be run by its driver.
 #[derive(Debug, Clone)]
@@ -43,9 +48,14 @@ pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) fixes: bool,
     pub(super) sightings: bool,
+    pub(super) permits: bool,
+    /// It tells of its own alarms.
+    pub(super) events: bool,
     /// A row of a point table names it.
     pub(super) named: bool,
-    /// Of its points where their rows do not say, and of its fixes and sightings.
+    /// The names of the plant that its messages are told to mean.
+    names: Vec<messages::Named>,
+    /// Of its points where their rows do not say, and of its fixes, sightings and permits.
     pub(super) stale_after: Option<Duration>,
 }
 
@@ -74,10 +84,10 @@ pub(super) const STALE_MAX: Duration = Duration::from_secs(7 * 86400);
 
 const KINDS: [(&str, &str); 3] = [("modbus-tcp", "modbus-tcp"), ("opcua", "opcua"), ("mqtt", "mqtt")];
 
-/// Every source that has an id. `gateway` names this agent to the brokers.
+/// Every source that has an id. `site` names this agent to the brokers, and says in which zone its times are.
 pub(super) fn read(
     document: &Document<'_>,
-    gateway: &str,
+    site: &Site,
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
 ) -> Vec<Source> {
@@ -88,7 +98,7 @@ pub(super) fn read(
             fields.error("id", "there are more than 65535 sources", None);
             break;
         };
-        sources.extend(source(fields, place, gateway, secrets));
+        sources.extend(source(fields, place, site, secrets));
     }
     if document.many("source").is_empty() {
         let hint = "write a [[source]] with id, name and kind".to_owned();
@@ -100,7 +110,7 @@ pub(super) fn read(
 fn source(
     mut fields: Fields<'_>,
     place: SourceId,
-    gateway: &str,
+    site: &Site,
     secrets: &mut Vec<SecretFile>,
 ) -> Option<Source> {
     let id = fields.required_text("id");
@@ -116,13 +126,16 @@ fn source(
         kind: Kind::Unknown,
         fixes: false,
         sightings: false,
+        permits: false,
+        events: false,
         named: false,
+        names: Vec::new(),
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
         Some("modbus-tcp") => source.kind = modbus::device(&mut fields, place),
         Some("opcua") => source.kind = opcua::server(&mut fields, place, secrets),
-        Some(_) => mqtt::feed(&mut fields, place, gateway, secrets, &mut source),
+        Some(_) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
     }
@@ -137,6 +150,8 @@ impl Source {
             name: self.name.clone(),
             fixes: self.fixes,
             sightings: self.sightings,
+            permits: self.permits,
+            events: self.events,
             stale_after: self.stale_after,
         }
     }
@@ -160,11 +175,36 @@ impl Source {
     }
 }
 
+/// Cameras and zones that messages are told to mean must be there. A camera's own name needs no map.
+pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults) {
+    if faults.has_unreadable_part() {
+        return;
+    }
+    let cameras: Vec<&str> = model.cameras.iter().map(|(camera, _)| camera.id.as_str()).collect();
+    let zones: Vec<&str> = model.zones.iter().map(|(zone, _)| zone.id.as_str()).collect();
+    for source in sources {
+        for messages::Named { what, name } in &source.names {
+            let (known, of) = match what {
+                NameOf::Camera => (&cameras, "camera"),
+                NameOf::Zone => (&zones, "zone"),
+            };
+            if !name.value.is_empty() && !known.contains(&name.value.as_str()) {
+                let hint = suggest(&name.value, known.iter().copied());
+                faults.error(name.place, format!("there is no {of} '{}'", name.value), hint);
+            }
+        }
+        if let Kind::Mqtt { feed, topics: _ } = &mut source.kind {
+            feed.know_cameras(&cameras);
+        }
+    }
+}
+
 /// What can only be said once every point has found its source.
 pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults: &Faults) {
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_read = source.named || source.fixes || source.sightings;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events;
+        let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);

@@ -1,4 +1,4 @@
-//! `[[source]]` of kind `mqtt`.
+//! `[[source]]` of kind `mqtt`: the connection. What is read of its messages is in `messages`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use riskgate_drivers::mqtt;
 use riskgate_point::SourceId;
 
+use super::messages::{self, topic_filter};
 use super::{Kind, STALE_MAX, STALE_MIN, Source};
-use crate::config::address;
 use crate::config::fields::Fields;
 use crate::config::secret::{SecretFile, Whose};
-use crate::config::site::{MQTT_PORT, host_and_port, user};
+use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
 
 /// Of a feed that has a heartbeat and does not say how long it may be silent.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
@@ -18,80 +18,28 @@ const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
 pub(super) fn feed(
     fields: &mut Fields<'_>,
     place: SourceId,
-    gateway: &str,
+    site: &Site,
     secrets: &mut Vec<SecretFile>,
     source: &mut Source,
 ) {
     let (host, port) = host_and_port(fields, MQTT_PORT);
-    let default_client = format!("riskgate-{gateway}-{}", source.id);
+    let default_client = format!("riskgate-{}-{}", site.gateway, source.id);
     let client_id = fields.text("client_id").map_or(default_client, |id| id.value);
     let user = user(fields, Whose::Source(place), secrets).map(|user| (user, String::new()));
     let mut subscriptions = Vec::new();
     source.stale_after = fields.duration("stale_after", STALE_MIN..=STALE_MAX);
-    if let Some(filter) = topic_filter(fields, "heartbeat", false) {
+    if let Some(filter) = topic_filter(fields, "heartbeat") {
         subscriptions.push(mqtt::Subscription { filter, what: mqtt::What::Heartbeat });
         source.stale_after = source.stale_after.or(Some(DEFAULT_HEARTBEAT));
     }
-    let said = fields.tables("fixes").into_iter().map(fixes);
-    let said: Vec<_> = said.chain(fields.tables("sightings").into_iter().map(sightings)).collect();
-    subscriptions.extend(said.into_iter().flatten());
-    source.fixes = fields.has("fixes");
-    source.sightings = fields.has("sightings");
+    subscriptions.extend(messages::read(fields, source));
     if (source.fixes || source.sightings) && source.stale_after.is_none() && !fields.has("stale_after") {
         let hint = "write heartbeat = \"topic\" or stale_after = \"60s\"".to_owned();
         let message =
             "this feed has neither 'heartbeat' nor 'stale_after': only a lost link tells that it is dead";
         fields.faults().warning(fields.at(), message, hint);
     }
-    let feed = mqtt::Feed { source: place, host, port, client_id, user, subscriptions };
+    let zone = site.timezone.clone();
+    let feed = mqtt::Feed { source: place, host, port, client_id, user, zone, subscriptions };
     source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
-}
-
-fn topic_filter(fields: &mut Fields<'_>, key: &'static str, required: bool) -> Option<String> {
-    let filter = if required { fields.required_text(key) } else { fields.text(key) }?;
-    if let Err(wrong) = address::topic_filter(&filter.value) {
-        fields.error(key, wrong.message, wrong.hint);
-        return None;
-    }
-    Some(filter.value)
-}
-
-fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
-    let text = fields.text(key)?;
-    match mqtt::Path::parse(&text.value) {
-        Ok(path) => Some(path),
-        Err(wrong) => {
-            let message = format!("'{}' is no JSON path: {}", wrong.text, wrong.why);
-            fields.error(key, message, "write $.value or $.data[0].value".to_owned());
-            None
-        }
-    }
-}
-
-fn required_path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
-    if !fields.has(key) {
-        fields.missing(key);
-    }
-    path(fields, key)
-}
-
-fn fixes(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
-    let filter = topic_filter(&mut fields, "topic", true);
-    let tag = required_path(&mut fields, "tag");
-    let many = path(&mut fields, "many");
-    let [person, role, zone, sos, time] =
-        ["person", "role", "zone", "sos", "time"].map(|key| path(&mut fields, key));
-    fields.finish();
-    let what = mqtt::What::Fixes(mqtt::FixFields { many, tag: tag?, person, role, zone, sos, time });
-    Some(mqtt::Subscription { filter: filter?, what })
-}
-
-fn sightings(mut fields: Fields<'_>) -> Option<mqtt::Subscription> {
-    let filter = topic_filter(&mut fields, "topic", true);
-    let camera = required_path(&mut fields, "camera");
-    let kind = required_path(&mut fields, "kind");
-    let [many, confidence, time] = ["many", "confidence", "time"].map(|key| path(&mut fields, key));
-    fields.finish();
-    let fields = mqtt::SightingFields { many, camera: camera?, kind: kind?, confidence, time };
-    Some(mqtt::Subscription { filter: filter?, what: mqtt::What::Sightings(fields) })
 }

@@ -1,11 +1,12 @@
 //! Against a broker that is played by the test itself, byte by byte, over real sockets.
 
+use jiff::tz::TimeZone;
 use riskgate_point::{Fix, Now, Quality, SourceId, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::super::{FixFields, Kind, Path, Point, SightingFields, Subscription};
+use super::super::{FixFields, Kind, Path, Point, Reading, SightingFields, Subscription, What, Where};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -108,10 +109,13 @@ fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
 }
 
+fn at(text: &str) -> Where {
+    Where::parse(text).unwrap()
+}
+
 fn point(id: u32, value: &str) -> Point {
-    let scaling = Scaling::IDENTITY;
-    let (quality, time, words) = (None, None, None);
-    Point { point: PointId(id), kind: Kind::Number, value: path(value), quality, time, scaling, words }
+    let reading = Reading { point: PointId(id), kind: Kind::Number, scaling: Scaling::IDENTITY, words: None };
+    Point { reading, value: path(value), quality: None, time: None }
 }
 
 fn points(filter: &str, points: Vec<Point>) -> Subscription {
@@ -119,9 +123,8 @@ fn points(filter: &str, points: Vec<Point>) -> Subscription {
 }
 
 fn people(filter: &str) -> Subscription {
-    let (person, role, sos, time) = (None, None, None, None);
-    let (many, tag, zone) = (Some(path("$.people[*]")), path("$.tag"), Some(path("$.zone")));
-    let what = What::Fixes(FixFields { many, tag, person, role, zone, sos, time });
+    let (many, zone) = (Some(path("$.people[*]")), Some(at("$.zone")));
+    let what = What::Fixes(FixFields { many, zone, ..FixFields::of(at("$.tag")) });
     Subscription { filter: filter.to_owned(), what }
 }
 
@@ -147,6 +150,7 @@ impl Bench {
             port: listener.local_addr().unwrap().port(),
             client_id: "riskgate-test".to_owned(),
             user: Some(("reader".to_owned(), "secret".to_owned())),
+            zone: TimeZone::UTC,
             subscriptions,
         };
         let (sender, receiver) = intake::channel(bound, |_| Lane::Process);
@@ -206,13 +210,7 @@ fn refreshed(heard: &[Report]) -> usize {
 
 #[tokio::test]
 async fn it_subscribes_reads_and_sends_nothing_but_what_reading_needs() {
-    let sightings = What::Sightings(SightingFields {
-        many: None,
-        camera: path("$.camera"),
-        kind: path("$.type"),
-        confidence: None,
-        time: None,
-    });
+    let sightings = What::Sightings(SightingFields::of(at("$.camera"), at("$.type")));
     let mut bench = Bench::start(vec![
         points("gas/+", vec![point(0, "$.a"), point(1, "$.b")]),
         points("gas/7", vec![point(2, "$.a")]),

@@ -1,0 +1,199 @@
+//! What is read of the messages of an MQTT feed: `fixes` and `sightings` of a `[[source]]`.
+//!
+//! A preset says where a known system writes its fields; what a table says beside it holds instead.
+//! The names that it maps to are kept, with their places, for [`Source::names`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use riskgate_drivers::mqtt::{self, FixFields, Renames, Shape, SightingFields, Subscription, What, Where};
+
+use super::Source;
+use crate::config::address;
+use crate::config::fields::Fields;
+use crate::config::place::Placed;
+
+/// A name of the plant that a feed's own name stands for.
+pub(super) struct Named {
+    pub(super) what: NameOf,
+    pub(super) name: Placed<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameOf {
+    Camera,
+    Zone,
+}
+
+/// The presets of sightings, with the topic that each is found under by default.
+const PRESETS: [(&str, (Preset, Option<&str>)); 3] = [
+    ("frigate", (Preset::Frigate, Some("frigate/events"))),
+    ("onvif", (Preset::Onvif, Some("+/onvif-ej/#"))),
+    ("hikvision", (Preset::Hikvision, None)),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preset {
+    Frigate,
+    Onvif,
+    Hikvision,
+}
+
+/// No system writes full confidence as more.
+const CONFIDENCE_MAX: u32 = 1_000_000;
+
+pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Vec<Subscription> {
+    source.fixes = fields.has("fixes");
+    source.sightings = fields.has("sightings");
+    let mut subscriptions = Vec::new();
+    for table in fields.tables("fixes") {
+        subscriptions.extend(fixes(table, &mut source.names));
+    }
+    for table in fields.tables("sightings") {
+        subscriptions.extend(sightings(table, &mut source.names));
+    }
+    subscriptions
+}
+
+pub(super) fn topic_filter(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
+    let filter = fields.text(key)?;
+    if let Err(wrong) = address::topic_filter(&filter.value) {
+        fields.error(key, wrong.message, wrong.hint);
+        return None;
+    }
+    Some(filter.value)
+}
+
+fn topic(fields: &mut Fields<'_>, usual: Option<&str>) -> Option<String> {
+    if !fields.has("topic") && usual.is_none() {
+        fields.missing("topic");
+    }
+    let usual = usual.filter(|_| !fields.has("topic")).map(str::to_owned);
+    topic_filter(fields, "topic").or(usual)
+}
+
+fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
+    let text = fields.text(key)?;
+    match mqtt::Path::parse(&text.value) {
+        Ok(path) => Some(path),
+        Err(wrong) => {
+            let message = format!("'{}' is no JSON path: {}", wrong.text, wrong.why);
+            fields.error(key, message, "write $.value or $.data[0].value".to_owned());
+            None
+        }
+    }
+}
+
+/// Where one field stands.
+fn stands(fields: &mut Fields<'_>, key: &'static str) -> Option<Where> {
+    let text = fields.text(key)?;
+    match Where::parse(&text.value) {
+        Ok(stands) => Some(stands),
+        Err(wrong) => {
+            let message = format!("'{}' is no place in a message: {}", wrong.text, wrong.why);
+            let hint = "write $.camera, message:$.time (not from the element of `many` but from the whole), \
+                        topic:2 (a level of the topic) or =CAM-07 (always this)";
+            fields.error(key, message, hint.to_owned());
+            None
+        }
+    }
+}
+
+fn required(fields: &mut Fields<'_>, key: &'static str) -> Option<Where> {
+    if !fields.has(key) {
+        fields.missing(key);
+    }
+    stands(fields, key)
+}
+
+/// `{ "their name" = "ours" }`; ours are names of the plant where `of` says of what.
+fn renames(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    of: Option<NameOf>,
+    names: &mut Vec<Named>,
+) -> Renames {
+    let mut map = BTreeMap::new();
+    for (theirs, ours) in fields.map(key).unwrap_or_default() {
+        if ours.value.is_empty() && key != "kinds" {
+            let message = format!("'{theirs}' is given no name");
+            fields.faults().error(
+                ours.place,
+                message,
+                "write the id of the plant, or leave it out".to_owned(),
+            );
+        }
+        map.insert(theirs, Arc::from(ours.value.as_str()));
+        names.extend(of.map(|what| Named { what, name: ours }));
+    }
+    Renames::new(map)
+}
+
+fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription> {
+    let filter = topic(&mut fields, None);
+    let tag = required(&mut fields, "tag");
+    let many = path(&mut fields, "many");
+    let [person, role, zone, sos, time] =
+        ["person", "role", "zone", "sos", "time"].map(|key| stands(&mut fields, key));
+    let roles = renames(&mut fields, "roles", None, names);
+    let zones = renames(&mut fields, "zones", Some(NameOf::Zone), names);
+    fields.finish();
+    let what = What::Fixes(FixFields { many, tag: tag?, person, role, zone, sos, time, roles, zones });
+    Some(Subscription { filter: filter?, what })
+}
+
+fn sightings(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription> {
+    let preset = fields.word("preset", &PRESETS);
+    if preset.is_none() && fields.has("preset") {
+        return None;
+    }
+    let filter = topic(&mut fields, preset.and_then(|(_, usual)| usual));
+    let (shape, many) = match preset {
+        Some((Preset::Frigate, _)) => {
+            let zones = fields.texts("zones").unwrap_or_default().into_iter().map(|zone| zone.value);
+            (Shape::Frigate { zones: zones.collect() }, None)
+        }
+        Some((Preset::Onvif, _)) => (Shape::Onvif, None),
+        Some((Preset::Hikvision, _)) => (Shape::Hikvision, None),
+        None => {
+            for key in ["camera", "kind"] {
+                if !fields.has(key) {
+                    fields.missing(key);
+                }
+            }
+            (Shape::Paths, path(&mut fields, "many"))
+        }
+    };
+    let camera = camera(&mut fields, names);
+    let [kind, id, state, confidence, time] =
+        ["kind", "id", "state", "confidence", "time"].map(|key| stands(&mut fields, key));
+    let confidence_max = fields.integer("confidence_max", 1..=CONFIDENCE_MAX).map_or(1.0, f64::from);
+    let cameras = renames(&mut fields, "cameras", Some(NameOf::Camera), names);
+    let kinds = renames(&mut fields, "kinds", None, names);
+    let is_whole = preset.is_some() || (camera.is_some() && kind.is_some());
+    fields.finish();
+    let what = What::Sightings(SightingFields {
+        shape,
+        many,
+        camera,
+        kind,
+        id,
+        state,
+        confidence,
+        confidence_max,
+        time,
+        cameras,
+        kinds,
+    });
+    is_whole.then_some(Subscription { filter: filter?, what })
+}
+
+/// One that is always the same is a name of the plant.
+fn camera(fields: &mut Fields<'_>, names: &mut Vec<Named>) -> Option<Where> {
+    let camera = stands(fields, "camera");
+    if let Some(Where::Fixed(fixed)) = &camera {
+        let value = fixed.as_str().unwrap_or_default().to_owned();
+        names.push(Named { what: NameOf::Camera, name: Placed { value, place: fields.place("camera") } });
+    }
+    camera
+}
