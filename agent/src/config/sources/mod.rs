@@ -5,6 +5,7 @@ mod messages;
 pub(super) mod modbus;
 mod mqtt;
 mod opcua;
+mod subscriptions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
