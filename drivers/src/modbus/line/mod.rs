@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::fault::{Exception, Fault};
 use super::frame::{Answer, Reply, Request};
+use crate::tally::Tally;
 use wire::Wire;
 
 /// Where devices are reached. Sources with an equal endpoint share one [`Line`].
@@ -60,12 +61,15 @@ struct Held {
     transaction: u16,
     /// When the last exchange ended, cleanly or not.
     ended: Option<Instant>,
+    /// Of the last exchange.
+    round_trip: Duration,
 }
 
 impl Line {
     /// Opens nothing: the first who asks connects.
     pub fn new(endpoint: Endpoint) -> Self {
-        let held = Held { wire: None, transaction: fastrand::u16(..), ended: None };
+        let held =
+            Held { wire: None, transaction: fastrand::u16(..), ended: None, round_trip: Duration::ZERO };
         Self { endpoint, held: Mutex::new(held) }
     }
 
@@ -74,14 +78,35 @@ impl Line {
     }
 
     /// One request and its reply, when the line is free. The timeouts run from then on.
-    ///
+    pub(super) async fn ask(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> Result<Reply, Fault> {
+        let mut held = self.held.lock().await;
+        let asked = self.ask_on(&mut held, device_id, request, pace, tally).await;
+        match &asked {
+            Ok(_) => tally.polled(Some(held.round_trip)),
+            Err(_) => tally.poll_failed(),
+        }
+        asked
+    }
+
     /// A connection that has ended while it was idle is made anew before anything is said of it: some
     /// devices end theirs after each answer.
-    pub(super) async fn ask(&self, device_id: u8, request: Request, pace: Pace) -> Result<Reply, Fault> {
+    async fn ask_on(
+        &self,
+        held: &mut Held,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> Result<Reply, Fault> {
         if !request.is_legal() {
             return Err(Fault::NotAsked);
         }
-        let mut held = self.held.lock().await;
         if let Some(wire) = held.wire.take().and_then(Wire::if_idle) {
             let asked = held.exchange(wire, device_id, request, pace).await;
             if !matches!(asked, Err(Fault::Broken { .. })) {
@@ -89,6 +114,7 @@ impl Line {
             }
         }
         let wire = self.connect(pace).await?;
+        tally.connected();
         if !pace.connect_pause.is_zero() {
             sleep(pace.connect_pause).await;
         }
@@ -117,8 +143,10 @@ impl Held {
             sleep_until(ended + pace.pause).await;
         }
         self.transaction = self.transaction.wrapping_add(1);
+        let began = Instant::now();
         let exchanged = timeout(pace.timeout, wire.exchange(self.transaction, device_id, request)).await;
         self.ended = Some(Instant::now());
+        self.round_trip = began.elapsed();
         let answer = exchanged.map_err(|_| Fault::NoReply(pace.timeout))??;
         self.wire = Some(wire);
         match answer {
