@@ -226,7 +226,11 @@ impl<'d> Cycles<'d> {
         let Device { device_id, timeout, connect_timeout, pause, connect_pause, .. } = *self.device;
         let pace = Pace { timeout, connect_timeout, pause, connect_pause };
         let tally = self.out.tally();
-        let asked = self.line.ask(device_id, request(read), pace, tally).await;
+        let asked = if self.teller.is_down() {
+            self.line.probe(device_id, request(read), pace, tally).await
+        } else {
+            self.line.ask(device_id, request(read), pace, tally).await
+        };
         let reply = match asked {
             Err(Fault::Exception(exception)) if !exception.is_of_gateway() => {
                 return Ok(Answer::Refusal(exception));

@@ -8,3 +8,4 @@
 mod others;
 mod plant;
 mod refused;
+mod shared;

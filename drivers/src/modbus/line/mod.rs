@@ -8,6 +8,7 @@
 //! It knows one request and its reply; which requests make a cycle, and what a failure means for points, is
 //! said by those who ask.
 
+mod turns;
 mod wire;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::fault::{Exception, Fault};
 use super::frame::{Answer, Reply, Request};
 use crate::tally::Tally;
+use turns::Turns;
 use wire::Wire;
 
 /// Where devices are reached. Sources with an equal endpoint share one [`Line`].
@@ -52,6 +54,7 @@ pub(super) struct Pace {
 pub struct Line {
     endpoint: Endpoint,
     held: Mutex<Held>,
+    turns: Turns,
 }
 
 /// What only the one who holds the line may touch.
@@ -70,7 +73,7 @@ impl Line {
     pub fn new(endpoint: Endpoint) -> Self {
         let held =
             Held { wire: None, transaction: fastrand::u16(..), ended: None, round_trip: Duration::ZERO };
-        Self { endpoint, held: Mutex::new(held) }
+        Self { endpoint, held: Mutex::new(held), turns: Turns::default() }
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -85,13 +88,42 @@ impl Line {
         pace: Pace,
         tally: &Tally,
     ) -> Result<Reply, Fault> {
+        self.ask_timed(device_id, request, pace, tally).await.0
+    }
+
+    /// The same for a device that did not answer lately: when the others of the line have had their turns.
+    pub(super) async fn probe(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> Result<Reply, Fault> {
+        let attempt = async {
+            let (asked, took) = self.ask_timed(device_id, request, pace, tally).await;
+            let answered = is_answer(&asked);
+            (asked, answered, took)
+        };
+        self.turns.take(device_id, attempt).await
+    }
+
+    /// And how long the line was held for it.
+    async fn ask_timed(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> (Result<Reply, Fault>, Duration) {
         let mut held = self.held.lock().await;
+        let began = Instant::now();
         let asked = self.ask_on(&mut held, device_id, request, pace, tally).await;
+        self.turns.note(device_id, is_answer(&asked));
         match &asked {
             Ok(_) => tally.polled(Some(held.round_trip)),
             Err(_) => tally.poll_failed(),
         }
-        asked
+        (asked, began.elapsed())
     }
 
     /// A connection that has ended while it was idle is made anew before anything is said of it: some
@@ -153,6 +185,15 @@ impl Held {
             Answer::Values(reply) => Ok(reply),
             Answer::Exception(code) => Err(Fault::Exception(Exception(code))),
         }
+    }
+}
+
+/// The device itself has spoken, if only to refuse. A gateway that speaks for it has not reached it.
+fn is_answer(asked: &Result<Reply, Fault>) -> bool {
+    match asked {
+        Ok(_) => true,
+        Err(Fault::Exception(exception)) => !exception.is_of_gateway(),
+        Err(_) => false,
     }
 }
 
