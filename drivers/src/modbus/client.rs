@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decode::{self, Reply};
 use super::fault::{Exception, Fault};
+use super::memory::Memory;
 use super::plan::{self, Plan, Read};
 use super::{Device, Table};
 use crate::Clock;
@@ -76,6 +77,7 @@ struct Poller<'d> {
     /// What was last reported of the link.
     up: Option<bool>,
     backoff: Backoff,
+    memory: Memory,
 }
 
 struct Block {
@@ -84,6 +86,8 @@ struct Block {
     told: Option<BadReason>,
     /// In this cycle, with values or with an exception.
     answered: bool,
+    /// Cycles until it is due again.
+    wait: u32,
 }
 
 struct Connection {
@@ -132,12 +136,17 @@ impl<'d> Poller<'d> {
             clock,
             unreadable: plan.unreadable.iter().filter_map(place).collect(),
             order: (0..plan.reads.len()).collect(),
-            blocks: plan.reads.into_iter().map(|read| Block { read, told: None, answered: false }).collect(),
+            blocks: plan
+                .reads
+                .into_iter()
+                .map(|read| Block { read, told: None, answered: false, wait: 0 })
+                .collect(),
             suspects: VecDeque::new(),
             rest: Rest::default(),
             connection: None,
             up: None,
             backoff: Backoff::new(RETRY_MIN, RETRY_MAX, u64::from(device.source.0)),
+            memory: Memory::default(),
         }
     }
 
@@ -169,10 +178,15 @@ impl<'d> Poller<'d> {
         }
         for block in &mut self.blocks {
             block.answered = false;
+            block.wait = block.wait.saturating_sub(1);
         }
         let mut failures: Vec<(usize, Fault)> = Vec::new();
-        let healthy: Vec<usize> =
-            self.order.iter().copied().filter(|at| !self.suspects.contains(at)).collect();
+        let is_due = |at: &usize| self.blocks.get(*at).is_some_and(|block| block.wait == 0);
+        let due: Vec<usize> = self.order.iter().copied().filter(is_due).collect();
+        if due.is_empty() {
+            return true;
+        }
+        let healthy: Vec<usize> = due.into_iter().filter(|at| !self.suspects.contains(at)).collect();
         for at in healthy {
             if let Err(Unread { fault, hopeless }) = self.fetch(at).await {
                 self.tell_bad(at, fault.reason());
@@ -233,7 +247,8 @@ impl<'d> Poller<'d> {
         }
         for at in 0..self.blocks.len() {
             // A suspect at rest keeps the reason that it was told.
-            if self.blocks.get(at).is_some_and(|block| !block.answered && block.told.is_none()) {
+            let is_missing = |block: &Block| !block.answered && block.wait == 0 && block.told.is_none();
+            if self.blocks.get(at).is_some_and(is_missing) {
                 self.tell_bad(at, BadReason::CommFailure);
             }
         }
@@ -252,7 +267,7 @@ impl<'d> Poller<'d> {
                 Some(connection) => connection,
                 None => connect(self.device).await.map_err(|fault| Unread { fault, hopeless: true })?,
             };
-            match ask(self.device, self.clock, &block.read, &mut connection).await {
+            match ask(self.device, self.clock, &block.read, &mut connection, &mut self.memory).await {
                 Ok(answer) => {
                     connection.age = Age::Answered;
                     self.connection = Some(connection);
@@ -279,6 +294,7 @@ impl<'d> Poller<'d> {
         self.tell_up();
         if let Some(block) = self.blocks.get_mut(at) {
             block.answered = true;
+            block.wait = block.read.every.get();
         }
         match answer {
             Answer::Samples(samples) => self.take_samples(at, samples),
@@ -342,6 +358,9 @@ impl<'d> Poller<'d> {
         for at in 0..self.blocks.len() {
             self.tell_bad(at, BadReason::CommFailure);
         }
+        for block in &mut self.blocks {
+            block.wait = 0;
+        }
     }
 
     fn tell_unreadable(&self) {
@@ -352,7 +371,7 @@ impl<'d> Poller<'d> {
             tracing::warn!(
                 source = self.device.source.0,
                 points = reports.len(),
-                "32-bit points that run over the end of their table, or registers_max of 1"
+                "points that run over the end of their table, or take more than registers_max"
             );
             self.out.send(reports);
         }
@@ -368,6 +387,7 @@ impl<'d> Poller<'d> {
     fn send_bad(&mut self, at: usize, reason: BadReason) {
         let Some(block) = self.blocks.get_mut(at) else { return };
         block.told = Some(reason);
+        self.memory.failed(&block.read, reason);
         let now = (self.clock)();
         let points = block.read.points.iter().filter_map(|place| self.device.points.get(*place));
         self.out.send(points.map(|point| Report::Sample(Sample::bad(point.point, reason, now))).collect());
@@ -407,6 +427,7 @@ async fn ask(
     clock: Clock,
     read: &Read,
     connection: &mut Connection,
+    memory: &mut Memory,
 ) -> Result<Answer, Fault> {
     let limit = device.timeout;
     let asked = timeout(limit, connection.context.call(request(read)));
@@ -422,7 +443,7 @@ async fn ask(
         }
         Ok(Ok(response)) => {
             let received = clock();
-            let samples = decode::samples(read, &device.points, reply(&response), received);
+            let samples = decode::samples(read, &device.points, reply(&response), received, memory);
             samples.map(Answer::Samples).map_err(Fault::Length)
         }
     }
