@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_scaled_integer_is_a_float_held_to_the_range() {
-        let scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)) };
+        let scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
         let scaled = |raw: u16| value(Some(&Variant::from(raw)), &scaling, None);
         assert_eq!(scaled(600), (Value::float(50.0), Quality::Good));
         let over = Quality::Uncertain(UncertainReason::OverRange);

@@ -303,7 +303,7 @@ impl Driver {
             let expect = if point.table.is_bits() {
                 Value::Bool(bit_at(device_id, point.address))
             } else {
-                Value::float(f64::from(register_at(device_id, point.address))).unwrap()
+                Value::Int(i64::from(register_at(device_id, point.address)))
             };
             let right = (Some(&expect), Quality::Good);
             let told = (sample.value.as_ref(), sample.quality);

@@ -103,7 +103,7 @@ fn a_code_or_the_word_itself_becomes_the_word() {
 
 #[test]
 fn a_reading_is_scaled_and_clamped_and_keeps_its_own_mark() {
-    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)) };
+    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
     let point = Point { scaling, quality: Some(path("$.q")), ..point(Kind::Number) };
     let read = |json| {
         let sample = sample(point.clone(), &json);
