@@ -1,11 +1,17 @@
 //! Modbus: polls the registers of devices, function codes 1 to 4 only.
 
+mod agenda;
 mod client;
+mod cycle;
 pub mod decode;
 mod fault;
 mod frame;
+mod grid;
 mod line;
 pub mod plan;
+mod quarantine;
+mod rest;
+mod tell;
 
 use std::time::Duration;
 

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use riskgate_point::{Now, Quality, SourceId, Value};
+use riskgate_point::{BadReason, Link, Now, PointId, Quality, Report, Sample, SourceId, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::fault::Exception;
 use super::super::{Framing, Kind, Order, Point, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
