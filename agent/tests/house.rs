@@ -152,7 +152,7 @@ fn no_driver_holds_a_call_that_writes_to_the_plant() {
 #[test]
 fn no_modbus_client_but_our_own_is_in_the_drivers_and_it_has_four_function_codes() {
     assert!(!reachable()["riskgate-drivers"].contains("tokio-modbus"));
-    let frame = product_lines(&root().join("drivers/src/modbus/frame.rs"));
+    let frame = product_lines(&root().join("drivers/src/modbus/frame/mod.rs"));
     let functions = frame.split("enum Function {").nth(1).expect("the function codes are an enum");
     let functions: Vec<&str> =
         functions.split('}').next().expect("it ends").split(',').map(str::trim).collect();

@@ -4,6 +4,8 @@
 //! nobody can say what will come next on this connection, then it is dropped and never read again.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::BadReason;
@@ -17,13 +19,23 @@ use super::line::Endpoint;
 const SPANS_SHOWN: usize = 20;
 
 /// Why a read brought no values.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Fault {
     #[error("connecting failed: {source}")]
     Refused {
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
+    #[error("the port cannot be opened: {source}")]
+    Port {
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Neither of the two addresses of a redundant device.
+    #[error("{first}; {other}")]
+    Neither { first: Arc<str>, other: Arc<str> },
+    #[error("it has not dialled in within {limit:?}{besides}")]
+    Absent { limit: Duration, besides: Arc<str> },
     #[error("no connection within {0:?}")]
     Unreachable(Duration),
     #[error("no reply within {0:?}")]
@@ -31,7 +43,7 @@ pub(super) enum Fault {
     #[error("the connection broke: {source}")]
     Broken {
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
     #[error("a reply that does not belong to the request: {0}")]
     Mismatch(#[source] Misfit),
@@ -112,6 +124,9 @@ impl Fault {
             Self::Length(_) | Self::NotAsked => BadReason::ConfigError,
             Self::Exception(exception) => exception.reason(),
             Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
             | Self::Unreachable(_)
             | Self::NoReply(_)
             | Self::Broken { .. }
@@ -121,16 +136,44 @@ impl Fault {
 
     /// Came of asking for these registers; false: there was not even a connection to ask on.
     pub(super) fn is_of_the_read(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Unreachable(_))
+        match self {
+            Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
+            | Self::Unreachable(_) => false,
+            Self::NoReply(_)
+            | Self::Broken { .. }
+            | Self::Mismatch(_)
+            | Self::Length(_)
+            | Self::Exception(_)
+            | Self::NotAsked => true,
+        }
     }
 
     fn hint(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "check host, port, and that the device accepts one more connection",
+            Self::Port { source } if source.kind() == ErrorKind::NotFound => {
+                "see whether the adapter is plugged in: ls -l /dev/serial/by-id"
+            }
+            Self::Port { source } if source.kind() == ErrorKind::PermissionDenied => {
+                "give the service the group of the port, mostly dialout"
+            }
+            Self::Port { .. } => "check the path and baud, and what else uses the port",
+            Self::Neither { .. } => {
+                "check both hosts, cables, and that the devices accept one more connection"
+            }
+            Self::Absent { .. } => {
+                "check the DTU's power, SIM, centre address and port, and its registration packet (注册包)"
+            }
             Self::Unreachable(_) => "check host, cable, switch and firewall",
             Self::NoReply(_) => "check device_id, then the timeout against the device's own pace",
             Self::Broken { .. } => {
                 "the device or a firewall ends connections: check its limit of connections"
+            }
+            Self::Mismatch(Misfit::Noise { .. }) => {
+                "check baud, parity and stop bits, then A and B of the wire, its ends and its shield"
             }
             Self::Mismatch(_) => "check device_id, and whether two masters share one gateway connection",
             Self::Length(_) => "the device gives other lengths than asked: lower registers_max or gap_max",
@@ -143,7 +186,11 @@ impl Fault {
     pub(super) fn sentence(&self, endpoint: &Endpoint, device_id: u8, request: Request) -> String {
         let hint = self.hint();
         match self {
-            Self::Refused { .. } | Self::Unreachable(_) => format!("modbus {endpoint}: {self}; {hint}"),
+            Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
+            | Self::Unreachable(_) => format!("modbus {endpoint}: {self}; {hint}"),
             Self::NoReply(_)
             | Self::Broken { .. }
             | Self::Mismatch(_)

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::modbus::{Address, Device, Endpoint, Framing, Kind, Line, Point, Table, run};
+use riskgate_drivers::modbus::{Device, Endpoint, Framing, Kind, Line, Point, Table, run};
 use riskgate_drivers::tally::{Counts, Tally};
 use riskgate_point::{BadReason, Link, Now, PointId, Quality, Report, Sample, SourceId, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -193,7 +193,7 @@ pub(crate) fn holding(addresses: impl IntoIterator<Item = u16>) -> Vec<Point> {
 pub(crate) fn device(port: u16, points: Vec<Point>) -> Device {
     Device {
         source: SourceId(0),
-        endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port }),
+        endpoint: Endpoint::tcp("127.0.0.1", port),
         device_id: 1,
         period: Duration::from_millis(20),
         timeout: Duration::from_millis(300),

@@ -38,7 +38,7 @@ pub(super) fn device(fields: &mut Fields<'_>, source: SourceId) -> Kind {
     let bits_default = (registers_max * BITS_PER_REGISTER).min(BITS_MAX);
     let device = modbus::Device {
         source,
-        endpoint: modbus::Endpoint::Tcp(modbus::Address { host, port }),
+        endpoint: modbus::Endpoint::tcp(&host, port),
         device_id: fields.integer("device_id", 0..=u8::MAX).unwrap_or(1),
         period: fields.duration("period", PERIOD_MIN..=PERIOD_MAX).unwrap_or(DEFAULT_PERIOD),
         timeout: fields.duration("timeout", timeouts.clone()).unwrap_or(DEFAULT_TIMEOUT),

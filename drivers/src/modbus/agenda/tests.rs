@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use riskgate_point::PointId;
 
 use super::super::plan::BITS_MAX;
-use super::super::{Address, Device, Endpoint, Framing, Kind};
+use super::super::{Device, Endpoint, Framing, Kind};
 use super::*;
 
 /// What a read does at the simulated device.
@@ -146,7 +146,7 @@ impl Bench {
 fn device(points: Vec<Point>) -> Device {
     Device {
         source: riskgate_point::SourceId(0),
-        endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port: 502 }),
+        endpoint: Endpoint::tcp("127.0.0.1", 502),
         device_id: 1,
         period: PERIOD,
         timeout: PERIOD,

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::fault::Exception;
-use super::super::{Address, Beside, Framing, Kind, Order, Point, Register, Table};
+use super::super::{Beside, Framing, Kind, Order, Point, Register, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -33,7 +33,7 @@ fn point(id: u32, table: Table, address: u16) -> Point {
 fn device(port: u16, points: Vec<Point>) -> Device {
     Device {
         source: SourceId(0),
-        endpoint: Endpoint::Tcp(Address { host: "127.0.0.1".to_owned(), port }),
+        endpoint: Endpoint::tcp("127.0.0.1", port),
         device_id: 1,
         period: Duration::from_millis(20),
         timeout: Duration::from_millis(100),
