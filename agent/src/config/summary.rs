@@ -64,7 +64,8 @@ impl Checked {
         };
         let what = match &source.driver {
             Driver::Modbus(device) => {
-                format!("modbus-tcp {} device {}, {points}", device.endpoint, device.device_id)
+                let (endpoint, device_id) = (&device.endpoint, device.device_id);
+                format!("{} {endpoint} device {device_id}, {points}", endpoint.kind())
             }
             Driver::Opcua(server) => format!("opcua {}, {points}", server.url),
             Driver::Mqtt(feed) => {

@@ -26,7 +26,7 @@ use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
 pub use frame::{Misfit, Reply, Request};
-pub use line::{Address, DialIn, Endpoint, Line, Listener, Parity, Place, Port};
+pub use line::{Address, DialIn, Endpoint, Line, Listener, Parity, Port};
 
 use crate::scaling::{EnumWords, Scaling};
 use status::StatusMap;

@@ -31,7 +31,7 @@ use super::fault::Fault;
 use super::frame::{Reply, Request};
 use crate::tally::Tally;
 pub use dial_in::Listener;
-pub use endpoint::{Address, DialIn, Endpoint, Parity, Place, Port};
+pub use endpoint::{Address, DialIn, Endpoint, Parity, Port};
 use held::Held;
 use turns::Turns;
 
