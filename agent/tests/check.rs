@@ -116,6 +116,9 @@ broken! {
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
+    a_serial_port_is_said_with_what_it_can_do: "80-serial-lines",
+    a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
+    sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
 }
 
 #[test]
@@ -140,6 +143,33 @@ fn the_example_passes_without_a_warning() {
     insta::with_settings!({ omit_expression => true }, {
         insta::assert_snapshot!("example", said);
     });
+}
+
+/// What a person does who needs one of them.
+#[test]
+fn the_sources_that_the_example_only_shows_pass_when_they_are_uncommented() {
+    let mut files = files_of(&site());
+    let place = files.iter().position(|(name, _)| name == Path::new("sources.toml")).expect("it has sources");
+    let text = String::from_utf8(files.remove(place).1).expect("it is text");
+    let mut within = false;
+    let uncommented = |line: &str| {
+        within = line == "# [[source]]" || (within && line.starts_with("# "));
+        if within { line.trim_start_matches("# ").to_owned() } else { line.to_owned() }
+    };
+    let lines: Vec<String> = text.lines().map(uncommented).collect();
+    files.push((PathBuf::from("sources.toml"), lines.join("\n").into_bytes()));
+    let checked = checked(files);
+    let said = render(&checked.warnings, false);
+    let no_point = |warning: &str| warning.contains("no point names it");
+    assert!(said.split("\n\n").all(|warning| no_point(warning) || warning.ends_with("warnings\n")), "{said}");
+    let kinds: Vec<&str> = (checked.sources.iter())
+        .filter_map(|source| {
+            if let Driver::Modbus(device) = &source.driver { Some(device.endpoint.kind()) } else { None }
+        })
+        .collect();
+    for kind in ["modbus-tcp", "modbus-rtu", "modbus-rtu-tcp", "modbus-dial-in"] {
+        assert!(kinds.contains(&kind), "{kind} is not shown: {kinds:?}");
+    }
 }
 
 #[test]

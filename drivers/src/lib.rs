@@ -6,6 +6,7 @@
 //! only; OPC UA without Write and without Call; no PUBLISH to a plant-side broker).
 
 pub mod backoff;
+pub mod current_loop;
 pub mod intake;
 #[cfg(feature = "modbus")]
 pub mod modbus;

@@ -49,18 +49,19 @@ impl Sources {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let tallies = Tallies::new(plant.sources().len());
-        // One connection for all devices behind one endpoint.
-        let mut lines: HashMap<modbus::Endpoint, Arc<modbus::Line>> = HashMap::new();
+        let lines = lines_of(&configs);
+        for listener in modbus::Listener::of(lines.values().map(|shared| shared.line.as_ref())) {
+            let (out, stop) = (out.clone(), stop.clone());
+            tasks.spawn(async move { listener.run(&out, &stop).await });
+        }
         for config in configs {
-            let charge = charge_of(&config);
+            let charge = charge_of(&config, &lines);
             let own = tallies.get(config.id).map(|tally| out.counting(Arc::clone(tally)));
             let (out, stop) = (own.unwrap_or_else(|| out.clone()), stop.clone());
             match config.driver {
                 Driver::Modbus(device) => {
-                    let line = lines.entry(device.endpoint.clone());
-                    let line =
-                        Arc::clone(line.or_insert_with_key(|at| Arc::new(modbus::Line::new(at.clone()))));
-                    let device = Arc::new(device);
+                    let Some(Shared { line, .. }) = lines.get(&device.endpoint) else { continue };
+                    let (device, line) = (Arc::new(device), Arc::clone(line));
                     let life = move |out, stop| {
                         let (device, line) = (Arc::clone(&device), Arc::clone(&line));
                         async move { modbus::run(&device, &line, &out, clock, &stop).await }
@@ -126,10 +127,32 @@ fn lane_of(class: Class) -> Lane {
     }
 }
 
-fn charge_of(config: &SourceConfig) -> Charge {
+/// A connection, and how many devices are behind it.
+struct Shared {
+    line: Arc<modbus::Line>,
+    devices: u32,
+}
+
+/// One connection for all devices behind one endpoint.
+fn lines_of(configs: &[SourceConfig]) -> HashMap<modbus::Endpoint, Shared> {
+    let mut lines = HashMap::new();
+    for config in configs {
+        let Driver::Modbus(device) = &config.driver else { continue };
+        let shared = lines.entry(device.endpoint.clone()).or_insert_with_key(|endpoint| Shared {
+            line: Arc::new(modbus::Line::new(endpoint.clone())),
+            devices: 0,
+        });
+        shared.devices += 1;
+    }
+    lines
+}
+
+fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -> Charge {
     let (points, beat) = match &config.driver {
         Driver::Modbus(device) => {
-            let cycle = device.period.max(device.timeout).max(device.connect_timeout);
+            // Each of the others may be asked in vain before it.
+            let devices = lines.get(&device.endpoint).map_or(1, |shared| shared.devices);
+            let cycle = device.period.max((device.timeout + device.connect_timeout) * devices);
             (device.points.iter().map(|point| point.point).collect(), Some(cycle))
         }
         Driver::Opcua(server) => {

@@ -353,5 +353,6 @@ fn scaling(line: &Line<'_>, range: Option<(f64, f64)>) -> Scaling {
     if scale == 0.0 {
         line.wrong(Column::Scale, "0", "would make every reading the same", None);
     }
-    Scaling { scale, offset: line.number(Column::Offset).unwrap_or(0.0), range }
+    let offset = line.number(Column::Offset).unwrap_or(0.0);
+    Scaling { scale, offset, range, ..Scaling::IDENTITY }
 }

@@ -74,7 +74,8 @@ impl Checked {
         }
         let what = match &source.driver {
             Driver::Modbus(device) => {
-                format!("modbus-tcp {} device {}, {carries}", device.endpoint, device.device_id)
+                let (endpoint, device_id) = (&device.endpoint, device.device_id);
+                format!("{} {endpoint} device {device_id}, {carries}", endpoint.kind())
             }
             Driver::Opcua(server) => format!("opcua {}, {carries}", server.url),
             Driver::Mqtt(feed) => format!("mqtt {}:{}, {carries}", feed.host, feed.port),

@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use riskgate_point::BadReason;
 
+use super::Table;
 use super::decode::WrongLength;
 use super::frame::{Misfit, Request};
 use super::line::Endpoint;
+
+/// Of refused points one sentence names so many; the rest is counted.
+const SPANS_SHOWN: usize = 20;
 
 /// Why a read brought no values.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,6 +64,16 @@ impl Exception {
     /// A gateway speaks for a device that it cannot reach.
     pub(super) fn is_of_gateway(self) -> bool {
         matches!(self.0, 10 | 11)
+    }
+
+    /// The device does not know the function; said of one address it is said of all.
+    pub(super) fn is_of_function(self) -> bool {
+        self.0 == 1
+    }
+
+    /// The device says that what was asked for does not exist.
+    pub(super) fn is_of_address(self) -> bool {
+        matches!(self.0, 1..=3)
     }
 
     fn word(self) -> &'static str {
@@ -189,9 +203,51 @@ impl Fault {
     }
 }
 
+/// Points that a device refuses, each by itself, while it answers others of the same table.
+pub(super) fn refused_points(
+    endpoint: &Endpoint,
+    device_id: u8,
+    exception: Exception,
+    refused: &[Request],
+) -> String {
+    let spans: Vec<String> = refused.iter().take(SPANS_SHOWN).map(|request| span(*request)).collect();
+    let more = match refused.len().saturating_sub(SPANS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "modbus {endpoint} device {device_id} refuses {}{more} ({exception}), asked for as written here, \
+         counted from 0 on the wire; the device's list may count from 1 (address_base), or name another \
+         table or a wider type; the other points are read on, and these are asked for again after minutes",
+        spans.join(", ")
+    )
+}
+
+/// Not one point of the table is answered.
+pub(super) fn refused_table(
+    endpoint: &Endpoint,
+    device_id: u8,
+    exception: Exception,
+    table: Table,
+    n_points: usize,
+) -> String {
+    format!(
+        "modbus {endpoint} device {device_id} refuses everything of table {}, {n_points} points ({exception}); \
+         {}; one of them is asked for in each cycle",
+        table.word(),
+        if exception.is_of_function() {
+            exception.hint()
+        } else {
+            "check the table, device_id, and whether the device's list counts from 1 (address_base)"
+        }
+    )
+}
+
 /// The addresses of a read as the wire counts them, from 0.
 fn span(request: Request) -> String {
     let Request { table, address, count } = request;
-    let last = address.saturating_add(count.saturating_sub(1));
-    format!("{} {address} to {last}", table.word())
+    match address.saturating_add(count.saturating_sub(1)) {
+        last if last == address => format!("{} {address}", table.word()),
+        last => format!("{} {address} to {last}", table.word()),
+    }
 }

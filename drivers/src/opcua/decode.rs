@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn a_scaled_integer_is_a_float_held_to_the_range() {
         let mut point = Point::bare(Kind::Number);
-        point.scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)) };
+        point.scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
         let scaled = |raw: u16| reading(&data(raw), &point, 0);
         assert_eq!(scaled(600).value, Value::float(50.0));
         assert_eq!(scaled(9000).value, Value::float(100.0));

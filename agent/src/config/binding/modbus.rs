@@ -18,8 +18,8 @@ pub(super) fn register(
     read: Read,
 ) -> Option<modbus::Point> {
     let registers = match read.kind {
-        Some(Type::Number(Wire::U32 | Wire::I32 | Wire::F32)) => 2,
-        Some(Type::Bool | Type::Text | Type::Number(Wire::U16 | Wire::I16 | Wire::Bool)) | None => 1,
+        Some(Type::Number(kind)) => kind.registers(),
+        Some(Type::Bool | Type::Text) | None => 1,
     };
     let (table, address) = match address::register(address, base, registers) {
         Ok(read) => read,
@@ -73,5 +73,6 @@ pub(super) fn register(
     }
     let order = line.word(Column::Order, &ORDERS, &ORDERS_ZH).unwrap_or(order);
     let words = read.enum_words();
-    Some(modbus::Point { point: read.point, table, address, kind, order, scaling: read.scaling, words })
+    let plain = modbus::Point::new(read.point, table, address, kind);
+    Some(modbus::Point { order, scaling: read.scaling, words, ..plain })
 }

@@ -3,6 +3,7 @@
 
 mod messages;
 pub(super) mod modbus;
+mod modbus_line;
 mod mqtt;
 mod opcua;
 mod subscriptions;
@@ -23,6 +24,7 @@ use super::place::{Faults, Place};
 use super::secret::SecretFile;
 use super::site::{Site, level};
 use super::values::suggest;
+use modbus_line::Way;
 
 /// One source, ready to be run by its driver.
 #[derive(Debug, Clone)]
@@ -83,7 +85,22 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 pub(super) const STALE_MIN: Duration = Duration::from_millis(100);
 pub(super) const STALE_MAX: Duration = Duration::from_secs(7 * 86400);
 
-const KINDS: [(&str, &str); 3] = [("modbus-tcp", "modbus-tcp"), ("opcua", "opcua"), ("mqtt", "mqtt")];
+/// What a source speaks.
+#[derive(Clone, Copy)]
+enum Speaks {
+    Modbus(Way),
+    Opcua,
+    Mqtt,
+}
+
+const KINDS: [(&str, Speaks); 6] = [
+    ("modbus-tcp", Speaks::Modbus(Way::Tcp)),
+    ("modbus-rtu", Speaks::Modbus(Way::Serial)),
+    ("modbus-rtu-tcp", Speaks::Modbus(Way::RtuOverTcp)),
+    ("modbus-dial-in", Speaks::Modbus(Way::DialIn)),
+    ("opcua", Speaks::Opcua),
+    ("mqtt", Speaks::Mqtt),
+];
 
 /// Every source that has an id. `site` names this agent to the brokers, and says in which zone its times are.
 pub(super) fn read(
@@ -134,9 +151,9 @@ fn source(
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
-        Some("modbus-tcp") => source.kind = modbus::device(&mut fields, place),
-        Some("opcua") => source.kind = opcua::server(&mut fields, place, secrets),
-        Some(_) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
+        Some(Speaks::Modbus(way)) => source.kind = modbus::device(&mut fields, place, way),
+        Some(Speaks::Opcua) => source.kind = opcua::server(&mut fields, place, secrets),
+        Some(Speaks::Mqtt) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
     }
@@ -202,6 +219,7 @@ pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults
 
 /// What can only be said once every point has found its source.
 pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults: &Faults) {
+    modbus_line::check_shared(sources, faults);
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
         let is_feed = source.fixes || source.sightings || source.permits || source.events;

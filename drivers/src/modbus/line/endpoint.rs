@@ -58,14 +58,6 @@ pub struct DialIn {
     pub framing: Framing,
 }
 
-/// What two sources may not say differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place<'e> {
-    Host(&'e Address),
-    Port(&'e std::path::Path),
-    Registration(SocketAddr, &'e [u8]),
-}
-
 impl Endpoint {
     /// Modbus TCP at one address.
     pub fn tcp(host: &str, port: u16) -> Self {
@@ -77,15 +69,6 @@ impl Endpoint {
         match self {
             Self::Tcp { framing, .. } | Self::DialIn(DialIn { framing, .. }) => *framing,
             Self::Serial(_) => Framing::Rtu,
-        }
-    }
-
-    /// Two endpoints of one place are one connection.
-    pub fn place(&self) -> Place<'_> {
-        match self {
-            Self::Tcp { main, .. } => Place::Host(main),
-            Self::Serial(port) => Place::Port(&port.path),
-            Self::DialIn(dial_in) => Place::Registration(dial_in.listen, &dial_in.registration),
         }
     }
 

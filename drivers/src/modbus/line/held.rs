@@ -17,6 +17,7 @@ use super::endpoint::{Endpoint, Port};
 use super::hosts::Hosts;
 use super::serial::Serial;
 use super::wire::{Heard, Patience, Wire};
+use crate::tally::Tally;
 
 /// Behind a converter the serial line's own quiet time is the converter's to keep; this is for what it may
 /// still send when a reply seems whole.
@@ -39,6 +40,8 @@ pub(super) struct Held {
     transaction: u16,
     /// When the last exchange ended, cleanly or not.
     ended: Option<Instant>,
+    /// Of the last exchange.
+    round_trip: Duration,
     /// When something was last answered, or a connection made.
     heard: Instant,
     /// The last try to connect that failed. Who had been waiting for the line meanwhile is told the same.
@@ -90,6 +93,7 @@ impl Held {
             wire: None,
             transaction: fastrand::u16(..),
             ended: None,
+            round_trip: Duration::ZERO,
             heard: now,
             failed: None,
             born: now,
@@ -107,6 +111,11 @@ impl Held {
         self.way = Way::Memory(Box::new(connect));
     }
 
+    /// Of the last exchange, from the request to its answer.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
     /// Until when the device is to be left alone, if it is.
     pub(super) fn rests(&self, device_id: u8) -> Option<Instant> {
         self.rests.get(&device_id).copied().filter(|until| *until > Instant::now())
@@ -118,6 +127,7 @@ impl Held {
         request: Request,
         pace: Pace,
         asked_at: Instant,
+        tally: &Tally,
     ) -> Result<Reply, Fault> {
         let question = Question { device_id, request, pace };
         if let Some(wire) = self.idle_wire(pace) {
@@ -136,6 +146,7 @@ impl Held {
                 return Err(fault);
             }
         };
+        tally.connected();
         self.failed = None;
         self.heard = Instant::now();
         if !pace.connect_pause.is_zero() {
@@ -261,8 +272,10 @@ impl Held {
             heartbeats: &self.heartbeats,
             kept: self.kept,
         };
+        let began = Instant::now();
         let exchanged = wire.exchange_tcp(asked, patience).await;
         self.ended = Some(Instant::now());
+        self.round_trip = began.elapsed();
         exchanged
     }
 
@@ -303,9 +316,11 @@ impl Held {
         let patience =
             Patience { timeout: pace.timeout, on_the_wire, heartbeats: &self.heartbeats, kept: self.kept };
         let ear = Ear::new(device_id, request, &self.heartbeats);
+        let began = Instant::now();
         let exchanged = wire.exchange_rtu(ear, &mut self.owed, patience).await;
         let now = Instant::now();
         self.ended = Some(now);
+        self.round_trip = now - began;
         let heard = match exchanged? {
             Ok(heard) => heard,
             Err(silence) => {

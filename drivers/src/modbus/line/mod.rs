@@ -19,6 +19,7 @@ mod endpoint;
 mod held;
 mod hosts;
 mod serial;
+mod turns;
 mod wire;
 
 use std::time::Duration;
@@ -28,9 +29,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::fault::Fault;
 use super::frame::{Reply, Request};
+use crate::tally::Tally;
 pub use dial_in::Listener;
-pub use endpoint::{Address, DialIn, Endpoint, Parity, Place, Port};
+pub use endpoint::{Address, DialIn, Endpoint, Parity, Port};
 use held::Held;
+use turns::Turns;
 
 /// How one device is to be asked. Devices of one line may differ in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub struct Line {
     held: Mutex<Held>,
     /// Of a device that dials in: where its connections arrive.
     arrivals: dial_in::Arrivals,
+    turns: Turns,
 }
 
 impl Line {
@@ -58,7 +62,7 @@ impl Line {
     pub fn new(endpoint: Endpoint) -> Self {
         let arrivals = dial_in::Arrivals::default();
         let held = Held::new(&endpoint, &arrivals);
-        Self { endpoint, held: Mutex::new(held), arrivals }
+        Self { endpoint, held: Mutex::new(held), arrivals, turns: Turns::default() }
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -69,13 +73,53 @@ impl Line {
     ///
     /// A connection that has ended while it was idle is made anew before anything is said of it: some
     /// devices end theirs after each answer. Cancelled, it drops the connection.
-    pub(super) async fn ask(&self, device_id: u8, request: Request, pace: Pace) -> Result<Reply, Fault> {
+    pub(super) async fn ask(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> Result<Reply, Fault> {
+        self.ask_timed(device_id, request, pace, tally).await.0
+    }
+
+    /// The same for a device that did not answer lately: when the others of the line have had their turns.
+    pub(super) async fn probe(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> Result<Reply, Fault> {
+        let attempt = async {
+            let (asked, took) = self.ask_timed(device_id, request, pace, tally).await;
+            let answered = is_answer(&asked);
+            (asked, answered, took)
+        };
+        self.turns.take(device_id, attempt).await
+    }
+
+    /// And how long the line was held for it.
+    async fn ask_timed(
+        &self,
+        device_id: u8,
+        request: Request,
+        pace: Pace,
+        tally: &Tally,
+    ) -> (Result<Reply, Fault>, Duration) {
         if !request.is_legal() {
-            return Err(Fault::NotAsked);
+            return (Err(Fault::NotAsked), Duration::ZERO);
         }
         let asked_at = Instant::now();
         let mut held = self.turn(device_id).await;
-        held.ask(device_id, request, pace, asked_at).await
+        let began = Instant::now();
+        let asked = held.ask(device_id, request, pace, asked_at, tally).await;
+        self.turns.note(device_id, is_answer(&asked));
+        match &asked {
+            Ok(_) => tally.polled(Some(held.round_trip())),
+            Err(_) => tally.poll_failed(),
+        }
+        (asked, began.elapsed())
     }
 
     /// A device that has not answered on an RTU line is left to finish, while others are asked.
@@ -86,6 +130,15 @@ impl Line {
             drop(held);
             sleep_until(until).await;
         }
+    }
+}
+
+/// The device itself has spoken, if only to refuse. A gateway that speaks for it has not reached it.
+fn is_answer(asked: &Result<Reply, Fault>) -> bool {
+    match asked {
+        Ok(_) => true,
+        Err(Fault::Exception(exception)) => !exception.is_of_gateway(),
+        Err(_) => false,
     }
 }
 

@@ -125,7 +125,7 @@ fn a_code_or_the_word_itself_becomes_the_word() {
 
 #[test]
 fn a_reading_is_scaled_and_clamped_and_keeps_its_own_mark() {
-    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)) };
+    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
     let mut point = Point { quality: Some(path("$.q")), ..point(Kind::Number) };
     point.reading.scaling = scaling;
     let read = |json| {

@@ -393,12 +393,13 @@ async fn ask_on(line: &Line, plant: &Plant, device_id: u8, reads: u64, seed: u64
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
     };
+    let tally = Tally::default();
     let mut right = 0;
     let mut wrong = Vec::new();
     for _ in 0..reads {
         let request = any_request(&mut rng);
         let before = plant.moment.load(Ordering::SeqCst);
-        let asked = line.ask(device_id, request, pace);
+        let asked = line.ask(device_id, request, pace, &tally);
         let patience = if rng.u8(..) < 8 { TIMEOUT.mul_f64(2.0 * rng.f64()) } else { Duration::MAX };
         let reply = match timeout(patience, asked).await {
             Ok(Ok(reply)) => reply,
