@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
+use riskgate_drivers::modbus::{Bit, Kind};
 use riskgate_engine::Class;
+use riskgate_point::{BadReason, Quality};
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -115,7 +117,13 @@ broken! {
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
+    a_bit_of_a_register_is_checked: "70-bits-of-registers",
+    a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
+    a_status_has_a_register_and_a_map: "72-status-beside-a-value",
+    decimals_currents_and_periods_are_checked: "73-decimals-currents-and-periods",
+    what_is_said_of_registers_is_for_modbus: "74-registers-of-other-sources",
+    the_limits_of_a_device_are_checked: "75-limits-of-a-device",
     a_serial_port_is_said_with_what_it_can_do: "80-serial-lines",
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
@@ -292,6 +300,43 @@ fn what_is_not_refreshed_in_three_polls_or_keep_alives_is_stale() {
     };
     assert_eq!(seconds(""), [5, 12, 60, 30]);
     assert_eq!(seconds("period = \"4s\""), [12, 12, 60, 30]);
+}
+
+#[test]
+fn a_value_is_read_with_the_registers_beside_it() {
+    let checked = check(&site()).expect("the example passes");
+    let device = |name: &str| {
+        let source = checked.sources.iter().find(|source| source.name == name).expect("a source");
+        let Driver::Modbus(device) = &source.driver else { panic!("{name} speaks Modbus") };
+        device.clone()
+    };
+    let ax100 = device("ax100").points;
+    let (register, map) =
+        ax100[0].beside.as_ref().and_then(|beside| beside.status.clone()).expect("a status");
+    assert_eq!((ax100[0].address, register.address), (0x0102, 0x0101));
+    assert_eq!(map.quality(1 << 12), Quality::Bad(BadReason::CommFailure));
+    assert_eq!(map.quality(1 << 8), Quality::Good);
+    assert_eq!(map.word(1 << 8).map(|word| &**word), Some("一级报警"));
+    assert!(ax100[2].state.is_some() && ax100[2].beside.is_none());
+    assert_eq!((ax100[3].kind, ax100[3].every.get()), (Kind::Bit(Bit::new(8).expect("a bit")), 5));
+
+    let toxic = &device("toxic").points[0];
+    let decimals = toxic.beside.as_ref().and_then(|beside| beside.decimals.clone()).expect("decimals");
+    assert_eq!((decimals.address, decimals.every.get()), (17, 180));
+    assert_eq!(decimals.good_for.as_secs(), 540);
+
+    let of = |tag: &str| checked.plant.points().iter().find(|point| point.tag == tag).expect("a point");
+    assert_eq!(of("GD-201-S").words, ["正常", "通讯故障", "故障", "二级报警", "一级报警", "屏蔽"]);
+    assert!(of("GC-1-M").boolean && of("BN-201").text);
+    // Read every 10 s, so three of them.
+    assert_eq!(of("BN-201").stale_after.as_secs(), 30);
+}
+
+#[test]
+fn a_bit_is_a_bool_though_its_row_says_no_type() {
+    let checked =
+        with_points("A,,dcs,holding:1.3,,,,,,,,,\nB,,dcs,coil:1,,,,,,,,,\nC,,dcs,discrete:1,bool,,,,,,,,\n");
+    assert!(checked.plant.points().iter().skip(1).all(|point| point.boolean));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod row;
 mod secret;
 mod site;
 mod sources;
+mod status_map;
 mod summary;
 mod table;
 mod values;

@@ -27,8 +27,8 @@ fn message(line: &Line<'_>, read: Read) -> Option<mqtt::Point> {
     let words = read.enum_words();
     let kind = match read.kind {
         Some(Type::Bool) => mqtt::Kind::Bool,
-        Some(Type::Text) => mqtt::Kind::Text,
-        Some(Type::Number(_)) | None => mqtt::Kind::Number,
+        Some(Type::Text | Type::Field(_)) => mqtt::Kind::Text,
+        Some(Type::Number(_) | Type::Status) | None => mqtt::Kind::Number,
     };
     let reading = mqtt::Reading { point: read.point, kind, scaling: read.scaling, words };
     Some(mqtt::Point { reading, value: value?, quality, time })

@@ -11,7 +11,6 @@ mod subscriptions;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use riskgate_drivers::modbus::Order;
 use riskgate_engine::SourceDraft;
 use riskgate_point::SourceId;
 
@@ -65,8 +64,7 @@ pub(super) struct Source {
 pub(super) enum Kind {
     Modbus {
         device: riskgate_drivers::modbus::Device,
-        base: u16,
-        order: Order,
+        habits: modbus::Habits,
     },
     Opcua(riskgate_drivers::opcua::Server),
     Mqtt {
