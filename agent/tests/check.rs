@@ -115,6 +115,8 @@ broken! {
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
+    a_list_says_where_its_tags_and_values_are: "72-lists-of-points",
+    a_tag_is_found_in_one_list: "73-tags-of-lists",
 }
 
 #[test]
@@ -139,6 +141,29 @@ fn the_example_passes_without_a_warning() {
     insta::with_settings!({ omit_expression => true }, {
         insta::assert_snapshot!("example", said);
     });
+}
+
+/// The example with the blocks that are commented out in it: a block begins at its `# [[`.
+#[test]
+fn what_is_commented_out_in_the_example_passes_too() {
+    let mut files = files_of(&site());
+    let mut blocks = 0;
+    for (name, bytes) in &mut files {
+        if name.extension().is_none_or(|of| of != "toml") {
+            continue;
+        }
+        let text = String::from_utf8(bytes.clone()).expect("UTF-8");
+        let mut within = false;
+        let line = |line: &str| {
+            let plain = line.strip_prefix("# ").filter(|_| within || line.starts_with("# [["));
+            within = plain.is_some();
+            blocks += usize::from(line.starts_with("# [["));
+            plain.unwrap_or(line).to_owned() + "\n"
+        };
+        *bytes = text.lines().map(line).collect::<String>().into_bytes();
+    }
+    assert!(blocks >= 6, "{blocks}");
+    checked(files);
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
     match source.map(|source| (&source.kind, source)) {
         Some((Kind::Modbus { device, .. }, _)) => (device.period * STALE_POLLS).max(STALE_POLL_MIN),
         Some((Kind::Opcua(server), _)) => server.keep_alive * STALE_POLLS,
-        Some((Kind::Mqtt { .. }, source)) => match source.stale_after {
+        Some((Kind::Mqtt(_), source)) => match source.stale_after {
             Some(after) => after,
             None => {
                 if line.said(Column::StaleAfter).is_none() && !source.origin.keys.contains_key("stale_after")

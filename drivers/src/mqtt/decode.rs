@@ -59,6 +59,8 @@ pub enum Skip {
     Unusable(Field),
     /// More than full confidence, or less than none: it is written on another scale than configured.
     ConfidenceOutOfRange,
+    /// No row of a point table reads this tag of a list.
+    UnknownTag,
     /// The plant has no camera of this name, and the feed's map does not say which is meant.
     UnknownCamera,
     /// The kinds of this feed are listed, and this one is not. It is told as it came.
@@ -79,6 +81,7 @@ macro_rules! fields {
                 match self {
                     Self::NotJson => "not_json",
                     Self::ConfidenceOutOfRange => "confidence_out_of_range",
+                    Self::UnknownTag => "unknown_tag",
                     Self::UnknownCamera => "unknown_camera",
                     Self::UnknownKind => "unknown_kind",
                     $(
@@ -95,6 +98,8 @@ fields! {
     Value "value",
     Quality "quality",
     Time "time",
+    /// Whether the sender reads its devices.
+    Connected "connected",
     /// The list of elements.
     Many "many",
     Tag "tag",
@@ -138,6 +143,7 @@ pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decod
     };
     match what {
         What::Points(points) => points.iter().for_each(|point| reader.point(point, &json)),
+        What::List(list) => reader.list(list, &json),
         What::Fixes(fields) => reader.fixes(fields, &json),
         What::Sightings(fields) => reader.sightings(fields, &json),
         What::Heartbeat => {}

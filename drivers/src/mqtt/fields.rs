@@ -1,10 +1,10 @@
 //! Where in a message each field of a point, a fix, a sighting or a permit stands, and what its words mean,
 //! as the configuration says it. Descriptions only: `decode` reads by them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use riskgate_point::PointId;
+use riskgate_point::{PointId, Quality};
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
@@ -18,6 +18,48 @@ pub struct Point {
     pub quality: Option<Path>,
     pub time: Option<Path>,
 }
+
+/// The points of one topic whose messages list many, each under a tag.
+#[derive(Debug, Clone)]
+pub struct List {
+    pub fields: Arc<ListFields>,
+    /// By the tag as the messages write it.
+    pub rows: HashMap<Arc<str>, Vec<Reading>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ListFields {
+    /// The elements; the places below start at each. `None`: a message is one of them.
+    pub many: Option<Path>,
+    pub tag: Where,
+    pub value: Where,
+    pub quality: Option<Where>,
+    pub time: Option<Where>,
+    /// What the feed's words for a quality mean, where they are not the usual ones.
+    pub qualities: Qualities,
+    /// Whether the sender itself still reads its devices, in the whole message.
+    pub connected: Option<Where>,
+    /// Finds something, and no `false`, in a message that was kept and is sent late.
+    pub replay: Option<Path>,
+}
+
+impl ListFields {
+    pub fn of(tag: Where, value: Where) -> Self {
+        Self {
+            many: None,
+            tag,
+            value,
+            quality: None,
+            time: None,
+            qualities: Qualities::default(),
+            connected: None,
+            replay: None,
+        }
+    }
+}
+
+/// Words for a quality.
+pub type Qualities = BTreeMap<String, Quality>;
 
 /// How what was found for a point becomes its value.
 #[derive(Debug, Clone)]

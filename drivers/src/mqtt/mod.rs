@@ -14,7 +14,10 @@ use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
 pub use client::{Error, run};
-pub use fields::{FixFields, Kind, Path, PathError, Point, Reading, Renames, Shape, SightingFields, Where};
+pub use fields::{
+    FixFields, Kind, List, ListFields, Path, PathError, Point, Qualities, Reading, Renames, Shape,
+    SightingFields, Where,
+};
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -73,6 +76,7 @@ pub struct Subscription {
 #[derive(Debug, Clone)]
 pub enum What {
     Points(Vec<Point>),
+    List(List),
     Fixes(FixFields),
     Sightings(SightingFields),
     /// Any message says that the feed is alive.
@@ -93,7 +97,7 @@ pub enum Brings {
 impl What {
     pub fn brings(&self) -> Brings {
         match self {
-            Self::Points(_) => Brings::Samples,
+            Self::Points(_) | Self::List(_) => Brings::Samples,
             Self::Fixes(_) | Self::Sightings(_) => Brings::Events,
             Self::Heartbeat => Brings::Life,
         }
@@ -102,6 +106,7 @@ impl What {
     pub fn points(&self) -> Vec<PointId> {
         match self {
             Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
+            Self::List(list) => list.rows.values().flatten().map(|reading| reading.point).collect(),
             Self::Fixes(_) | Self::Sightings(_) | Self::Heartbeat => Vec::new(),
         }
     }

@@ -100,12 +100,14 @@ pub(super) fn words(line: &Line<'_>, kind: Option<Type>) -> Option<Words> {
     Some(Words::Of(Arc::from(words)))
 }
 
+const OF_MQTT: &str = "is for points of MQTT sources";
+
 /// Gives the point to its source's driver.
 pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
     let Some(address) = line.required(Column::Address) else { return };
     match &mut source.kind {
         Kind::Modbus { device, base, order } => {
-            refuse_paths(line);
+            refuse_paths(line, OF_MQTT);
             device.points.extend(modbus::register(
                 line,
                 &address.value,
@@ -116,22 +118,22 @@ pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
             ));
         }
         Kind::Opcua(server) => {
-            refuse_paths(line);
+            refuse_paths(line, OF_MQTT);
             refuse_order(line, "is for registers");
             server.points.extend(opcua::item(line, &address.value, read));
         }
-        Kind::Mqtt { feed: _, topics } => {
+        Kind::Mqtt(gathered) => {
             refuse_order(line, "is for registers");
-            mqtt::add(line, &address.value, topics, read);
+            mqtt::add(line, &address.value, gathered, read);
         }
         Kind::Unknown => {}
     }
 }
 
-fn refuse_paths(line: &Line<'_>) {
+fn refuse_paths(line: &Line<'_>, why: &str) {
     for column in [Column::Value, Column::Quality, Column::Time] {
         if let Some(cell) = line.said(column) {
-            line.wrong(column, &cell.value, "is for points of MQTT sources", "leave it empty".to_owned());
+            line.wrong(column, &cell.value, why, "leave it empty".to_owned());
         }
     }
 }

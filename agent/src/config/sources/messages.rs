@@ -1,4 +1,4 @@
-//! What is read of the messages of an MQTT feed: `fixes` and `sightings` of a `[[source]]`.
+//! What is read of the messages of an MQTT feed: `points`, `fixes` and `sightings` of a `[[source]]`.
 //!
 //! A preset says where a known system writes its fields; what a table says beside it holds instead.
 //! The names that it maps to are kept, with their places, for [`Source::names`].
@@ -6,11 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use riskgate_drivers::mqtt::{self, FixFields, Renames, Shape, SightingFields, Subscription, What, Where};
+use riskgate_drivers::mqtt::{
+    self, FixFields, ListFields, Qualities, Renames, Shape, SightingFields, Subscription, What, Where,
+};
+use riskgate_point::{BadReason, Quality, UncertainReason};
 
 use super::Source;
+use super::mqtt::List;
 use crate::config::address;
-use crate::config::fields::Fields;
+use crate::config::fields::{Fields, one_of};
 use crate::config::place::Placed;
 
 /// A name of the plant that a feed's own name stands for.
@@ -42,7 +46,15 @@ enum Preset {
 /// No system writes full confidence as more.
 const CONFIDENCE_MAX: u32 = 1_000_000;
 
-pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Vec<Subscription> {
+/// What a feed's own word for a quality may be told to mean.
+const QUALITIES: [(&str, Quality); 3] = [
+    ("good", Quality::Good),
+    ("uncertain", Quality::Uncertain(UncertainReason::Source)),
+    ("bad", Quality::Bad(BadReason::DeviceFailure)),
+];
+
+/// `None` in place of a list that is at fault.
+pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> (Vec<Subscription>, Option<Vec<List>>) {
     source.fixes = fields.has("fixes");
     source.sightings = fields.has("sightings");
     let mut subscriptions = Vec::new();
@@ -52,7 +64,8 @@ pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Vec<Subscrip
     for table in fields.tables("sightings") {
         subscriptions.extend(sightings(table, &mut source.names));
     }
-    subscriptions
+    let lists: Vec<Option<List>> = fields.tables("points").into_iter().map(list).collect();
+    (subscriptions, lists.into_iter().collect())
 }
 
 pub(super) fn topic_filter(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
@@ -127,6 +140,31 @@ fn renames(
         names.extend(of.map(|what| Named { what, name: ours }));
     }
     Renames::new(map)
+}
+
+fn list(mut fields: Fields<'_>) -> Option<List> {
+    let place = fields.at();
+    let filter = topic(&mut fields, None);
+    let many = path(&mut fields, "many");
+    let [tag, value] = ["tag", "value"].map(|key| required(&mut fields, key));
+    let [quality, time, connected] = ["quality", "time", "connected"].map(|key| stands(&mut fields, key));
+    let replay = path(&mut fields, "replay");
+    let mut qualities = Qualities::new();
+    for (word, means) in fields.map("qualities").unwrap_or_default() {
+        match QUALITIES.iter().find(|(name, _)| *name == means.value) {
+            Some((_, quality)) => {
+                qualities.insert(word, *quality);
+            }
+            None => {
+                let message = format!("'{}' is no quality", means.value);
+                let hint = one_of(QUALITIES.iter().map(|(name, _)| *name));
+                fields.faults().error(means.place, message, hint);
+            }
+        }
+    }
+    fields.finish();
+    let fields = ListFields { many, tag: tag?, value: value?, quality, time, qualities, connected, replay };
+    Some(List { filter: filter?, fields: Arc::new(fields), topics: BTreeMap::new(), place })
 }
 
 fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription> {

@@ -3,10 +3,9 @@
 
 mod messages;
 pub(super) mod modbus;
-mod mqtt;
+pub(super) mod mqtt;
 mod opcua;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use riskgate_drivers::modbus::Order;
@@ -66,10 +65,7 @@ pub(super) enum Kind {
         order: Order,
     },
     Opcua(riskgate_drivers::opcua::Server),
-    Mqtt {
-        feed: riskgate_drivers::mqtt::Feed,
-        topics: BTreeMap<String, Vec<riskgate_drivers::mqtt::Point>>,
-    },
+    Mqtt(mqtt::Gathered),
     /// `kind` is missing or wrong: its points cannot be checked further.
     Unknown,
 }
@@ -161,14 +157,7 @@ impl Source {
         let driver = match self.kind {
             Kind::Modbus { device, .. } => Driver::Modbus(device),
             Kind::Opcua(server) => Driver::Opcua(server),
-            Kind::Mqtt { mut feed, topics } => {
-                let points = |(filter, points)| riskgate_drivers::mqtt::Subscription {
-                    filter,
-                    what: riskgate_drivers::mqtt::What::Points(points),
-                };
-                feed.subscriptions.extend(topics.into_iter().map(points));
-                Driver::Mqtt(feed)
-            }
+            Kind::Mqtt(gathered) => Driver::Mqtt(gathered.into_feed()),
             Kind::Unknown => return None,
         };
         Some(SourceConfig { id, name: self.id, driver })
@@ -193,8 +182,8 @@ pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults
                 faults.error(name.place, format!("there is no {of} '{}'", name.value), hint);
             }
         }
-        if let Kind::Mqtt { feed, topics: _ } = &mut source.kind {
-            feed.know_cameras(&cameras);
+        if let Kind::Mqtt(gathered) = &mut source.kind {
+            gathered.feed.know_cameras(&cameras);
         }
     }
 }
@@ -209,7 +198,14 @@ pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults:
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);
         }
-        let Kind::Mqtt { feed, topics: _ } = &source.kind else { continue };
+        let Kind::Mqtt(gathered) = &source.kind else { continue };
+        let feed = &gathered.feed;
+        let unread = gathered.lists.iter().filter(|list| list.topics.is_empty() && !faults.any_error());
+        for list in unread {
+            let message = format!("no row of a point table reads of the list '{}'", list.filter);
+            let hint = "write the tag of an element as the address 地址 of a row".to_owned();
+            faults.warning(list.place, message, hint);
+        }
         let client = (feed.host.as_str(), feed.port, feed.client_id.as_str());
         let taken = clients.iter().find(|(host, port, id, _)| (*host, *port, *id) == client);
         if let Some((_, _, id, other)) = taken {

@@ -1,19 +1,55 @@
 //! `[[source]]` of kind `mqtt`: the connection. What is read of its messages is in `messages`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_drivers::mqtt;
+use riskgate_drivers::mqtt::{self, Subscription, What};
 use riskgate_point::SourceId;
 
 use super::messages::{self, topic_filter};
 use super::{Kind, STALE_MAX, STALE_MIN, Source};
 use crate::config::fields::Fields;
+use crate::config::place::Place;
 use crate::config::secret::{SecretFile, Whose};
 use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
 
 /// Of a feed that has a heartbeat and does not say how long it may be silent.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// A feed while its points are being gathered.
+pub(in crate::config) struct Gathered {
+    pub(in crate::config) feed: mqtt::Feed,
+    /// Points with a topic of their own.
+    pub(in crate::config) topics: BTreeMap<String, Vec<mqtt::Point>>,
+    pub(in crate::config) lists: Vec<List>,
+    /// A list is at fault, which was told: whether an address is of one cannot be said.
+    pub(in crate::config) lists_unread: bool,
+}
+
+/// Messages that list many points, each under a tag.
+pub(in crate::config) struct List {
+    pub(in crate::config) filter: String,
+    pub(in crate::config) fields: Arc<mqtt::ListFields>,
+    /// By topic and tag.
+    pub(in crate::config) topics: BTreeMap<String, HashMap<Arc<str>, Vec<mqtt::Reading>>>,
+    pub(super) place: Place,
+}
+
+impl Gathered {
+    pub(super) fn into_feed(self) -> mqtt::Feed {
+        let Self { mut feed, topics, lists, lists_unread: _ } = self;
+        let points = topics.into_iter().map(|(filter, points)| (filter, What::Points(points)));
+        let listed = lists.into_iter().flat_map(|List { fields, topics, .. }| {
+            let list =
+                move |(topic, rows)| (topic, What::List(mqtt::List { fields: Arc::clone(&fields), rows }));
+            topics.into_iter().map(list)
+        });
+        let all = points.chain(listed).map(|(filter, what)| Subscription { filter, what });
+        feed.subscriptions.extend(all);
+        feed
+    }
+}
 
 pub(super) fn feed(
     fields: &mut Fields<'_>,
@@ -32,7 +68,8 @@ pub(super) fn feed(
         subscriptions.push(mqtt::Subscription { filter, what: mqtt::What::Heartbeat });
         source.stale_after = source.stale_after.or(Some(DEFAULT_HEARTBEAT));
     }
-    subscriptions.extend(messages::read(fields, source));
+    let (said, lists) = messages::read(fields, source);
+    subscriptions.extend(said);
     if (source.fixes || source.sightings) && source.stale_after.is_none() && !fields.has("stale_after") {
         let hint = "write heartbeat = \"topic\" or stale_after = \"60s\"".to_owned();
         let message =
@@ -41,5 +78,10 @@ pub(super) fn feed(
     }
     let zone = site.timezone.clone();
     let feed = mqtt::Feed { source: place, host, port, client_id, user, zone, subscriptions };
-    source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
+    source.kind = Kind::Mqtt(Gathered {
+        feed,
+        topics: BTreeMap::new(),
+        lists_unread: lists.is_none(),
+        lists: lists.unwrap_or_default(),
+    });
 }
