@@ -114,6 +114,8 @@ broken! {
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
+    what_tls_needs_is_told: "66-tls",
+    a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
     a_list_says_where_its_tags_and_values_are: "72-lists-of-points",
     a_tag_is_found_in_one_list: "73-tags-of-lists",
@@ -300,6 +302,33 @@ fn the_hash_follows_names_and_bytes_and_not_the_order_of_reading() {
     let mut renamed = base();
     renamed.iter_mut().for_each(|(name, _)| *name = Path::new("sub").join(&*name));
     assert_ne!(hash(renamed), first);
+}
+
+#[test]
+fn certificates_are_read_when_the_agent_starts_and_not_by_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in base() {
+        fs::write(folder.path().join(name), bytes).expect("a file");
+    }
+    let sources = fs::read_to_string(folder.path().join("sources.toml")).expect("a file");
+    let host = "host = \"10.0.0.9\"";
+    let tls = format!("{host}\ntls = {{ ca_file = \"plant-ca.pem\" }}");
+    fs::write(folder.path().join("sources.toml"), sources.replace(host, &tls)).expect("a file");
+    let mut checked = check(folder.path()).expect("check opens no certificate");
+    let mut told = || {
+        let errors = checked.load_secrets(folder.path()).expect_err("it cannot be used");
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        let cause = std::error::Error::source(error).expect("it has a cause");
+        format!("{error}: {cause}")
+    };
+    assert!(told().starts_with("the TLS files of source 'video': reading "), "{}", told());
+    fs::write(folder.path().join("plant-ca.pem"), "no certificate").expect("a file");
+    assert!(told().contains("plant-ca.pem holds no certificate in PEM form"), "{}", told());
+    let feed = checked.sources.iter().find_map(|source| match &source.driver {
+        Driver::Mqtt(feed) if feed.host == "10.0.0.9" => Some(feed),
+        Driver::Modbus(_) | Driver::Opcua(_) | Driver::Mqtt(_) => None,
+    });
+    assert_eq!(feed.map(|feed| feed.port), Some(8883), "the usual port under TLS");
 }
 
 #[test]

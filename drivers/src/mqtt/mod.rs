@@ -1,23 +1,32 @@
 //! MQTT in: points, fixes and sightings out of the messages of one plant-side broker. Never publishes.
 
 mod client;
+mod connection;
 pub mod decode;
+mod fault;
 mod fields;
 pub mod memory;
 mod presets;
+mod reason;
+mod status;
 pub mod time;
 pub mod topic;
+pub mod wire;
 
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
-pub use client::{Error, run};
+pub use client::run;
 pub use fields::{
     FixFields, Kind, List, ListFields, Path, PathError, Point, Qualities, Reading, Renames, Shape,
     SightingFields, Where,
 };
+pub use reason::{Version, Versions};
+pub use status::Status;
+
+use crate::tls;
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -26,10 +35,14 @@ pub struct Feed {
     pub host: String,
     pub port: u16,
     pub client_id: String,
+    pub versions: Versions,
+    pub tls: Option<tls::Settings>,
     /// Name and password.
     pub user: Option<(String, String)>,
     /// The site's, which times in messages are in where they do not say.
     pub zone: TimeZone,
+    /// Where the feed itself says whether it is there.
+    pub status: Option<Status>,
     pub subscriptions: Vec<Subscription>,
 }
 
@@ -59,8 +72,11 @@ impl std::fmt::Debug for Feed {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("client_id", &self.client_id)
+            .field("versions", &self.versions)
+            .field("tls", &self.tls)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
             .field("zone", &self.zone)
+            .field("status", &self.status)
             .field("subscriptions", &self.subscriptions)
             .finish()
     }
@@ -123,8 +139,11 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 1883,
             client_id: "riskgate".to_owned(),
+            versions: Versions::default(),
+            tls: None,
             user: Some(("reader".to_owned(), "secret".to_owned())),
             zone: TimeZone::UTC,
+            status: None,
             subscriptions: Vec::new(),
         };
         let printed = format!("{feed:?}");

@@ -85,7 +85,7 @@ fn topic(fields: &mut Fields<'_>, usual: Option<&str>) -> Option<String> {
     topic_filter(fields, "topic").or(usual)
 }
 
-fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
+pub(super) fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
     let text = fields.text(key)?;
     match mqtt::Path::parse(&text.value) {
         Ok(path) => Some(path),
