@@ -119,6 +119,7 @@ broken! {
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
     a_list_says_where_its_tags_and_values_are: "72-lists-of-points",
     a_tag_is_found_in_one_list: "73-tags-of-lists",
+    a_permit_is_told_in_words_of_the_standard: "74-permits",
 }
 
 #[test]

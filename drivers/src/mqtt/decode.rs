@@ -8,6 +8,7 @@
 //! A message that the broker kept (retained) is marked as backfill: nobody knows how old it is.
 
 mod fixes;
+pub(super) mod permits;
 mod samples;
 pub(super) mod sightings;
 pub(super) mod values;
@@ -114,6 +115,14 @@ fields! {
     Id "id",
     State "state",
     Confidence "confidence",
+    /// Of a permit, as all below.
+    Stage "stage",
+    Level "level",
+    Cancelled "cancelled",
+    Place "place",
+    Start "start",
+    End "end",
+    Guardian "guardian",
 }
 
 /// One message, and what is known of its way here.
@@ -146,6 +155,7 @@ pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decod
         What::List(list) => reader.list(list, &json),
         What::Fixes(fields) => reader.fixes(fields, &json),
         What::Sightings(fields) => reader.sightings(fields, &json),
+        What::Permits(fields) => reader.permits(fields, &json),
         What::Heartbeat => {}
     }
     reader.decoded
@@ -163,6 +173,7 @@ impl<'m> At<'m> {
     fn find(self, at: &'m Where) -> Option<Cow<'m, Json>> {
         match at {
             Where::Path(path) => path.first(self.element).map(Cow::Borrowed),
+            Where::Names(names) => names.iter().find_map(|name| self.element.get(name)).map(Cow::Borrowed),
             Where::Message(path) => path.first(self.whole).map(Cow::Borrowed),
             Where::Topic(level) => {
                 let level = self.topic.split('/').nth(level.checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! MQTT in: points, fixes and sightings out of the messages of one plant-side broker. Never publishes.
+//! MQTT in: points, fixes, sightings and permits out of the messages of one plant-side broker. Never publishes.
 
 mod client;
 mod connection;
@@ -19,9 +19,10 @@ use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
 pub use client::run;
+pub use decode::permits::{kind as permit_kind, stage as permit_stage};
 pub use fields::{
-    FixFields, Kind, List, ListFields, Path, PathError, Point, Qualities, Reading, Renames, Shape,
-    SightingFields, Where,
+    FixFields, Kind, List, ListFields, Path, PathError, PermitFields, Point, Qualities, Reading, Renames,
+    Shape, SightingFields, Where,
 };
 pub use reason::{Version, Versions};
 pub use status::Status;
@@ -95,6 +96,7 @@ pub enum What {
     List(List),
     Fixes(FixFields),
     Sightings(SightingFields),
+    Permits(PermitFields),
     /// Any message says that the feed is alive.
     Heartbeat,
 }
@@ -114,7 +116,7 @@ impl What {
     pub fn brings(&self) -> Brings {
         match self {
             Self::Points(_) | Self::List(_) => Brings::Samples,
-            Self::Fixes(_) | Self::Sightings(_) => Brings::Events,
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) => Brings::Events,
             Self::Heartbeat => Brings::Life,
         }
     }
@@ -123,7 +125,7 @@ impl What {
         match self {
             Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
             Self::List(list) => list.rows.values().flatten().map(|reading| reading.point).collect(),
-            Self::Fixes(_) | Self::Sightings(_) | Self::Heartbeat => Vec::new(),
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) | Self::Heartbeat => Vec::new(),
         }
     }
 }

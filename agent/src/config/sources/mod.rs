@@ -65,7 +65,7 @@ pub(super) enum Kind {
         order: Order,
     },
     Opcua(riskgate_drivers::opcua::Server),
-    Mqtt(mqtt::Gathered),
+    Mqtt(Box<mqtt::Gathered>),
     /// `kind` is missing or wrong: its points cannot be checked further.
     Unknown,
 }
@@ -171,11 +171,14 @@ pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults
     }
     let cameras: Vec<&str> = model.cameras.iter().map(|(camera, _)| camera.id.as_str()).collect();
     let zones: Vec<&str> = model.zones.iter().map(|(zone, _)| zone.id.as_str()).collect();
+    let units = model.units.iter().map(|(unit, _)| unit.id.as_str());
+    let places: Vec<&str> = zones.iter().copied().chain(units).collect();
     for source in sources {
         for messages::Named { what, name } in &source.names {
             let (known, of) = match what {
                 NameOf::Camera => (&cameras, "camera"),
                 NameOf::Zone => (&zones, "zone"),
+                NameOf::Place => (&places, "zone or unit"),
             };
             if !name.value.is_empty() && !known.contains(&name.value.as_str()) {
                 let hint = suggest(&name.value, known.iter().copied());

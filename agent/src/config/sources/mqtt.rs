@@ -84,7 +84,7 @@ pub(super) fn feed(
     subscriptions.extend(said);
     // Its own last will tells that it is dead as well.
     let is_missed = source.stale_after.is_some() || fields.has("stale_after") || fields.has("status");
-    if (source.fixes || source.sightings) && !is_missed {
+    if (source.fixes || source.sightings || source.permits) && !is_missed {
         let hint =
             "write heartbeat = \"topic\", stale_after = \"60s\", or status where the feed has a last will"
                 .to_owned();
@@ -95,12 +95,12 @@ pub(super) fn feed(
     let zone = site.timezone.clone();
     let feed =
         mqtt::Feed { source: place, host, port, client_id, versions, tls, user, zone, status, subscriptions };
-    source.kind = Kind::Mqtt(Gathered {
+    source.kind = Kind::Mqtt(Box::new(Gathered {
         feed,
         topics: BTreeMap::new(),
         lists_unread: lists.is_none(),
         lists: lists.unwrap_or_default(),
-    });
+    }));
 }
 
 /// A topic where the feed says of itself whether it is there; mostly its last will says that it is not.
