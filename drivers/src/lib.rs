@@ -16,6 +16,8 @@ pub mod mqtt;
 pub mod opcua;
 pub mod scaling;
 pub mod tally;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// Reads both clocks. Handed in, so that no driver reads a clock by itself.
 pub type Clock = fn() -> riskgate_point::Now;

@@ -37,7 +37,7 @@ pub(super) enum Asker {
 /// A configuration with its passwords.
 pub(super) struct Read {
     pub(super) checked: Checked,
-    /// Of the passwords: their files are not part of the configuration's own hash.
+    /// Of the passwords and certificates: their files are not part of the configuration's own hash.
     pub(super) passwords: u64,
 }
 
@@ -189,12 +189,12 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
     errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
 }
 
-/// Tells one set of passwords from another without keeping a copy.
+/// Tells one set of passwords and certificates from another without keeping a copy.
 fn passwords_of(checked: &Checked) -> u64 {
     let of_source = |source: &SourceConfig| match &source.driver {
-        Driver::Opcua(server) => server.user.clone(),
-        Driver::Mqtt(mqtt::Feed { user, .. }) => user.clone(),
-        Driver::Modbus(_) => None,
+        Driver::Opcua(server) => (server.user.clone(), None),
+        Driver::Mqtt(mqtt::Feed { user, tls, .. }) => (user.clone(), tls.as_ref().map(|tls| tls.digest)),
+        Driver::Modbus(_) => (None, None),
     };
     let mut hasher = DefaultHasher::new();
     checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);

@@ -8,9 +8,9 @@
 //! The way: `read` (bytes to text) -> `document`, `table` (text to tables, cells) -> `fields`, `row` (typed)
 //! -> `site`, `sources`, `model`, `points` (what it means) -> `Plant::build` (whether it holds together).
 //!
-//! Checking opens no socket and no file outside the folder. So a password's file is not opened either: it is
-//! named in the configuration, read by [`Checked::load_secrets`] when the agent starts, and its absence is
-//! told then. Whether a device answers, `riskgate run --once` tells.
+//! Checking opens no socket and no file outside the folder. So the file of a password, a certificate or a key
+//! is not opened either: it is named in the configuration, read by [`Checked::load_secrets`] when the agent
+//! starts, and its absence is told then. Whether a device answers, `riskgate run --once` tells.
 
 mod address;
 mod binding;
@@ -32,6 +32,7 @@ mod sources;
 mod status_map;
 mod summary;
 mod table;
+mod tls;
 mod values;
 mod verdict;
 
@@ -210,8 +211,8 @@ fn hash(files: &[RawFile]) -> String {
 }
 
 impl Checked {
-    /// Reads the passwords that the configuration names. Relative paths start at `folder`. Every password
-    /// that cannot be had is told.
+    /// Reads the passwords that the configuration names, and sees whether its certificates and keys can be
+    /// used. Relative paths start at `folder`. Everything that cannot be had is told.
     pub fn load_secrets(&mut self, folder: &Path) -> Result<(), Vec<SecretError>> {
         let mut errors = Vec::new();
         for file in self.secrets.clone() {
@@ -225,6 +226,13 @@ impl Checked {
             match secret::load(folder, &file, &of) {
                 Ok(secret) => self.give(file.whose, &secret),
                 Err(error) => errors.push(error),
+            }
+        }
+        for source in &mut self.sources {
+            if let Driver::Mqtt(mqtt::Feed { tls: Some(tls), .. }) = &mut source.driver
+                && let Err(cause) = tls.look(folder)
+            {
+                errors.push(SecretError::Tls { of: format!("source '{}'", source.name), cause });
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }

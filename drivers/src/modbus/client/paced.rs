@@ -214,7 +214,7 @@ async fn the_polls_of_a_hundred_devices_are_spread_over_the_period() {
     let period = Duration::from_secs(1);
     // In the tenth second, in portions of a fiftieth of it.
     let mut portions = [0; 50];
-    for at in asked.iter().flatten().filter(|at| (9 * period..10 * period).contains(at)) {
+    for at in asked.iter().flatten().filter(|at| (9 * period..10 * period).contains(*at)) {
         let within = (*at - 9 * period).as_millis();
         portions[usize::try_from(within / 20).unwrap()] += 1;
     }
