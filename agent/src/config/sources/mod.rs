@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use riskgate_drivers::modbus::Order;
-use riskgate_engine::SourceDraft;
+use riskgate_engine::{Class, SourceDraft};
 use riskgate_point::SourceId;
 
 use super::document::Document;
@@ -44,8 +44,8 @@ pub(super) struct Source {
     pub(super) fixes: bool,
     pub(super) sightings: bool,
     pub(super) permits: bool,
-    /// It tells of its own alarms.
-    pub(super) events: bool,
+    /// It tells of the alarms that it keeps itself, which are of this class.
+    pub(super) events: Option<Class>,
     /// A row of a point table names it.
     pub(super) named: bool,
     /// Of its points where their rows do not say, and of its fixes, sightings and permits.
@@ -120,7 +120,7 @@ fn source(
         fixes: false,
         sightings: false,
         permits: false,
-        events: false,
+        events: None,
         named: false,
         stale_after: None,
     };
@@ -171,7 +171,7 @@ impl Source {
 pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults: &Faults) {
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_feed = source.fixes || source.sightings || source.permits || source.events;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events.is_some();
         let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
