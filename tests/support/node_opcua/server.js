@@ -1,0 +1,122 @@
+// An OPC UA server of a second make for the end-to-end tests (node-opcua), told by lines of JSON on
+// standard input what to do. It has what asyncua has not: history, ranges, transfer of subscriptions.
+//
+//   node server.js PORT FOLDER      FOLDER is its own: keys and certificates are made in it
+//
+// It prints {"ready":true} when it listens, and one line for each line that it was told, in order:
+// {"ok":true,...}, or {"error":"..."}. Each variable is nsu=urn:riskgate:test;s=NAME.
+//
+//   {"do":"add","name":N,"type":"Double","value":V}   "history":true keeps what it was; "range":[low,high]
+//                                                     makes it an analog item with an EURange; "array":true
+//   {"do":"set","name":N,"value":V}                   "status":"BadSensorFailure", "at": ms since 1970
+//   {"do":"remove","name":N}
+//   {"do":"drop","subscriptions":B}                   ends every session; with B its subscriptions too
+//   {"do":"count"}                                    sessions and subscriptions
+//
+// The end of standard input ends it.
+
+import path from "node:path";
+import readline from "node:readline";
+
+import { OPCUACertificateManager } from "node-opcua-certificate-manager";
+import { MessageSecurityMode, SecurityPolicy } from "node-opcua-secure-channel";
+import { nodesets } from "node-opcua-nodesets";
+import { OPCUAServer } from "node-opcua-server";
+import { StatusCodes } from "node-opcua-status-code";
+import { DataType, Variant, VariantArrayType } from "node-opcua-variant";
+
+const NAMESPACE = "urn:riskgate:test";
+const HISTORY_VALUES_MAX = 10_000;
+
+const [port, folder] = process.argv.slice(2);
+const certificates = (name) =>
+  new OPCUACertificateManager({ rootFolder: path.join(folder, name), automaticallyAcceptUnknownCertificate: true });
+
+const server = new OPCUAServer({
+  port: Number(port),
+  host: "127.0.0.1",
+  hostname: "127.0.0.1",
+  resourcePath: "/riskgate",
+  nodeset_filename: [nodesets.standard],
+  securityModes: [MessageSecurityMode.None],
+  securityPolicies: [SecurityPolicy.None],
+  serverCertificateManager: certificates("server"),
+  userCertificateManager: certificates("users"),
+  serverInfo: { applicationUri: "urn:riskgate:test:server", productUri: "urn:riskgate:test:server" },
+  // Without security the standard lets nobody take over a subscription; many servers do.
+  allowAnonymousSubscriptionTransferOnUnsecuredChannel: true,
+});
+
+const variables = new Map();
+
+function variant(type, value, array) {
+  return new Variant({
+    dataType: DataType[type],
+    arrayType: array ? VariantArrayType.Array : VariantArrayType.Scalar,
+    value: type === "DateTime" ? new Date(value) : value,
+  });
+}
+
+const commands = {
+  add({ name, type = "Double", value, history = false, range, array = false }) {
+    const space = server.engine.addressSpace;
+    const namespace = space.getNamespace(NAMESPACE);
+    const options = {
+      nodeId: `s=${name}`,
+      browseName: name,
+      dataType: type,
+      valueRank: array ? 1 : -1,
+      organizedBy: space.rootFolder.objects,
+      value: variant(type, value, array),
+    };
+    const node = range
+      ? namespace.addAnalogDataItem({ ...options, engineeringUnitsRange: { low: range[0], high: range[1] } })
+      : namespace.addVariable(options);
+    if (history) {
+      space.installHistoricalDataNode(node, { maxOnlineValues: HISTORY_VALUES_MAX });
+    }
+    variables.set(name, { node, type, array });
+    commands.set({ name, value });
+  },
+
+  set({ name, value, status = "Good", at }) {
+    const { node, type, array } = variables.get(name);
+    const time = at === undefined ? new Date() : new Date(at);
+    node.setValueFromSource(variant(type, value, array), StatusCodes[status], time);
+  },
+
+  remove({ name }) {
+    server.engine.addressSpace.deleteNode(variables.get(name).node);
+    variables.delete(name);
+  },
+
+  drop({ subscriptions }) {
+    for (const session of Object.values(server.engine._sessions)) {
+      server.engine.closeSession(session.authenticationToken, subscriptions, "Terminated");
+    }
+  },
+
+  count() {
+    const { currentSessionCount, currentSubscriptionCount } = server.engine;
+    return { sessions: currentSessionCount, subscriptions: currentSubscriptionCount };
+  },
+};
+
+function answer(line) {
+  try {
+    const told = JSON.parse(line);
+    return { ok: true, ...commands[told.do](told) };
+  } catch (error) {
+    return { error: String(error) };
+  }
+}
+
+await server.initialize();
+server.engine.addressSpace.registerNamespace(NAMESPACE);
+await server.start();
+console.log(JSON.stringify({ ready: true }));
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify(answer(line)));
+}
+await server.shutdown(0);
+process.exit(0);
