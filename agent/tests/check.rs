@@ -114,6 +114,7 @@ broken! {
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
+    subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
 }
 
 #[test]
@@ -245,20 +246,21 @@ fn what_is_not_refreshed_in_three_polls_or_keep_alives_is_stale() {
         let text = format!(
             "[[source]]\nid = \"dcs\"\nname = \"d\"\nkind = \"modbus-tcp\"\nhost = \"h\"\n{extra}\n\
              [[source]]\nid = \"sis\"\nname = \"s\"\nkind = \"opcua\"\nurl = \"opc.tcp://h\"\nkeep_alive = \"4s\"\n\
+             [[source.subscription]]\nid = \"slow\"\npublishing = \"10s\"\n\
              [[source]]\nid = \"people\"\nname = \"p\"\nkind = \"mqtt\"\nhost = \"h\"\nheartbeat = \"hb\"\n\
              [[source]]\nid = \"video\"\nname = \"v\"\nkind = \"mqtt\"\nhost = \"h\"\nheartbeat = \"hb\"\n\
              sightings = [{{ topic = \"v\", camera = \"$.c\", kind = \"$.k\" }}]\n"
         );
         (PathBuf::from("sources.toml"), text.into_bytes())
     };
-    let table = "tag,source,address,type\nLT-101,dcs,holding:1,u16\nB,sis,i=5,\nC,people,a/b,\n";
+    let table = "tag,source,address,type,subscription\nLT-101,dcs,holding:1,u16,\nB,sis,i=5,,\nC,people,a/b,,\nD,sis,i=6,,slow\n";
     let seconds = |extra: &str| -> Vec<u64> {
         let points = (PathBuf::from("points.csv"), table.as_bytes().to_vec());
         let checked = checked(over_base(vec![sources(extra), points]));
         checked.plant.points().iter().map(|point| point.stale_after.as_secs()).collect()
     };
-    assert_eq!(seconds(""), [5, 12, 60]);
-    assert_eq!(seconds("period = \"4s\""), [12, 12, 60]);
+    assert_eq!(seconds(""), [5, 12, 60, 30]);
+    assert_eq!(seconds("period = \"4s\""), [12, 12, 60, 30]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn charge_of(config: &SourceConfig) -> Charge {
             (device.points.iter().map(|point| point.point).collect(), Some(cycle))
         }
         Driver::Opcua(server) => {
-            (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive))
+            (server.points.iter().map(|point| point.point).collect(), Some(server.longest_keep_alive()))
         }
         Driver::Mqtt(feed) => (mqtt_points(feed), None),
     };

@@ -38,6 +38,10 @@ pub(super) enum Column {
     Value,
     Quality,
     Time,
+    /// Of an OPC UA source: how it is sampled and published.
+    Subscription,
+    /// Of an array of an OPC UA server.
+    Element,
 }
 
 /// The column, its key, its Chinese name, and what else it is called.
@@ -77,6 +81,8 @@ const COLUMNS: &[Known] = &[
     Known(Column::Value, "value", "取值路径", &["值路径"]),
     Known(Column::Quality, "quality", "质量路径", &[]),
     Known(Column::Time, "time", "时间路径", &[]),
+    Known(Column::Subscription, "subscription", "订阅组", &["订阅"]),
+    Known(Column::Element, "element", "数组下标", &["下标", "元素"]),
 ];
 
 /// Columns that people keep for themselves.

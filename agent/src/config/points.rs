@@ -157,6 +157,9 @@ fn point(
         && let Some(source) = sources.get_mut(usize::from(id.0))
     {
         source.named = true;
+        if let Kind::Opcua(server) = &source.kind {
+            binding::opcua::warn_of_deadband(line, class, is_number, &server.groups, faults);
+        }
         binding::bind(line, source, read);
         warn_of_copy(line, id, addresses, faults);
     }
@@ -210,8 +213,8 @@ fn warn_of_class(line: &Line<'_>, class: Option<Class>, eu: &str, faults: &Fault
 
 fn warn_of_copy(line: &Line<'_>, source: SourceId, addresses: &mut Addresses, faults: &Faults) {
     let Some(address) = line.text(Column::Address) else { return };
-    let path = line.text(Column::Value).map(|cell| cell.value.as_str()).unwrap_or_default();
-    let key = (source, format!("{}\n{path}", address.value));
+    let part = |column| line.text(column).map(|cell| cell.value.as_str()).unwrap_or_default();
+    let key = (source, format!("{}\n{}\n{}", address.value, part(Column::Value), part(Column::Element)));
     match addresses.get(&key) {
         Some(first) => {
             let message = format!("address '{}' is read by another point too", address.value);
@@ -325,7 +328,10 @@ fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
     }
     match source.map(|source| (&source.kind, source)) {
         Some((Kind::Modbus { device, .. }, _)) => (device.period * STALE_POLLS).max(STALE_POLL_MIN),
-        Some((Kind::Opcua(server), _)) => server.keep_alive * STALE_POLLS,
+        Some((Kind::Opcua(server), _)) => {
+            let group = binding::opcua::group_of(line, &server.groups);
+            group.map_or(server.keep_alive, |group| group.keep_alive) * STALE_POLLS
+        }
         Some((Kind::Mqtt { .. }, source)) => match source.stale_after {
             Some(after) => after,
             None => {

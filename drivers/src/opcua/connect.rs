@@ -235,7 +235,7 @@ fn config(server: &Server) -> ClientConfig {
         .application_uri("urn:riskgate")
         .product_uri("urn:riskgate")
         .session_name(format!("riskgate source {}", server.source.0))
-        .session_timeout(millis(plan::KEPT.max(server.keep_alive * 3)))
+        .session_timeout(millis(plan::SESSION_KEPT.max(server.keep_alive * 3)))
         // Reactivating a session keeps its subscription and what waits in it; building it anew is ours.
         .recreate_subscriptions(false)
         .session_retry_limit(-1)

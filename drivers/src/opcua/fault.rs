@@ -163,21 +163,10 @@ pub(super) fn is_gone(status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use riskgate_point::SourceId;
-
     use super::*;
 
     fn server(user: Option<&str>) -> Server {
-        Server {
-            source: SourceId(0),
-            url: "opc.tcp://a".to_owned(),
-            publishing: Duration::from_millis(250),
-            sampling: Duration::ZERO,
-            queue: 1,
-            keep_alive: Duration::from_secs(5),
-            user: user.map(|name| (name.to_owned(), "secret".to_owned())),
-            points: Vec::new(),
-        }
+        Server { user: user.map(|name| (name.to_owned(), "secret".to_owned())), ..Server::bare() }
     }
 
     #[test]

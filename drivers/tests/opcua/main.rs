@@ -7,6 +7,7 @@ mod plant;
 use opcua::crypto::SecurityPolicy;
 use opcua::types::{Array, DateTime, StatusCode, Variant, VariantScalarTypeId};
 use plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, free_port, ours, within};
+use riskgate_drivers::opcua::Kind;
 use riskgate_point::{BadReason, Link, Quality, Report, UncertainReason, Value, Wall};
 
 const LEVEL: u32 = 0;
@@ -88,7 +89,9 @@ async fn opcua_what_happened_while_the_link_was_cut_is_delivered_and_an_unmoved_
     server.add("Tank.Valve", true);
     let proxy = Proxy::to(server.port).await;
     let nodes = [ours("Tank.Level"), ours("Tank.Valve")];
-    let mut driver = Driver::start(config(proxy.url(), &[&nodes[0], &nodes[1]]));
+    let mut server_of = config(proxy.url(), &[&nodes[0], &nodes[1]]);
+    server_of.points[1].kind = Kind::Bool;
+    let mut driver = Driver::start(server_of);
     driver.until_up().await;
     driver.until_number(LEVEL, 40.0).await;
     for round in 1..=5 {

@@ -16,7 +16,7 @@ use opcua::types::{
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::opcua::{Error, Node, Point, Server};
+use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point, Server};
 use riskgate_drivers::scaling::Scaling;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
 use tokio::net::{TcpListener, TcpStream};
@@ -248,22 +248,38 @@ pub(crate) async fn free_port() -> SocketAddr {
     listener.local_addr().expect("a bound socket")
 }
 
+/// Numbers, all in the one group.
 pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
     let point = |(at, node): (usize, &&str)| Point {
         point: PointId(u32::try_from(at).expect("few points")),
+        tag: Arc::from(format!("P-{at}")),
+        group: 0,
         node: Node::parse(node).expect("a node id"),
+        element: None,
+        kind: Kind::Number,
         scaling: Scaling::IDENTITY,
         words: None,
     };
     Server {
         source: SourceId(3),
         url,
+        keep_alive: Duration::from_millis(500),
+        user: None,
+        history: None,
+        groups: vec![group("")],
+        points: nodes.iter().enumerate().map(point).collect(),
+    }
+}
+
+pub(crate) fn group(name: &str) -> Group {
+    Group {
+        name: name.to_owned(),
         publishing: Duration::from_millis(100),
         sampling: Duration::ZERO,
         queue: 10,
+        discard: Discard::Oldest,
+        deadband: Deadband::None,
         keep_alive: Duration::from_millis(500),
-        user: None,
-        points: nodes.iter().enumerate().map(point).collect(),
     }
 }
 

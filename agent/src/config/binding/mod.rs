@@ -2,7 +2,7 @@
 
 mod modbus;
 mod mqtt;
-mod opcua;
+pub(super) mod opcua;
 
 use std::sync::Arc;
 
@@ -106,6 +106,7 @@ pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
     match &mut source.kind {
         Kind::Modbus { device, base, order } => {
             refuse_paths(line);
+            refuse_items(line);
             device.points.extend(modbus::register(
                 line,
                 &address.value,
@@ -118,10 +119,11 @@ pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
         Kind::Opcua(server) => {
             refuse_paths(line);
             refuse_order(line, "is for registers");
-            server.points.extend(opcua::item(line, &address.value, read));
+            server.points.extend(opcua::item(line, &address.value, read, &server.groups));
         }
         Kind::Mqtt { feed: _, topics } => {
             refuse_order(line, "is for registers");
+            refuse_items(line);
             mqtt::add(line, &address.value, topics, read);
         }
         Kind::Unknown => {}
@@ -132,6 +134,14 @@ fn refuse_paths(line: &Line<'_>) {
     for column in [Column::Value, Column::Quality, Column::Time] {
         if let Some(cell) = line.said(column) {
             line.wrong(column, &cell.value, "is for points of MQTT sources", "leave it empty".to_owned());
+        }
+    }
+}
+
+fn refuse_items(line: &Line<'_>) {
+    for column in [Column::Subscription, Column::Element] {
+        if let Some(cell) = line.said(column) {
+            line.wrong(column, &cell.value, "is for points of OPC UA sources", "leave it empty".to_owned());
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(super) mod modbus;
 mod mqtt;
 mod opcua;
+mod subscriptions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
