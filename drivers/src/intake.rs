@@ -272,13 +272,13 @@ fn merge(lane: &mut VecDeque<Report>) -> u64 {
 /// all was told, is not what was told after it.
 fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
     let mut tellings: HashMap<SourceId, u32> = HashMap::new();
-    let mut runs: HashMap<(SourceId, u32, &str, &str), Vec<(usize, bool)>> = HashMap::new();
+    let mut runs: HashMap<_, Vec<(usize, bool)>> = HashMap::new();
     for (at, report) in lane.iter().enumerate() {
         match report {
             Report::Condition(condition) => {
                 let Condition { source, origin, name, active, .. } = condition;
                 let telling = tellings.get(source).copied().unwrap_or(0);
-                runs.entry((*source, telling, origin, name)).or_default().push((at, *active));
+                runs.entry((*source, telling, &**origin, &**name)).or_default().push((at, *active));
             }
             Report::ConditionsTold { source, .. } | Report::Link { source, .. } => {
                 *tellings.entry(*source).or_default() += 1;

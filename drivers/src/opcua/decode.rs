@@ -58,6 +58,11 @@ pub(super) fn shape(value: Option<&Variant>) -> String {
     }
 }
 
+/// The time that a field of an event holds.
+pub(super) fn time(field: &Variant, offset_ms: i64) -> Option<Wall> {
+    if let Variant::DateTime(time) = field { wall(time, offset_ms) } else { None }
+}
+
 /// `None`: no time was ever set.
 pub(super) fn wall(time: &DateTime, offset_ms: i64) -> Option<Wall> {
     (!time.is_null()).then(|| Wall(time.as_chrono().timestamp_millis().saturating_add(offset_ms)))

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use opcua::crypto::SecurityPolicy;
 use opcua::server::address_space::VariableBuilder;
-use opcua::server::diagnostics::NamespaceMetadata;
-use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
+use opcua::server::diagnostics::{DiagnosticsNodeManagerBuilder, NamespaceMetadata};
+use opcua::server::node_manager::ServerContext;
+use opcua::server::node_manager::memory::{
+    CoreNodeManagerBuilder, InMemoryNodeManagerBuilder, SimpleNodeManager, simple_node_manager,
+};
 use opcua::server::{ServerBuilder, ServerHandle, ServerUserToken};
 use opcua::types::{
     DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, VariableId, Variant,
@@ -22,6 +25,8 @@ use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sampl
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::alarms::{Alarms, Methods};
 
 /// Far beyond what anything here takes; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -43,11 +48,13 @@ pub(crate) struct Offer {
     pub(crate) before: Vec<&'static str>,
     pub(crate) policy: SecurityPolicy,
     pub(crate) users: Vec<&'static str>,
+    /// It keeps these.
+    pub(crate) alarms: Option<Alarms>,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { before: Vec::new(), policy: SecurityPolicy::None, users: vec!["ANONYMOUS"] }
+        Self { before: Vec::new(), policy: SecurityPolicy::None, users: vec!["ANONYMOUS"], alarms: None }
     }
 }
 
@@ -87,6 +94,14 @@ impl TestServer {
         builder.limits_mut().subscriptions.max_monitored_items_per_sub = 5000;
         // A value is told as it is set, with the time that it was set with.
         builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
+        if let Some(alarms) = offer.alarms {
+            // Before the library's own, or that answers for all that the standard has.
+            builder = builder
+                .without_node_managers()
+                .with_node_manager(move |context: ServerContext| Methods::of(&alarms, &context))
+                .with_node_manager(InMemoryNodeManagerBuilder::new(CoreNodeManagerBuilder))
+                .with_node_manager(DiagnosticsNodeManagerBuilder);
+        }
         for uri in &offer.before {
             builder = builder.with_node_manager(simple_node_manager(metadata(uri), uri));
         }
@@ -267,6 +282,7 @@ pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
         user: None,
         history: None,
         groups: vec![group("")],
+        notifiers: Vec::new(),
         points: nodes.iter().enumerate().map(point).collect(),
     }
 }

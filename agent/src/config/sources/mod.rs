@@ -1,6 +1,7 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod events;
 pub(super) mod modbus;
 mod mqtt;
 mod opcua;
@@ -127,7 +128,10 @@ fn source(
     };
     match fields.required_word("kind", &KINDS) {
         Some("modbus-tcp") => source.kind = modbus::device(&mut fields, place),
-        Some("opcua") => source.kind = opcua::server(&mut fields, place, secrets),
+        Some("opcua") => {
+            source.kind = opcua::server(&mut fields, place, secrets);
+            source.events = events::read(&mut fields, &mut source.kind);
+        }
         Some(_) => mqtt::feed(&mut fields, place, gateway, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),

@@ -1,0 +1,284 @@
+//! Listens to the alarms that a server keeps: the subscription to its events, and the refresh after which all
+//! of them are known.
+//!
+//! They have a subscription of their own, beside those of the points: a server that gives out no events loses
+//! no value for it. What an event says is read in `events`, what follows in `conditions`; `refresh` asks for
+//! all. It is asked for whenever something may have been missed: after each connection, after lost messages,
+//! and when the server says so. Until it has ended nothing is known of the server's conditions, which the
+//! engine sees by itself.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opcua::types::{EventFieldList, MonitoredItemCreateRequest, StatusCode, TimestampsToReturn};
+use riskgate_point::{Mono, Now, Report};
+
+use super::conditions::{Conditions, Taken};
+use super::events::{self, Event, Given};
+use super::fault::Fault;
+use super::recover::{Filled, is_lost};
+use super::subscribe::{Filling, Subscribed};
+use super::{Server, plan, refresh};
+use crate::backoff::Backoff;
+use crate::tally::Tally;
+
+/// Keep-alives within which a server has to tell all that it keeps: 30 s with keep-alives of 5 s.
+const REFRESHED_WITHIN: u32 = 6;
+
+/// Between two refreshes, however often the server asks for one: 10,000 conditions are some megabytes.
+const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// Keep-alives between two tries of what the server refuses: from 30 s to 10 min with keep-alives of 5 s.
+const AGAIN: (u32, u32) = (6, 120);
+
+/// Of the refusals that are told of in the log.
+const HINT: &str = "check that the server offers Alarms & Conditions, that the nodes of 'notifiers' are event \
+                    notifiers, and that the user may receive events";
+
+pub(super) struct Alarms {
+    server: Arc<Server>,
+    state: Mutex<State>,
+}
+
+struct State {
+    conditions: Conditions,
+    /// By the handle of the event item.
+    given: BTreeMap<u32, Given>,
+    /// When the server is to be asked for all: something was, or may have been, missed.
+    due: Option<Mono>,
+    /// When it was last asked, and has not answered whole.
+    asked: Option<Mono>,
+    /// When it was last asked, whatever came of it.
+    last_asked: Option<Mono>,
+    /// What it refuses, as the log has told it.
+    refused: Option<String>,
+    again: Backoff,
+}
+
+impl Alarms {
+    pub(super) fn new(server: Arc<Server>, seed: u64) -> Self {
+        let (first, longest) = AGAIN;
+        let state = State {
+            conditions: Conditions::new(server.source),
+            given: BTreeMap::new(),
+            due: None,
+            asked: None,
+            last_asked: None,
+            refused: None,
+            again: Backoff::new(server.keep_alive * first, server.keep_alive * longest, seed),
+        };
+        Self { server, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The events of one message. `is_late`: others that were sent after it came already; how things stand is
+    /// asked for anew, so that nothing old is taken for the present.
+    pub(super) fn take(
+        &self,
+        events: &[&EventFieldList],
+        is_late: bool,
+        offset_ms: i64,
+        at: Now,
+        tally: &Tally,
+    ) -> Vec<Report> {
+        let mut state = self.state();
+        if is_late {
+            state.is_due(at.mono);
+            return Vec::new();
+        }
+        let mut reports = Vec::new();
+        let State { conditions, given, asked, refused, again, .. } = &mut *state;
+        let mut is_due = false;
+        for event in events {
+            let fields = event.event_fields.as_deref().unwrap_or_default();
+            let Some(given) = given.get(&event.client_handle) else {
+                tally.skipped("events", "never asked for", || event.client_handle.to_string());
+                continue;
+            };
+            match events::read(fields, given, offset_ms) {
+                Event::Condition(told) => match conditions.take(told, at) {
+                    Taken::News(report) => reports.push(report),
+                    Taken::Known => {}
+                    Taken::Crowded(report) => {
+                        tally.skipped("events", "too many conditions to remember", || format!("{report:?}"));
+                        reports.push(report);
+                    }
+                },
+                Event::RefreshEnd => {
+                    if let Some(all) = conditions.end_refresh(event.client_handle, at) {
+                        *asked = None;
+                        again.reset();
+                        if refused.take().is_some() {
+                            tracing::info!(url = self.server.url, "the server tells its conditions");
+                        }
+                        reports.extend(all);
+                    }
+                }
+                Event::RefreshRequired => {
+                    tally.skipped("events", "the server lost events", String::new);
+                    is_due = true;
+                }
+                Event::Unusable(why) => {
+                    tally.skipped("events", why, || format!("{fields:?}"));
+                }
+                Event::RefreshStart | Event::Other => {}
+            }
+        }
+        if is_due {
+            state.is_due(at.mono);
+        }
+        reports
+    }
+
+    fn gives(&self, handle: u32, given: Given) {
+        self.state().given.insert(handle, given);
+    }
+
+    /// The subscription is new, or its connection is: what was asked for before may never be answered.
+    pub(super) fn begin_anew(&self, now: Mono) {
+        let mut state = self.state();
+        state.asked = None;
+        state.due = Some(now);
+    }
+
+    /// Something was lost on its way.
+    pub(super) fn may_have_missed(&self, now: Mono) {
+        self.state().is_due(now);
+    }
+
+    /// Whether it is time to ask the server for all that it keeps.
+    pub(super) fn is_time(&self, now: Mono) -> bool {
+        let state = self.state();
+        let within = self.server.keep_alive * REFRESHED_WITHIN;
+        if state.asked.is_some_and(|asked| now.since(asked) > within) {
+            drop(state);
+            self.put_off(now, "a refresh of its conditions does not end".to_owned());
+            return false;
+        }
+        state.asked.is_none() && state.due.is_some_and(|due| due <= now)
+    }
+
+    /// The server is asked: each of these event items will say when it has told all.
+    fn asks(&self, now: Mono, items: Range<u32>) {
+        let mut state = self.state();
+        state.due = None;
+        state.asked = Some(now);
+        state.last_asked = Some(now);
+        state.conditions.begin_refresh(items);
+    }
+
+    /// The server does not do as it is asked; it is asked again after a while.
+    fn put_off(&self, now: Mono, what: String) {
+        let mut state = self.state();
+        state.asked = None;
+        let wait = state.again.next();
+        state.due = Some(now.after(wait));
+        drop(state);
+        self.refuse(what);
+    }
+
+    /// Tells of a refusal, once for as long as it stays the same. What is refused is tried again.
+    fn refuse(&self, what: String) {
+        let mut state = self.state();
+        if state.refused.as_ref() == Some(&what) {
+            return;
+        }
+        tracing::warn!(
+            url = self.server.url,
+            what,
+            "the server does not tell its conditions, they stay unknown; {HINT}"
+        );
+        state.refused = Some(what);
+    }
+}
+
+impl State {
+    fn is_due(&mut self, now: Mono) {
+        let earliest = self.last_asked.map_or(now, |last| last.after(REFRESH_PAUSE).max(now));
+        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+    }
+}
+
+impl Filling {
+    /// Subscribes to the events of each notifier, where that is wanted and not done. What the server refuses
+    /// is told, and costs no value of a point anything.
+    pub(super) async fn listen(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
+        let Some(alarms) = self.notices.alarms() else { return Ok(()) };
+        if subscribed.events().is_some() {
+            return Ok(());
+        }
+        let Some(group) = self.server.groups.first() else { return Ok(()) };
+        let now = (self.clock)().mono;
+        let sub = match self.open(plan::EVENTS, group, subscribed).await? {
+            Ok(sub) => sub,
+            Err(status) => {
+                alarms.put_off(now, format!("it takes no subscription more ({status})"));
+                return Ok(());
+            }
+        };
+        let handles = plan::event_handles(self.server.notifiers.len());
+        for (notifier, handle) in self.server.notifiers.iter().zip(handles) {
+            let made = match plan::node_id(notifier, &subscribed.limits.namespaces) {
+                Some(node) => {
+                    let request = |narrow| events::request(node.clone(), handle, narrow);
+                    match self.ask_for_events(sub, request(true)).await? {
+                        // Some cannot choose among events; then all come, and are looked at here.
+                        Err(_) => self.ask_for_events(sub, request(false)).await?,
+                        made => made,
+                    }
+                }
+                None => Err(StatusCode::BadNodeIdUnknown),
+            };
+            match made {
+                Ok(given) => alarms.gives(handle, given),
+                Err(status) => {
+                    self.close(subscribed, &[sub]).await?;
+                    alarms.put_off(now, format!("it gives out no events of {notifier} ({status})"));
+                    return Ok(());
+                }
+            }
+        }
+        alarms.begin_anew(now);
+        Ok(())
+    }
+
+    async fn ask_for_events(
+        &self,
+        sub: u32,
+        request: MonitoredItemCreateRequest,
+    ) -> Result<Result<Given, StatusCode>, Fault> {
+        let made = self.session.create_monitored_items(sub, TimestampsToReturn::Neither, vec![request]).await;
+        Ok(match made {
+            Ok(made) => match made.into_iter().next().map(|made| made.result) {
+                Some(result) if !result.status_code.is_bad() => Ok(Given::by(&result.filter_result)),
+                Some(result) => Err(result.status_code),
+                None => Err(StatusCode::BadUnknownResponse),
+            },
+            Err(error) if is_lost(&error) => return Err(self.fault("subscribing to events")(error)),
+            Err(error) => Err(error.status()),
+        })
+    }
+
+    /// Asks the server for all the conditions that it keeps, or tries again to be told of any.
+    pub(super) async fn ask_for_conditions(self, mut subscribed: Subscribed) -> Result<Filled, Fault> {
+        self.listen(&mut subscribed).await?;
+        let (Some(alarms), Some(sub)) = (self.notices.alarms(), subscribed.events()) else {
+            return Ok(Filled::whole(subscribed));
+        };
+        let now = (self.clock)().mono;
+        alarms.asks(now, plan::event_handles(self.server.notifiers.len()));
+        match refresh::ask(&self.session, sub).await {
+            Ok(()) => {}
+            Err(error) if is_lost(&error) => return Err(self.fault("asking for the conditions")(error)),
+            Err(error) => {
+                alarms.put_off(now, format!("it does not refresh its conditions ({})", error.status()))
+            }
+        }
+        Ok(Filled::whole(subscribed))
+    }
+}
