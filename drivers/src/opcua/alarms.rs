@@ -152,12 +152,12 @@ impl Alarms {
     }
 
     /// Whether it is time to ask the server for all that it keeps.
-    pub(super) fn is_time(&self, now: Mono) -> bool {
+    pub(super) fn is_time(&self, now: Mono, tally: &Tally) -> bool {
         let state = self.state();
         let within = self.server.keep_alive * REFRESHED_WITHIN;
         if state.asked.is_some_and(|asked| now.since(asked) > within) {
             drop(state);
-            self.put_off(now, "a refresh of its conditions does not end".to_owned());
+            self.put_off(now, "a refresh of its conditions does not end".to_owned(), tally);
             return false;
         }
         state.asked.is_none() && state.due.is_some_and(|due| due <= now)
@@ -173,7 +173,8 @@ impl Alarms {
     }
 
     /// The server does not do as it is asked; it is asked again after a while.
-    fn put_off(&self, now: Mono, what: String) {
+    fn put_off(&self, now: Mono, what: String, tally: &Tally) {
+        tally.skipped("events", "refused", || what.clone());
         let mut state = self.state();
         state.asked = None;
         let wait = state.again.next();
@@ -217,7 +218,7 @@ impl Filling {
         let sub = match self.open(plan::EVENTS, group, subscribed).await? {
             Ok(sub) => sub,
             Err(status) => {
-                alarms.put_off(now, format!("it takes no subscription more ({status})"));
+                alarms.put_off(now, format!("it takes no subscription more ({status})"), self.out.tally());
                 return Ok(());
             }
         };
@@ -238,7 +239,8 @@ impl Filling {
                 Ok(given) => alarms.gives(handle, given),
                 Err(status) => {
                     self.close(subscribed, &[sub]).await?;
-                    alarms.put_off(now, format!("it gives out no events of {notifier} ({status})"));
+                    let what = format!("it gives out no events of {notifier} ({status})");
+                    alarms.put_off(now, what, self.out.tally());
                     return Ok(());
                 }
             }
@@ -276,7 +278,8 @@ impl Filling {
             Ok(()) => {}
             Err(error) if is_lost(&error) => return Err(self.fault("asking for the conditions")(error)),
             Err(error) => {
-                alarms.put_off(now, format!("it does not refresh its conditions ({})", error.status()))
+                let what = format!("it does not refresh its conditions ({})", error.status());
+                alarms.put_off(now, what, self.out.tally());
             }
         }
         Ok(Filled::whole(subscribed))

@@ -49,6 +49,8 @@ pub(super) struct Conditions {
     seen: HashSet<Told>,
     /// The same, the oldest first.
     seen_order: VecDeque<Told>,
+    /// Conditions that no event ended: a refresh left them out, or there was no room for them.
+    left_out: BTreeSet<Arc<str>>,
     /// Counts refreshes.
     turn: u64,
     /// Whose end of the refresh is still to come: the handles of the event items.
@@ -85,6 +87,7 @@ impl Conditions {
             named: BTreeMap::new(),
             seen: HashSet::new(),
             seen_order: VecDeque::new(),
+            left_out: BTreeSet::new(),
             turn: 0,
             awaited: BTreeSet::new(),
             crowded: false,
@@ -97,10 +100,13 @@ impl Conditions {
             // event and the refresh that repeats this one a newer may have come.
             kept.turn = self.turn;
         }
-        if self.seen.contains(&told) {
+        // Should the next refresh tell what one left out, with an event that came before, it is news.
+        let is_back = !self.awaited.is_empty() && self.left_out.contains(&told.id);
+        if self.seen.contains(&told) && !is_back {
             return Taken::Known;
         }
-        self.remember(told.clone());
+        self.left_out.remove(&told.id);
+        self.remember(&told);
         if told.doubtful && self.kept.get(&told.id).is_some_and(|kept| kept.told.active) {
             told.active = true;
         }
@@ -111,7 +117,9 @@ impl Conditions {
             self.forget(&told.id);
         } else if self.kept.len() >= CONDITIONS_MAX && !self.kept.contains_key(&told.id) {
             self.crowded = true;
-            self.unremember(|seen| seen.id == told.id);
+            if self.left_out.len() < CONDITIONS_MAX {
+                self.left_out.insert(Arc::clone(&told.id));
+            }
             return Taken::Crowded(self.report(&told, received));
         } else {
             self.keep(told, &name);
@@ -120,23 +128,17 @@ impl Conditions {
         if before == now { Taken::Known } else { Taken::News(Report::Condition(now)) }
     }
 
-    fn remember(&mut self, told: Told) {
+    fn remember(&mut self, told: &Told) {
         // Without an id one event cannot be told from another.
-        if told.event_id.is_empty() {
+        if told.event_id.is_empty() || !self.seen.insert(told.clone()) {
             return;
         }
         self.seen_order.push_back(told.clone());
-        self.seen.insert(told);
         if self.seen_order.len() > SEEN_MAX
             && let Some(oldest) = self.seen_order.pop_front()
         {
             self.seen.remove(&oldest);
         }
-    }
-
-    fn unremember(&mut self, is_it: impl Fn(&Told) -> bool) {
-        self.seen.retain(|seen| !is_it(seen));
-        self.seen_order.retain(|seen| !is_it(seen));
     }
 
     fn keep(&mut self, told: Told, name: &Name) {
@@ -220,9 +222,9 @@ impl Conditions {
         let over: Vec<Arc<str>> = over.collect();
         // Said outright: the link may never have been lost, and then only this ends them.
         let mut names: BTreeSet<Name> = over.iter().filter_map(|id| self.forget(id)).collect();
-        // Should the server tell one of them after all, with an event that came before, it is news again.
-        let over: HashSet<Arc<str>> = over.into_iter().collect();
-        self.unremember(|seen| over.contains(&seen.id));
+        self.left_out.extend(over);
+        let seen: HashSet<&Arc<str>> = self.seen.iter().map(|seen| &seen.id).collect();
+        self.left_out.retain(|id| seen.contains(id));
         names.extend(self.named.keys().cloned());
         let told = names.iter().map(|name| Report::Condition(self.summed_up(name, received)));
         let mut reports: Vec<Report> = told.collect();
@@ -235,6 +237,8 @@ impl Conditions {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Now = Now { mono: riskgate_point::Mono(5), wall: Wall(6) };
@@ -417,5 +421,139 @@ mod tests {
         let all = conditions.end_refresh(ITEM, NOW).expect("the end");
         assert_eq!(all.len(), CONDITIONS_MAX);
         assert!(!all.iter().any(|report| matches!(report, Report::ConditionsTold { .. })));
+    }
+
+    /// Something that happens at a server of three conditions, of which two have one name.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A condition changes; its event may be lost.
+        Changes { at: usize, active: bool, acknowledged: bool, is_lost: bool },
+        /// An event that came is sent again.
+        Repeats(usize),
+        /// All is told anew, and something happens on the way.
+        Refreshes(Vec<Step>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let changes = (0..3_usize, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+        let changes = changes.prop_map(|(at, active, acknowledged, is_lost)| Step::Changes {
+            at,
+            active,
+            acknowledged,
+            is_lost,
+        });
+        // What is repeated while all is told anew cannot be told from what stands.
+        let way = prop::collection::vec(changes.clone(), 0..6).prop_map(Step::Refreshes);
+        prop_oneof![4 => changes, 1 => (0..50_usize).prop_map(Step::Repeats), 1 => way]
+    }
+
+    impl Step {
+        /// While all is told anew nothing is lost, or the server would say so.
+        fn arriving(&self) -> Self {
+            let mut step = self.clone();
+            if let Step::Changes { is_lost, .. } = &mut step {
+                *is_lost = false;
+            }
+            step
+        }
+    }
+
+    #[derive(Default)]
+    struct Model {
+        stands: [Option<Told>; 3],
+        n_events: u8,
+        came: Vec<Told>,
+        /// What one who listens to the reports knows: names that are active or unacknowledged.
+        known: BTreeMap<String, (bool, bool)>,
+        retold: BTreeSet<String>,
+    }
+
+    impl Model {
+        fn hear(&mut self, reports: impl IntoIterator<Item = Report>) {
+            for report in reports {
+                match report {
+                    Report::Condition(of) => {
+                        self.known.insert(of.name.to_string(), (of.active, of.acknowledged));
+                        self.retold.insert(of.name.to_string());
+                    }
+                    Report::ConditionsTold { .. } => self.known.retain(|name, _| self.retold.contains(name)),
+                    other => panic!("{other:?}"),
+                }
+            }
+            self.known.retain(|_, (active, acknowledged)| *active || !*acknowledged);
+        }
+
+        fn comes(&mut self, conditions: &mut Conditions, told: Told) {
+            self.came.push(told.clone());
+            match conditions.take(told, NOW) {
+                Taken::News(report) | Taken::Crowded(report) => self.hear([report]),
+                Taken::Known => {}
+            }
+        }
+
+        fn step(&mut self, conditions: &mut Conditions, step: &Step) {
+            match step {
+                Step::Changes { at, active, acknowledged, is_lost } => {
+                    self.n_events += 1;
+                    let name = if *at == 2 { "L" } else { "HH" };
+                    let now = Told {
+                        name: Arc::from(name),
+                        active: *active,
+                        acknowledged: *acknowledged,
+                        retain: *active || !acknowledged,
+                        ..told(&at.to_string(), self.n_events)
+                    };
+                    self.stands[*at] = Some(now.clone());
+                    if !is_lost {
+                        self.comes(conditions, now);
+                    }
+                }
+                Step::Repeats(at) => {
+                    if let Some(again) = self.came.get(at % self.came.len().max(1)).cloned() {
+                        self.comes(conditions, again);
+                    }
+                }
+                Step::Refreshes(on_the_way) => {
+                    conditions.begin_refresh([ITEM]);
+                    self.retold.clear();
+                    let mut on_the_way = on_the_way.iter();
+                    for at in 0..self.stands.len() {
+                        // Each as it stands when its turn comes.
+                        let stands = self.stands[at].clone().filter(|told| told.retain);
+                        stands.into_iter().for_each(|told| self.comes(conditions, told));
+                        for step in on_the_way.by_ref().take(2) {
+                            self.step(conditions, &step.arriving());
+                        }
+                    }
+                    let all = conditions.end_refresh(ITEM, NOW).expect("the end");
+                    self.hear(all);
+                }
+            }
+        }
+
+        /// How it is at the server.
+        fn truth(&self) -> BTreeMap<String, (bool, bool)> {
+            let mut truth: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+            for told in self.stands.iter().flatten().filter(|told| told.retain) {
+                let (active, acknowledged) = truth.entry(told.name.to_string()).or_insert((false, true));
+                *active |= told.active;
+                *acknowledged &= told.acknowledged;
+            }
+            truth
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn after_a_refresh_what_was_told_is_how_it_is(steps in prop::collection::vec(step(), 0..40)) {
+            let mut conditions = Conditions::new(SourceId(1));
+            let mut model = Model::default();
+            for step in steps.iter().chain([&Step::Refreshes(Vec::new())]) {
+                model.step(&mut conditions, step);
+                if matches!(step, Step::Refreshes(_)) {
+                    prop_assert_eq!(&model.known, &model.truth());
+                }
+            }
+        }
     }
 }

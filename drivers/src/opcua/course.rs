@@ -307,7 +307,7 @@ impl Course {
     /// All that the server keeps, where something of it may have been missed.
     fn ask_for_conditions(&mut self, now: Mono) {
         if let (Some(subscribed), Some(alarms)) = (&self.subscribed, self.filling.notices.alarms())
-            && alarms.is_time(now)
+            && alarms.is_time(now, self.filling.out.tally())
         {
             self.work = Some(Box::pin(self.filling.clone().ask_for_conditions(subscribed.clone())));
         }
