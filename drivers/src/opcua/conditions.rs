@@ -471,13 +471,12 @@ mod tests {
     impl Model {
         fn hear(&mut self, reports: impl IntoIterator<Item = Report>) {
             for report in reports {
-                match report {
-                    Report::Condition(of) => {
-                        self.known.insert(of.name.to_string(), (of.active, of.acknowledged));
-                        self.retold.insert(of.name.to_string());
-                    }
-                    Report::ConditionsTold { .. } => self.known.retain(|name, _| self.retold.contains(name)),
-                    other => panic!("{other:?}"),
+                if let Report::Condition(of) = report {
+                    self.known.insert(of.name.to_string(), (of.active, of.acknowledged));
+                    self.retold.insert(of.name.to_string());
+                } else {
+                    assert!(matches!(report, Report::ConditionsTold { .. }), "{report:?}");
+                    self.known.retain(|name, _| self.retold.contains(name));
                 }
             }
             self.known.retain(|_, (active, acknowledged)| *active || !*acknowledged);

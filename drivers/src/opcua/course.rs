@@ -234,7 +234,8 @@ impl Course {
             self.again_wait.reset();
         }
         if let Some(missed) = missed {
-            let past = self.filling.clone().past(missed, subscribed.limits.clone());
+            let publishing = subscribed.subs.iter().map(|sub| sub.publishing).max().unwrap_or_default();
+            let past = self.filling.clone().past(missed, subscribed.limits.clone(), publishing * 2);
             self.past = Some(Box::pin(past));
         }
         self.subscribed = Some(subscribed);

@@ -3,9 +3,10 @@
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
 //! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
 //! security; `subscribe` fills it with subscriptions and their items and `recover` brings them back after
-//! a cut; `notices` turns what the server publishes into reports, and `pulse` counts it; `history` asks
-//! for what was missed. `alarms` listens to the conditions that the server keeps: `events` reads what it tells
-//! of them, `conditions` holds how they stand, `refresh` asks for all of them. `client` watches over all of it (`fault` says why a session ended): the library's
+//! a cut (`tell` says once what the server refuses); `notices` turns what the server publishes into reports,
+//! and `pulse` counts it; `history` asks for what was missed. `alarms` listens to the conditions that the
+//! server keeps: `events` reads what it tells of them, `conditions` holds how they stand, `refresh` asks for
+//! all of them. `client` watches over all of it (`fault` says why a session ended): the library's
 //! own reconnect brings a session back in which nothing is published any more, and says so nowhere.
 //!
 //! It has no certificates yet, and browses nothing.
@@ -26,6 +27,7 @@ mod pulse;
 mod recover;
 mod refresh;
 mod subscribe;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,7 +3,10 @@
 //! pass these.
 
 mod alarms;
+mod archive;
 mod conditions;
+mod gaps;
+mod items;
 mod plant;
 mod wire;
 
@@ -62,6 +65,7 @@ async fn opcua_keep_alives_refresh_a_point_that_does_not_move() {
     driver.stop().await;
 }
 
+/// What others get wrong: OPC UA that never returns after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn opcua_data_flow_again_after_the_server_was_killed_and_came_back_with_other_namespaces() {
     let mut server = level_server().await;
