@@ -15,7 +15,7 @@ use std::time::Duration;
 use opcua::types::{EventFieldList, MonitoredItemCreateRequest, StatusCode, TimestampsToReturn};
 use riskgate_point::{Mono, Now, Report};
 
-use super::conditions::{Conditions, Taken};
+use super::conditions::{Conditions, Ended, Taken};
 use super::events::{self, Event, Given};
 use super::fault::Fault;
 use super::recover::{Filled, is_lost};
@@ -42,10 +42,17 @@ pub(super) struct Alarms {
     state: Mutex<State>,
 }
 
+/// An event item as the server made it.
+struct Item {
+    given: Given,
+    /// Events that it keeps for us between two publishings.
+    queue: u32,
+}
+
 struct State {
     conditions: Conditions,
-    /// By the handle of the event item.
-    given: BTreeMap<u32, Given>,
+    /// By their handles.
+    items: BTreeMap<u32, Item>,
     /// When the server is to be asked for all: something was, or may have been, missed.
     due: Option<Mono>,
     /// When it was last asked, and has not answered whole.
@@ -62,7 +69,7 @@ impl Alarms {
         let (first, longest) = AGAIN;
         let state = State {
             conditions: Conditions::new(server.source),
-            given: BTreeMap::new(),
+            items: BTreeMap::new(),
             due: None,
             asked: None,
             last_asked: None,
@@ -88,20 +95,19 @@ impl Alarms {
     ) -> Vec<Report> {
         let mut state = self.state();
         if is_late {
-            state.is_due(at.mono);
+            state.missed(at.mono);
             return Vec::new();
         }
         let mut reports = Vec::new();
-        let State { conditions, given, asked, refused, again, .. } = &mut *state;
-        let mut is_due = false;
+        let mut is_in_part = false;
         for event in events {
-            let fields = event.event_fields.as_deref().unwrap_or_default();
-            let Some(given) = given.get(&event.client_handle) else {
+            let Some(item) = state.items.get(&event.client_handle) else {
                 tally.skipped("events", "never asked for", || event.client_handle.to_string());
                 continue;
             };
-            match events::read(fields, given, offset_ms) {
-                Event::Condition(told) => match conditions.take(told, at) {
+            let fields = event.event_fields.as_deref().unwrap_or_default();
+            match events::read(fields, &item.given, offset_ms) {
+                Event::Condition(told) => match state.conditions.take(told, at) {
                     Taken::News(report) => reports.push(report),
                     Taken::Known => {}
                     Taken::Crowded(report) => {
@@ -109,34 +115,41 @@ impl Alarms {
                         reports.push(report);
                     }
                 },
-                Event::RefreshEnd => {
-                    if let Some(all) = conditions.end_refresh(event.client_handle, at) {
-                        *asked = None;
-                        again.reset();
-                        if refused.take().is_some() {
-                            tracing::info!(url = self.server.url, "the server tells its conditions");
-                        }
+                Event::RefreshStart => state.conditions.refresh_has_begun(event.client_handle),
+                Event::RefreshEnd => match state.conditions.end_refresh(event.client_handle, at) {
+                    Some(Ended::Whole(all)) => {
                         reports.extend(all);
+                        state.is_told(&self.server.url);
                     }
-                }
+                    Some(Ended::InPart(some)) => {
+                        reports.extend(some);
+                        is_in_part = true;
+                    }
+                    None => {}
+                },
                 Event::RefreshRequired => {
                     tally.skipped("events", "the server lost events", String::new);
-                    is_due = true;
+                    state.missed(at.mono);
                 }
                 Event::Unusable(why) => {
                     tally.skipped("events", why, || format!("{fields:?}"));
                 }
-                Event::RefreshStart | Event::Other => {}
+                Event::Other => {}
             }
         }
-        if is_due {
-            state.is_due(at.mono);
+        if let Some(queue) = state.overflown(events) {
+            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
+            state.missed(at.mono);
+        }
+        drop(state);
+        if is_in_part {
+            self.put_off(at.mono, "of all its conditions only a part arrives".to_owned(), tally);
         }
         reports
     }
 
-    fn gives(&self, handle: u32, given: Given) {
-        self.state().given.insert(handle, given);
+    fn has(&self, handle: u32, item: Item) {
+        self.state().items.insert(handle, item);
     }
 
     /// The subscription is new, or its connection is: what was asked for before may never be answered.
@@ -148,7 +161,7 @@ impl Alarms {
 
     /// Something was lost on its way.
     pub(super) fn may_have_missed(&self, now: Mono) {
-        self.state().is_due(now);
+        self.state().missed(now);
     }
 
     /// Whether it is time to ask the server for all that it keeps.
@@ -199,9 +212,32 @@ impl Alarms {
 }
 
 impl State {
-    fn is_due(&mut self, now: Mono) {
+    /// Something was: a refresh that runs is not whole, and there is to be another.
+    fn missed(&mut self, now: Mono) {
+        self.conditions.spoil();
         let earliest = self.last_asked.map_or(now, |last| last.after(REFRESH_PAUSE).max(now));
         self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+    }
+
+    fn is_told(&mut self, url: &str) {
+        self.asked = None;
+        self.again.reset();
+        if self.refused.take().is_some() {
+            tracing::info!(url, "the server tells its conditions");
+        }
+    }
+
+    /// The length of a queue that came full: many servers do not say that they dropped what was over.
+    fn overflown(&self, events: &[&EventFieldList]) -> Option<u32> {
+        let mut came: BTreeMap<u32, u32> = BTreeMap::new();
+        for event in events {
+            *came.entry(event.client_handle).or_default() += 1;
+        }
+        let queues = came.into_iter().filter_map(|(handle, n_came)| {
+            let queue = self.items.get(&handle)?.queue;
+            (queue > 0 && n_came >= queue).then_some(queue)
+        });
+        queues.min()
     }
 }
 
@@ -236,7 +272,7 @@ impl Filling {
                 None => Err(StatusCode::BadNodeIdUnknown),
             };
             match made {
-                Ok(given) => alarms.gives(handle, given),
+                Ok(item) => alarms.has(handle, item),
                 Err(status) => {
                     self.close(subscribed, &[sub]).await?;
                     let what = format!("it gives out no events of {notifier} ({status})");
@@ -253,11 +289,13 @@ impl Filling {
         &self,
         sub: u32,
         request: MonitoredItemCreateRequest,
-    ) -> Result<Result<Given, StatusCode>, Fault> {
+    ) -> Result<Result<Item, StatusCode>, Fault> {
         let made = self.session.create_monitored_items(sub, TimestampsToReturn::Neither, vec![request]).await;
         Ok(match made {
             Ok(made) => match made.into_iter().next().map(|made| made.result) {
-                Some(result) if !result.status_code.is_bad() => Ok(Given::by(&result.filter_result)),
+                Some(result) if !result.status_code.is_bad() => {
+                    Ok(Item { given: Given::by(&result.filter_result), queue: result.revised_queue_size })
+                }
                 Some(result) => Err(result.status_code),
                 None => Err(StatusCode::BadUnknownResponse),
             },

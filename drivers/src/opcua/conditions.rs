@@ -53,10 +53,10 @@ pub(super) struct Conditions {
     left_out: BTreeSet<Arc<str>>,
     /// Counts refreshes.
     turn: u64,
-    /// Whose end of the refresh is still to come: the handles of the event items.
-    awaited: BTreeSet<u32>,
-    /// One found no room since the refresh began.
-    crowded: bool,
+    /// Whose end of the refresh is still to come, by the handles of the event items, and whether its begin has.
+    awaited: BTreeMap<u32, bool>,
+    /// Something was lost of the refresh, or there was no room for it.
+    spoilt: bool,
 }
 
 type Name = (Arc<str>, Arc<str>);
@@ -66,6 +66,15 @@ struct Kept {
     told: Told,
     /// The refresh in which it was last told of.
     turn: u64,
+}
+
+/// The end of a refresh, and all that is known to stand.
+#[derive(Debug, PartialEq)]
+pub(super) enum Ended {
+    /// And that this is all.
+    Whole(Vec<Report>),
+    /// Some of it did not come.
+    InPart(Vec<Report>),
 }
 
 /// What a condition's event was good for.
@@ -89,8 +98,8 @@ impl Conditions {
             seen_order: VecDeque::new(),
             left_out: BTreeSet::new(),
             turn: 0,
-            awaited: BTreeSet::new(),
-            crowded: false,
+            awaited: BTreeMap::new(),
+            spoilt: false,
         }
     }
 
@@ -116,7 +125,7 @@ impl Conditions {
         if is_quiet {
             self.forget(&told.id);
         } else if self.kept.len() >= CONDITIONS_MAX && !self.kept.contains_key(&told.id) {
-            self.crowded = true;
+            self.spoil();
             if self.left_out.len() < CONDITIONS_MAX {
                 self.left_out.insert(Arc::clone(&told.id));
             }
@@ -204,22 +213,37 @@ impl Conditions {
         Report::Condition(self.condition(told, received))
     }
 
-    /// The server is about to be asked to tell all: each of these event items will say when it has.
+    /// The server is about to be asked to tell all: each of these event items will say when it begins, and
+    /// when it has.
     pub(super) fn begin_refresh(&mut self, items: impl IntoIterator<Item = u32>) {
         self.turn += 1;
-        self.crowded = false;
-        self.awaited = items.into_iter().collect();
+        self.spoilt = false;
+        self.awaited = items.into_iter().map(|item| (item, false)).collect();
     }
 
-    /// An event item has told all. `None`: others have not, or nobody asked. The reports: all that is there,
-    /// and that it is all, unless there was more than room.
-    pub(super) fn end_refresh(&mut self, item: u32, received: Now) -> Option<Vec<Report>> {
-        if !self.awaited.remove(&item) || !self.awaited.is_empty() {
+    pub(super) fn refresh_has_begun(&mut self, item: u32) {
+        if let Some(has_begun) = self.awaited.get_mut(&item) {
+            *has_begun = true;
+        }
+    }
+
+    /// What comes of this refresh is not all.
+    pub(super) fn spoil(&mut self) {
+        self.spoilt = true;
+    }
+
+    /// An event item has told all. `None`: others have not, or nobody asked.
+    pub(super) fn end_refresh(&mut self, item: u32, received: Now) -> Option<Ended> {
+        // A server whose queue is too short for all of it drops what came first, or never comes to the end.
+        self.spoilt |= !self.awaited.remove(&item)?;
+        if !self.awaited.is_empty() {
             return None;
         }
-        let turn = self.turn;
-        let over = self.kept.iter().filter(|(_, kept)| kept.turn != turn).map(|(id, _)| Arc::clone(id));
-        let over: Vec<Arc<str>> = over.collect();
+        let mut over: Vec<Arc<str>> = Vec::new();
+        if !self.spoilt {
+            let left_out = self.kept.iter().filter(|(_, kept)| kept.turn != self.turn);
+            over.extend(left_out.map(|(id, _)| Arc::clone(id)));
+        }
         // Said outright: the link may never have been lost, and then only this ends them.
         let mut names: BTreeSet<Name> = over.iter().filter_map(|id| self.forget(id)).collect();
         self.left_out.extend(over);
@@ -228,10 +252,11 @@ impl Conditions {
         names.extend(self.named.keys().cloned());
         let told = names.iter().map(|name| Report::Condition(self.summed_up(name, received)));
         let mut reports: Vec<Report> = told.collect();
-        if !self.crowded {
-            reports.push(Report::ConditionsTold { source: self.source, at: received });
+        if self.spoilt {
+            return Some(Ended::InPart(reports));
         }
-        Some(reports)
+        reports.push(Report::ConditionsTold { source: self.source, at: received });
+        Some(Ended::Whole(reports))
     }
 }
 
@@ -300,10 +325,15 @@ mod tests {
 
     fn refreshed(conditions: &mut Conditions, retold: impl IntoIterator<Item = Told>) -> Vec<String> {
         conditions.begin_refresh([ITEM]);
+        conditions.refresh_has_begun(ITEM);
         for told in retold {
             take(conditions, told);
         }
-        conditions.end_refresh(ITEM, NOW).expect("the end").iter().map(line).collect()
+        whole(conditions.end_refresh(ITEM, NOW)).iter().map(line).collect()
+    }
+
+    fn whole(ended: Option<Ended>) -> Vec<Report> {
+        if let Some(Ended::Whole(reports)) = ended { reports } else { panic!("{ended:?}") }
     }
 
     #[test]
@@ -401,10 +431,29 @@ mod tests {
         let mut conditions = Conditions::new(SourceId(1));
         assert_eq!(conditions.end_refresh(ITEM, NOW), None);
         conditions.begin_refresh([ITEM, ITEM + 1]);
+        conditions.refresh_has_begun(ITEM);
+        conditions.refresh_has_begun(ITEM + 1);
         assert_eq!(conditions.end_refresh(ITEM, NOW), None);
         assert_eq!(conditions.end_refresh(ITEM, NOW), None);
-        assert!(conditions.end_refresh(ITEM + 1, NOW).is_some());
+        assert_eq!(whole(conditions.end_refresh(ITEM + 1, NOW)).len(), 1);
         assert_eq!(conditions.end_refresh(ITEM + 1, NOW), None);
+    }
+
+    #[test]
+    fn a_refresh_of_which_something_was_lost_ends_nothing_and_is_not_all() {
+        let mut conditions = Conditions::new(SourceId(1));
+        take(&mut conditions, told("a", 1));
+        let stands = Some(Ended::InPart(vec![Report::Condition(
+            conditions.summed_up(&(Arc::from("LIA-1"), Arc::from("HH")), NOW),
+        )]));
+        // Its begin was dropped at the server, with what came next.
+        conditions.begin_refresh([ITEM]);
+        assert_eq!(conditions.end_refresh(ITEM, NOW), stands);
+        conditions.begin_refresh([ITEM]);
+        conditions.refresh_has_begun(ITEM);
+        conditions.spoil();
+        assert_eq!(conditions.end_refresh(ITEM, NOW), stands);
+        assert_eq!(refreshed(&mut conditions, []), ["LIA-1/HH 1", "all told"]);
     }
 
     #[test]
@@ -414,13 +463,13 @@ mod tests {
             (0..=CONDITIONS_MAX).map(|n| Told { name: Arc::from(n.to_string()), ..told(&n.to_string(), 0) })
         };
         conditions.begin_refresh([ITEM]);
+        conditions.refresh_has_begun(ITEM);
         let crowded = flood().filter(|told| matches!(conditions.take(told.clone(), NOW), Taken::Crowded(_)));
         assert_eq!(crowded.count(), 1);
         assert_eq!(conditions.kept.len(), CONDITIONS_MAX);
         assert!(conditions.seen.len() <= SEEN_MAX);
-        let all = conditions.end_refresh(ITEM, NOW).expect("the end");
-        assert_eq!(all.len(), CONDITIONS_MAX);
-        assert!(!all.iter().any(|report| matches!(report, Report::ConditionsTold { .. })));
+        let ended = conditions.end_refresh(ITEM, NOW);
+        assert!(matches!(ended, Some(Ended::InPart(all)) if all.len() == CONDITIONS_MAX));
     }
 
     /// Something that happens at a server of three conditions, of which two have one name.
@@ -514,6 +563,7 @@ mod tests {
                 }
                 Step::Refreshes(on_the_way) => {
                     conditions.begin_refresh([ITEM]);
+                    conditions.refresh_has_begun(ITEM);
                     self.retold.clear();
                     let mut on_the_way = on_the_way.iter();
                     for at in 0..self.stands.len() {
@@ -524,8 +574,7 @@ mod tests {
                             self.step(conditions, &step.arriving());
                         }
                     }
-                    let all = conditions.end_refresh(ITEM, NOW).expect("the end");
-                    self.hear(all);
+                    self.hear(whole(conditions.end_refresh(ITEM, NOW)));
                 }
             }
         }

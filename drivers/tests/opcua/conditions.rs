@@ -206,6 +206,28 @@ async fn opcua_a_refresh_that_does_not_end_is_asked_for_again_and_until_then_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_server_that_drops_events_without_a_word_has_not_told_all() {
+    const NAMES: [&str; 12] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"];
+    let alarms = Alarms::default();
+    for name in NAMES {
+        alarms.put_silently(Alarm::new("LIA", name));
+    }
+    // It keeps ten events for an item, and tells of fourteen at once.
+    let server = server(0, &alarms).await;
+    let mut driver = Driver::start(listening(server.url()));
+    driver.until_condition("L", "LIA 500 active unacknowledged").await;
+    driver.until_number(0, 40.0).await;
+    driver.until_all("another try", |_| alarms.calls().len() > 1).await;
+    assert!(!driver.seen.iter().any(is_told));
+    assert!(driver.skipped("events", "the server's queue was full") > 0);
+    for name in NAMES.iter().take(8) {
+        alarms.put_silently(Alarm { active: false, acknowledged: true, ..Alarm::new("LIA", name) });
+    }
+    driver.until_all_told().await;
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opcua_a_node_that_gives_out_no_events_is_told_and_the_points_live() {
     let alarms = Alarms::default();
     let server = server(0, &alarms).await;
