@@ -6,7 +6,7 @@ use riskgate_drivers::opcua::{Node, Server};
 use riskgate_point::{Link, Report};
 
 use crate::alarms::{Alarm, Alarms};
-use crate::plant::{Driver, Offer, Proxy, TestServer, config, ours};
+use crate::plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, ours, within};
 
 /// A server with these alarms and one point.
 async fn server(port: u16, alarms: &Alarms) -> TestServer {
@@ -150,6 +150,33 @@ async fn opcua_what_changed_while_the_link_was_cut_is_told_and_all_of_it_anew() 
         driver.until_condition("Low", "LIA-2 500 active unacknowledged").await;
         assert_eq!(server.n_sessions(), 1, "the session came back, no other was made");
     }
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_subscription_to_events_that_outlives_its_session_is_taken_over() {
+    let alarms = Alarms::default();
+    let offer =
+        Offer { session_ms: 1500, users: vec![USER], alarms: Some(alarms.clone()), ..Offer::default() };
+    let server = TestServer::start(0, offer).await;
+    server.add("Tank.Level", 40.0);
+    let proxy = Proxy::to(server.port).await;
+    let user = Some((USER.to_owned(), PASSWORD.to_owned()));
+    let mut driver = Driver::start(Server { user, ..listening(proxy.url()) });
+    driver.until_all_told().await;
+    proxy.refuse(true);
+    proxy.cut();
+    driver.until_down().await;
+    driver.forget();
+    alarms.put(Alarm::new("LIA-1", "High"));
+    within("the session's end", || async { (server.n_sessions() == 0).then_some(()) }).await;
+    assert_eq!(server.n_subscriptions(), 2, "of the point and of the events");
+    proxy.refuse(false);
+    driver.until_all_told().await;
+    driver.until_condition("High", "LIA-1 500 active unacknowledged").await;
+    alarms.put(Alarm { severity: 600, ..Alarm::new("LIA-1", "High") });
+    driver.until_condition("High", "LIA-1 600 active unacknowledged").await;
+    assert_eq!(server.n_subscriptions(), 2, "no other was made");
     driver.stop().await;
 }
 
