@@ -120,6 +120,8 @@ broken! {
     what_tls_needs_is_told: "66-tls",
     a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
     a_bit_of_a_register_is_checked: "70-bits-of-registers",
+    the_events_of_a_server_are_asked_for_in_full: "70-events-of-a-server",
+    a_condition_has_a_source_and_a_permit_a_unit: "71-conditions-and-permits-in-rules",
     a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
     a_list_says_where_its_tags_and_values_are: "72-lists-of-points",

@@ -67,7 +67,7 @@ impl Checked {
                 (draft.fixes, ", fixes"),
                 (draft.sightings, ", sightings"),
                 (draft.permits, ", permits"),
-                (draft.events, ", conditions"),
+                (draft.events.is_some(), ", conditions"),
             ] {
                 carries.push_str(if carried { what } else { "" });
             }

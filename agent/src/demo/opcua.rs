@@ -265,6 +265,7 @@ mod tests {
                 deadband: client::Deadband::None,
                 keep_alive: Duration::from_secs(1),
             }],
+            notifiers: Vec::new(),
             points: points.collect(),
         };
         let (sender, mut reports) = intake::channel(100, |_| intake::Lane::Process);

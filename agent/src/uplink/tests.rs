@@ -79,6 +79,8 @@ fn evidence() -> Evidence {
         quality,
         at: Some(MORNING),
         source_time: None,
+        detail: None,
+        until: None,
     };
     Evidence {
         rule: "leak".to_owned(),
@@ -218,6 +220,25 @@ fn a_hazard_is_told_in_the_standards_names_and_codes() {
 #[test]
 fn an_alarm_is_told_with_its_evidence() {
     insta::assert_snapshot!(told(&Effect::Alarm(Arc::new(alarm(Some("U-1"))))));
+}
+
+#[test]
+fn a_permit_is_told_with_its_number_and_its_end() {
+    let mut alarm = alarm(Some("U-1"));
+    alarm.evidence.operands = vec![Operand {
+        text: "permit('U-1', 'hot_work')".to_owned(),
+        value: Some(PointValue::Bool(true)),
+        quality: Quality::Good,
+        at: Some(MORNING),
+        source_time: None,
+        detail: Some("DH-7".to_owned()),
+        until: Some(MORNING.after(Duration::from_secs(3600))),
+    }];
+    let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
+    let operand = &data["evidence"]["operands"][0];
+    assert_eq!(operand["detail"], "DH-7");
+    let (from, until) = (operand["time"].as_str(), operand["until"].as_str());
+    assert!(until.is_some() && until > from, "{operand}");
 }
 
 #[test]

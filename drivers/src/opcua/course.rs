@@ -234,10 +234,12 @@ impl Course {
             self.again_wait.reset();
         }
         if let Some(missed) = missed {
-            let past = self.filling.clone().past(missed, subscribed.limits.clone());
+            let publishing = subscribed.subs.iter().map(|sub| sub.publishing).max().unwrap_or_default();
+            let past = self.filling.clone().past(missed, subscribed.limits.clone(), publishing * 2);
             self.past = Some(Box::pin(past));
         }
         self.subscribed = Some(subscribed);
+        self.ask_for_conditions(now);
         Ok(Next::Up)
     }
 
@@ -303,7 +305,20 @@ impl Course {
         Ok(Next::Nothing)
     }
 
+    /// All that the server keeps, where something of it may have been missed.
+    fn ask_for_conditions(&mut self, now: Mono) {
+        if let (Some(subscribed), Some(alarms)) = (&self.subscribed, self.filling.notices.alarms())
+            && alarms.is_time(now, self.filling.out.tally())
+        {
+            self.work = Some(Box::pin(self.filling.clone().ask_for_conditions(subscribed.clone())));
+        }
+    }
+
     fn try_again(&mut self, now: Mono) {
+        self.ask_for_conditions(now);
+        if self.work.is_some() {
+            return;
+        }
         let Some(subscribed) = &self.subscribed else { return };
         if subscribed.refused.is_empty() && self.filling.notices.nodeless().is_empty() {
             self.again = None;

@@ -58,6 +58,11 @@ pub(super) fn shape(value: Option<&Variant>) -> String {
     }
 }
 
+/// The time that a field of an event holds.
+pub(super) fn time(field: &Variant, offset_ms: i64) -> Option<Wall> {
+    if let Variant::DateTime(time) = field { wall(time, offset_ms) } else { None }
+}
+
 /// `None`: no time was ever set.
 pub(super) fn wall(time: &DateTime, offset_ms: i64) -> Option<Wall> {
     (!time.is_null()).then(|| Wall(time.as_chrono().timestamp_millis().saturating_add(offset_ms)))
@@ -75,10 +80,12 @@ fn quality(status: StatusCode) -> Quality {
     }
 }
 
-/// The information bits of a data value with Overflow among them (0x480): the item's queue lost values.
+/// The Overflow bit (0x80): the item's queue lost values. It is to stand beside the mark of a data value
+/// (0x400); some servers leave that out, and nothing else could be meant.
 fn has_overflowed(status: StatusCode) -> bool {
-    const DATA_VALUE_OVERFLOW: u32 = 0x480;
-    status.bits() & DATA_VALUE_OVERFLOW == DATA_VALUE_OVERFLOW
+    const OVERFLOW: u32 = 0x80;
+    const RESERVED: u32 = 0x800;
+    status.bits() & (OVERFLOW | RESERVED) == OVERFLOW
 }
 
 /// The code alone, without the bits that inform about structure, limits and queues.
@@ -383,8 +390,9 @@ mod tests {
     #[test]
     fn good_with_the_overflow_bit_is_uncertain() {
         assert_eq!(with_status(StatusCode::from(0x480)), Quality::Uncertain(UncertainReason::Overflow));
-        // 0x080 without 0x400 is not the information of a data value.
-        assert_eq!(with_status(StatusCode::from(0x080)), Quality::Good);
+        assert_eq!(with_status(StatusCode::from(0x080)), Quality::Uncertain(UncertainReason::Overflow));
+        // The information of another kind, which no standard has yet.
+        assert_eq!(with_status(StatusCode::from(0x880)), Quality::Good);
         // A limit bit alone says nothing of lost values.
         assert_eq!(with_status(StatusCode::from(0x600)), Quality::Good);
     }

@@ -42,7 +42,8 @@ struct Found {
 
 impl Filling {
     /// Tells of the gap, and asks for what was in it where the source says so.
-    pub(super) async fn past(self, missed: Missed, limits: Limits) {
+    /// After `settled` each point has told its present value.
+    pub(super) async fn past(self, missed: Missed, limits: Limits, settled: Duration) {
         let now = (self.clock)();
         let gap = now.mono.since(missed.since.mono);
         let url = &self.server.url;
@@ -52,6 +53,8 @@ impl Filling {
             self.notices.gap_is_closed();
             return;
         };
+        // The first values after the gap say where it ends: they are in the first publishing.
+        tokio::time::sleep(settled).await;
         let mut found = Found::default();
         if self.run.skips_history() {
             found.lack("the last try ended with the connection", missed.points.len());

@@ -1,18 +1,23 @@
-//! OPC UA: subscribes to the items of one server. No Write, no Call.
+//! OPC UA: subscribes to the items and the alarms of one server. No Write, and no Call but ConditionRefresh.
 //!
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
 //! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
 //! security; `subscribe` fills it with subscriptions and their items and `recover` brings them back after
-//! a cut; `notices` turns what the server publishes into reports, and `pulse` counts it; `history` asks
-//! for what was missed. `client` watches over all of it (`fault` says why a session ended): the library's
+//! a cut (`tell` says once what the server refuses); `notices` turns what the server publishes into reports,
+//! and `pulse` counts it; `history` asks for what was missed. `alarms` listens to the conditions that the
+//! server keeps: `events` reads what it tells of them, `conditions` holds how they stand, `refresh` asks for
+//! all of them. `client` watches over all of it (`fault` says why a session ended): the library's
 //! own reconnect brings a session back in which nothing is published any more, and says so nowhere.
 //!
-//! It has no certificates yet, reads no alarms and conditions, and browses nothing.
+//! It has no certificates yet, and browses nothing.
 
+mod alarms;
 mod client;
+mod conditions;
 mod connect;
 mod course;
 mod decode;
+mod events;
 mod fault;
 mod history;
 mod node;
@@ -20,7 +25,9 @@ mod notices;
 mod plan;
 mod pulse;
 mod recover;
+mod refresh;
 mod subscribe;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +53,8 @@ pub struct Server {
     pub history: Option<Duration>,
     /// The first is for the points that choose none.
     pub groups: Vec<Group>,
+    /// The nodes whose events tell of conditions; none: it is not listened to for events.
+    pub notifiers: Vec<Node>,
     pub points: Vec<Point>,
 }
 
@@ -59,6 +68,7 @@ impl std::fmt::Debug for Server {
             .field("user", &self.user.as_ref().map(|(name, _)| name))
             .field("history", &self.history)
             .field("groups", &self.groups)
+            .field("notifiers", &self.notifiers)
             .field("points", &self.points)
             .finish()
     }
@@ -148,6 +158,7 @@ impl Server {
             user: None,
             history: None,
             groups: vec![Group::bare()],
+            notifiers: Vec::new(),
             points: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod events;
 mod messages;
 pub(super) mod modbus;
 mod modbus_line;
@@ -10,7 +11,7 @@ mod subscriptions;
 
 use std::time::Duration;
 
-use riskgate_engine::SourceDraft;
+use riskgate_engine::{Class, SourceDraft};
 use riskgate_point::SourceId;
 
 use messages::NameOf;
@@ -50,8 +51,8 @@ pub(super) struct Source {
     pub(super) fixes: bool,
     pub(super) sightings: bool,
     pub(super) permits: bool,
-    /// It tells of its own alarms.
-    pub(super) events: bool,
+    /// It tells of the alarms that it keeps itself, which are of this class.
+    pub(super) events: Option<Class>,
     /// A row of a point table names it.
     pub(super) named: bool,
     /// The names of the plant that its messages are told to mean.
@@ -139,14 +140,17 @@ fn source(
         fixes: false,
         sightings: false,
         permits: false,
-        events: false,
+        events: None,
         named: false,
         names: Vec::new(),
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
         Some(Speaks::Modbus(way)) => source.kind = modbus::device(&mut fields, place, way),
-        Some(Speaks::Opcua) => source.kind = opcua::server(&mut fields, place, secrets),
+        Some(Speaks::Opcua) => {
+            source.kind = opcua::server(&mut fields, place, secrets);
+            source.events = events::read(&mut fields, &mut source.kind);
+        }
         Some(Speaks::Mqtt) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
@@ -212,7 +216,7 @@ pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults:
     modbus_line::check_shared(sources, faults);
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_feed = source.fixes || source.sightings || source.permits || source.events;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events.is_some();
         let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);

@@ -32,6 +32,7 @@ pub(super) fn server(fields: &mut Fields<'_>, source: SourceId, secrets: &mut Ve
         user: user(fields, Whose::Source(source), secrets).map(|user| (user, String::new())),
         history: fields.duration("history", HISTORY),
         groups,
+        notifiers: Vec::new(),
         points: Vec::new(),
     })
 }
