@@ -49,6 +49,12 @@ pub enum SecretError {
     },
     #[error("the password file {path} of {of} is empty", path = .path.display())]
     Empty { of: String, path: PathBuf },
+    #[error("the user of {of}")]
+    User {
+        of: String,
+        #[source]
+        cause: riskgate_drivers::opcua::UserError,
+    },
 }
 
 /// Reads one password; a relative path starts at the configuration folder. The line's end is not part of it.

@@ -66,7 +66,7 @@ impl Checked {
             Driver::Modbus(device) => {
                 format!("modbus-tcp {}:{} device {}, {points}", device.host, device.port, device.device_id)
             }
-            Driver::Opcua(server) => format!("opcua {}, {points}", server.url),
+            Driver::Opcua(server) => format!("opcua {}, {}, {points}", server.url, server.security.channel),
             Driver::Mqtt(feed) => {
                 let draft = self.plant.source(source.id);
                 let fixes = if draft.is_some_and(|draft| draft.fixes) { ", fixes" } else { "" };

@@ -250,7 +250,8 @@ mod tests {
             sampling: Duration::from_millis(50),
             queue: 10,
             keep_alive: Duration::from_secs(1),
-            user: None,
+            security: client::Security::open(),
+            user: client::User::Anonymous,
             points: points.collect(),
         };
         let (sender, mut reports) = intake::channel(100, |_| intake::Lane::Process);

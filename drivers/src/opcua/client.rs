@@ -19,12 +19,13 @@ use futures_util::{Stream, StreamExt};
 use opcua::client::transport::TransportPollResult;
 use opcua::client::{Session, SessionActivity, SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::core::comms::url::is_opc_ua_binary_url;
-use opcua::types::{EndpointDescription, StatusCode};
+use opcua::types::StatusCode;
 use riskgate_point::{Link, Mono, Report};
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
+use super::connect::{self, Way};
 use super::fault::{Fault, Patience, is_gone};
+use super::guard::Guard;
 use super::notices::Notices;
 use super::subscribe::{Filling, Subscribed, all_lost};
 use super::{Server, plan};
@@ -36,8 +37,12 @@ use crate::intake::Sender;
 /// enough not to burden a controller that is starting.
 const NETWORK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// Waits between tries that only a person can make succeed.
-const PERSON_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
+/// Waits between tries that need a change of a setting at the server: soon enough for a person who has just
+/// made it and looks whether it helps.
+const SETTING_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+
+/// Waits between tries that may lock an account: of many servers, the third or fifth within minutes does.
+const ACCOUNT_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
 
 /// For a polite end: closing the session at the server. A stop has to be done within a second.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -69,8 +74,10 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
     let seed = u64::from(server.source.0) ^ clock().mono.0;
     let mut server = server.clone();
     server.keep_alive = server.keep_alive.max(KEEP_ALIVE_MIN);
+    let server = Arc::new(server);
+    let guard = Guard::new(Arc::clone(&server), clock);
     let mut watch = Watch {
-        server: Arc::new(server),
+        server,
         out: out.clone(),
         clock,
         stop,
@@ -78,13 +85,14 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         may_be_good: Arc::new(AtomicBool::new(true)),
         was_up: false,
         network: Backoff::new(NETWORK_WAIT.0, NETWORK_WAIT.1, seed),
-        person: Backoff::new(PERSON_WAIT.0, PERSON_WAIT.1, seed),
+        setting: Backoff::new(SETTING_WAIT.0, SETTING_WAIT.1, seed),
+        account: Backoff::new(ACCOUNT_WAIT.0, ACCOUNT_WAIT.1, seed),
         named: Arc::default(),
     };
     watch.link(Link::Connecting);
-    while let Some(found) = stop.run_until_cancelled(connect::discover(&watch.server)).await {
+    while let Some(found) = stop.run_until_cancelled(connect::discover(&guard)).await {
         let fault = match found {
-            Ok(endpoint) => match watch.session(endpoint).await {
+            Ok(way) => match watch.session(&way, &guard).await {
                 End::Stopped => break,
                 End::Fault(fault) => fault,
             },
@@ -92,7 +100,14 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         };
         watch.down(&fault);
         let wait = watch.wait(&fault);
-        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+        let until = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A person has trusted the server, or put a certificate of ours there: no need to wait on.
+                () = guard.changed(), if fault.patience() == Patience::Setting => {}
+            }
+        };
+        if stop.run_until_cancelled(until).await.is_none() {
             break;
         }
     }
@@ -123,7 +138,8 @@ struct Watch<'a> {
     /// A session came up since the last wait.
     was_up: bool,
     network: Backoff,
-    person: Backoff,
+    setting: Backoff,
+    account: Backoff,
     named: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -134,7 +150,8 @@ impl Watch<'_> {
 
     fn up(&mut self, subscribed: &Subscribed) {
         self.network.reset();
-        self.person.reset();
+        self.setting.reset();
+        self.account.reset();
         self.was_up = true;
         if self.told != Told::Up {
             tracing::info!(
@@ -171,13 +188,14 @@ impl Watch<'_> {
             // repeats.
             Patience::None if was_up => Duration::ZERO,
             Patience::None | Patience::Network => self.network.next(),
-            Patience::Person => self.person.next(),
+            Patience::Setting => self.setting.next(),
+            Patience::Account => self.account.next(),
         }
     }
 
     /// One session, from its first connection to its end.
-    async fn session(&mut self, endpoint: EndpointDescription) -> End {
-        let (session, events) = match connect::session(&self.server, endpoint) {
+    async fn session(&mut self, way: &Way, guard: &Guard) -> End {
+        let (session, events) = match connect::session(way) {
             Ok(session) => session,
             Err(fault) => return End::Fault(fault),
         };
@@ -196,8 +214,11 @@ impl Watch<'_> {
             named: Arc::clone(&self.named),
         };
         let mut events = std::pin::pin!(events.enter());
-        let mut course = Course::new(filling, (self.clock)().mono);
-        let end = self.follow(&mut course, events.as_mut()).await;
+        let mut course = Course::new(filling, way.clone(), (self.clock)().mono);
+        let end = tokio::select! {
+            end = self.follow(&mut course, events.as_mut()) => end,
+            fault = way.fail(guard) => End::Fault(fault),
+        };
         if matches!(course.stage, Stage::Connected { .. }) {
             goodbye(&session, events.as_mut()).await;
         }
@@ -294,6 +315,7 @@ enum Next {
 /// One session's course: what happens, and what follows from it.
 struct Course {
     filling: Filling,
+    way: Way,
     stage: Stage,
     subscribed: Option<Subscribed>,
     /// Building, resuming, or trying refused items again.
@@ -301,8 +323,8 @@ struct Course {
 }
 
 impl Course {
-    fn new(filling: Filling, now: Mono) -> Self {
-        Self { filling, stage: Stage::First { since: now }, subscribed: None, work: None }
+    fn new(filling: Filling, way: Way, now: Mono) -> Self {
+        Self { filling, way, stage: Stage::First { since: now }, subscribed: None, work: None }
     }
 
     fn server(&self) -> &Server {
@@ -330,9 +352,9 @@ impl Course {
                 Ok(Next::Down(self.lost(status)))
             }
             SessionPollResult::ReconnectFailed(status) => {
-                let fault = Fault::connecting(self.server(), status);
+                let fault = self.way.fault(status);
                 match self.stage {
-                    Stage::Lost { .. } if fault.patience() != Patience::Person => Ok(Next::Nothing),
+                    Stage::Lost { .. } if fault.patience() == Patience::Network => Ok(Next::Nothing),
                     Stage::Lost { .. } | Stage::First { .. } | Stage::Connected { .. } => Err(fault),
                 }
             }

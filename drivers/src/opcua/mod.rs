@@ -1,31 +1,46 @@
 //! OPC UA: subscribes to the items of one server. No Write, no Call.
 //!
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
-//! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
-//! security, `subscribe` fills it with items, `notices` turns what the server publishes into reports, and
-//! `client` watches over all of it (`fault` says why a session ended): the library's own reconnect brings a session back in which nothing is
-//! published any more, and says so nowhere.
+//! becomes a node id, a wish becomes the parameters of a subscription. `connect` begins a session: `endpoint`
+//! picks what the configuration asks for (`security`), `guard` judges the server's certificate (`trust`) and
+//! brings ours (`own`), `transport` carries it. `subscribe` fills the session with items, `notices` turns what
+//! the server publishes into reports, and `client` watches over all of it (`fault` says why a session ended):
+//! the library's own reconnect brings a session back in which nothing is published any more, and says so
+//! nowhere.
 //!
-//! It has no certificates yet, reads no alarms and conditions, and browses nothing.
+//! It reads no alarms and conditions, and browses nothing.
 
+mod certificate;
 mod client;
 mod connect;
 mod decode;
+mod endpoint;
 mod fault;
+mod files;
+mod guard;
 mod notices;
+mod own;
 mod plan;
+mod security;
 mod subscribe;
+mod transport;
+mod trust;
 
 use std::time::Duration;
 
+pub use certificate::{Certificate, CertificateError, Thumbprint, date};
 pub use client::{Error, run};
+pub use files::FileError;
+pub use own::{Applicant, Identities, Own, OwnError};
+pub use security::{Channel, Mode, Password, Policy, Security, User, UserCertificate, UserError};
+pub use trust::{Known, Listed, Notes, Pki, Standing, TrustError, USUAL_FOLDER};
 
 use riskgate_point::{PointId, SourceId};
 
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
@@ -35,25 +50,9 @@ pub struct Server {
     /// Values that the server keeps for an item between two publishings.
     pub queue: u32,
     pub keep_alive: Duration,
-    /// Name and password; `None`: anonymous.
-    pub user: Option<(String, String)>,
+    pub security: Security,
+    pub user: User,
     pub points: Vec<Point>,
-}
-
-/// The password is not shown.
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("source", &self.source)
-            .field("url", &self.url)
-            .field("publishing", &self.publishing)
-            .field("sampling", &self.sampling)
-            .field("queue", &self.queue)
-            .field("keep_alive", &self.keep_alive)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
-            .field("points", &self.points)
-            .finish()
-    }
 }
 
 #[derive(Debug, Clone)]

@@ -196,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::intake::{self, Lane};
+    use crate::opcua::{Security, User};
 
     fn notices() -> Notices {
         let server = Server {
@@ -205,7 +206,8 @@ mod tests {
             sampling: std::time::Duration::ZERO,
             queue: 1,
             keep_alive: std::time::Duration::from_secs(5),
-            user: None,
+            security: Security::open(),
+            user: User::Anonymous,
             points: Vec::new(),
         };
         let (sender, _receiver) = intake::channel(16, |_| Lane::Process);

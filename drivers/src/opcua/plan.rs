@@ -81,6 +81,7 @@ mod tests {
     use riskgate_point::SourceId;
 
     use super::*;
+    use crate::opcua::{Security, User};
 
     fn server(publishing_ms: u64, keep_alive_ms: u64) -> Server {
         Server {
@@ -90,7 +91,8 @@ mod tests {
             sampling: Duration::from_millis(100),
             queue: 10,
             keep_alive: Duration::from_millis(keep_alive_ms),
-            user: None,
+            security: Security::open(),
+            user: User::Anonymous,
             points: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opcua::crypto::SecurityPolicy;
+use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
 use opcua::server::address_space::VariableBuilder;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
@@ -16,12 +16,14 @@ use opcua::types::{
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::opcua::{Error, Node, Point, Server};
+use riskgate_drivers::opcua::{Error, Node, Point, Security, Server, User};
 use riskgate_drivers::scaling::Scaling;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::certs::{Certified, PLANT_URI};
 
 /// Far beyond what anything here takes; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,11 +31,15 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const NAMESPACE: &str = "urn:riskgate:test";
 pub(crate) const USER: &str = "op";
 pub(crate) const PASSWORD: &str = "right";
+/// The user who logs in by a certificate.
+pub(crate) const BEARER: &str = "bearer";
+
+/// 2026-03-01T08:00:00Z
+pub(crate) const START: Now = Now { mono: Mono(1), wall: Wall(1_772_352_000_000) };
 
 pub(crate) fn clock() -> Now {
-    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
-    let since = START.get_or_init(tokio::time::Instant::now).elapsed();
-    Now { mono: Mono(1), wall: Wall(1_772_352_000_000) }.after(since)
+    static BEGUN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    START.after(BEGUN.get_or_init(tokio::time::Instant::now).elapsed())
 }
 
 /// What a server offers.
@@ -41,13 +47,36 @@ pub(crate) fn clock() -> Now {
 pub(crate) struct Offer {
     /// Namespaces that come before ours, so that ours gets another index.
     pub(crate) before: Vec<&'static str>,
-    pub(crate) policy: SecurityPolicy,
+    pub(crate) endpoints: Vec<(SecurityPolicy, MessageSecurityMode)>,
     pub(crate) users: Vec<&'static str>,
+    /// What it shows on secured endpoints.
+    pub(crate) certified: Option<Certified>,
+    /// Of the user that logs in by it.
+    pub(crate) user_certificate: Vec<u8>,
+    /// Any client is let in; else those alone that [`TestServer::trust_only`] lets in.
+    pub(crate) trusting: bool,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { before: Vec::new(), policy: SecurityPolicy::None, users: vec!["ANONYMOUS"] }
+        Self {
+            before: Vec::new(),
+            endpoints: vec![(SecurityPolicy::None, MessageSecurityMode::None)],
+            users: vec!["ANONYMOUS"],
+            certified: None,
+            user_certificate: Vec::new(),
+            trusting: true,
+        }
+    }
+}
+
+impl Offer {
+    pub(crate) fn secured(certified: &Certified) -> Self {
+        Self {
+            endpoints: vec![(SecurityPolicy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt)],
+            certified: Some(certified.clone()),
+            ..Self::default()
+        }
     }
 }
 
@@ -69,21 +98,32 @@ impl TestServer {
         .await;
         let port = listener.local_addr().expect("a bound socket").port();
         let pki = std::env::temp_dir().join(format!("riskgate-opcua-{}-{port}", std::process::id()));
-        let secured = offer.policy != SecurityPolicy::None;
-        let mode = if secured { MessageSecurityMode::SignAndEncrypt } else { MessageSecurityMode::None };
+        let user_file = pki.join("user.der");
+        std::fs::create_dir_all(pki.join("own")).expect("a folder");
+        std::fs::write(&user_file, &offer.user_certificate).expect("a file");
+        if let Some(certified) = &offer.certified {
+            std::fs::write(pki.join("own/cert.der"), &certified.certificate).expect("a file");
+            std::fs::write(pki.join("own/key.pem"), &certified.key).expect("a file");
+        }
         let users: &[&str] = &offer.users;
         let mut builder = ServerBuilder::new()
             .application_name("plant")
-            .application_uri("urn:plant")
-            .product_uri("urn:plant")
+            .application_uri(PLANT_URI)
+            .product_uri(PLANT_URI)
             .host("127.0.0.1")
             .port(port)
             .pki_dir(&pki)
             .diagnostics_enabled(true)
-            .create_sample_keypair(secured)
+            .certificate_path("own/cert.der")
+            .private_key_path("own/key.pem")
+            .trust_client_certs(offer.trusting)
+            .check_cert_time(false)
             .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
             .add_user_token(USER, ServerUserToken::user_pass(USER, PASSWORD))
-            .add_endpoint("only", ("/", offer.policy, mode, users));
+            .add_user_token(BEARER, ServerUserToken::x509(BEARER, &user_file));
+        for (policy, mode) in &offer.endpoints {
+            builder = builder.add_endpoint(format!("{policy} {mode:?}"), ("/", *policy, *mode, users));
+        }
         builder.limits_mut().subscriptions.max_monitored_items_per_sub = 5000;
         // A value is told as it is set, with the time that it was set with.
         builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
@@ -155,9 +195,34 @@ impl TestServer {
 
     /// Sessions that the server keeps.
     pub(crate) fn n_sessions(&self) -> u32 {
-        let count = VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount;
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount)
+    }
+
+    /// Sessions that it has made since it started.
+    pub(crate) fn n_sessions_ever(&self) -> u32 {
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSessionCount)
+    }
+
+    fn count(&self, count: VariableId) -> u32 {
         let count = self.handle.info().diagnostics.get(count).and_then(|count| count.value);
         count.and_then(|count| count.try_cast_to().ok()).expect("a count")
+    }
+
+    /// Lets in the client with this certificate, and no other any more.
+    pub(crate) fn trust_only(&self, certificate: &[u8]) {
+        for folder in ["rejected", "trusted"].map(|folder| self.pki.join(folder)) {
+            std::fs::remove_dir_all(&folder).expect("its own folder");
+            std::fs::create_dir(&folder).expect("its own folder");
+        }
+        let x509 = X509::from_der(certificate).expect("a certificate");
+        let file = self.pki.join("trusted").join(CertificateStore::cert_file_name(&x509));
+        std::fs::write(file, certificate).expect("a file");
+    }
+
+    /// The certificates of clients that it has refused.
+    pub(crate) fn refused(&self) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(self.pki.join("rejected")).expect("its own folder");
+        entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a file")).collect()
     }
 
     /// As `kill -9` does: no goodbye.
@@ -262,7 +327,8 @@ pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
         sampling: Duration::ZERO,
         queue: 10,
         keep_alive: Duration::from_millis(500),
-        user: None,
+        security: Security::open(),
+        user: User::Anonymous,
         points: nodes.iter().enumerate().map(point).collect(),
     }
 }
