@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
 use riskgate_drivers::modbus::{Bit, Kind};
+use riskgate_drivers::opcua::{Password, User};
 use riskgate_engine::Class;
 use riskgate_point::{BadReason, Quality};
 
@@ -116,6 +117,7 @@ broken! {
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
+    security_of_opcua_is_told_what_it_takes: "49-opcua-security",
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
     what_tls_needs_is_told: "66-tls",
     a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
@@ -427,11 +429,69 @@ fn passwords_are_read_when_the_agent_starts_and_not_by_check() {
     assert!(errors[0].to_string().contains("sis.password of source 'sis'"), "{}", errors[0]);
     fs::write(folder.path().join("sis.password"), "open sesame\n").expect("a file");
     checked.load_secrets(folder.path()).expect("it is there");
+    let user = User::Password { name: "gw".to_owned(), password: Password::new("open sesame") };
+    assert_eq!(user_of(&checked), &user);
+    let shown = format!("{checked:?}");
+    assert!(shown.contains("Password(…)") && !shown.contains("sesame"), "no log may hold it");
+}
+
+fn user_of(checked: &Checked) -> &User {
     let user = checked.sources.iter().find_map(|source| match &source.driver {
-        Driver::Opcua(server) => server.user.clone(),
+        Driver::Opcua(server) => Some(&server.user),
         Driver::Modbus(_) | Driver::Mqtt(_) => None,
     });
-    assert_eq!(user, Some(("gw".to_owned(), "open sesame".to_owned())));
+    user.expect("an OPC UA source")
+}
+
+#[test]
+fn a_users_certificate_is_read_when_the_agent_starts_and_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("a file");
+    for (name, bytes) in base() {
+        put(&name.to_string_lossy(), &bytes);
+    }
+    let sources = fs::read_to_string(folder.path().join("sources.toml")).expect("a file");
+    let url = "url = \"opc.tcp://10.0.0.6:4840\"";
+    let login = format!("{url}\nuser_certificate = \"gw.der\"\nuser_key_file = \"gw-key.pem\"");
+    put("sources.toml", sources.replace(url, &login).as_bytes());
+    let mut checked = check(folder.path()).expect("check opens neither");
+    assert!(matches!(user_of(&checked), User::Certificate(_)));
+    let why = |checked: &mut Checked| {
+        let errors = checked.load_secrets(folder.path()).expect_err("they are no user");
+        riskgate::app::secrets_text(&errors)
+    };
+    let missing = why(&mut checked);
+    assert!(missing.contains("source 'sis'") && missing.contains("there is no file"), "{missing}");
+    put("gw.der", b"no certificate");
+    assert!(why(&mut checked).contains("gw.der cannot be used"), "{}", why(&mut checked));
+}
+
+#[test]
+fn a_source_of_opcua_is_secured_unless_it_says_that_it_is_not() {
+    let channel = |more: &str| {
+        let sources = String::from_utf8(
+            files_of(&tests().join("broken/_base"))
+                .into_iter()
+                .find(|(name, _)| name == Path::new("sources.toml"))
+                .expect("the base's sources")
+                .1,
+        )
+        .expect("UTF-8");
+        let url = "url = \"opc.tcp://10.0.0.6:4840\"";
+        let sources = sources.replace(url, &format!("{url}\n{more}"));
+        let checked = checked(over_base(vec![(PathBuf::from("sources.toml"), sources.into_bytes())]));
+        let said = checked.sources.iter().find_map(|source| match &source.driver {
+            Driver::Opcua(server) => Some((server.security.channel.to_string(), server.security.trust_first)),
+            Driver::Modbus(_) | Driver::Mqtt(_) => None,
+        });
+        said.expect("an OPC UA source")
+    };
+    let secured = |text: &str, first| (text.to_owned(), first);
+    assert_eq!(channel(""), secured("security and mode SignAndEncrypt", false));
+    assert_eq!(channel("mode = \"Sign\"\ntrust = \"first\""), secured("security and mode Sign", true));
+    let named = "policy = \"Aes256Sha256RsaPss\"\ntrust = \"listed\"";
+    assert_eq!(channel(named), secured("Aes256Sha256RsaPss SignAndEncrypt", false));
+    assert_eq!(channel("policy = \"None\""), secured("policy None", false));
 }
 
 mod no_bytes_panic {
