@@ -62,6 +62,10 @@ impl Way {
         if step == Step::User && is_refusal {
             return Fault::RefusedUser { url, user: self.server.user.in_words(), status };
         }
+        if matches!(step, Step::Session | Step::User) && matches!(fault, Fault::Unreachable { .. }) {
+            let source = Error::new(status, "the server's answer");
+            return Fault::Service { url, what: "opening a session", source };
+        }
         let Some(papers) = &self.papers else { return fault };
         // The server was greeted a moment ago: what it does not take is what it is shown now.
         let is_shut_out = step == Step::Channel;
@@ -175,6 +179,9 @@ pub(super) async fn discover(guard: &Guard) -> Result<Way, Fault> {
             }))
         }
     };
+    if papers.is_some() {
+        guard.tell(&endpoint);
+    }
     Ok(Way { server: Arc::clone(server), endpoint, papers, progress: Arc::default() })
 }
 
