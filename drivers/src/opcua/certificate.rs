@@ -33,6 +33,12 @@ use x509_cert::time::{Time, Validity};
 /// What an OPC UA server of today and of ten years ago takes; 3072 would shut out small controllers.
 const KEY_BITS: usize = 2048;
 
+/// Many times what one has: longer ones would fill the folder of the refused.
+const BYTES_MAX: usize = 16 * 1024;
+
+/// Of a text in a certificate, as it is shown.
+const SHOWN_CHARACTERS_MAX: usize = 200;
+
 /// Of a common name, by X.520.
 const COMMON_NAME_CHARACTERS_MAX: usize = 64;
 
@@ -51,7 +57,9 @@ pub enum CertificateError {
     Undecodable(String),
     #[error("more follows behind it: a chain of certificates, where one is wanted")]
     Chain,
-    #[error("its key is no RSA key")]
+    #[error("it has {0} bytes, which no certificate has")]
+    TooLong(usize),
+    #[error("its key is no RSA key of at most 4096 bits")]
     NoRsa,
 }
 
@@ -108,6 +116,9 @@ impl Certificate {
             parsed
         };
         let der = parsed.to_der().map_err(undecodable)?;
+        if der.len() > BYTES_MAX {
+            return Err(CertificateError::TooLong(der.len()));
+        }
         let key = RsaPublicKey::try_from(parsed.tbs_certificate.subject_public_key_info.owned_to_ref())
             .map_err(|_| CertificateError::NoRsa)?;
         let known = X509::from_der(&der).map_err(|error| CertificateError::Undecodable(error.to_string()))?;
@@ -128,11 +139,11 @@ impl Certificate {
     }
 
     pub fn subject(&self) -> String {
-        self.parsed.tbs_certificate.subject.to_string()
+        plain(&self.parsed.tbs_certificate.subject.to_string())
     }
 
     pub fn issuer(&self) -> String {
-        self.parsed.tbs_certificate.issuer.to_string()
+        plain(&self.parsed.tbs_certificate.issuer.to_string())
     }
 
     pub fn is_self_issued(&self) -> bool {
@@ -156,7 +167,11 @@ impl Certificate {
     /// Of which application it says that it is.
     pub fn application_uri(&self) -> Option<String> {
         self.names().into_iter().find_map(|name| {
-            if let GeneralName::UniformResourceIdentifier(uri) = name { Some(uri.to_string()) } else { None }
+            if let GeneralName::UniformResourceIdentifier(uri) = name {
+                Some(plain(uri.as_ref()))
+            } else {
+                None
+            }
         })
     }
 
@@ -164,7 +179,7 @@ impl Certificate {
     pub fn hosts(&self) -> Vec<String> {
         let host = |name: &GeneralName| {
             if let GeneralName::DnsName(host) = name {
-                return Some(host.to_string());
+                return Some(plain(host.as_ref()));
             }
             if let GeneralName::IpAddress(bytes) = name { address(bytes.as_bytes()) } else { None }
         };
@@ -180,6 +195,12 @@ impl Certificate {
     pub fn in_words(&self) -> String {
         format!("{} ({}, valid to {})", self.thumbprint, self.subject(), date(self.validity().1))
     }
+}
+
+/// What a stranger has written, fit for a log and a terminal.
+pub(super) fn plain(text: &str) -> String {
+    let shown = text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter });
+    shown.take(SHOWN_CHARACTERS_MAX).collect()
 }
 
 /// The first certificate of a text; tools write words before it and further certificates behind.
@@ -302,4 +323,61 @@ fn time(at: Wall) -> Result<Time, x509_cert::der::Error> {
     x509_cert::der::asn1::UtcTime::from_unix_duration(since)
         .map(Time::from)
         .or_else(|_| x509_cert::der::asn1::GeneralizedTime::from_unix_duration(since).map(Time::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wish() -> Wish {
+        Wish {
+            common_name: "罐区\u{1b}[31m, O=\"quoted\"".to_owned(),
+            organization: "540170007".to_owned(),
+            uri: "urn:riskgate:a:b".to_owned(),
+            hosts: vec!["gateway".to_owned(), "10.0.0.7".to_owned(), "fe80::1".to_owned()],
+            begin: Wall(1_795_000_000_000),
+            end: Wall(2_600_000_000_000),
+        }
+    }
+
+    #[test]
+    fn what_was_wished_for_is_what_it_says_and_nothing_moves_a_terminal() {
+        let made = make(&wish()).unwrap();
+        let certificate = Certificate::parse(&made.certificate).unwrap();
+        assert!(certificate.subject().contains("罐区") && !certificate.subject().contains('\u{1b}'));
+        assert_eq!(certificate.hosts(), ["gateway", "10.0.0.7", "fe80::1"]);
+        // After 2049 dates are written in another way.
+        assert_eq!(certificate.validity(), (Wall(1_795_000_000_000), Wall(2_600_000_000_000)));
+        assert_eq!(certificate.thumbprint().as_str().len(), 40);
+        assert!(!format!("{certificate:?}").contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_chain_and_what_is_none_are_told() {
+        let one = make(&wish()).unwrap().certificate;
+        assert_eq!(Certificate::parse(&[one.clone(), one].concat()), Err(CertificateError::Chain));
+        assert!(matches!(Certificate::parse(b""), Err(CertificateError::Undecodable(_))));
+        let empty = format!("{PEM_BEGIN}\n{PEM_END}");
+        assert!(matches!(Certificate::parse(empty.as_bytes()), Err(CertificateError::Undecodable(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), cut: prop::sample::Index) {
+            static MADE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let mut bytes = MADE.get_or_init(|| make(&wish()).unwrap().certificate).clone();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+                if let Ok(certificate) = Certificate::parse(bytes) {
+                    let _shown = (certificate.in_words(), certificate.hosts(), certificate.application_uri());
+                    let _judged = (certificate.key_bits(), certificate.issuer(), certificate.sha256());
+                }
+            }
+        }
+    }
 }

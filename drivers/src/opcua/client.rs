@@ -40,7 +40,7 @@ const NETWORK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration
 
 /// Waits between tries that need a change of a setting at the server: soon enough for a person who has just
 /// made it and looks whether it helps.
-const SETTING_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+const SETTING_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// Waits between tries that may lock an account: of many servers, the third or fifth within minutes does.
 const ACCOUNT_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));

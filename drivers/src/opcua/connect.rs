@@ -62,19 +62,24 @@ impl Way {
         if step == Step::User && is_refusal {
             return Fault::RefusedUser { url, user: self.server.user.in_words(), status };
         }
+        if matches!(step, Step::Session | Step::User) && matches!(fault, Fault::Unreachable { .. }) {
+            let source = Error::new(status, "the server's answer");
+            return Fault::Service { url, what: "opening a session", source };
+        }
         let Some(papers) = &self.papers else { return fault };
         // The server was greeted a moment ago: what it does not take is what it is shown now.
-        let is_shut_out = step == Step::Channel && decode::code(status) != StatusCode::BadTimeout;
+        let is_shut_out = step == Step::Channel;
         if self.progress.was_open() {
             // What has changed since it served, a new look at the server tells. A link may break at this
             // moment too, but hardly twice.
-            let is_lasting = is_refusal || (is_shut_out && self.progress.shut_out() > 1);
+            let is_silent = decode::code(status) == StatusCode::BadTimeout;
+            let is_lasting = is_refusal || (is_shut_out && (is_silent || self.progress.shut_out() > 1));
             return if is_lasting { Fault::NotResumed { url, status } } else { fault };
         }
-        let own = || in_words(&papers.own, status);
+        let remedy = || remedy(&papers.own, status);
         match (is_refusal, is_shut_out) {
-            (true, _) => Fault::RefusedCertificate { url, status, own: own() },
-            (false, true) => Fault::ShutOut { url, status, own: own() },
+            (true, _) => Fault::RefusedCertificate { url, status, remedy: remedy() },
+            (false, true) => Fault::ShutOut { url, status, remedy: remedy() },
             (false, false) => fault,
         }
     }
@@ -102,20 +107,33 @@ impl Way {
     }
 }
 
-/// What a person at the server must know of our certificate.
-fn in_words(own: &Own, status: StatusCode) -> String {
+/// What to do at the server about our certificate, or about the certificate.
+fn remedy(own: &Own, status: StatusCode) -> String {
     let certificate = &own.certificate;
-    let status = decode::code(status);
-    let detail = if status == StatusCode::BadCertificateTimeInvalid {
-        let (begin, end) = certificate.validity();
-        format!(", valid from {} to {}", date(begin), date(end))
-    } else if status == StatusCode::BadCertificateUriInvalid {
-        format!(", of the application {}", certificate.application_uri().unwrap_or_default())
-    } else {
-        String::new()
+    let what = match decode::code(status) {
+        StatusCode::BadCertificateTimeInvalid => {
+            let (begin, end) = certificate.validity();
+            let (begin, end) = (date(begin), date(end));
+            format!("see that the clocks of both ends are right; it is valid from {begin} to {end}")
+        }
+        StatusCode::BadCertificateInvalid
+        | StatusCode::BadCertificateUriInvalid
+        | StatusCode::BadCertificateHostNameInvalid
+        | StatusCode::BadCertificateUseNotAllowed
+        | StatusCode::BadCertificateRevoked
+        | StatusCode::BadCertificatePolicyCheckFailed
+        | StatusCode::BadCertificateChainIncomplete
+        | StatusCode::BadCertificateIssuerUseNotAllowed => {
+            let folder = own.certificate_file.with_file_name("");
+            format!(
+                "the server's log says why; one that it takes can be put into {} as cert.der and key.pem; this one is",
+                folder.display()
+            )
+        }
+        _ => "at the server, move it from rejected to trusted".to_owned(),
     };
     let file = own.certificate_file.display();
-    format!("{} ({}{detail}), a copy is {file}", certificate.thumbprint(), certificate.subject())
+    format!("{what}: {} ({}), a copy is {file}", certificate.thumbprint(), certificate.subject())
 }
 
 /// Asks the server for its endpoints, picks the one that the configuration asks for, and on a secured one
@@ -161,6 +179,9 @@ pub(super) async fn discover(guard: &Guard) -> Result<Way, Fault> {
             }))
         }
     };
+    if papers.is_some() {
+        guard.tell(&endpoint);
+    }
     Ok(Way { server: Arc::clone(server), endpoint, papers, progress: Arc::default() })
 }
 

@@ -5,6 +5,7 @@
 
 use opcua::types::{EndpointDescription, MessageSecurityMode, UAString, UserTokenPolicy, UserTokenType};
 
+use super::certificate::plain;
 use super::security::{Channel, Mode, Policy, User};
 
 const POLICY: &str = "http://opcfoundation.org/UA/SecurityPolicy#";
@@ -13,6 +14,9 @@ const NONE: &str = "None";
 /// Ways to protect a user's secret, the best first. The old two are still better than none.
 const SECRETS: [&str; 6] =
     ["Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Basic256", "Basic128Rsa15", NONE];
+
+/// Of a server's offers in one sentence: all policies with all modes.
+const OFFERS_MAX: usize = 20;
 
 /// Why none is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,12 +135,13 @@ fn offered(endpoints: &[EndpointDescription]) -> String {
             let policy = short(&endpoint.security_policy_uri);
             let known = Policy::ALL.into_iter().find(|known| known.on_the_wire() == policy);
             let mode = mode_name(endpoint.security_mode);
-            let name = known.map_or_else(|| policy.to_owned(), |known| known.name().to_owned());
+            let name = known.map_or_else(|| plain(policy), |known| known.name().to_owned());
             format!("{name} {mode}for {}", users(endpoint))
         })
         .collect();
     offered.sort();
     offered.dedup();
+    offered.truncate(OFFERS_MAX);
     if offered.is_empty() { "nothing over opc.tcp".to_owned() } else { offered.join("; ") }
 }
 

@@ -45,16 +45,13 @@ pub(super) enum Fault {
     WeakKey { url: String, bits: usize, policy: String },
     #[error("riskgate's own OPC UA certificate cannot be had: {why}; look into {folder}", folder = .folder.display())]
     Own { folder: PathBuf, why: String },
+    #[error("the server at {url} does not accept riskgate's certificate ({status}); {remedy}")]
+    RefusedCertificate { url: String, status: StatusCode, remedy: String },
     #[error(
-        "the server at {url} does not accept riskgate's certificate ({status}); at the server, move it from \
-         rejected to trusted: {own}"
+        "the server at {url} opens no secured channel for riskgate's certificate ({status}), mostly because it \
+         does not trust it; {remedy}"
     )]
-    RefusedCertificate { url: String, status: StatusCode, own: String },
-    #[error(
-        "the server at {url} ends the connection when it is shown riskgate's certificate ({status}), mostly \
-         because it does not trust it; at the server, move it from rejected to trusted: {own}"
-    )]
-    ShutOut { url: String, status: StatusCode, own: String },
+    ShutOut { url: String, status: StatusCode, remedy: String },
     #[error(
         "the server at {url} refuses {user} ({status}); check user and password_file, or user_certificate, of \
          this source, and what the server allows that user"

@@ -17,7 +17,7 @@ use opcua::types::EndpointDescription;
 use riskgate_point::Mono;
 
 use super::Server;
-use super::certificate::Certificate;
+use super::certificate::{Certificate, date};
 use super::fault::Fault;
 use super::files::{self, FOR_ALL};
 use super::own::{self, Identities, Own};
@@ -48,6 +48,8 @@ pub(super) struct Guard {
     read: Mutex<Stamp>,
     /// When the server last refused the certificate that is to follow ours.
     next_refused: Mutex<Option<Mono>>,
+    /// How the channel was last said to be protected.
+    told: Mutex<String>,
 }
 
 /// What one secured session rests on.
@@ -67,7 +69,14 @@ impl Guard {
         let pki = &server.security.pki;
         // The library would look for a relative path in its own folder.
         let pki = Pki::new(std::path::absolute(pki).unwrap_or_else(|_| pki.clone()));
-        Self { server, clock, pki, read: Mutex::default(), next_refused: Mutex::default() }
+        Self {
+            server,
+            clock,
+            pki,
+            read: Mutex::default(),
+            next_refused: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     pub(super) fn server(&self) -> &Arc<Server> {
@@ -113,7 +122,37 @@ impl Guard {
             judged.show_to_library()
         })
         .await??;
+        self.warn_of_ends(&papers);
         Ok(papers)
+    }
+
+    /// Each end costs a person an act, here or at the server: it should not come as a surprise.
+    fn warn_of_ends(&self, papers: &Papers) {
+        let (now, url) = ((self.clock)().wall, &self.server.url);
+        if own::is_due(&papers.certificate, now) {
+            let until = date(papers.certificate.validity().1);
+            tracing::warn!(
+                url,
+                until,
+                "the certificate of the OPC UA server ends soon; its next one has to be trusted here"
+            );
+        }
+        if own::is_due(&papers.own.certificate, now) && !papers.own.is_made_here() {
+            let (until, file) =
+                (date(papers.own.certificate.validity().1), papers.own.certificate_file.display());
+            tracing::warn!(until, %file, "the OPC UA certificate that was put here for riskgate ends soon; put another there");
+        }
+    }
+
+    /// Tells in the log how the channel is protected, where that is another way than before.
+    pub(super) fn tell(&self, endpoint: &EndpointDescription) {
+        let policy = SecurityPolicy::from_uri(endpoint.security_policy_uri.as_ref());
+        let channel = format!("{policy} {}", endpoint.security_mode);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != channel {
+            tracing::info!(url = self.server.url, channel, "the OPC UA channel is protected");
+            *told = channel;
+        }
     }
 
     /// Whether it is time to offer the server the certificate that is to follow ours.

@@ -30,7 +30,7 @@ const DAY_MS: i64 = 86_400_000;
 const VALID_MS: i64 = 3652 * DAY_MS;
 
 /// Three months: long enough for the next planned stop of any unit.
-pub(super) const RENEW_BEFORE_MS: i64 = 90 * DAY_MS;
+const RENEW_BEFORE_MS: i64 = 90 * DAY_MS;
 
 /// For servers whose clock lags behind ours.
 const BACKDATED_MS: i64 = DAY_MS;
@@ -68,6 +68,11 @@ pub enum OwnError {
 /// Whether a certificate's times can be judged at all.
 pub(super) fn is_plausible(now: Wall) -> bool {
     now >= CLOCK_FLOOR
+}
+
+/// Whether it is time to think of the next one.
+pub(super) fn is_due(certificate: &Certificate, now: Wall) -> bool {
+    is_plausible(now) && now.0 > certificate.validity().1.0 - RENEW_BEFORE_MS
 }
 
 /// For whom a certificate is made.
@@ -110,12 +115,8 @@ impl Own {
             && certificate.application_uri().is_some_and(|uri| uri.starts_with(URI))
     }
 
-    pub(super) fn is_over(&self, now: Wall) -> bool {
+    fn is_over(&self, now: Wall) -> bool {
         is_plausible(now) && now > self.certificate.validity().1
-    }
-
-    fn is_due(&self, now: Wall) -> bool {
-        is_plausible(now) && now.0 > self.certificate.validity().1.0 - RENEW_BEFORE_MS
     }
 }
 
@@ -159,9 +160,9 @@ pub(super) fn ensure(pki: &Path, applicant: &Applicant, now: Wall) -> Result<Ide
     if current.is_over(now) && next.as_ref().is_some_and(|next| !next.is_over(now)) {
         swap(pki)?;
         identities = look(pki)?.unwrap_or(identities);
-    } else if current.is_due(now)
+    } else if is_due(&current.certificate, now)
         && current.is_made_here()
-        && next.as_ref().is_none_or(|next| next.is_due(now))
+        && next.as_ref().is_none_or(|next| is_due(&next.certificate, now))
     {
         let _broken_or_over = std::fs::remove_dir_all(pki.join(NEXT));
         let made = make(pki, NEXT, applicant, now)?;

@@ -1,8 +1,9 @@
 //! The connection to a server, and what passes between the library and the wire.
 //!
-//! Three things the library leaves undone are done here, because only here every request is seen:
+//! What the library leaves undone is done here, because only here every request is seen:
 //!
-//! - It connects to the first address of a host's name only, and waits for a greeting for ever.
+//! - It connects to the first address of a host's name only, waits for a greeting for ever, and for the opening
+//!   of a channel for half a minute.
 //! - A session whose user is refused is left at the server, where it counts against a limit of often five
 //!   until it times out: here it is closed before its channel is.
 //! - On a secured channel the opening of the channel overwrites the nonce that the session's next login has
@@ -29,9 +30,14 @@ use opcua::types::{
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::codec::FramedRead;
 
 use super::guard::Papers;
+
+/// For the opening of a channel. Some servers say nothing to what they cannot decrypt, and the library waits
+/// for half a minute.
+const OPENING: Duration = Duration::from_secs(5);
 
 /// For the TCP connection; the whole way to a list of endpoints has twice that.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
@@ -154,6 +160,7 @@ impl Connector for Tcp {
             channel,
             progress: Arc::clone(&self.progress),
             token: 0,
+            opened_by: Some(Instant::now() + OPENING),
         })
     }
 
@@ -199,6 +206,8 @@ pub(super) struct Watched {
     progress: Arc<Progress>,
     /// Of the security token by which messages were protected last.
     token: u32,
+    /// `None`: it is open.
+    opened_by: Option<Instant>,
 }
 
 impl Transport for Watched {
@@ -215,6 +224,7 @@ impl Transport for Watched {
                     self.put_nonce_back();
                     return polled;
                 }
+                () = reached(self.opened_by) => return TransportPollResult::Closed(StatusCode::BadTimeout),
             }
         }
     }
@@ -230,8 +240,13 @@ impl Watched {
         reason = "the library's requests: all others are asked of an open session"
     )]
     fn pass(&mut self, message: OutgoingMessage) {
+        if !matches!(message.request, RequestMessage::OpenSecureChannel(_)) {
+            self.opened_by = None;
+        }
         match &message.request {
-            RequestMessage::OpenSecureChannel(_) if self.token == 0 => self.progress.set_step(Step::Channel),
+            RequestMessage::OpenSecureChannel(_) if self.opened_by.is_some() => {
+                self.progress.set_step(Step::Channel);
+            }
             RequestMessage::OpenSecureChannel(_) => {}
             RequestMessage::CreateSession(_) => self.progress.set_step(Step::Session),
             RequestMessage::ActivateSession(_) => self.progress.set_step(Step::User),
@@ -274,6 +289,14 @@ impl Watched {
                     RwLock::write(self.channel.secure_channel()).set_remote_nonce_from_byte_string(&nonce);
             }
         }
+    }
+}
+
+/// Never, where there is nothing to wait for.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use riskgate_point::Wall;
 use serde_json::{Value, json};
 
-use super::certificate::{Certificate, CertificateError, Thumbprint, date};
+use super::certificate::{Certificate, CertificateError, Thumbprint, date, plain};
 use super::files::{self, FOR_ALL, FileError};
 use super::own::{self, Identities, OwnError};
 
@@ -422,16 +422,16 @@ fn fault_of(shown: &Shown<'_>, now: Wall) -> Option<(String, &'static str)> {
         return Some(fault);
     }
     match shown.certificate.application_uri() {
-        Some(uri) if uri == shown.application_uri => None,
+        Some(uri) if uri == plain(shown.application_uri) => None,
         Some(uri) => Some((
             format!(
                 "is of another application ({uri}) than the server says to be ({})",
-                shown.application_uri
+                plain(shown.application_uri)
             ),
             "let the server have a certificate of its own",
         )),
         None => Some((
-            format!("names no application, and the server says to be {}", shown.application_uri),
+            format!("names no application, and the server says to be {}", plain(shown.application_uri)),
             "let the server have a certificate with its application URI",
         )),
     }
