@@ -115,8 +115,8 @@ broken! {
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
-    the_events_of_a_server_are_asked_for_in_full: "70-events-of-a-server",
-    a_condition_has_a_source_and_a_permit_a_unit: "71-conditions-and-permits-in-rules",
+    the_events_of_a_server_are_asked_for_in_full: "80-events-of-a-server",
+    a_condition_has_a_source_and_a_permit_a_unit: "81-conditions-and-permits-in-rules",
 }
 
 #[test]
