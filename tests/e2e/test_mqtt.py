@@ -350,5 +350,5 @@ def test_a_flood_of_junk_harms_neither_a_neighbour_nor_the_memory(plant):
         flood.close()
     until_up(agent)
     # Told at powers of ten, for each of the two reasons.
-    told = agent.log().count("part of a message could not be used")
-    assert 2 <= told <= 20, told
+    told = [int(count) for count in re.findall(r"part of a message could not be used.*?count=(\d+)", agent.log())]
+    assert 2 <= len(told) <= 16 and max(told) >= 100_000, told
