@@ -1,9 +1,11 @@
 //! Starts the drivers of one configuration, each under its supervisor, and ends them together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_drivers::intake::{self, Lane};
+use riskgate_drivers::tally::Tallies;
 use riskgate_drivers::{Clock, modbus, mqtt, opcua};
 use riskgate_engine::{Class, Plant};
 use riskgate_point::PointId;
@@ -28,6 +30,7 @@ pub(super) const END_WITHIN: Duration = Duration::from_millis(850);
 pub(crate) struct Sources {
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    tallies: Tallies,
     _out: intake::Sender,
 }
 
@@ -45,15 +48,23 @@ impl Sources {
         let (out, receiver) = intake::channel(INTAKE_REPORTS_MAX, lane);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        for config in configs {
-            let charge = charge_of(&config);
+        let tallies = Tallies::new(plant.sources().len());
+        let lines = lines_of(&configs);
+        for listener in modbus::Listener::of(lines.values().map(|shared| shared.line.as_ref())) {
             let (out, stop) = (out.clone(), stop.clone());
+            tasks.spawn(async move { listener.run(&out, &stop).await });
+        }
+        for config in configs {
+            let charge = charge_of(&config, &lines);
+            let own = tallies.get(config.id).map(|tally| out.counting(Arc::clone(tally)));
+            let (out, stop) = (own.unwrap_or_else(|| out.clone()), stop.clone());
             match config.driver {
                 Driver::Modbus(device) => {
-                    let device = Arc::new(device);
+                    let Some(Shared { line, .. }) = lines.get(&device.endpoint) else { continue };
+                    let (device, line) = (Arc::new(device), Arc::clone(line));
                     let life = move |out, stop| {
-                        let device = Arc::clone(&device);
-                        async move { modbus::run(&device, &out, clock, &stop).await }
+                        let (device, line) = (Arc::clone(&device), Arc::clone(&line));
+                        async move { modbus::run(&device, &line, &out, clock, &stop).await }
                     };
                     tasks.spawn(supervise(charge, out, clock, stop, life));
                 }
@@ -75,7 +86,12 @@ impl Sources {
                 }
             }
         }
-        (Self { tasks, stop, _out: out }, receiver)
+        (Self { tasks, stop, tallies, _out: out }, receiver)
+    }
+
+    /// What each driver counts of its work.
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.tallies.clone()
     }
 
     /// Waits until a supervisor breaks, which none should: its source would be silent without a word.
@@ -111,16 +127,38 @@ fn lane_of(class: Class) -> Lane {
     }
 }
 
-fn charge_of(config: &SourceConfig) -> Charge {
+/// A connection, and how many devices are behind it.
+struct Shared {
+    line: Arc<modbus::Line>,
+    devices: u32,
+}
+
+/// One connection for all devices behind one endpoint.
+fn lines_of(configs: &[SourceConfig]) -> HashMap<modbus::Endpoint, Shared> {
+    let mut lines = HashMap::new();
+    for config in configs {
+        let Driver::Modbus(device) = &config.driver else { continue };
+        let shared = lines.entry(device.endpoint.clone()).or_insert_with_key(|endpoint| Shared {
+            line: Arc::new(modbus::Line::new(endpoint.clone())),
+            devices: 0,
+        });
+        shared.devices += 1;
+    }
+    lines
+}
+
+fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -> Charge {
     let (points, beat) = match &config.driver {
         Driver::Modbus(device) => {
-            let cycle = device.period.max(device.timeout).max(device.connect_timeout);
+            // Each of the others may be asked in vain before it.
+            let devices = lines.get(&device.endpoint).map_or(1, |shared| shared.devices);
+            let cycle = device.period.max((device.timeout + device.connect_timeout) * devices);
             (device.points.iter().map(|point| point.point).collect(), Some(cycle))
         }
         Driver::Opcua(server) => {
             (server.points.iter().map(|point| point.point).collect(), Some(server.longest_keep_alive()))
         }
-        Driver::Mqtt(feed) => (mqtt_points(feed), None),
+        Driver::Mqtt(feed) => (feed.points().collect(), None),
     };
     Charge {
         source: config.id,
@@ -128,12 +166,4 @@ fn charge_of(config: &SourceConfig) -> Charge {
         points,
         silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
     }
-}
-
-fn mqtt_points(feed: &mqtt::Feed) -> Vec<PointId> {
-    let points = |subscription: &mqtt::Subscription| match &subscription.what {
-        mqtt::What::Points(points) => points.iter().map(|point| point.point).collect(),
-        mqtt::What::Fixes(_) | mqtt::What::Sightings(_) | mqtt::What::Heartbeat => Vec::new(),
-    };
-    feed.subscriptions.iter().flat_map(points).collect()
 }

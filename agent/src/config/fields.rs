@@ -284,6 +284,26 @@ impl<'a> Fields<'a> {
         Some(texts)
     }
 
+    /// A table whose keys are anybody's: each with its text, which may be empty, in the order of the keys.
+    pub(super) fn map(&mut self, key: &'static str) -> Option<Vec<(String, Placed<String>)>> {
+        let value = self.ask(key)?;
+        let DeValue::Table(table) = value.get_ref() else {
+            let hint = format!("write {key} = {{ \"their name\" = \"our name\" }}");
+            self.wrong_type(key, value, "a table of names", Some(hint));
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (name, text) in table {
+            let place = Place::span(self.file, text.span());
+            if let DeValue::String(text) = text.get_ref() {
+                texts.push((name.get_ref().to_string(), Placed { value: text.trim().to_owned(), place }));
+            } else {
+                self.wrong_type(name.get_ref(), text, "a text", None);
+            }
+        }
+        Some(texts)
+    }
+
     /// A table within this one. What is wrong in it is its reader's to report.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Fields<'a>> {
         let value = self.ask(key)?;

@@ -4,38 +4,56 @@
 //! nobody can say what will come next on this connection, then it is dropped and never read again.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::BadReason;
 
-use super::Device;
+use super::Table;
 use super::decode::WrongLength;
-use super::plan::Read;
+use super::frame::{Misfit, Request};
+use super::line::Endpoint;
+
+/// Of refused points one sentence names so many; the rest is counted.
+const SPANS_SHOWN: usize = 20;
 
 /// Why a read brought no values.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Fault {
     #[error("connecting failed: {source}")]
     Refused {
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
+    #[error("the port cannot be opened: {source}")]
+    Port {
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// Neither of the two addresses of a redundant device.
+    #[error("{first}; {other}")]
+    Neither { first: Arc<str>, other: Arc<str> },
+    #[error("it has not dialled in within {limit:?}{besides}")]
+    Absent { limit: Duration, besides: Arc<str> },
     #[error("no connection within {0:?}")]
     Unreachable(Duration),
     #[error("no reply within {0:?}")]
     NoReply(Duration),
-    /// The library's errors of the transport carry a stale error number: only its own texts are shown.
-    #[error("the connection broke{}", text_of(source))]
+    #[error("the connection broke: {source}")]
     Broken {
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
     #[error("a reply that does not belong to the request: {0}")]
-    Mismatch(String),
+    Mismatch(#[source] Misfit),
     #[error("a reply of the wrong length: {0}")]
     Length(#[source] WrongLength),
     #[error("{0}")]
     Exception(Exception),
+    /// More than a reply holds, or beyond the end of its table.
+    #[error("a read that Modbus has no request for")]
+    NotAsked,
 }
 
 /// A device's refusal, by its code on the wire.
@@ -46,6 +64,16 @@ impl Exception {
     /// A gateway speaks for a device that it cannot reach.
     pub(super) fn is_of_gateway(self) -> bool {
         matches!(self.0, 10 | 11)
+    }
+
+    /// The device does not know the function; said of one address it is said of all.
+    pub(super) fn is_of_function(self) -> bool {
+        self.0 == 1
+    }
+
+    /// The device says that what was asked for does not exist.
+    pub(super) fn is_of_address(self) -> bool {
+        matches!(self.0, 1..=3)
     }
 
     fn word(self) -> &'static str {
@@ -93,9 +121,12 @@ impl fmt::Display for Exception {
 impl Fault {
     pub(super) fn reason(&self) -> BadReason {
         match self {
-            Self::Length(_) => BadReason::ConfigError,
+            Self::Length(_) | Self::NotAsked => BadReason::ConfigError,
             Self::Exception(exception) => exception.reason(),
             Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
             | Self::Unreachable(_)
             | Self::NoReply(_)
             | Self::Broken { .. }
@@ -105,46 +136,118 @@ impl Fault {
 
     /// Came of asking for these registers; false: there was not even a connection to ask on.
     pub(super) fn is_of_the_read(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Unreachable(_))
+        match self {
+            Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
+            | Self::Unreachable(_) => false,
+            Self::NoReply(_)
+            | Self::Broken { .. }
+            | Self::Mismatch(_)
+            | Self::Length(_)
+            | Self::Exception(_)
+            | Self::NotAsked => true,
+        }
     }
 
     fn hint(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "check host, port, and that the device accepts one more connection",
+            Self::Port { source } if source.kind() == ErrorKind::NotFound => {
+                "see whether the adapter is plugged in: ls -l /dev/serial/by-id"
+            }
+            Self::Port { source } if source.kind() == ErrorKind::PermissionDenied => {
+                "give the service the group of the port, mostly dialout"
+            }
+            Self::Port { .. } => "check the path and baud, and what else uses the port",
+            Self::Neither { .. } => {
+                "check both hosts, cables, and that the devices accept one more connection"
+            }
+            Self::Absent { .. } => {
+                "check the DTU's power, SIM, centre address and port, and its registration packet (注册包)"
+            }
             Self::Unreachable(_) => "check host, cable, switch and firewall",
             Self::NoReply(_) => "check device_id, then the timeout against the device's own pace",
             Self::Broken { .. } => {
                 "the device or a firewall ends connections: check its limit of connections"
             }
+            Self::Mismatch(Misfit::Noise { .. }) => {
+                "check baud, parity and stop bits, then A and B of the wire, its ends and its shield"
+            }
             Self::Mismatch(_) => "check device_id, and whether two masters share one gateway connection",
             Self::Length(_) => "the device gives other lengths than asked: lower registers_max or gap_max",
             Self::Exception(exception) => exception.hint(),
+            Self::NotAsked => "please report this line",
         }
     }
 
     /// One sentence: where, what was tried, what came back, what to check.
-    pub(super) fn sentence(&self, device: &Device, read: &Read) -> String {
-        let Device { host, port, device_id, .. } = device;
+    pub(super) fn sentence(&self, endpoint: &Endpoint, device_id: u8, request: Request) -> String {
         let hint = self.hint();
         match self {
-            Self::Refused { .. } | Self::Unreachable(_) => format!("modbus {host}:{port}: {self}; {hint}"),
+            Self::Refused { .. }
+            | Self::Port { .. }
+            | Self::Neither { .. }
+            | Self::Absent { .. }
+            | Self::Unreachable(_) => format!("modbus {endpoint}: {self}; {hint}"),
             Self::NoReply(_)
             | Self::Broken { .. }
             | Self::Mismatch(_)
             | Self::Length(_)
-            | Self::Exception(_) => {
-                format!("modbus {host}:{port} device {device_id}, reading {}: {self}; {hint}", span(read))
+            | Self::Exception(_)
+            | Self::NotAsked => {
+                format!("modbus {endpoint} device {device_id}, reading {}: {self}; {hint}", span(request))
             }
         }
     }
 }
 
-/// The addresses of a read as the wire counts them, from 0.
-fn span(read: &Read) -> String {
-    let last = read.address.saturating_add(read.count.saturating_sub(1));
-    format!("{} {} to {last}", read.table.word(), read.address)
+/// Points that a device refuses, each by itself, while it answers others of the same table.
+pub(super) fn refused_points(
+    endpoint: &Endpoint,
+    device_id: u8,
+    exception: Exception,
+    refused: &[Request],
+) -> String {
+    let spans: Vec<String> = refused.iter().take(SPANS_SHOWN).map(|request| span(*request)).collect();
+    let more = match refused.len().saturating_sub(SPANS_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "modbus {endpoint} device {device_id} refuses {}{more} ({exception}), asked for as written here, \
+         counted from 0 on the wire; the device's list may count from 1 (address_base), or name another \
+         table or a wider type; the other points are read on, and these are asked for again after minutes",
+        spans.join(", ")
+    )
 }
 
-fn text_of(error: &std::io::Error) -> String {
-    if error.raw_os_error().is_some() { String::new() } else { format!(": {error}") }
+/// Not one point of the table is answered.
+pub(super) fn refused_table(
+    endpoint: &Endpoint,
+    device_id: u8,
+    exception: Exception,
+    table: Table,
+    n_points: usize,
+) -> String {
+    format!(
+        "modbus {endpoint} device {device_id} refuses everything of table {}, {n_points} points ({exception}); \
+         {}; one of them is asked for in each cycle",
+        table.word(),
+        if exception.is_of_function() {
+            exception.hint()
+        } else {
+            "check the table, device_id, and whether the device's list counts from 1 (address_base)"
+        }
+    )
+}
+
+/// The addresses of a read as the wire counts them, from 0.
+fn span(request: Request) -> String {
+    let Request { table, address, count } = request;
+    match address.saturating_add(count.saturating_sub(1)) {
+        last if last == address => format!("{} {address}", table.word()),
+        last => format!("{} {address} to {last}", table.word()),
+    }
 }

@@ -59,6 +59,11 @@ pub(super) fn shape(value: Option<&Variant>) -> String {
     }
 }
 
+/// The time that a field of an event holds.
+pub(super) fn time(field: &Variant, offset_ns: i64) -> Option<Wall> {
+    if let Variant::DateTime(time) = field { wall(time, offset_ns) } else { None }
+}
+
 /// `None`: no time was ever set. What was taken off is put back to the nanosecond: rounded apart from the
 /// rest, the same time would come out as another millisecond on another connection.
 pub(super) fn wall(time: &DateTime, offset_ns: i64) -> Option<Wall> {
@@ -469,7 +474,7 @@ mod tests {
     #[test]
     fn a_scaled_integer_is_a_float_held_to_the_range() {
         let mut point = Point::bare(Kind::Number);
-        point.scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)) };
+        point.scaling = Scaling { scale: 0.1, offset: -10.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
         let scaled = |raw: u16| reading(&data(raw), &point, 0);
         assert_eq!(scaled(600).value, Value::float(50.0));
         assert_eq!(scaled(9000).value, Value::float(100.0));

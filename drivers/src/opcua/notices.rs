@@ -11,9 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::sync::RwLock;
-use opcua::types::{ContextOwned, DataChangeNotification, DataValue, NotificationMessage};
+use opcua::types::{
+    ContextOwned, DataChangeNotification, DataValue, EventFieldList, EventNotificationList,
+    NotificationMessage,
+};
 use riskgate_point::{BadReason, Mono, Now, Quality, Report, Sample, UncertainReason, Value, Wall};
 
+use super::alarms::Alarms;
 use super::decode::{self, Reading};
 use super::pulse::Pulse;
 use super::{Deadband, Point, Server, plan};
@@ -30,6 +34,8 @@ pub(super) struct Notices {
     context: Mutex<Option<Arc<RwLock<ContextOwned>>>>,
     /// When the points were last called fresh, as [`Mono`]; 0 is never.
     refreshed: AtomicU64,
+    /// What the server keeps of alarms, where it is listened to for that.
+    alarms: Option<Alarms>,
     book: Mutex<Book>,
 }
 
@@ -75,7 +81,9 @@ impl Notices {
             heard: None,
             firsts: None,
         };
+        let alarms = (!server.notifiers.is_empty()).then(|| Alarms::new(Arc::clone(&server), clock().mono.0));
         Self {
+            alarms,
             server,
             out,
             clock,
@@ -84,6 +92,10 @@ impl Notices {
             refreshed: AtomicU64::new(0),
             book: Mutex::new(book),
         }
+    }
+
+    pub(super) fn alarms(&self) -> Option<&Alarms> {
+        self.alarms.as_ref()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -160,7 +172,7 @@ impl Notices {
     /// One message of a subscription, published or published again.
     pub(super) fn take(&self, pulse: &Pulse, message: &NotificationMessage) {
         let at = (self.clock)();
-        pulse.beat(message, at.mono);
+        let is_late = pulse.beat(message, at.mono);
         let parts = message.notification_data.as_deref().unwrap_or_default();
         let is_keep_alive = parts.is_empty();
         let changes = parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>());
@@ -168,9 +180,14 @@ impl Notices {
             .flat_map(|change| change.monitored_items.iter().flatten())
             .map(|item| (item.client_handle, &item.value))
             .collect();
-        let n_items = items.len();
+        let lists = parts.iter().filter_map(|part| part.inner_as::<EventNotificationList>());
+        let events: Vec<&EventFieldList> = lists.flat_map(|list| list.events.iter().flatten()).collect();
+        let n_told = items.len() + events.len();
         let mut reports = self.samples(items.into_iter());
-        pulse.told(n_items);
+        if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+            reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
+        }
+        pulse.told(n_told);
         self.book().heard = Some(at);
         reports.extend(self.refreshed(is_keep_alive, at));
         if !reports.is_empty() {

@@ -62,6 +62,7 @@ struct Wish {
 #[derive(Debug, Clone)]
 pub(super) struct Sub {
     pub(super) id: u32,
+    /// Its place among the groups, or [`plan::EVENTS`].
     pub(super) group: usize,
     pub(super) pulse: Arc<Pulse>,
     /// As the server revised them; the sampling is that of its slowest item.
@@ -102,6 +103,11 @@ impl Subscribed {
                 *item = None;
             }
         }
+    }
+
+    /// The subscription to events.
+    pub(super) fn events(&self) -> Option<u32> {
+        self.subs.iter().find(|sub| sub.group == plan::EVENTS).map(|sub| sub.id)
     }
 
     fn set(&mut self, at: usize, item: Option<Item>) {
@@ -167,7 +173,8 @@ impl Filling {
         })
     }
 
-    /// Creates what is not there: a subscription for each group, an item for each point.
+    /// Creates what is not there: a subscription for each group, an item for each point, and the subscription
+    /// to events.
     pub(super) async fn fill(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
         let mut refusals = Vec::new();
         for (group, asked) in self.server.groups.iter().enumerate() {
@@ -203,11 +210,11 @@ impl Filling {
             }
         }
         self.refuse(subscribed, refusals);
-        Ok(())
+        self.listen(subscribed).await
     }
 
     /// A new subscription. `Err`: the server has none left for us.
-    async fn open(
+    pub(super) async fn open(
         &self,
         group: usize,
         asked: &Group,

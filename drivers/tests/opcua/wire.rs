@@ -1,13 +1,14 @@
-//! What goes to the server, read on the wire: without security the type of each request is in clear.
+//! What goes to the server, read on the wire: without security the type of each request is in clear, and so
+//! is each method that is called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
-use opcua::types::{BinaryDecodable, ContextOwned, NodeId, ObjectId};
+use opcua::types::{BinaryDecodable, CallRequest, ContextOwned, MethodId, NodeId, ObjectId, ObjectTypeId};
 
-/// All that this driver may ever ask of a plant. There is no Write, no HistoryUpdate, no Call, and nothing
-/// that adds, deletes or changes a node.
+/// All that this driver may ever ask of a plant. There is no Write, no HistoryUpdate, and nothing that adds,
+/// deletes or changes a node; and of the methods one.
 const ALLOWED: &[ObjectId] = &[
     ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary,
     ObjectId::CloseSecureChannelRequest_Encoding_DefaultBinary,
@@ -24,23 +25,45 @@ const ALLOWED: &[ObjectId] = &[
     ObjectId::DeleteMonitoredItemsRequest_Encoding_DefaultBinary,
     ObjectId::PublishRequest_Encoding_DefaultBinary,
     ObjectId::RepublishRequest_Encoding_DefaultBinary,
+    ObjectId::CallRequest_Encoding_DefaultBinary,
 ];
 
-/// The requests of all connections through one proxy, by type.
+/// The one object and method that may be called.
+fn refresh() -> (NodeId, NodeId) {
+    (ObjectTypeId::ConditionType.into(), MethodId::ConditionType_ConditionRefresh.into())
+}
+
+/// The requests of all connections through one proxy.
 #[derive(Clone, Default)]
-pub(crate) struct Recorder(Arc<Mutex<BTreeMap<u32, usize>>>);
+pub(crate) struct Recorder(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    /// By type.
+    requests: BTreeMap<u32, usize>,
+    /// Each object and method that was called.
+    calls: Vec<(NodeId, NodeId)>,
+}
 
 impl Recorder {
     pub(crate) fn names(&self) -> BTreeSet<String> {
         let seen = self.0.lock().expect("no panic");
-        seen.keys().map(|id| name(*id)).collect()
+        seen.requests.keys().map(|id| name(*id)).collect()
+    }
+
+    pub(crate) fn n_refreshes(&self) -> usize {
+        let seen = self.0.lock().expect("no panic");
+        seen.calls.iter().filter(|call| **call == refresh()).count()
     }
 
     pub(crate) fn assert_nothing_but_reading(&self) {
         let seen = self.0.lock().expect("no panic");
-        for id in seen.keys() {
+        for id in seen.requests.keys() {
             let is_allowed = ALLOWED.iter().any(|allowed| *allowed as u32 == *id);
             assert!(is_allowed, "the driver sent a {}", name(*id));
+        }
+        for call in &seen.calls {
+            assert_eq!(*call, refresh(), "the driver called another method");
         }
     }
 
@@ -93,7 +116,13 @@ impl Connection {
             b"MSG" | b"CLO" => {
                 let request = number_at(chunk, REQUEST_AT).expect("a request");
                 if self.begun.insert(request) {
-                    self.note(type_of(chunk.get(BODY_AT..).expect("a body")));
+                    let body = chunk.get(BODY_AT..).expect("a body");
+                    let id = type_of(body);
+                    self.note(id);
+                    if id == ObjectId::CallRequest_Encoding_DefaultBinary as u32 {
+                        assert!(rest.starts_with(b"F"), "a call in several chunks is more than a refresh");
+                        self.call(body);
+                    }
                 }
                 if rest.starts_with(b"F") {
                     self.begun.remove(&request);
@@ -104,7 +133,18 @@ impl Connection {
     }
 
     fn note(&self, id: u32) {
-        *self.recorder.0.lock().expect("no panic").entry(id).or_default() += 1;
+        *self.recorder.0.lock().expect("no panic").requests.entry(id).or_default() += 1;
+    }
+
+    fn call(&self, body: &[u8]) {
+        let context = ContextOwned::default();
+        let context = context.context();
+        let mut body = Cursor::new(body);
+        let _type = NodeId::decode(&mut body, &context).expect("a type");
+        let request = CallRequest::decode(&mut body, &context).expect("a call");
+        let methods = request.methods_to_call.unwrap_or_default();
+        let calls = methods.into_iter().map(|call| (call.object_id, call.method_id));
+        self.recorder.0.lock().expect("no panic").calls.extend(calls);
     }
 }
 
@@ -116,7 +156,7 @@ fn type_of(body: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use opcua::types::BinaryEncodable;
+    use opcua::types::{BinaryEncodable, CallMethodRequest, RequestHeader};
 
     use super::*;
 
@@ -144,5 +184,34 @@ mod tests {
         }
         assert_eq!(recorder.names(), BTreeSet::from(["ReadRequest".to_owned(), "WriteRequest".to_owned()]));
         assert!(std::panic::catch_unwind(|| recorder.assert_nothing_but_reading()).is_err());
+    }
+
+    #[test]
+    fn opcua_a_call_of_another_method_would_be_seen_beside_a_refresh() {
+        let called = |method: MethodId| {
+            let call = |method: MethodId| CallMethodRequest {
+                object_id: ObjectTypeId::ConditionType.into(),
+                method_id: method.into(),
+                input_arguments: None,
+            };
+            let refresh = call(MethodId::ConditionType_ConditionRefresh);
+            let request = CallRequest {
+                request_header: RequestHeader::dummy(),
+                methods_to_call: Some(vec![refresh, call(method)]),
+            };
+            let mut bytes = chunk(b"MSGF", 1, ObjectId::CallRequest_Encoding_DefaultBinary);
+            let context = ContextOwned::default();
+            request.encode(&mut bytes, &context.context()).expect("it encodes");
+            let size = u32::try_from(bytes.len()).expect("short").to_le_bytes();
+            bytes.splice(SIZE_AT..SIZE_AT + size.len(), size);
+            let recorder = Recorder::default();
+            recorder.connection().sent(&bytes);
+            recorder
+        };
+        let refresh = called(MethodId::ConditionType_ConditionRefresh);
+        refresh.assert_nothing_but_reading();
+        assert_eq!(refresh.n_refreshes(), 2);
+        let other = called(MethodId::AcknowledgeableConditionType_Acknowledge);
+        assert!(std::panic::catch_unwind(|| other.assert_nothing_but_reading()).is_err());
     }
 }

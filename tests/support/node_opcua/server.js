@@ -10,6 +10,8 @@
 //                                                     makes it an analog item with an EURange; "array":true
 //   {"do":"set","name":N,"value":V}                   "status":"BadSensorFailure", "at": ms since 1970
 //   {"do":"remove","name":N}
+//   {"do":"alarm","name":N,"condition":C,"high":L}    a variable of 0 and an alarm that watches it
+//   {"do":"calls"}                                    the methods that were called, as node ids
 //   {"do":"reset"}                                    as it began: no variable, no session, no subscription
 //   {"do":"drop","subscriptions":B}                   ends every session; with B its subscriptions too
 //   {"do":"sampled","name":N}                         the value that N's item took last
@@ -51,6 +53,7 @@ const server = new OPCUAServer({
 });
 
 const variables = new Map();
+const calls = [];
 
 function variant(type, value, array) {
   return new Variant({
@@ -108,6 +111,34 @@ const commands = {
     variables.delete(name);
   },
 
+  alarm({ name, condition, high }) {
+    const space = server.engine.addressSpace;
+    const namespace = space.getNamespace(NAMESPACE);
+    const node = namespace.addVariable({
+      nodeId: `s=${name}`,
+      browseName: name,
+      dataType: "Double",
+      organizedBy: space.rootFolder.objects,
+      eventSourceOf: space.rootFolder.objects.server,
+      value: variant("Double", 0, false),
+    });
+    variables.set(name, { node, type: "Double", array: false });
+    const alarm = namespace.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", {
+      browseName: `${name}.${condition}`,
+      conditionName: condition,
+      conditionSource: node,
+      inputNode: node,
+      organizedBy: space.rootFolder.objects,
+      highLimit: high,
+      optionals: ["SuppressedState"],
+    });
+    alarm.setEnabledState(true);
+  },
+
+  calls() {
+    return { calls };
+  },
+
   reset() {
     commands.drop({ subscriptions: true });
     for (const name of [...variables.keys()]) {
@@ -148,6 +179,12 @@ function answer(line) {
 
 await server.initialize();
 server.engine.addressSpace.registerNamespace(NAMESPACE);
+server.engine.addressSpace.installAlarmsAndConditionsService();
+server.on("request", (request) => {
+  for (const { methodId } of request.methodsToCall ?? []) {
+    calls.push(methodId.toString());
+  }
+});
 await server.start();
 console.log(JSON.stringify({ ready: true }));
 for await (const line of readline.createInterface({ input: process.stdin })) {

