@@ -68,7 +68,7 @@ impl Recorder {
     }
 
     pub(crate) fn connection(&self) -> Connection {
-        Connection { recorder: self.clone(), unread: Vec::new(), begun: BTreeSet::new() }
+        Connection { recorder: self.clone(), unread: Vec::new(), begun: BTreeSet::new(), is_sealed: false }
     }
 }
 
@@ -84,12 +84,16 @@ pub(crate) struct Connection {
     unread: Vec<u8>,
     /// Requests of which the first chunk came: the type stands in it alone.
     begun: BTreeSet<u32>,
+    /// Its channel is secured: what is asked for on it cannot be read here.
+    is_sealed: bool,
 }
 
 /// Of a chunk: its type and size; then the ids of the channel and its token, the number, and the request.
 const SIZE_AT: usize = 4;
 const REQUEST_AT: usize = 20;
 const BODY_AT: usize = 24;
+/// Of the opening of a channel: the length of its policy's URI, which follows.
+const POLICY_AT: usize = 12;
 
 fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
@@ -111,8 +115,12 @@ impl Connection {
         let (kind, rest) = chunk.split_at(3);
         match kind {
             b"HEL" => {}
-            // Its header holds the policy; nothing else is sent in one.
-            b"OPN" => self.note(ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary as u32),
+            // Nothing else is sent in one.
+            b"OPN" => {
+                self.note(ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary as u32);
+                self.is_sealed = !policy(chunk).is_some_and(|policy| policy.ends_with(b"#None"));
+            }
+            b"MSG" | b"CLO" if self.is_sealed => {}
             b"MSG" | b"CLO" => {
                 let request = number_at(chunk, REQUEST_AT).expect("a request");
                 if self.begun.insert(request) {
@@ -146,6 +154,11 @@ impl Connection {
         let calls = methods.into_iter().map(|call| (call.object_id, call.method_id));
         self.recorder.0.lock().expect("no panic").calls.extend(calls);
     }
+}
+
+fn policy(chunk: &[u8]) -> Option<&[u8]> {
+    let begin = POLICY_AT + 4;
+    chunk.get(begin..begin + usize::try_from(number_at(chunk, POLICY_AT)?).ok()?)
 }
 
 fn type_of(body: &[u8]) -> u32 {
