@@ -22,6 +22,7 @@ mod endpoint;
 mod events;
 mod fault;
 mod files;
+pub mod fuzz;
 mod guard;
 mod history;
 mod node;
