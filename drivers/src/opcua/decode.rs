@@ -631,6 +631,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_bytes_become_a_value_that_is_none(bytes in proptest::collection::vec(any::<u8>(), 0..64), mask in 0_u8..64) {
+            // The first byte says which parts follow: a value, and then bytes that are mostly one.
+            let bytes = [&[mask | 1][..], &bytes].concat();
+            let mut stream = std::io::Cursor::new(&bytes);
+            if let Ok(came) = DataValue::decode(&mut stream, &ContextOwned::default().context()) {
+                let read = reading(&came, &Point::bare(Kind::Number), 0);
+                prop_assert_eq!(read.value.is_none(), read.quality.is_bad());
+                prop_assert!(!shape(came.value.as_ref()).is_empty());
+            }
+        }
+
+        #[test]
         fn whatever_comes_is_a_finite_value_or_bad_and_never_both(
             variant in any_variant(),
             bits: u32,
