@@ -51,6 +51,24 @@ pub static SOURCE_UP: LazyLock<IntGaugeVec> =
 pub static POINTS: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_points", "Points by source and quality", &["source", "quality"]));
 
+/// What each driver counted of its work since the start: answered, failed, late, connects.
+pub static POLLS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_source_polls", "Polls of the source since the start, by outcome", &["source", "outcome"])
+});
+
+pub static ROUND_TRIP: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_source_round_trip_us", "From the newest request to its answer, in us", &["source"])
+});
+
+/// Parts of messages and the like that came and could not be used, by reason.
+pub static SKIPPED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_source_skipped",
+        "What came and could not be used since the start",
+        &["source", "reason"],
+    )
+});
+
 /// What the engine took and could not judge, by reason.
 pub static UNJUDGED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_unjudged", "Reports not judged since the start, by reason", &["reason"])
@@ -105,6 +123,9 @@ mod tests {
         OUTBOX.with_label_values(&["critical"]).set(1);
         SOURCE_UP.with_label_values(&["s"]).set(1);
         POINTS.with_label_values(&["s", "good"]).set(1);
+        POLLS.with_label_values(&["s", "late"]).set(1);
+        ROUND_TRIP.with_label_values(&["s"]).set(1);
+        SKIPPED.with_label_values(&["s", "not_json"]).set(1);
         let page = text();
         for name in
             ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]

@@ -176,8 +176,15 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         guidance: String::new(),
     };
     let name = "DCS".to_owned();
-    let source =
-        SourceDraft { id: "dcs-1".to_owned(), name, fixes: false, sightings: false, stale_after: None };
+    let source = SourceDraft {
+        id: "dcs-1".to_owned(),
+        name,
+        fixes: false,
+        sightings: false,
+        permits: false,
+        events: None,
+        stale_after: None,
+    };
     let draft = Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),

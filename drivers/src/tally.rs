@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use riskgate_point::SourceId;
 
 /// Distinct (place, reason) pairs that are kept apart: subscriptions of a feed times ways to be unusable.
 /// What comes beyond is counted under one name, so that a hostile feed cannot fill the memory.
@@ -24,6 +26,20 @@ pub struct Tally {
     round_trip_ns: AtomicU64,
     round_trip_max_ns: AtomicU64,
     skips: Mutex<BTreeMap<(String, &'static str), Skipped>>,
+}
+
+/// Those of all sources, each at its [`SourceId`]. A clone is the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Tallies(Arc<[Arc<Tally>]>);
+
+impl Tallies {
+    pub fn new(sources: usize) -> Self {
+        Self((0..sources).map(|_| Arc::default()).collect())
+    }
+
+    pub fn get(&self, source: SourceId) -> Option<&Arc<Tally>> {
+        self.0.get(usize::from(source.0))
+    }
 }
 
 /// Something that came and could not be used.

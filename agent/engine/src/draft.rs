@@ -61,7 +61,11 @@ pub struct SourceDraft {
     pub fixes: bool,
     /// It carries sightings.
     pub sightings: bool,
-    /// How long a feed of fixes or sightings may be silent before it counts as down;
+    /// It carries permits: `permit(...)` is unknown while it is down.
+    pub permits: bool,
+    /// It keeps alarms of its own, of this class, and tells them: `condition(...)` is unknown while it is down.
+    pub events: Option<Class>,
+    /// How long a feed of fixes, sightings or permits may be silent before it counts as down;
     /// `None`: only a lost link tells.
     pub stale_after: Option<Duration>,
 }

@@ -162,6 +162,7 @@ impl Instance {
             origin,
             clock,
             intake,
+            tallies: sources.tallies(),
             orders: orders_receiver,
             store: store.clone(),
             board: board.clone(),

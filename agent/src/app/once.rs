@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::Plant;
-use riskgate_point::{Link, PointId, Report, Sample, SourceId};
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId};
 
 use super::sources::Sources;
 use crate::config::{Checked, Driver};
@@ -15,6 +15,10 @@ use crate::config::{Checked, Driver};
 /// Longer than three tries to connect and read on any sound network; a feed that speaks less often is said
 /// to be silent.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// A source that refuses is tried again for this long: a device may be starting. One try more than that tells
+/// nothing new, and the installer waits.
+const REFUSED_MAX: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TAKE_MAX: usize = 4_096;
 
 /// What one point read, or why it did not.
@@ -48,13 +52,16 @@ pub async fn once(checked: Checked, clock: Clock) -> Vec<Line> {
     }
     let (mut sources, mut intake) = Sources::start(configs, &plant, clock);
     let mut read: BTreeMap<PointId, Sample> = BTreeMap::new();
-    let mut down: BTreeMap<SourceId, String> = BTreeMap::new();
+    let mut down: BTreeMap<SourceId, Down> = BTreeMap::new();
     let all = async {
-        while !settled(&plant, &read)
-            && let Some(reports) = intake.recv(TAKE_MAX).await
-        {
-            for report in reports {
-                note(report, &mut read, &mut down);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while !settled(&plant, &read, &down, clock()) {
+            tokio::select! {
+                reports = intake.recv(TAKE_MAX) => {
+                    let Some(reports) = reports else { return };
+                    reports.into_iter().for_each(|report| note(report, &mut read, &mut down));
+                }
+                _ = look.tick() => {}
             }
         }
     };
@@ -65,12 +72,41 @@ pub async fn once(checked: Checked, clock: Clock) -> Vec<Line> {
     ids.zip(plant.points()).map(|(id, _)| line(&plant, id, &read, &down, in_time, clock)).collect()
 }
 
-/// Every point has a value that is not bad: bad ones may yet become good within the wait.
-fn settled(plant: &Plant, read: &BTreeMap<PointId, Sample>) -> bool {
-    read.len() == plant.points().len() && read.values().all(|sample| !sample.quality.is_bad())
+/// Since when a source is down, and why.
+struct Down {
+    since: Mono,
+    why: String,
 }
 
-fn note(report: Report, read: &mut BTreeMap<PointId, Sample>, down: &mut BTreeMap<SourceId, String>) {
+/// Waiting longer would tell nothing new of any point.
+fn settled(
+    plant: &Plant,
+    read: &BTreeMap<PointId, Sample>,
+    down: &BTreeMap<SourceId, Down>,
+    now: Now,
+) -> bool {
+    (0..).map(PointId).zip(plant.points()).all(|(id, point)| {
+        let refused = down.get(&point.source).is_some_and(|down| now.mono.since(down.since) >= REFUSED_MAX);
+        refused || read.get(&id).is_some_and(|sample| is_answer(sample.quality))
+    })
+}
+
+/// What only its link made bad may yet become good; the rest is what the source has to say.
+fn is_answer(quality: Quality) -> bool {
+    match quality {
+        Quality::Good | Quality::Uncertain(_) => true,
+        Quality::Bad(reason) => match reason {
+            BadReason::NeverRead | BadReason::CommFailure | BadReason::Stale => false,
+            BadReason::DeviceFailure
+            | BadReason::NotANumber
+            | BadReason::Masked
+            | BadReason::RefusedAddress
+            | BadReason::ConfigError => true,
+        },
+    }
+}
+
+fn note(report: Report, read: &mut BTreeMap<PointId, Sample>, down: &mut BTreeMap<SourceId, Down>) {
     match report {
         Report::Sample(sample) => {
             // A link that fell after a good reading does not undo the reading.
@@ -79,8 +115,9 @@ fn note(report: Report, read: &mut BTreeMap<PointId, Sample>, down: &mut BTreeMa
                 read.insert(sample.point, sample);
             }
         }
-        Report::Link { source, link: Link::Down { why }, .. } => {
-            down.insert(source, why);
+        Report::Link { source, link: Link::Down { why }, at } => {
+            let since = down.get(&source).map_or(at.mono, |down| down.since);
+            down.insert(source, Down { since, why });
         }
         Report::Link { source, link: Link::Up, .. } => {
             down.remove(&source);
@@ -99,7 +136,7 @@ fn line(
     plant: &Plant,
     id: PointId,
     read: &BTreeMap<PointId, Sample>,
-    down: &BTreeMap<SourceId, String>,
+    down: &BTreeMap<SourceId, Down>,
     in_time: bool,
     clock: Clock,
 ) -> Line {
@@ -114,8 +151,11 @@ fn line(
     let bad = sample.as_ref().is_none_or(|sample| sample.quality.is_bad());
     let silent =
         || (!in_time && sample.is_none()).then(|| format!("nothing came in {} s", WAIT_MAX.as_secs()));
-    let why =
-        if bad { point.and_then(|point| down.get(&point.source).cloned()).or_else(silent) } else { None };
+    let why = if bad {
+        point.and_then(|point| down.get(&point.source).map(|down| down.why.clone())).or_else(silent)
+    } else {
+        None
+    };
     Line {
         tag: point.map(|point| point.tag.clone()).unwrap_or_default(),
         name: point.map(|point| point.name.clone()).unwrap_or_default(),

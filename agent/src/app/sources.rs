@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_drivers::intake::{self, Lane};
+use riskgate_drivers::tally::Tallies;
 use riskgate_drivers::{Clock, modbus, mqtt, opcua};
 use riskgate_engine::{Class, Plant};
 use riskgate_point::PointId;
@@ -29,6 +30,7 @@ pub(super) const END_WITHIN: Duration = Duration::from_millis(850);
 pub(crate) struct Sources {
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    tallies: Tallies,
     _out: intake::Sender,
 }
 
@@ -46,6 +48,7 @@ impl Sources {
         let (out, receiver) = intake::channel(INTAKE_REPORTS_MAX, lane);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let tallies = Tallies::new(plant.sources().len());
         let lines = lines_of(&configs);
         for listener in modbus::Listener::of(lines.values().map(|shared| shared.line.as_ref())) {
             let (out, stop) = (out.clone(), stop.clone());
@@ -53,7 +56,8 @@ impl Sources {
         }
         for config in configs {
             let charge = charge_of(&config, &lines);
-            let (out, stop) = (out.clone(), stop.clone());
+            let own = tallies.get(config.id).map(|tally| out.counting(Arc::clone(tally)));
+            let (out, stop) = (own.unwrap_or_else(|| out.clone()), stop.clone());
             match config.driver {
                 Driver::Modbus(device) => {
                     let Some(Shared { line, .. }) = lines.get(&device.endpoint) else { continue };
@@ -82,7 +86,12 @@ impl Sources {
                 }
             }
         }
-        (Self { tasks, stop, _out: out }, receiver)
+        (Self { tasks, stop, tallies, _out: out }, receiver)
+    }
+
+    /// What each driver counts of its work.
+    pub(crate) fn tallies(&self) -> Tallies {
+        self.tallies.clone()
     }
 
     /// Waits until a supervisor breaks, which none should: its source would be silent without a word.
@@ -147,9 +156,9 @@ fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -
             (device.points.iter().map(|point| point.point).collect(), Some(cycle))
         }
         Driver::Opcua(server) => {
-            (server.points.iter().map(|point| point.point).collect(), Some(server.keep_alive))
+            (server.points.iter().map(|point| point.point).collect(), Some(server.longest_keep_alive()))
         }
-        Driver::Mqtt(feed) => (mqtt_points(feed), None),
+        Driver::Mqtt(feed) => (feed.points().collect(), None),
     };
     Charge {
         source: config.id,
@@ -157,12 +166,4 @@ fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -
         points,
         silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
     }
-}
-
-fn mqtt_points(feed: &mqtt::Feed) -> Vec<PointId> {
-    let points = |subscription: &mqtt::Subscription| match &subscription.what {
-        mqtt::What::Points(points) => points.iter().map(|point| point.point).collect(),
-        mqtt::What::Fixes(_) | mqtt::What::Sightings(_) | mqtt::What::Heartbeat => Vec::new(),
-    };
-    feed.subscriptions.iter().flat_map(points).collect()
 }

@@ -4,8 +4,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
-use crate::console::board::SourceState;
 use crate::console::socket::What;
+use crate::console::source::{CountsLine, SkipLine, SourceState};
 use crate::console::view::{AlarmView, BoardView, HazardView, TaskView, UnitView};
 
 /// Digits of a hazard's id that are shown; more where they do not tell two apart.
@@ -171,20 +171,43 @@ impl Draw<'_> {
     }
 
     fn sources(&self) -> String {
-        let header =
-            ["数据源 source", "名称 name", "连接 link", "好 good", "可疑 uncertain", "坏 bad", "说明 why"];
+        let header = [
+            "数据源 source",
+            "连接 link",
+            "持续 for",
+            "好/可疑/坏 good/uncertain/bad",
+            "往返 round trip",
+            "读取 polls",
+            "说明 why",
+        ];
         let mut table = self.table(&header);
         for source in &self.view.sources {
             let clock = source.source_offset_ms.map(|offset| format!("时差 clock {offset:+} ms"));
             table.add_row([
-                source.id.clone(),
-                source.name.clone(),
+                format!("{}\n{}", source.id, source.name),
                 link(source.link).to_owned(),
-                source.good.to_string(),
-                source.uncertain.to_string(),
-                source.bad.to_string(),
+                self.age(&source.since),
+                format!("{} / {} / {}", source.good, source.uncertain, source.bad),
+                round_trip(&source.counts),
+                polls(&source.counts),
                 source.why.clone().or(clock).unwrap_or_default(),
             ]);
+        }
+        let skipped = self.view.sources.iter().any(|source| !source.counts.skipped.is_empty());
+        if skipped { format!("{table}\n\n{}", self.skipped()) } else { table.to_string() }
+    }
+
+    /// What came and could not be used, with the first example of each sort.
+    fn skipped(&self) -> String {
+        let header =
+            ["数据源 source", "来自 place", "不可用 could not be used", "次数 count", "首例 first example"];
+        let mut table = self.table(&header);
+        for source in &self.view.sources {
+            for skip in &source.counts.skipped {
+                let SkipLine { place, reason, count, example } = skip;
+                let count = count.to_string();
+                table.add_row([source.id.clone(), place.clone(), reason.clone(), count, example.clone()]);
+            }
         }
         table.to_string()
     }
@@ -290,6 +313,31 @@ fn risk_class(class: RiskClass) -> &'static str {
     }
 }
 
+/// The newest, and the longest since the start.
+fn round_trip(counts: &CountsLine) -> String {
+    match (counts.round_trip_us, counts.round_trip_max_us) {
+        (Some(newest), Some(longest)) => format!("{}\n最长 max {}", millis(newest), millis(longest)),
+        (Some(_) | None, _) => "—".to_owned(),
+    }
+}
+
+/// Microseconds as milliseconds with one decimal.
+fn millis(micros: u64) -> String {
+    format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+}
+
+fn polls(counts: &CountsLine) -> String {
+    let CountsLine { polls, polls_failed, polls_late, connects, .. } = counts;
+    let some = |count: &u64, words: &str| (*count > 0).then(|| format!("{words} {count}"));
+    let parts = [
+        Some(polls.to_string()),
+        some(polls_failed, "失败 failed"),
+        some(polls_late, "迟 late"),
+        some(connects, "连接 connects"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
 fn link(state: SourceState) -> &'static str {
     match state {
         SourceState::Connecting => "连接中 connecting",
@@ -379,6 +427,21 @@ mod tests {
         ] {
             assert!(text.contains(said), "{said}\n{text}");
         }
+    }
+
+    #[test]
+    fn sources_say_how_they_are_read_and_what_could_not_be_used() {
+        let text = render(&board(), What::Sources, None);
+        for said in
+            ["4.2 ms", "最长 max 311.0 ms", "失败 failed 3", "时差 clock -120 ms", "connection refused"]
+        {
+            assert!(text.contains(said), "{said} is missing from\n{text}");
+        }
+        let skip = text.lines().find(|line| line.contains("missing_tag")).expect("what was skipped");
+        assert!(
+            ["people", "rtls/+", "12", r#"{"zone":"A"}"#].iter().all(|part| skip.contains(part)),
+            "{skip}"
+        );
     }
 
     #[test]

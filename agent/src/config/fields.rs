@@ -115,6 +115,10 @@ impl<'a> Fields<'a> {
         self.faults.error(self.place(key), message, hint);
     }
 
+    pub(super) fn warning(&self, key: &str, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.faults.warning(self.place(key), message, hint);
+    }
+
     fn required<T>(&self, key: &str, read: Option<T>) -> Option<T> {
         if read.is_none() && !self.has(key) {
             self.missing(key);
@@ -229,6 +233,23 @@ impl<'a> Fields<'a> {
         self.required(key, read)
     }
 
+    /// A number, or a text of one with a percent sign. `hint` says what to write.
+    pub(super) fn amount(&mut self, key: &'static str, hint: String) -> Option<Amount> {
+        let value = self.ask(key)?;
+        let read = match value.get_ref() {
+            DeValue::Integer(written) => plain_number(written.as_str()).map(Amount::Number),
+            DeValue::Float(written) => plain_number(written.as_str()).map(Amount::Number),
+            DeValue::String(text) => {
+                text.trim().strip_suffix(['%', '％']).and_then(plain_number).map(Amount::Percent)
+            }
+            DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        };
+        if read.is_none() {
+            self.wrong_type(key, value, "a number or a percentage", Some(hint));
+        }
+        read
+    }
+
     /// One word of a list.
     pub(super) fn word<T: Clone>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
@@ -263,6 +284,26 @@ impl<'a> Fields<'a> {
         Some(texts)
     }
 
+    /// A table whose keys are anybody's: each with its text, which may be empty, in the order of the keys.
+    pub(super) fn map(&mut self, key: &'static str) -> Option<Vec<(String, Placed<String>)>> {
+        let value = self.ask(key)?;
+        let DeValue::Table(table) = value.get_ref() else {
+            let hint = format!("write {key} = {{ \"their name\" = \"our name\" }}");
+            self.wrong_type(key, value, "a table of names", Some(hint));
+            return None;
+        };
+        let mut texts = Vec::new();
+        for (name, text) in table {
+            let place = Place::span(self.file, text.span());
+            if let DeValue::String(text) = text.get_ref() {
+                texts.push((name.get_ref().to_string(), Placed { value: text.trim().to_owned(), place }));
+            } else {
+                self.wrong_type(name.get_ref(), text, "a text", None);
+            }
+        }
+        Some(texts)
+    }
+
     /// A table within this one. What is wrong in it is its reader's to report.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Fields<'a>> {
         let value = self.ask(key)?;
@@ -291,6 +332,18 @@ impl<'a> Fields<'a> {
         }
         tables
     }
+}
+
+/// A number as it stands, or of a hundred.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Amount {
+    Number(f64),
+    Percent(f64),
+}
+
+fn plain_number(written: &str) -> Option<f64> {
+    let digits: String = written.trim().chars().filter(|c| *c != '_').collect();
+    digits.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// `one of: a, b, c`

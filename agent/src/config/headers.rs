@@ -16,9 +16,18 @@ pub(super) enum Column {
     Order,
     Scale,
     Offset,
+    /// Where the number of decimals of the value is read.
+    ScaleRegister,
     Eu,
     RangeLow,
     RangeHigh,
+    OutOfRange,
+    /// 4-20mA: the value is a current.
+    Signal,
+    /// The register that says of the value whether it is good.
+    Status,
+    StatusMap,
+    Period,
     LowLow,
     Low,
     High,
@@ -38,6 +47,10 @@ pub(super) enum Column {
     Value,
     Quality,
     Time,
+    /// Of an OPC UA source: how it is sampled and published.
+    Subscription,
+    /// Of an array of an OPC UA server.
+    Element,
 }
 
 /// The column, its key, its Chinese name, and what else it is called.
@@ -57,9 +70,15 @@ const COLUMNS: &[Known] = &[
     Known(Column::Order, "order", "字节序", &["字序", "byteorder"]),
     Known(Column::Scale, "scale", "系数", &["比例", "比例系数", "倍率"]),
     Known(Column::Offset, "offset", "偏移", &["偏移量"]),
+    Known(Column::ScaleRegister, "scale_register", "小数位寄存器", &["系数寄存器", "小数位", "小数位数"]),
     Known(Column::Eu, "eu", "工程单位", &["单位", "计量单位"]),
     Known(Column::RangeLow, "range_low", "量程下限", &["量程低限", "下量程"]),
     Known(Column::RangeHigh, "range_high", "量程上限", &["量程高限", "上量程"]),
+    Known(Column::OutOfRange, "out_of_range", "超量程", &["超量程处理"]),
+    Known(Column::Signal, "signal", "信号", &["信号类型", "信号制"]),
+    Known(Column::Status, "status", "状态寄存器", &["状态地址"]),
+    Known(Column::StatusMap, "status_map", "状态映射", &["状态位", "状态位定义"]),
+    Known(Column::Period, "period", "周期", &["采集周期", "轮询周期", "采样周期"]),
     Known(Column::LowLow, "LL", "低低报", &["低低报警", "低低报警值", "低低限"]),
     Known(Column::Low, "L", "低报", &["低报警", "低报警值", "低限"]),
     Known(Column::High, "H", "高报", &["高报警", "高报警值", "高限"]),
@@ -77,6 +96,8 @@ const COLUMNS: &[Known] = &[
     Known(Column::Value, "value", "取值路径", &["值路径"]),
     Known(Column::Quality, "quality", "质量路径", &[]),
     Known(Column::Time, "time", "时间路径", &[]),
+    Known(Column::Subscription, "subscription", "订阅组", &["订阅"]),
+    Known(Column::Element, "element", "数组下标", &["下标", "元素"]),
 ];
 
 /// Columns that people keep for themselves.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use riskgate_drivers::scaling::Scaling;
+use riskgate_drivers::scaling::{OutOfRange, Scaling};
 use riskgate_engine::{Class, Confirm, Limits, PointDraft};
 use riskgate_point::{PointId, SourceId};
 
@@ -15,16 +15,16 @@ use super::headers::{Column, Header, header};
 use super::model::{CLASSES, CONFIRMS, Items};
 use super::place::{Faults, Place};
 use super::row::Line;
+use super::sources::modbus::{STALE_POLL_MIN, good_for};
 use super::sources::{Kind, STALE_MAX, STALE_MIN, Source};
 use super::table::{Row, Sheet, header_row};
-use super::values::suggest;
+use super::values::{duration, suggest};
 
 const REQUIRED: [Column; 3] = [Column::Tag, Column::Source, Column::Address];
 /// On-delay of H and L.
 const DELAY_MAX: Duration = Duration::from_secs(3600);
-/// Three polls or keep-alives missed are no accident; below this, one slow reply would be.
-const STALE_POLLS: u32 = 3;
-const STALE_POLL_MIN: Duration = Duration::from_secs(5);
+/// Three keep-alives missed are no accident.
+const STALE_KEEP_ALIVES: u32 = 3;
 /// Of the range, for process and equipment. A gas detector's alarm is not to be held back.
 const DEADBAND_OF_RANGE: f64 = 0.01;
 
@@ -48,12 +48,18 @@ const CLASSES_ZH: [(&str, Class); 16] = [
 ];
 const CONFIRMS_ZH: [(&str, Confirm); 2] = [("自动", Confirm::Auto), ("人工", Confirm::Person)];
 
+const OUT_OF_RANGE: [(&str, OutOfRange); 2] = [("clamp", OutOfRange::Clamp), ("bad", OutOfRange::Bad)];
+const OUT_OF_RANGE_ZH: [(&str, OutOfRange); 2] = [("限幅", OutOfRange::Clamp), ("坏值", OutOfRange::Bad)];
+
 /// Columns that are only for numbers.
-const OF_NUMBERS: [Column; 11] = [
+const OF_NUMBERS: [Column; 14] = [
     Column::Scale,
     Column::Offset,
+    Column::ScaleRegister,
     Column::RangeLow,
     Column::RangeHigh,
+    Column::OutOfRange,
+    Column::Signal,
     Column::LowLow,
     Column::Low,
     Column::High,
@@ -135,28 +141,33 @@ fn point(
     let tag = line.required(Column::Tag)?;
     let said = |column| line.said(column).map(|cell| cell.value.clone()).unwrap_or_default();
     let (name, eu) = (said(Column::Name), said(Column::Eu));
-    let kind = binding::value_type(line);
-    let words = binding::words(line, kind);
+    let source = source(line, sources, faults);
+    let read_by = source.and_then(|id| sources.get(usize::from(id.0)));
+    let kind = binding::value_type(line).or_else(|| binding::implied_type(line, read_by));
+    let words = binding::words(line, kind, read_by);
     let class = line.word(Column::Class, &CLASSES, &CLASSES_ZH);
     warn_of_class(line, class, &eu, faults);
     let class = class.unwrap_or(Class::Process);
-    let is_number = words.is_none() && !matches!(kind, Some(Type::Bool | Type::Text));
+    let is_number = words.is_none() && kind.is_none_or(Type::is_number);
     if !is_number {
         refuse_numbers(line);
     }
     let range = range(line);
     let limits = limits(line, class, &tag.value, &name, &eu);
     let deadband = deadband(line, class, range, is_number);
-    let source = source(line, sources, faults);
-    let stale_after = stale_after(line, source.and_then(|id| sources.get(usize::from(id.0))));
+    let stale_after = stale_after(line, read_by);
     let scaling = if is_number { scaling(line, range) } else { Scaling::IDENTITY };
+    warn_of_no_reading(line, class, scaling, faults);
     let read = Read { point: PointId(u32::try_from(at).ok()?), kind, words, scaling };
     let word_list = read.word_list();
-    let (words_absent, text) = (read.words.is_none(), kind == Some(Type::Text));
+    let (words_absent, text) = (read.words.is_none(), kind.is_some_and(Type::is_text));
     if let Some(id) = source
         && let Some(source) = sources.get_mut(usize::from(id.0))
     {
         source.named = true;
+        if let Kind::Opcua(server) = &source.kind {
+            binding::opcua::warn_of_deadband(line, class, is_number, &server.groups, faults);
+        }
         binding::bind(line, source, read);
         warn_of_copy(line, id, addresses, faults);
     }
@@ -208,10 +219,18 @@ fn warn_of_class(line: &Line<'_>, class: Option<Class>, eu: &str, faults: &Fault
     }
 }
 
+fn warn_of_no_reading(line: &Line<'_>, class: Class, scaling: Scaling, faults: &Faults) {
+    if scaling.out_of_range == OutOfRange::Bad && matches!(class, Class::Gas | Class::Fire | Class::Sis) {
+        let message = "beyond its range this point has no reading, where it should alarm".to_owned();
+        let hint = "leave it empty: the value is then held to the end of the range, and trips HH".to_owned();
+        faults.warning(line.place(Column::OutOfRange), message, hint);
+    }
+}
+
 fn warn_of_copy(line: &Line<'_>, source: SourceId, addresses: &mut Addresses, faults: &Faults) {
     let Some(address) = line.text(Column::Address) else { return };
-    let path = line.text(Column::Value).map(|cell| cell.value.as_str()).unwrap_or_default();
-    let key = (source, format!("{}\n{path}", address.value));
+    let part = |column| line.text(column).map(|cell| cell.value.as_str()).unwrap_or_default();
+    let key = (source, format!("{}\n{}\n{}", address.value, part(Column::Value), part(Column::Element)));
     match addresses.get(&key) {
         Some(first) => {
             let message = format!("address '{}' is read by another point too", address.value);
@@ -324,9 +343,16 @@ fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
         return own;
     }
     match source.map(|source| (&source.kind, source)) {
-        Some((Kind::Modbus { device, .. }, _)) => (device.period * STALE_POLLS).max(STALE_POLL_MIN),
-        Some((Kind::Opcua(server), _)) => server.keep_alive * STALE_POLLS,
-        Some((Kind::Mqtt { .. }, source)) => match source.stale_after {
+        Some((Kind::Modbus { device, .. }, _)) => {
+            // What is wrong with a period is told where the point is bound.
+            let own = line.said(Column::Period).and_then(|cell| duration(&cell.value));
+            good_for(own.unwrap_or_default().max(device.period))
+        }
+        Some((Kind::Opcua(server), _)) => {
+            let group = binding::opcua::group_of(line, &server.groups);
+            group.map_or(server.keep_alive, |group| group.keep_alive) * STALE_KEEP_ALIVES
+        }
+        Some((Kind::Mqtt(_), source)) => match source.stale_after {
             Some(after) => after,
             None => {
                 if line.said(Column::StaleAfter).is_none() && !source.origin.keys.contains_key("stale_after")
@@ -347,5 +373,11 @@ fn scaling(line: &Line<'_>, range: Option<(f64, f64)>) -> Scaling {
     if scale == 0.0 {
         line.wrong(Column::Scale, "0", "would make every reading the same", None);
     }
-    Scaling { scale, offset: line.number(Column::Offset).unwrap_or(0.0), range }
+    let offset = line.number(Column::Offset).unwrap_or(0.0);
+    let out_of_range = line.word(Column::OutOfRange, &OUT_OF_RANGE, &OUT_OF_RANGE_ZH).unwrap_or_default();
+    if line.said(Column::OutOfRange).is_some() && range.is_none() {
+        let hint = "write range_low 量程下限 and range_high 量程上限".to_owned();
+        line.error(Column::OutOfRange, "nothing says what the range is", hint);
+    }
+    Scaling { scale, offset, range, out_of_range }
 }

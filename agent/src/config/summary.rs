@@ -58,22 +58,27 @@ impl Checked {
 
     fn source_line(&self, source: &SourceConfig) -> String {
         let points = self.plant.points().iter().filter(|point| point.source == source.id).count();
-        let points = match points {
+        let mut carries = match points {
             1 => "1 point".to_owned(),
             n => format!("{n} points"),
         };
+        if let Some(draft) = self.plant.source(source.id) {
+            for (carried, what) in [
+                (draft.fixes, ", fixes"),
+                (draft.sightings, ", sightings"),
+                (draft.permits, ", permits"),
+                (draft.events.is_some(), ", conditions"),
+            ] {
+                carries.push_str(if carried { what } else { "" });
+            }
+        }
         let what = match &source.driver {
             Driver::Modbus(device) => {
                 let (endpoint, device_id) = (&device.endpoint, device.device_id);
-                format!("{} {endpoint} device {device_id}, {points}", endpoint.kind())
+                format!("{} {endpoint} device {device_id}, {carries}", endpoint.kind())
             }
-            Driver::Opcua(server) => format!("opcua {}, {points}", server.url),
-            Driver::Mqtt(feed) => {
-                let draft = self.plant.source(source.id);
-                let fixes = if draft.is_some_and(|draft| draft.fixes) { ", fixes" } else { "" };
-                let sightings = if draft.is_some_and(|draft| draft.sightings) { ", sightings" } else { "" };
-                format!("mqtt {}:{}, {points}{fixes}{sightings}", feed.host, feed.port)
-            }
+            Driver::Opcua(server) => format!("opcua {}, {}, {carries}", server.url, server.security.channel),
+            Driver::Mqtt(feed) => format!("mqtt {}:{}, {carries}", feed.host, feed.port),
         };
         format!("数据源 source   {}: {what}", source.name)
     }

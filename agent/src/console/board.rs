@@ -14,13 +14,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use riskgate_drivers::Clock;
-use riskgate_engine::{
-    AlarmRecord, AlarmState, Effect, HazardRecord, Plant, SourceView, TaskRecord, UnitRecord,
-};
-use riskgate_point::{Link, Mono, Now, Wall};
+use riskgate_engine::{AlarmRecord, AlarmState, Effect, HazardRecord, Plant, TaskRecord, UnitRecord};
+use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use uuid::Uuid;
+
+use super::source::{CountsLine, SourceLine};
 
 /// Changes that a live stream may be behind before it is dropped. A flood makes some ten changes a second,
 /// so this is about 25 s of a browser that does not read; it then reloads the whole board at once.
@@ -45,56 +45,6 @@ pub struct Line<T> {
     pub record: Arc<T>,
     /// `false`: shown before its commit, because the store has not answered in time.
     pub durable: bool,
-}
-
-/// How one source is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceLine {
-    pub id: String,
-    pub name: String,
-    pub link: SourceState,
-    /// Why it is down: one sentence for an engineer.
-    pub why: Option<String>,
-    pub since: Wall,
-    /// Points by the quality of their last sample.
-    pub good: u32,
-    pub uncertain: u32,
-    pub bad: u32,
-    /// The source's clock less ours, in milliseconds; `None` where it sends no time.
-    pub source_offset_ms: Option<i64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceState {
-    Connecting,
-    Up,
-    Down,
-}
-
-impl SourceLine {
-    pub fn new(view: &SourceView, plant: &Plant) -> Self {
-        let (id, name) = match plant.source(view.id) {
-            Some(source) => (source.id.clone(), source.name.clone()),
-            None => (view.id.0.to_string(), String::new()),
-        };
-        let (link, why) = match &view.link {
-            Link::Connecting => (SourceState::Connecting, None),
-            Link::Up => (SourceState::Up, None),
-            Link::Down { why } => (SourceState::Down, Some(why.clone())),
-        };
-        Self {
-            id,
-            name,
-            link,
-            why,
-            since: view.since,
-            good: view.good,
-            uncertain: view.uncertain,
-            bad: view.bad,
-            source_offset_ms: view.source_offset_ms,
-        }
-    }
 }
 
 /// One lane of the outbox.
@@ -129,6 +79,8 @@ pub struct Board {
     tasks: BTreeMap<String, Arc<TaskRecord>>,
     units: BTreeMap<String, Arc<UnitRecord>>,
     sources: Vec<SourceLine>,
+    /// One for each of `sources`.
+    counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
     uplink: Uplink,
     ready: bool,
@@ -167,6 +119,7 @@ impl Board {
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
             sources: Vec::new(),
+            counts: Vec::new(),
             outbox: Vec::new(),
             uplink: Uplink::default(),
             ready: false,
@@ -233,7 +186,9 @@ impl Board {
         self.change.whole = true;
     }
 
-    pub fn set_sources(&mut self, sources: Vec<SourceLine>) {
+    /// Counts move with each poll and are no news: they are shown with the next change, or when asked for.
+    pub fn set_sources(&mut self, sources: Vec<SourceLine>, counts: Vec<CountsLine>) {
+        self.counts = counts;
         if self.sources != sources {
             self.sources = sources;
             self.change.sources = true;
@@ -318,8 +273,9 @@ impl Board {
         self.units.get(id).map(AsRef::as_ref)
     }
 
-    pub fn sources(&self) -> &[SourceLine] {
-        &self.sources
+    /// Each with what its driver counted.
+    pub fn sources(&self) -> impl Iterator<Item = (&SourceLine, &CountsLine)> {
+        self.sources.iter().zip(&self.counts)
     }
 
     pub fn outbox(&self) -> &[LaneLine] {

@@ -10,9 +10,11 @@
 pub mod board;
 pub mod http;
 pub mod socket;
+pub mod source;
 pub mod view;
 
 #[cfg(test)]
 pub(crate) mod sample;
 
-pub use board::{BoardHandle, Site, SourceLine, SourceState, Uplink};
+pub use board::{BoardHandle, Site, Uplink};
+pub use source::{SourceLine, SourceState};

@@ -11,7 +11,8 @@ use riskgate_engine::{
 use riskgate_point::{Mono, Now, Quality, Value, Wall};
 use uuid::Uuid;
 
-use super::board::{BoardHandle, LaneLine, Site, SourceLine, SourceState, Uplink};
+use super::board::{BoardHandle, LaneLine, Site, Uplink};
+use super::source::{CountsLine, SkipLine, SourceLine, SourceState};
 
 /// 2026-11-23T21:40:34+08:00.
 pub(crate) const NOW: Now = Now { mono: Mono(3_600_000_000_000), wall: Wall(1_795_441_234_000) };
@@ -78,6 +79,8 @@ fn evidence(rule: &str) -> Evidence {
             quality: Quality::Good,
             at: Some(NOW.wall),
             source_time: None,
+            detail: None,
+            until: None,
         }],
     }
 }
@@ -239,6 +242,26 @@ fn sources() -> Vec<SourceLine> {
     ]
 }
 
+/// What the drivers of [`sources`] counted.
+fn counts() -> Vec<CountsLine> {
+    let polled = CountsLine {
+        polls: 7_200,
+        polls_failed: 3,
+        connects: 1,
+        round_trip_us: Some(4_210),
+        round_trip_max_us: Some(311_000),
+        ..CountsLine::default()
+    };
+    let skip = SkipLine {
+        place: "rtls/+".to_owned(),
+        reason: "missing_tag".to_owned(),
+        count: 12,
+        example: "{\"zone\":\"A\"}".to_owned(),
+    };
+    let silent = CountsLine { skipped: vec![skip], ..CountsLine::default() };
+    vec![polled.clone(), polled, silent]
+}
+
 /// A board of this plant with nothing on it.
 pub(crate) fn empty_handle() -> BoardHandle {
     handle_with(clock)
@@ -288,7 +311,7 @@ pub(crate) fn fill(handle: &BoardHandle) {
             &Effect::Unit(Arc::new(unit("U-LD", "装卸台", RiskClass::Yellow, RiskClass::Orange))),
             true,
         );
-        board.set_sources(sources());
+        board.set_sources(sources(), counts());
         let lane = |lane: &str, pending, last| LaneLine { lane: lane.to_owned(), pending, last };
         board.set_outbox(vec![lane("critical", 0, 231), lane("work", 3, 88), lane("gap", 0, 0)]);
         board.set_uplink(Uplink {

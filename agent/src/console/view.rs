@@ -16,7 +16,8 @@ use riskgate_point::{Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX, SourceLine, SourceState};
+use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX};
+use super::source::{CountsLine, SourceLine, SourceState};
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,12 @@ pub struct OperandView {
     pub quality: String,
     pub at: Option<String>,
     pub source_time: Option<String>,
+    /// What stands behind it: the alarm of a source with its message, the number of a permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The end of the permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,6 +201,8 @@ pub struct SourceView {
     pub uncertain: u32,
     pub bad: u32,
     pub source_offset_ms: Option<i64>,
+    #[serde(flatten)]
+    pub counts: CountsLine,
 }
 
 /// What is committed and not yet acknowledged upstream (待发队列).
@@ -486,6 +495,8 @@ impl Render<'_> {
             quality: operand.quality.to_string(),
             at: operand.at.map(|at| self.stamp(at)),
             source_time: operand.source_time.map(|at| self.stamp(at)),
+            detail: operand.detail.clone(),
+            until: operand.until.map(|at| self.stamp(at)),
         }
     }
 
@@ -555,10 +566,10 @@ impl Render<'_> {
     }
 
     fn sources(&self) -> Vec<SourceView> {
-        self.board.sources().iter().map(|line| self.source(line)).collect()
+        self.board.sources().map(|(line, counts)| self.source(line, counts)).collect()
     }
 
-    fn source(&self, line: &SourceLine) -> SourceView {
+    fn source(&self, line: &SourceLine, counts: &CountsLine) -> SourceView {
         SourceView {
             id: line.id.clone(),
             name: line.name.clone(),
@@ -569,6 +580,7 @@ impl Render<'_> {
             uncertain: line.uncertain,
             bad: line.bad,
             source_offset_ms: line.source_offset_ms,
+            counts: counts.clone(),
         }
     }
 

@@ -239,18 +239,34 @@ mod tests {
         let server = Server::build(Arc::clone(&plant), port, keys.path(), stop.clone()).expect("a server");
         let points = (0..).zip(NODES).map(|(place, node)| client::Point {
             point: PointId(place),
+            tag: Arc::from(node.tag),
+            group: 0,
             node: client::Node::parse(&format!("nsu={NAMESPACE};s={}", node.name)).expect("a node id"),
+            element: None,
+            kind: match node.kind {
+                Kind::Bool => client::Kind::Bool,
+                Kind::Float => client::Kind::Number,
+            },
             scaling: Scaling::IDENTITY,
             words: None,
         });
         let config = client::Server {
             source: SourceId(0),
             url: format!("opc.tcp://127.0.0.1:{port}"),
-            publishing: Duration::from_millis(100),
-            sampling: Duration::from_millis(50),
-            queue: 10,
             keep_alive: Duration::from_secs(1),
-            user: None,
+            security: client::Security::open(),
+            user: client::User::Anonymous,
+            history: None,
+            groups: vec![client::Group {
+                name: String::new(),
+                publishing: Duration::from_millis(100),
+                sampling: Duration::from_millis(50),
+                queue: 10,
+                discard: client::Discard::Oldest,
+                deadband: client::Deadband::None,
+                keep_alive: Duration::from_secs(1),
+            }],
+            notifiers: Vec::new(),
             points: points.collect(),
         };
         let (sender, mut reports) = intake::channel(100, |_| intake::Lane::Process);

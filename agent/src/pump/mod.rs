@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake;
+use riskgate_drivers::tally::{Counts, Tallies};
 use riskgate_engine::{Act, Effect, Engine, Plant, Refusal};
-use riskgate_point::{Link, Mono, Now, Report, Sample};
+use riskgate_point::{Link, Mono, Now, Report, Sample, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::console::{BoardHandle, SourceLine};
+use crate::console::BoardHandle;
+use crate::console::source::{CountsLine, SourceLine};
 use crate::events::Event;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Store};
@@ -51,7 +53,13 @@ pub enum Order {
         answer: oneshot::Sender<Answer>,
     },
     /// The drivers of the old configuration have ended; go on with the new one.
-    Swap { plant: Arc<Plant>, intake: intake::Receiver, entry: JournalEntry, answer: oneshot::Sender<Answer> },
+    Swap {
+        plant: Arc<Plant>,
+        intake: intake::Receiver,
+        tallies: Tallies,
+        entry: JournalEntry,
+        answer: oneshot::Sender<Answer>,
+    },
 }
 
 /// What became of an order. Where none comes, the pump ended before it could say.
@@ -99,6 +107,8 @@ pub struct Pump {
     pub plant: Arc<Plant>,
     pub clock: Clock,
     pub intake: intake::Receiver,
+    /// What the drivers count of their own work.
+    pub tallies: Tallies,
     pub orders: mpsc::Receiver<Order>,
     pub store: Store,
     pub board: BoardHandle,
@@ -204,16 +214,15 @@ impl Pump {
                     Err(refusal) => drop(answer.send(Answer::Refused(refusal))),
                 }
             }
-            Order::Swap { plant, intake, entry, answer } => {
+            Order::Swap { plant, intake, tallies, entry, answer } => {
                 // The old points' reports mean nothing to the new plant: judge them all first.
                 self.take_all(tail).await;
                 let now = (self.clock)();
                 let mut effects = Vec::new();
                 tail.merged.before += self.intake.merged();
                 self.intake = intake;
-                // Sources that are gone leave no gauge behind.
-                metrics::SOURCE_UP.reset();
-                metrics::POINTS.reset();
+                self.tallies = tallies;
+                shown::forget();
                 self.plant = Arc::clone(&plant);
                 tail.tags = tags_of(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
@@ -277,20 +286,28 @@ impl Pump {
         tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();
-        views.iter().for_each(|view| shown::gauge(&self.plant, view));
+        let counts: Vec<Counts> = views.iter().map(|view| self.counts(view.id)).collect();
+        let counted = || views.iter().zip(&counts);
+        counted().for_each(|(view, counts)| shown::gauge(&self.plant, view, counts));
         let states: Vec<SourceState> =
-            views.iter().filter_map(|view| shown::state_of(&self.plant, view)).collect();
+            counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
         self.states.send_if_modified(|old| {
-            let changed = *old != states;
-            old.clone_from(&states);
-            changed
+            // Counts move with each poll; they go along with what is news.
+            let news = !old.iter().map(SourceState::news).eq(states.iter().map(SourceState::news));
+            *old = states;
+            news
         });
         self.board.update(|board| {
-            board.set_sources(views.iter().map(|view| SourceLine::new(view, &self.plant)).collect());
+            let lines = views.iter().map(|view| SourceLine::new(view, &self.plant)).collect();
+            board.set_sources(lines, counts.iter().map(CountsLine::from).collect());
             board.set_store_failure(store_failure(&tail.waiting, committed));
         });
+    }
+
+    fn counts(&self, source: SourceId) -> Counts {
+        self.tallies.get(source).map(|tally| tally.counts()).unwrap_or_default()
     }
 
     async fn drain(&mut self, mut waiting: Waiting, mut committed: watch::Receiver<Committed>) -> Left {

@@ -1,12 +1,13 @@
 //! How the sources are, for upstream's `state` and for Prometheus; the board has a line of its own.
 
+use riskgate_drivers::tally::Counts;
 use riskgate_engine::{Plant, SourceView, Unjudged};
 
 use crate::metrics;
 use crate::uplink::wire::SourceState;
 
 /// For upstream.
-pub(super) fn state_of(plant: &Plant, view: &SourceView) -> Option<SourceState> {
+pub(super) fn state_of(plant: &Plant, view: &SourceView, counts: &Counts) -> Option<SourceState> {
     let source = plant.source(view.id)?;
     Some(SourceState {
         id: source.id.clone(),
@@ -16,15 +17,41 @@ pub(super) fn state_of(plant: &Plant, view: &SourceView) -> Option<SourceState> 
         good: view.good,
         uncertain: view.uncertain,
         bad: view.bad,
+        counts: counts.clone(),
     })
 }
 
 /// For Prometheus.
-pub(super) fn gauge(plant: &Plant, view: &SourceView) {
+pub(super) fn gauge(plant: &Plant, view: &SourceView, counts: &Counts) {
     let Some(source) = plant.source(view.id) else { return };
     for (quality, count) in [("good", view.good), ("uncertain", view.uncertain), ("bad", view.bad)] {
         metrics::POINTS.with_label_values(&[&source.id, quality]).set(i64::from(count));
     }
+    let Counts { polls, polls_failed, polls_late, connects, round_trip, .. } = counts;
+    for (what, count) in
+        [("answered", polls), ("failed", polls_failed), ("late", polls_late), ("connects", connects)]
+    {
+        metrics::POLLS.with_label_values(&[&source.id, what]).set(gauged(*count));
+    }
+    let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
+    metrics::ROUND_TRIP.with_label_values(&[&source.id]).set(gauged(micros));
+    // One series for each reason: places are as many as a feed has topics.
+    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
+    for ((_, reason), skipped) in &counts.skips {
+        *reasons.entry(reason).or_default() += skipped.count;
+    }
+    for (reason, count) in reasons {
+        metrics::SKIPPED.with_label_values(&[&source.id, reason]).set(gauged(count));
+    }
+}
+
+/// Sources that are gone leave no gauge behind.
+pub(super) fn forget() {
+    metrics::SOURCE_UP.reset();
+    metrics::POINTS.reset();
+    metrics::POLLS.reset();
+    metrics::ROUND_TRIP.reset();
+    metrics::SKIPPED.reset();
 }
 
 /// What came and could not be judged: nothing is lost in silence.
@@ -32,6 +59,10 @@ pub(super) fn gauge_unjudged(unjudged: &Unjudged) {
     let Unjudged { late, stray, crowded, elsewhere } = *unjudged;
     for (reason, count) in [("late", late), ("stray", stray), ("crowded", crowded), ("elsewhere", elsewhere)]
     {
-        metrics::UNJUDGED.with_label_values(&[reason]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        metrics::UNJUDGED.with_label_values(&[reason]).set(gauged(count));
     }
+}
+
+fn gauged(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use riskgate_drivers::intake::{Lane, Sender, channel};
+use riskgate_drivers::tally::Tallies;
 use riskgate_engine::{AlarmState, Deed};
 use riskgate_point::{PointId, SourceId, Value, Wall};
 use rusqlite::Connection;
@@ -107,6 +108,7 @@ impl Bench {
                 plant,
                 clock,
                 intake,
+                tallies: Tallies::default(),
                 orders: orders_receiver,
                 store: store.clone(),
                 board: board.clone(),
@@ -267,7 +269,11 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     let (answer, told) = oneshot::channel();
     let more = format!("{LEVEL}LT-2,dcs,holding:2,f32,0,100,90,process,M-1,auto\n");
     let plant = plant_of(&more);
-    bench.orders.send(Order::Swap { plant, intake, entry, answer }).await.expect("the pump runs");
+    bench
+        .orders
+        .send(Order::Swap { plant, intake, tallies: Tallies::default(), entry, answer })
+        .await
+        .expect("the pump runs");
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));
     drop(old_out);
     assert_eq!(bench.count("SELECT count(*) FROM journal WHERE what = 'reload'"), 1);

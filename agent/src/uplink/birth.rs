@@ -142,6 +142,8 @@ mod tests {
                 name: "DCS".to_owned(),
                 fixes: false,
                 sightings: false,
+                permits: false,
+                events: None,
                 stale_after: None,
             }],
             points,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
     AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
     RaiseCause, TaskRecord, UnitRecord, value_words,
@@ -52,6 +53,16 @@ pub struct SourceState {
     pub good: u32,
     pub uncertain: u32,
     pub bad: u32,
+    /// What the driver counted, at the time of the last news.
+    pub counts: Counts,
+}
+
+impl SourceState {
+    /// All but the counts: they move with each poll, and `state` is told when there is news.
+    pub fn news(&self) -> (&str, &str, &Link, Wall, [u32; 3]) {
+        let Self { id, name, link, since, good, uncertain, bad, counts: _ } = self;
+        (id, name, link, *since, [*good, *uncertain, *bad])
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +239,8 @@ fn danger_type(classify2: &str) -> u8 {
 fn description(hazard: &HazardRecord) -> String {
     let operands = hazard.evidence.operands.iter().map(|operand| {
         let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
-        format!("{}={value}（{}）", operand.text, quality_zh(operand.quality))
+        let detail = operand.detail.as_ref().map_or_else(String::new, |detail| format!("，{detail}"));
+        format!("{}={value}（{}{detail}）", operand.text, quality_zh(operand.quality))
     });
     let operands = operands.collect::<Vec<_>>().join("，");
     format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
@@ -368,13 +380,21 @@ fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
 }
 
 fn operand_data(operand: &Operand, origin: &Origin) -> Value {
-    json!({
+    let mut data = json!({
         "text": operand.text,
         "value": operand.value,
         "quality": operand.quality.to_string(),
         "time": operand.at.map(|at| origin.time(at)),
         "sourceTime": operand.source_time.map(|at| origin.time(at)),
-    })
+    });
+    // Conditions and permits alone have them.
+    let until = operand.until.map(|at| json!(origin.time(at)));
+    for (key, value) in [("detail", operand.detail.as_ref().map(|detail| json!(detail))), ("until", until)] {
+        if let (Some(value), Some(data)) = (value, data.as_object_mut()) {
+            data.insert(key.to_owned(), value);
+        }
+    }
+    data
 }
 
 /// Readings that were dropped before upstream had them.
@@ -553,7 +573,18 @@ fn source_data(source: &SourceState, origin: &Origin) -> Value {
         "good": source.good,
         "uncertain": source.uncertain,
         "bad": source.bad,
+        "polls": source.counts.polls,
+        "pollsFailed": source.counts.polls_failed,
+        "pollsLate": source.counts.polls_late,
+        "connects": source.counts.connects,
+        "roundTripMs": millis(source.counts.round_trip),
+        "skipped": source.counts.skips.values().map(|skipped| skipped.count).sum::<u64>(),
     })
+}
+
+/// With a fraction; `None` where nothing was measured.
+fn millis(span: Duration) -> Option<f64> {
+    (!span.is_zero()).then(|| (span.as_secs_f64() * 1e6).round() / 1e3)
 }
 
 /// One level of a topic: what MQTT gives a meaning is written as a percent code, and so is the percent

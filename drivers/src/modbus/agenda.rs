@@ -49,10 +49,12 @@ pub(super) struct Agenda {
 struct Piece {
     read: Read,
     state: State,
-    /// The last cycle in which it was asked, and in which it was answered.
+    /// The last cycle in which it was asked, was answered, broke the connection; 0: none.
     asked: u64,
     answered: u64,
     broke: u64,
+    /// While it is well it is not asked before this cycle.
+    due: u64,
     /// Is not joined with the next before.
     apart_until: Duration,
     /// Joined of these, on trial.
@@ -113,7 +115,9 @@ impl Agenda {
     pub(super) fn begin(&mut self, now: Duration) {
         self.join_neighbours(now);
         self.cycle += 1;
-        let live = |(id, piece): (&PieceId, &Piece)| matches!(piece.state, State::Live).then_some(*id);
+        let live = |(id, piece): (&PieceId, &Piece)| {
+            (matches!(piece.state, State::Live) && piece.due <= self.cycle).then_some(*id)
+        };
         self.queue = self.pieces.iter().filter_map(live).collect();
         if !self.queue.is_empty() {
             self.queue.rotate_left(self.turn % self.queue.len());
@@ -133,7 +137,7 @@ impl Agenda {
             .iter()
             .filter(|(_, piece)| matches!(piece.state, State::Doubtful) && piece.asked < self.cycle);
         // Of the largest ones the first.
-        let largest = doubtful.rev().max_by_key(|(_, piece)| piece.read.points.len()).map(|(id, _)| *id);
+        let largest = doubtful.rev().max_by_key(|(_, piece)| piece.read.fields()).map(|(id, _)| *id);
         let next = largest.or_else(|| self.next_held(now));
         next.and_then(|id| self.ask(id))
     }
@@ -191,6 +195,7 @@ impl Agenda {
         let Some(piece) = self.pieces.get_mut(&id) else { return };
         piece.state = State::Live;
         piece.answered = self.cycle;
+        piece.due = self.cycle.saturating_add(u64::from(piece.read.every.get()));
         piece.parts = None;
         let table = piece.read.table;
         if self.tables.get_mut(&table).is_some_and(|state| state.answer(self.cycle)) {
@@ -220,7 +225,7 @@ impl Agenda {
         table.refuse(exception);
         // A function that the device has never served is not served for any address.
         let whole = exception.is_of_function() && !table.has_answered();
-        if !whole && let Some(halves) = halves(&piece.read, points) {
+        if !whole && let Some(halves) = piece.read.halves(points) {
             self.cut(id, halves, || State::Doubtful);
             return Outcome::Cut;
         }
@@ -251,7 +256,7 @@ impl Agenda {
             State::Silent { tries } => {
                 *tries = tries.saturating_add(1);
                 if *tries >= SILENT_TRIES
-                    && let Some(halves) = halves(&piece.read, points)
+                    && let Some(halves) = piece.read.halves(points)
                 {
                     self.cut(id, halves, || State::Silent { tries: SILENT_TRIES - 1 });
                 }
@@ -279,6 +284,7 @@ impl Agenda {
     /// read that was asked first, so the next cycle begins with another.
     pub(super) fn end_dead(&mut self) {
         for piece in self.pieces.values_mut() {
+            piece.due = 0;
             match &mut piece.state {
                 State::Silent { .. } => piece.state = State::Live,
                 State::Held(held) => held.hasten(),
@@ -300,10 +306,15 @@ impl Agenda {
         tables.into_iter().filter_map(news).collect()
     }
 
-    /// Of what was not answered in this cycle: whether it was refused, or what it is part of was.
+    /// Of what was due and not answered in this cycle: whether it was refused, or what it is part of was.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = (&Read, bool)> {
-        let missing = self.pieces.values().filter(|piece| piece.answered < self.cycle);
-        missing.map(|piece| (&piece.read, matches!(piece.state, State::Doubtful | State::Held(_))))
+        let missing = |piece: &&Piece| piece.answered < self.cycle && piece.due <= self.cycle;
+        let refused = |piece: &Piece| matches!(piece.state, State::Doubtful | State::Held(_));
+        self.pieces.values().filter(missing).map(move |piece| (&piece.read, refused(piece)))
+    }
+
+    pub(super) fn reads(&self) -> impl Iterator<Item = &Read> {
+        self.pieces.values().map(|piece| &piece.read)
     }
 
     /// Back to what it was joined of, if it was. These are asked in this cycle as well.
@@ -333,13 +344,21 @@ impl Agenda {
     fn put(&mut self, origin: usize, read: Read, state: State) -> PieceId {
         self.made = self.made.wrapping_add(1);
         let id = PieceId { origin, address: read.address, number: self.made };
-        let piece =
-            Piece { read, state, asked: 0, answered: 0, broke: 0, apart_until: Duration::ZERO, parts: None };
+        let piece = Piece {
+            read,
+            state,
+            asked: 0,
+            answered: 0,
+            broke: 0,
+            due: 0,
+            apart_until: Duration::ZERO,
+            parts: None,
+        };
         self.pieces.insert(id, piece);
         id
     }
 
-    /// Neighbours that were both answered in the cycle before become one read, on trial.
+    /// Neighbours that were both answered when they were last due become one read, on trial.
     fn join_neighbours(&mut self, now: Duration) {
         let mut pairs = Vec::new();
         let mut before: Option<(PieceId, &Piece)> = None;
@@ -399,43 +418,8 @@ impl Agenda {
 impl Piece {
     fn joins(&self, id: PieceId, next: &Self, next_id: PieceId, cycle: u64, now: Duration) -> bool {
         let settled =
-            |piece: &Self| matches!(piece.state, State::Live) && piece.answered == cycle && cycle > 0;
+            |piece: &Self| matches!(piece.state, State::Live) && piece.answered > 0 && piece.due > cycle;
         id.origin == next_id.origin && settled(self) && settled(next) && now >= self.apart_until
-    }
-}
-
-/// The points of a read in two reads of about as many. `None`: they all lie on the same registers.
-fn halves(read: &Read, points: &[Point]) -> Option<(Read, Read)> {
-    let span = |place: &usize| points.get(*place).map(|point| (point.address, point.width()));
-    let middle = read.points.len() / 2;
-    let pairs = read.points.iter().zip(read.points.iter().skip(1)).enumerate();
-    let seams = pairs.filter(|(_, (left, right))| span(left) != span(right)).map(|(at, _)| at + 1);
-    let seam = seams.min_by_key(|seam| seam.abs_diff(middle))?;
-    let (left, right) = read.points.split_at_checked(seam)?;
-    Some((over(read.table, left, points)?, over(read.table, right, points)?))
-}
-
-/// The read that spans these points.
-fn over(table: Table, places: &[usize], points: &[Point]) -> Option<Read> {
-    let spans = || places.iter().filter_map(|place| points.get(*place));
-    let first = spans().map(|point| point.address).min()?;
-    let end = spans().map(|point| u32::from(point.address) + u32::from(point.width())).max()?;
-    let count = u16::try_from(end - u32::from(first)).ok()?;
-    Some(Read { table, address: first, count, points: places.to_vec() })
-}
-
-impl Read {
-    /// Both, and what lies between.
-    fn joined(&self, next: &Self) -> Self {
-        let end = |read: &Self| u32::from(read.address) + u32::from(read.count);
-        let address = self.address.min(next.address);
-        let count = end(self).max(end(next)) - u32::from(address);
-        Self {
-            table: self.table,
-            address,
-            count: u16::try_from(count).unwrap_or(u16::MAX),
-            points: self.points.iter().chain(&next.points).copied().collect(),
-        }
     }
 }
 

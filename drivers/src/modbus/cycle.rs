@@ -16,6 +16,7 @@ use super::decode;
 use super::fault::{self, Exception, Fault};
 use super::frame::{Reply, Request};
 use super::line::{Line, Pace};
+use super::memory::Memory;
 use super::plan::{Plan, Read};
 use super::rest::Rest;
 use super::tell::Teller;
@@ -37,6 +38,7 @@ pub(super) struct Cycles<'d> {
     started: Instant,
     agenda: Agenda,
     teller: Teller<'d>,
+    memory: Memory,
     rest: Rest,
     age: Age,
     /// Refused by themselves for certain, and not told yet.
@@ -89,6 +91,7 @@ impl<'d> Cycles<'d> {
             started: Instant::now(),
             agenda: Agenda::of(plan, u64::from(device.source.0)),
             teller,
+            memory: Memory::default(),
             rest: Rest::default(),
             age: Age::Fresh,
             proven: Vec::new(),
@@ -105,7 +108,7 @@ impl<'d> Cycles<'d> {
         self.agenda.is_empty()
     }
 
-    /// Reads once what is due. False: nothing answered.
+    /// Reads once what is due. False: nothing of it was answered.
     pub(super) async fn run(&mut self) -> bool {
         let search_until = Instant::now() + self.device.period / SEARCH_SHARE;
         if self.age == Age::Answered {
@@ -119,13 +122,15 @@ impl<'d> Cycles<'d> {
         if so.answered && self.rest.is_over() {
             self.try_silent(&mut so).await;
         }
+        // Where nothing was due the device had no chance to fail.
+        let well = so.answered || so.failures.is_empty();
         if so.answered {
             self.end_answered(so.failures);
-        } else {
+        } else if !well {
             self.end_dead(so.failures);
         }
         self.teller.end();
-        so.answered
+        well
     }
 
     async fn ask_live(&mut self, so: &mut So) {
@@ -187,6 +192,7 @@ impl<'d> Cycles<'d> {
                 let last_chance = !self.teller.is_up() || !so.failures.is_empty() || !fault.is_of_the_read();
                 so.over = hopeless && last_chance;
                 if self.agenda.broke(id, &self.device.points, self.now()) {
+                    self.memory.failed(&read, fault.reason());
                     self.teller.bad(&read, fault.reason());
                 }
                 so.failures.push((request(&read), fault));
@@ -222,7 +228,7 @@ impl<'d> Cycles<'d> {
         }
     }
 
-    async fn ask(&self, read: &Read) -> Result<Answer, Fault> {
+    async fn ask(&mut self, read: &Read) -> Result<Answer, Fault> {
         let Device { device_id, timeout, connect_timeout, pause, connect_pause, .. } = *self.device;
         let pace = Pace { timeout, connect_timeout, pause, connect_pause };
         let tally = self.out.tally();
@@ -242,44 +248,38 @@ impl<'d> Cycles<'d> {
             Reply::Registers(words) => decode::Reply::Registers(words),
             Reply::Bits(bits) => decode::Reply::Bits(bits),
         };
-        let samples = decode::samples(read, &self.device.points, held, received);
+        let samples = decode::samples(read, &self.device.points, held, received, &mut self.memory);
         samples.map(Answer::Samples).map_err(Fault::Length)
     }
 
     /// The device refuses this read, and is well otherwise.
     fn take_refusal(&mut self, id: PieceId, read: &Read, exception: Exception) {
-        if exception.is_of_address() {
-            let outcome = self.agenda.refused(id, &self.device.points, exception, self.now());
-            let place = format!("{} {}", read.table.word(), read.address);
-            match outcome {
-                // Who of them it is, is found out first.
-                Outcome::Parted | Outcome::Cut => {}
-                Outcome::Held => {
-                    self.teller.bad_said(read, BadReason::RefusedAddress);
-                }
-                Outcome::Proven => {
-                    self.proven.push((request(read), exception));
-                    self.teller.bad_said(read, BadReason::RefusedAddress);
-                }
+        if !exception.is_of_address() {
+            if self.agenda.failed(id) {
+                self.take_failure(read, exception);
             }
-            tracing::debug!(
-                source = self.device.source.0,
-                place,
-                count = read.count,
-                "{exception}: {outcome:?}"
-            );
             return;
         }
-        if !self.agenda.failed(id) {
-            return;
+        let outcome = self.agenda.refused(id, &self.device.points, exception, self.now());
+        let (table, address, count) = (read.table.word(), read.address, read.count);
+        tracing::debug!(source = self.device.source.0, table, address, count, "{exception}: {outcome:?}");
+        match outcome {
+            // Who of them it is, is found out first.
+            Outcome::Parted | Outcome::Cut => return,
+            Outcome::Held => {}
+            Outcome::Proven => self.proven.push((request(read), exception)),
         }
-        // Said anew in each cycle: the device has said it anew.
-        if self.teller.bad_said(read, exception.reason()) {
-            tracing::warn!(
-                source = self.device.source.0,
-                "{}",
-                self.sentence(request(read), &Fault::Exception(exception))
-            );
+        self.memory.failed(read, BadReason::RefusedAddress);
+        self.teller.bad_said(read, BadReason::RefusedAddress);
+    }
+
+    /// The device answers, and has no values now. Said anew in each cycle: the device has said it anew.
+    fn take_failure(&mut self, read: &Read, exception: Exception) {
+        let reason = exception.reason();
+        self.memory.failed(read, reason);
+        if self.teller.bad_said(read, reason) {
+            let why = self.sentence(request(read), &Fault::Exception(exception));
+            tracing::warn!(source = self.device.source.0, "{why}");
         }
     }
 
@@ -293,8 +293,10 @@ impl<'d> Cycles<'d> {
         self.agenda.end_answered();
         for (read, refused) in self.agenda.unanswered() {
             if refused {
+                self.memory.failed(read, BadReason::RefusedAddress);
                 self.teller.bad(read, BadReason::RefusedAddress);
             } else {
+                self.memory.failed(read, BadReason::CommFailure);
                 self.teller.bad_unless_told(read, BadReason::CommFailure);
             }
         }
@@ -309,6 +311,9 @@ impl<'d> Cycles<'d> {
     fn end_dead(&mut self, mut failures: Vec<(Request, Fault)>) {
         if let Some((request, fault)) = failures.pop() {
             self.teller.down(self.sentence(request, &fault));
+        }
+        for read in self.agenda.reads() {
+            self.memory.failed(read, BadReason::CommFailure);
         }
         self.rest = Rest::default();
         self.agenda.end_dead();

@@ -1,14 +1,17 @@
 //! From the registers or bits of one reply to samples.
 //!
 //! Pure, and the last place where a reply can be refused: one of another length than was asked for
-//! yields no value at all, because nobody can say which registers it holds. Scaling, words and ranges
-//! are those of [`crate::scaling`].
+//! yields no value at all, because nobody can say which registers it holds. What the registers spell is
+//! read in `raw`; scaling, words and ranges are those of [`crate::scaling`].
 
 use riskgate_point::{BadReason, Now, Quality, Report, Sample, Value};
 
-use super::plan::Read;
-use super::{Kind, Order, Point};
-use crate::scaling;
+use super::memory::Memory;
+use super::plan::{Part, Read};
+use super::raw::{Raw, raw};
+use super::{Point, Register};
+use crate::current_loop;
+use crate::scaling::{self, Scaling};
 
 /// What a reply carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +29,20 @@ pub struct WrongLength {
     pub came: usize,
 }
 
-const BITS_PER_BYTE: usize = 8;
+type Reading = (Option<Value>, Quality);
 
-/// One sample for each point of the read, all with the time at which the reply came.
+const BITS_PER_BYTE: usize = 8;
+/// More decimals than this leave nothing of a 32-bit number: the register holds something else.
+const DECIMALS_MAX: u16 = 9;
+
+/// One sample for each point of the read, all with the time at which the reply came. What the reply holds
+/// beside them, for these points or for those of other reads, goes into `memory` first.
 pub fn samples(
     read: &Read,
     points: &[Point],
     reply: Reply<'_>,
     received: Now,
+    memory: &mut Memory,
 ) -> Result<Vec<Report>, WrongLength> {
     let asked = usize::from(read.count);
     let (came, fits) = match reply {
@@ -43,14 +52,21 @@ pub fn samples(
             (bits.len(), bits.len() == bytes * BITS_PER_BYTE && read.table.is_bits())
         }
     };
+    let wrong = WrongLength { asked, came };
     if !fits {
-        return Err(WrongLength { asked, came });
+        return Err(wrong);
+    }
+    for (place, part) in &read.beside {
+        let Some(register) = points.get(*place).and_then(|point| part.of(point)) else { continue };
+        let said = beside(register, reply, read.address).ok_or(wrong)?;
+        memory.read(*place, *part, said, received.mono);
     }
     // Not collected: into a `Result` that would begin with room for four.
     let mut samples = Vec::with_capacity(read.points.len());
-    for point in read.points.iter().filter_map(|place| points.get(*place)) {
-        let at = usize::from(point.address.wrapping_sub(read.address));
-        let (value, quality) = reading(point, reply, at).ok_or(WrongLength { asked, came })?;
+    for place in &read.points {
+        let Some(point) = points.get(*place) else { continue };
+        let spelt = spelt(point, reply, read.address).ok_or(wrong)?;
+        let (value, quality) = reading(point, *place, spelt, received, memory);
         let sample =
             Sample { point: point.point, value, quality, source_time: None, received, backfill: false };
         samples.push(Report::Sample(sample));
@@ -58,229 +74,136 @@ pub fn samples(
     Ok(samples)
 }
 
-/// One point's value out of a reply, `at` registers or bits from its start. `None`: not in the reply.
-fn reading(point: &Point, reply: Reply<'_>, at: usize) -> Option<(Option<Value>, Quality)> {
-    let raw = match reply {
-        Reply::Bits(bits) => Raw::Int(i64::from(*bits.get(at)?)),
-        Reply::Registers(words) => match point.kind {
-            Kind::Bool => Raw::Int(i64::from(*words.get(at)? != 0)),
-            Kind::U16 => Raw::Int(i64::from(u16::from_be_bytes(two_bytes(words, at, point.order)?))),
-            Kind::I16 => Raw::Int(i64::from(i16::from_be_bytes(two_bytes(words, at, point.order)?))),
-            Kind::U32 => Raw::Int(i64::from(u32::from_be_bytes(four_bytes(words, at, point.order)?))),
-            Kind::I32 => Raw::Int(i64::from(i32::from_be_bytes(four_bytes(words, at, point.order)?))),
-            Kind::F32 => Raw::Float(f64::from(f32::from_be_bytes(four_bytes(words, at, point.order)?))),
-        },
+/// What the point's own registers or bit spell. `None`: they are not in the reply.
+fn spelt(point: &Point, reply: Reply<'_>, start: u16) -> Option<Result<Raw, BadReason>> {
+    let at = usize::from(point.address.checked_sub(start)?);
+    match reply {
+        Reply::Bits(bits) => Some(Ok(Raw::Bool(*bits.get(at)?))),
+        Reply::Registers(words) => {
+            let end = at.checked_add(usize::from(point.width()))?;
+            raw(point.kind, point.order, words.get(at..end)?)
+        }
+    }
+}
+
+/// What a register beside a point says; of one bit, 0 or 1.
+fn beside(register: &Register, reply: Reply<'_>, start: u16) -> Option<u16> {
+    let at = usize::from(register.address.checked_sub(start)?);
+    match reply {
+        Reply::Bits(bits) => Some(u16::from(*bits.get(at)?)),
+        Reply::Registers(words) => {
+            let word = register.order.word(*words.get(at)?);
+            Some(register.bit.map_or(word, |bit| u16::from(bit.is_set(word))))
+        }
+    }
+}
+
+fn reading(
+    point: &Point,
+    place: usize,
+    spelt: Result<Raw, BadReason>,
+    received: Now,
+    memory: &mut Memory,
+) -> Reading {
+    let raw = match spelt {
+        Ok(raw) => raw,
+        Err(reason) => return (None, Quality::Bad(reason)),
     };
-    Some(match (&point.words, raw) {
-        (Some(words), Raw::Int(code)) => scaling::word(words, code),
+    let Some(registers) = &point.beside else { return value(point, place, raw, 0, received, memory) };
+    let decimals = registers.decimals.as_ref().map_or(Ok(0), |register| {
+        memory.beside(place, Part::Decimals, register, received.mono).and_then(decimals)
+    });
+    let own = match decimals {
+        Ok(decimals) => value(point, place, raw, decimals, received, memory),
+        Err(reason) => (None, Quality::Bad(reason)),
+    };
+    match &registers.status {
+        Some((register, map)) => match memory.beside(place, Part::Status, register, received.mono) {
+            Ok(status) => vouched(own, map.quality(status), &point.scaling),
+            Err(reason) => (None, Quality::Bad(reason)),
+        },
+        None => own,
+    }
+}
+
+fn decimals(register: u16) -> Result<u16, BadReason> {
+    if register <= DECIMALS_MAX { Ok(register) } else { Err(BadReason::ConfigError) }
+}
+
+/// The value, as far as the status beside it lets it stand. Where the status says that the value is beyond
+/// the range it is the end of the range, as everywhere.
+fn vouched(own: Reading, status: Quality, scaling: &Scaling) -> Reading {
+    match (status, own) {
+        (Quality::Bad(_), _) => (None, status),
+        (_, (None, quality)) => (None, quality),
+        (Quality::Good, own) => own,
+        (Quality::Uncertain(reason), (Some(value), _)) => match scaling.beyond(reason) {
+            Some((end, quality)) => (end, quality),
+            None => (Some(value), status),
+        },
+    }
+}
+
+/// What the raw number, text or bit means as a value of this point.
+fn value(
+    point: &Point,
+    place: usize,
+    raw: Raw,
+    decimals: u16,
+    received: Now,
+    memory: &mut Memory,
+) -> Reading {
+    const NOT_THE_CONFIGURATION: Reading = (None, Quality::Bad(BadReason::ConfigError));
+    if let Some(map) = &point.state {
+        let register = match raw {
+            Raw::Bool(on) => Some(u16::from(on)),
+            Raw::Int(int) => u16::try_from(int).ok(),
+            Raw::Beyond(_) | Raw::Float(_) | Raw::Text(_) => None,
+        };
+        let word = register.and_then(|register| map.word(register));
+        return word.map_or(NOT_THE_CONFIGURATION, |word| (Some(Value::Text(word.clone())), Quality::Good));
+    }
+    match (raw, &point.words) {
+        (Raw::Bool(on), Some(words)) => scaling::word(words, i64::from(on)),
+        (Raw::Bool(on), None) => (Some(Value::Bool(on)), Quality::Good),
+        (Raw::Int(code), Some(words)) => scaling::word(words, code),
         // An enumeration sent as a float: only a whole number has a word.
-        (Some(words), Raw::Float(number)) => words
+        (Raw::Float(number), Some(words)) => words
             .iter()
             .find(|(code, _)| Value::Int(*code).number() == Some(number))
-            .map_or((None, Quality::Bad(BadReason::ConfigError)), |(code, _)| scaling::word(words, *code)),
-        (None, Raw::Int(on)) if point.kind == Kind::Bool => (Some(Value::Bool(on != 0)), Quality::Good),
-        (None, Raw::Int(int)) => match Value::Int(int).number() {
-            Some(number) => point.scaling.apply(number),
-            None => (None, Quality::Bad(BadReason::NotANumber)),
-        },
-        (None, Raw::Float(number)) => point.scaling.apply(number),
-    })
+            .map_or(NOT_THE_CONFIGURATION, |(code, _)| scaling::word(words, *code)),
+        (Raw::Beyond(_), Some(_)) => NOT_THE_CONFIGURATION,
+        (Raw::Text(text), Some(words)) if !words.iter().any(|(_, word)| *word == text) => {
+            NOT_THE_CONFIGURATION
+        }
+        (Raw::Text(text), Some(_) | None) => (Some(Value::Text(text)), Quality::Good),
+        (Raw::Int(int), None) if decimals == 0 && !point.current_loop => point.scaling.apply_int(int),
+        // No value holds it to its last digit, and nobody asked for less: mostly its words are swapped.
+        (Raw::Beyond(_), None) if decimals == 0 && point.scaling.keeps_numbers() => NOT_THE_CONFIGURATION,
+        (Raw::Int(int), None) => number(point, place, scaling::approximate(int), decimals, received, memory),
+        (Raw::Beyond(int), None) => {
+            number(point, place, scaling::approximate_unsigned(int), decimals, received, memory)
+        }
+        (Raw::Float(float), None) => number(point, place, float, decimals, received, memory),
+    }
 }
 
-#[derive(Clone, Copy)]
-enum Raw {
-    Int(i64),
-    Float(f64),
-}
-
-/// Most significant byte first, whatever the order on the wire.
-fn two_bytes(words: &[u16], at: usize, order: Order) -> Option<[u8; 2]> {
-    let [a, b] = words.get(at)?.to_be_bytes();
-    Some(match order {
-        Order::Abcd | Order::Cdab => [a, b],
-        Order::Badc | Order::Dcba => [b, a],
-    })
-}
-
-/// Most significant byte first, whatever the order on the wire.
-fn four_bytes(words: &[u16], at: usize, order: Order) -> Option<[u8; 4]> {
-    let [w, x] = words.get(at)?.to_be_bytes();
-    let [y, z] = words.get(at.checked_add(1)?)?.to_be_bytes();
-    Some(match order {
-        Order::Abcd => [w, x, y, z],
-        Order::Cdab => [y, z, w, x],
-        Order::Badc => [x, w, z, y],
-        Order::Dcba => [z, y, x, w],
-    })
+fn number(
+    point: &Point,
+    place: usize,
+    raw: f64,
+    decimals: u16,
+    received: Now,
+    memory: &mut Memory,
+) -> Reading {
+    // A division by a power of ten is exact to the last digit, as a product is not.
+    let raw = if decimals == 0 { raw } else { raw / 10_f64.powi(i32::from(decimals)) };
+    if !point.current_loop {
+        return point.scaling.apply(raw);
+    }
+    let range = point.scaling.range.unwrap_or(current_loop::MILLIAMPS);
+    memory.current_loop(place).reading(point.scaling.linear(raw), range, received.mono)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use proptest::prelude::*;
-    use riskgate_point::{PointId, UncertainReason};
-
-    use super::super::Table;
-    use super::*;
-    use crate::scaling::{EnumWords, Scaling};
-
-    fn point(kind: Kind, order: Order) -> Point {
-        Point { order, ..Point::new(PointId(3), Table::Holding, 100, kind) }
-    }
-
-    fn read(point: &Point) -> Read {
-        Read { table: point.table, address: 100, count: point.width(), points: vec![0] }
-    }
-
-    fn value_of(point: &Point, words: &[u16]) -> (Option<Value>, Quality) {
-        let reports =
-            samples(&read(point), std::slice::from_ref(point), Reply::Registers(words), Now::default())
-                .unwrap();
-        match reports.as_slice() {
-            [Report::Sample(sample)] => (sample.value.clone(), sample.quality),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn good(number: f64) -> (Option<Value>, Quality) {
-        (Value::float(number), Quality::Good)
-    }
-
-    #[test]
-    fn the_four_orders_of_a_float_give_the_same_number() {
-        // 123.456 is 42 F6 E9 79.
-        let expect = good(f64::from(123.456_f32));
-        for (order, words) in [
-            (Order::Abcd, [0x42F6, 0xE979]),
-            (Order::Cdab, [0xE979, 0x42F6]),
-            (Order::Badc, [0xF642, 0x79E9]),
-            (Order::Dcba, [0x79E9, 0xF642]),
-        ] {
-            assert_eq!(value_of(&point(Kind::F32, order), &words), expect, "{order:?}");
-        }
-    }
-
-    #[test]
-    fn the_four_orders_of_a_32_bit_integer_give_the_same_number() {
-        for (order, words) in [
-            (Order::Abcd, [0x8765, 0x4321]),
-            (Order::Cdab, [0x4321, 0x8765]),
-            (Order::Badc, [0x6587, 0x2143]),
-            (Order::Dcba, [0x2143, 0x6587]),
-        ] {
-            assert_eq!(value_of(&point(Kind::U32, order), &words), good(2_271_560_481.0), "{order:?}");
-            assert_eq!(value_of(&point(Kind::I32, order), &words), good(-2_023_406_815.0), "{order:?}");
-        }
-    }
-
-    #[test]
-    fn a_16_bit_value_is_signed_or_not_and_its_bytes_may_be_swapped() {
-        assert_eq!(value_of(&point(Kind::U16, Order::Abcd), &[0xFF9C]), good(65436.0));
-        assert_eq!(value_of(&point(Kind::I16, Order::Abcd), &[0xFF9C]), good(-100.0));
-        assert_eq!(value_of(&point(Kind::I16, Order::Cdab), &[0xFF9C]), good(-100.0));
-        assert_eq!(value_of(&point(Kind::I16, Order::Dcba), &[0x9CFF]), good(-100.0));
-        assert_eq!(value_of(&point(Kind::U16, Order::Badc), &[0x3412]), good(4660.0));
-    }
-
-    #[test]
-    fn a_float_that_is_no_number_is_bad() {
-        for words in [[0x7FC0, 0], [0x7F80, 0], [0xFF80, 0], [0xFFFF, 0xFFFF]] {
-            let expect = (None, Quality::Bad(BadReason::NotANumber));
-            assert_eq!(value_of(&point(Kind::F32, Order::Abcd), &words), expect);
-        }
-    }
-
-    #[test]
-    fn a_value_is_scaled_and_clamped_to_its_range() {
-        let scaling = Scaling { scale: 0.1, offset: 0.0, range: Some((0.0, 100.0)) };
-        let point = Point { scaling, ..point(Kind::U16, Order::Abcd) };
-        assert_eq!(value_of(&point, &[255]), good(25.5));
-        let over = Quality::Uncertain(UncertainReason::OverRange);
-        assert_eq!(value_of(&point, &[1200]), (Value::float(100.0), over));
-    }
-
-    #[test]
-    fn a_register_that_is_not_zero_is_true() {
-        for (register, on) in [(0, false), (1, true), (0xFF00, true), (0x0100, true)] {
-            let expect = (Some(Value::Bool(on)), Quality::Good);
-            assert_eq!(value_of(&point(Kind::Bool, Order::Abcd), &[register]), expect);
-        }
-    }
-
-    #[test]
-    fn a_code_becomes_its_word_and_an_unknown_code_is_bad() {
-        let words: EnumWords = Arc::from([(0, Arc::from("正常")), (2, Arc::from("故障"))]);
-        for kind in [Kind::U16, Kind::I16] {
-            let point = Point { words: Some(Arc::clone(&words)), ..point(kind, Order::Abcd) };
-            assert_eq!(value_of(&point, &[2]), (Some(Value::text("故障")), Quality::Good));
-            assert_eq!(value_of(&point, &[1]), (None, Quality::Bad(BadReason::ConfigError)));
-        }
-        let float = Point { words: Some(words), ..point(Kind::F32, Order::Abcd) };
-        assert_eq!(value_of(&float, &[0x4000, 0]), (Some(Value::text("故障")), Quality::Good));
-        assert_eq!(value_of(&float, &[0x4020, 0]), (None, Quality::Bad(BadReason::ConfigError)));
-    }
-
-    #[test]
-    fn bits_are_read_at_their_own_place() {
-        let bit = |address, id| Point {
-            point: PointId(id),
-            table: Table::Coil,
-            address,
-            ..point(Kind::Bool, Order::Abcd)
-        };
-        let points = [bit(10, 0), bit(12, 1), bit(19, 2)];
-        let read = Read { table: Table::Coil, address: 10, count: 10, points: vec![0, 1, 2] };
-        let mut bits = [false; 16];
-        bits[2] = true;
-        bits[9] = true;
-        let reports = samples(&read, &points, Reply::Bits(&bits), Now::default()).unwrap();
-        let expect = [(0, false), (1, true), (2, true)]
-            .map(|(id, on)| Report::Sample(Sample::good(PointId(id), Value::Bool(on), Now::default())));
-        assert_eq!(reports, expect);
-    }
-
-    #[test]
-    fn a_missing_bit_does_not_become_false() {
-        let coil = Point { table: Table::Coil, ..point(Kind::Bool, Order::Abcd) };
-        let read = Read { table: Table::Coil, address: 100, count: 9, points: vec![0] };
-        let refused = samples(&read, &[coil], Reply::Bits(&[true; 8]), Now::default());
-        assert_eq!(refused, Err(WrongLength { asked: 9, came: 8 }));
-    }
-
-    #[test]
-    fn a_reply_of_the_other_sort_is_refused() {
-        let point = point(Kind::U16, Order::Abcd);
-        assert!(
-            samples(&read(&point), std::slice::from_ref(&point), Reply::Bits(&[true; 8]), Now::default())
-                .is_err()
-        );
-        let coil = Point { table: Table::Coil, ..point };
-        assert!(
-            samples(&read(&coil), std::slice::from_ref(&coil), Reply::Registers(&[1]), Now::default())
-                .is_err()
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn a_reply_of_another_length_never_becomes_a_value(count in 1_u16..=125, words in prop::collection::vec(any::<u16>(), 0..260)) {
-            let first = point(Kind::U16, Order::Abcd);
-            let read = Read { table: Table::Holding, address: 100, count, points: vec![0] };
-            let result = samples(&read, &[first], Reply::Registers(&words), Now::default());
-            prop_assert_eq!(result.is_ok(), words.len() == usize::from(count));
-        }
-
-        #[test]
-        fn any_four_bytes_give_the_number_they_spell_or_none(bytes: [u8; 4]) {
-            let words = [u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]])];
-            let number = f64::from(f32::from_be_bytes(bytes));
-            let (value, quality) = value_of(&point(Kind::F32, Order::Abcd), &words);
-            prop_assert_eq!(value.is_some(), number.is_finite());
-            prop_assert_eq!(quality.is_good(), number.is_finite());
-            if number.is_finite() {
-                prop_assert_eq!(value.and_then(|value| value.number()), Some(number));
-            }
-        }
-    }
-}
+mod tests;

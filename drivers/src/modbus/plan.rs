@@ -1,14 +1,16 @@
 //! Which reads fetch a device's points: few requests, none over the limits of the protocol or the device.
 //!
-//! Pure. Points of one table that lie close together share a read; a 32-bit point is never split over
-//! two reads, because its halves could then come from two different moments. It asks nothing of the
-//! device: an address that the device refuses is found out by reading.
+//! Pure. Points of one table that lie close together share a read, and so do the registers beside them;
+//! a value of several registers is never split over two reads, because its parts could then come from
+//! different moments. Reads are merged only where that takes fewer bytes on the wire. It asks nothing of
+//! the device: an address that the device refuses is found out by reading, and by [`Read::halves`].
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use riskgate_point::SourceId;
 
-use super::{Device, Framing, Kind, Point, Table};
+use super::{Device, Framing, Point, Register, Table};
 
 /// The protocol's limit of registers in one reply: 250 bytes.
 pub const REGISTERS_MAX: u16 = 125;
@@ -28,15 +30,49 @@ pub struct Read {
     pub count: u16,
     /// Places in [`Device::points`], by address.
     pub points: Vec<usize>,
+    /// What it fetches beside points, by the place of the point and by address. The point's own registers
+    /// may lie in another read.
+    pub beside: Vec<(usize, Part)>,
+    /// It is due in one of so many cycles.
+    pub every: NonZeroU32,
+}
+
+/// What the device, and the way to it, allow in one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// As those of [`Device`].
+    pub gap_max: u16,
+    pub registers_max: u16,
+    pub bits_max: u16,
+    pub one_request_per_point: bool,
+    pub framing: Framing,
+}
+
+/// What a register beside a point is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    Decimals,
+    Status,
 }
 
 /// All reads of one cycle.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     pub reads: Vec<Read>,
-    /// Places in [`Device::points`] of points that no legal read can fetch: a 32-bit point that runs
-    /// over the end of its table, or on a device that gives one register at a time.
+    /// Places in [`Device::points`] of points that no legal read can fetch: one that runs over the end of
+    /// its table, or takes more registers than its device gives at a time.
     pub unreadable: Vec<usize>,
+}
+
+impl Limits {
+    /// What one request may ask for, in registers or bits.
+    fn size_max(&self, table: Table) -> u16 {
+        if table.is_bits() {
+            self.bits_max.clamp(1, BITS_MAX)
+        } else {
+            self.registers_max.clamp(1, REGISTERS_MAX)
+        }
+    }
 }
 
 impl Framing {
@@ -74,64 +110,174 @@ impl Table {
 impl Point {
     /// Registers (or bits) that the point takes.
     pub fn width(&self) -> u16 {
-        match self.kind {
-            Kind::Bool | Kind::U16 | Kind::I16 => 1,
-            Kind::U32 | Kind::I32 | Kind::F32 => {
-                if self.table.is_bits() {
-                    1
-                } else {
-                    2
-                }
-            }
+        if self.table.is_bits() { 1 } else { self.kind.registers() }
+    }
+}
+
+impl Part {
+    /// Where it lies. `None`: the point has none.
+    pub(super) fn of(self, point: &Point) -> Option<&Register> {
+        let beside = point.beside.as_ref()?;
+        match self {
+            Self::Decimals => beside.decimals.as_ref(),
+            Self::Status => beside.status.as_ref().map(|(register, _)| register),
         }
     }
 }
 
-impl Plan {
-    /// Every point lies in exactly one read or in `unreadable`.
-    pub fn of(device: &Device) -> Self {
-        let mut order: Vec<(usize, &Point)> = device.points.iter().enumerate().collect();
-        order.sort_by_key(|(place, point)| (point.table, point.address, point.width(), *place));
-        let mut plan = Self::default();
-        for (place, point) in order {
-            let size_max = size_max(device, point.table);
-            if end(point.address, point.width()) > ADDRESSES || point.width() > size_max {
-                plan.unreadable.push(place);
-                continue;
+/// One thing to fetch: a point's own registers, or one beside it.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    table: Table,
+    address: u16,
+    width: u16,
+    every: NonZeroU32,
+    place: usize,
+    part: Option<Part>,
+}
+
+impl Item {
+    fn all_of(place: usize, point: &Point) -> impl Iterator<Item = Self> {
+        [None, Some(Part::Decimals), Some(Part::Status)]
+            .into_iter()
+            .filter_map(move |part| Self::of(place, part, point))
+    }
+
+    /// `None`: the point has no such register beside it.
+    fn of(place: usize, part: Option<Part>, point: &Point) -> Option<Self> {
+        Some(match part {
+            None => {
+                let (table, address, width) = (point.table, point.address, point.width());
+                Self { table, address, width, every: point.every, place, part }
             }
-            let merges = |read: &mut Read| read.take(place, point, device, size_max);
-            let merged = !device.one_request_per_point && plan.reads.last_mut().is_some_and(merges);
-            if !merged {
-                plan.reads.push(Read {
-                    table: point.table,
-                    address: point.address,
-                    count: point.width(),
-                    points: vec![place],
-                });
+            Some(beside) => {
+                let Register { table, address, every, .. } = *beside.of(point)?;
+                Self { table, address, width: 1, every, place, part }
+            }
+        })
+    }
+
+    fn can_be_read(&self, limits: &Limits) -> bool {
+        end(self.address, self.width) <= ADDRESSES && self.width <= limits.size_max(self.table)
+    }
+
+    fn span(&self) -> (u16, u16) {
+        (self.address, self.width)
+    }
+}
+
+impl Plan {
+    /// Every point, and every register beside one, lies in exactly one read; or the point is unreadable.
+    pub fn of(device: &Device) -> Self {
+        let Device { gap_max, registers_max, bits_max, one_request_per_point, framing, .. } = *device;
+        let limits = Limits { gap_max, registers_max, bits_max, one_request_per_point, framing };
+        Self::of_points(&device.points, limits)
+    }
+
+    pub fn of_points(points: &[Point], limits: Limits) -> Self {
+        let mut plan = Self::default();
+        let mut items: Vec<Item> = Vec::with_capacity(points.len());
+        for (place, point) in points.iter().enumerate() {
+            if Item::all_of(place, point).all(|item| item.can_be_read(&limits)) {
+                items.extend(Item::all_of(place, point));
+            } else {
+                plan.unreadable.push(place);
             }
         }
+        items.sort_by_key(|item| (item.every, item.table, item.span(), item.place, item.part));
+        for item in items {
+            let merged = plan.reads.last_mut().is_some_and(|read| read.merge(&item, &limits));
+            if !merged {
+                plan.reads.push(Read::new(&item));
+            }
+        }
+        // A value is worth what is beside it: that is asked for first.
+        plan.reads.sort_by_key(|read| !read.is_of_other_points());
         plan
     }
 }
 
 impl Read {
-    /// Grows by the point where the limits allow it. Points come by ascending address.
-    fn take(&mut self, place: usize, point: &Point, device: &Device, size_max: u16) -> bool {
-        let own_end = end(self.address, self.count);
-        let gap = u32::from(point.address).saturating_sub(own_end);
-        let new_end = own_end.max(end(point.address, point.width()));
-        let Ok(count) = u16::try_from(new_end - u32::from(self.address)) else { return false };
-        let apart = self.bytes(self.count) + device.framing.bytes() + self.bytes(point.width());
-        let fits = point.table == self.table
-            && gap <= u32::from(device.gap_max)
-            && count <= size_max
+    fn new(item: &Item) -> Self {
+        let Item { table, address, width, every, .. } = *item;
+        let mut read = Self { table, address, count: width, points: Vec::new(), beside: Vec::new(), every };
+        read.add(item);
+        read
+    }
+
+    fn add(&mut self, item: &Item) {
+        match item.part {
+            None => self.points.push(item.place),
+            Some(part) => self.beside.push((item.place, part)),
+        }
+    }
+
+    /// Grows by the item where the limits allow it. Items come by ascending address.
+    fn merge(&mut self, item: &Item, limits: &Limits) -> bool {
+        if item.table != self.table || item.every != self.every {
+            return false;
+        }
+        let Some(count) = self.count_with(item) else { return false };
+        let gap = u32::from(item.address).saturating_sub(end(self.address, self.count));
+        let apart = self.bytes(self.count) + limits.framing.bytes() + self.bytes(item.width);
+        let fits = gap <= u32::from(limits.gap_max)
+            && count <= limits.size_max(self.table)
             // A gap is carried in every reply: a wide one costs more than a request of its own.
-            && self.bytes(count) <= apart;
+            && self.bytes(count) <= apart
+            // Several points of one field are still one field: the bits of a register.
+            && (!limits.one_request_per_point || item.span() == (self.address, self.count));
         if fits {
             self.count = count;
-            self.points.push(place);
+            self.add(item);
         }
         fits
+    }
+
+    fn count_with(&self, item: &Item) -> Option<u16> {
+        let new_end = end(self.address, self.count).max(end(item.address, item.width));
+        u16::try_from(new_end.checked_sub(u32::from(self.address))?).ok()
+    }
+
+    /// Two reads that together fetch what this one does, each without the unused registers between them;
+    /// to find which address a device refuses. Values of several registers stay whole. `None`: all that
+    /// it fetches is one field.
+    pub fn halves(&self, points: &[Point]) -> Option<(Self, Self)> {
+        let own = self.points.iter().map(|place| (*place, None));
+        let beside = self.beside.iter().map(|(place, part)| (*place, Some(*part)));
+        let item = |(place, part): (usize, Option<Part>)| Item::of(place, part, points.get(place)?);
+        let mut items: Vec<Item> = own.chain(beside).filter_map(item).collect();
+        items.sort_by_key(|item| (item.span(), item.place, item.part));
+        let mut spans: Vec<(u16, u16)> = items.iter().map(Item::span).collect();
+        spans.dedup();
+        let cut = *spans.get(spans.len().div_ceil(2))?;
+        let (lower, upper): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.span() < cut);
+        Some((Self::whole(&lower)?, Self::whole(&upper)?))
+    }
+
+    /// One read of what both fetch, and of what lies between. They are halves of one read, or parts of such.
+    pub(super) fn joined(&self, next: &Self) -> Self {
+        let address = self.address.min(next.address);
+        let end = end(self.address, self.count).max(end(next.address, next.count));
+        let count = u16::try_from(end.saturating_sub(u32::from(address))).unwrap_or(u16::MAX);
+        let points = [self.points.as_slice(), &next.points].concat();
+        let beside = [self.beside.as_slice(), &next.beside].concat();
+        Self { table: self.table, address, count, points, beside, every: self.every }
+    }
+
+    /// How many things it fetches.
+    pub(super) fn fields(&self) -> usize {
+        self.points.len().saturating_add(self.beside.len())
+    }
+
+    /// One read of all items, which come by ascending address.
+    fn whole(items: &[Item]) -> Option<Self> {
+        let (first, rest) = items.split_first()?;
+        let mut read = Self::new(first);
+        for item in rest {
+            read.count = read.count_with(item)?;
+            read.add(item);
+        }
+        Some(read)
     }
 
     /// What `count` of its registers or bits take in a reply.
@@ -139,14 +285,10 @@ impl Read {
         let count = u32::from(count);
         if self.table.is_bits() { count.div_ceil(BITS_PER_BYTE) } else { count * BYTES_PER_REGISTER }
     }
-}
 
-/// What one request to the device may ask for, in registers or bits.
-fn size_max(device: &Device, table: Table) -> u16 {
-    if table.is_bits() {
-        device.bits_max.clamp(1, BITS_MAX)
-    } else {
-        device.registers_max.clamp(1, REGISTERS_MAX)
+    /// It fetches a register beside a point that another read fetches.
+    fn is_of_other_points(&self) -> bool {
+        self.beside.iter().any(|(place, _)| !self.points.contains(place))
     }
 }
 
@@ -163,166 +305,4 @@ pub fn phase(source: SourceId, span: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use riskgate_point::PointId;
-
-    use super::super::{Endpoint, Framing};
-    use super::*;
-
-    fn point(table: Table, address: u16, kind: Kind) -> Point {
-        Point::new(PointId(0), table, address, kind)
-    }
-
-    fn device(gap_max: u16, registers_max: u16, points: Vec<Point>) -> Device {
-        Device {
-            source: SourceId(0),
-            endpoint: Endpoint::tcp("127.0.0.1", 502),
-            device_id: 1,
-            period: Duration::from_secs(1),
-            timeout: Duration::from_millis(500),
-            connect_timeout: Duration::from_secs(1),
-            gap_max,
-            registers_max,
-            bits_max: BITS_MAX,
-            one_request_per_point: false,
-            pause: Duration::ZERO,
-            connect_pause: Duration::ZERO,
-            framing: Framing::Tcp,
-            points,
-        }
-    }
-
-    fn check(gap_max: u16, registers_max: u16, points: Vec<Point>, expect: &[(Table, u16, u16, &[usize])]) {
-        let plan = Plan::of(&device(gap_max, registers_max, points));
-        let reads: Vec<(Table, u16, u16, &[usize])> = plan
-            .reads
-            .iter()
-            .map(|read| (read.table, read.address, read.count, read.points.as_slice()))
-            .collect();
-        assert_eq!(reads, expect);
-    }
-
-    #[test]
-    fn neighbours_share_a_read_and_a_wide_gap_parts_them() {
-        let points = vec![
-            point(Table::Holding, 0, Kind::F32),
-            point(Table::Holding, 10, Kind::U16),
-            point(Table::Holding, 20, Kind::U16),
-        ];
-        check(8, 125, points, &[(Table::Holding, 0, 11, &[0, 1]), (Table::Holding, 20, 1, &[2])]);
-    }
-
-    #[test]
-    fn a_32_bit_point_at_the_limit_starts_a_read_of_its_own() {
-        let mut points: Vec<Point> = (0..124).map(|at| point(Table::Input, at, Kind::U16)).collect();
-        points.push(point(Table::Input, 124, Kind::U32));
-        let first: Vec<usize> = (0..124).collect();
-        check(0, 125, points, &[(Table::Input, 0, 124, first.as_slice()), (Table::Input, 124, 2, &[124])]);
-    }
-
-    #[test]
-    fn tables_are_never_mixed() {
-        let points = vec![
-            point(Table::Input, 1, Kind::U16),
-            point(Table::Coil, 0, Kind::Bool),
-            point(Table::Holding, 0, Kind::U16),
-            point(Table::Discrete, 1, Kind::Bool),
-        ];
-        let expect: &[(Table, u16, u16, &[usize])] = &[
-            (Table::Coil, 0, 1, &[1]),
-            (Table::Discrete, 1, 1, &[3]),
-            (Table::Holding, 0, 1, &[2]),
-            (Table::Input, 1, 1, &[0]),
-        ];
-        check(8, 125, points, expect);
-    }
-
-    #[test]
-    fn two_points_may_read_one_register() {
-        let points = vec![point(Table::Holding, 7, Kind::U32), point(Table::Holding, 7, Kind::U16)];
-        check(0, 125, points, &[(Table::Holding, 7, 2, &[1, 0])]);
-    }
-
-    #[test]
-    fn a_32_bit_point_at_the_end_of_the_table_is_unreadable_and_its_neighbour_is_read() {
-        let points = vec![point(Table::Holding, 65535, Kind::F32), point(Table::Holding, 65535, Kind::U16)];
-        let plan = Plan::of(&device(8, 125, points));
-        assert_eq!(plan.unreadable, [0]);
-        assert_eq!(plan.reads.len(), 1);
-    }
-
-    #[test]
-    fn sources_spread_over_the_period() {
-        let span = Duration::from_secs(1);
-        let mut turns: Vec<Duration> = (0..50).map(|source| phase(SourceId(source), span)).collect();
-        turns.sort();
-        let widest = turns.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-        assert!(turns.iter().all(|turn| *turn < span));
-        assert!(widest < span / 20, "a gap of {widest:?} among 50 sources");
-    }
-
-    fn any_point() -> impl Strategy<Value = Point> {
-        let table =
-            prop_oneof![Just(Table::Coil), Just(Table::Discrete), Just(Table::Holding), Just(Table::Input)];
-        let kind = prop_oneof![
-            Just(Kind::Bool),
-            Just(Kind::U16),
-            Just(Kind::I16),
-            Just(Kind::U32),
-            Just(Kind::I32),
-            Just(Kind::F32)
-        ];
-        // Crowded places as well as wide ones, and the ends of the table.
-        let address = prop_oneof![0_u16..300, 65_300_u16..=65_535, any::<u16>()];
-        (table, address, kind).prop_map(|(table, address, kind)| point(table, address, kind))
-    }
-
-    proptest! {
-        #[test]
-        fn every_point_is_covered_exactly_once_and_no_read_is_over_its_limits(
-            points in prop::collection::vec(any_point(), 0..150),
-            gap_max in 0_u16..200,
-            registers_max in 0_u16..300,
-        ) {
-            let device = device(gap_max, registers_max, points);
-            let plan = Plan::of(&device);
-            let mut covered: Vec<usize> = plan.reads.iter().flat_map(|read| read.points.clone()).collect();
-            covered.extend(&plan.unreadable);
-            covered.sort_unstable();
-            prop_assert_eq!(covered, (0..device.points.len()).collect::<Vec<_>>());
-            for read in &plan.reads {
-                let limit = if read.table.is_bits() { BITS_MAX } else { REGISTERS_MAX };
-                prop_assert!(read.count >= 1 && read.count <= limit);
-                prop_assert!(read.count <= size_max(&device, read.table));
-                prop_assert!(end(read.address, read.count) <= ADDRESSES);
-                for place in &read.points {
-                    let point = &device.points[*place];
-                    prop_assert_eq!(point.table, read.table);
-                    prop_assert!(point.address >= read.address);
-                    prop_assert!(end(point.address, point.width()) <= end(read.address, read.count));
-                }
-            }
-            for place in &plan.unreadable {
-                let point = &device.points[*place];
-                prop_assert!(
-                    end(point.address, point.width()) > ADDRESSES || point.width() > size_max(&device, point.table)
-                );
-            }
-        }
-
-        #[test]
-        fn merging_never_asks_for_more_bytes_on_the_wire_than_reading_each_point_alone(
-            points in prop::collection::vec(any_point(), 1..60),
-            gap_max in 0_u16..200,
-            framing in prop_oneof![Just(Framing::Tcp), Just(Framing::Rtu)],
-        ) {
-            let bytes = |points: Vec<Point>| -> u32 {
-                let plan = Plan::of(&Device { framing, ..device(gap_max, 125, points) });
-                plan.reads.iter().map(|read| read.bytes(read.count) + framing.bytes()).sum()
-            };
-            let apart: u32 = points.iter().map(|point| bytes(vec![point.clone()])).sum();
-            prop_assert!(bytes(points) <= apart);
-        }
-    }
-}
+mod tests;

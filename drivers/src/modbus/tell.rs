@@ -144,7 +144,7 @@ impl<'d> Teller<'d> {
             tracing::warn!(
                 source = self.device.source.0,
                 points = reports.len(),
-                "32-bit points that run over the end of their table, or registers_max of 1"
+                "points that run over the end of their table, or take more than registers_max"
             );
             self.send(reports);
         }

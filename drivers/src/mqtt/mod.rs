@@ -1,15 +1,33 @@
-//! MQTT in: points, fixes and sightings out of JSON messages of one plant-side broker. Never publishes.
+//! MQTT in: points, fixes, sightings and permits out of the messages of one plant-side broker. Never publishes.
 
 mod client;
+mod connection;
 pub mod decode;
+mod fault;
+mod fields;
+pub mod memory;
+mod presets;
+mod reason;
+mod status;
 pub mod time;
 pub mod topic;
+pub mod wire;
 
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
-pub use client::{Error, run};
+pub use client::run;
+pub use decode::permits::{kind as permit_kind, stage as permit_stage};
+pub use fields::{
+    FixFields, Kind, List, ListFields, Path, PathError, PermitFields, Point, Qualities, Reading, Renames,
+    Shape, SightingFields, Where,
+};
+pub use reason::{Version, Versions};
+pub use status::Status;
 
-use crate::scaling::{EnumWords, Scaling};
+use crate::tls;
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -18,9 +36,33 @@ pub struct Feed {
     pub host: String,
     pub port: u16,
     pub client_id: String,
+    pub versions: Versions,
+    pub tls: Option<tls::Settings>,
     /// Name and password.
     pub user: Option<(String, String)>,
+    /// The site's, which times in messages are in where they do not say.
+    pub zone: TimeZone,
+    /// Where the feed itself says whether it is there.
+    pub status: Option<Status>,
     pub subscriptions: Vec<Subscription>,
+}
+
+impl Feed {
+    /// The plant's cameras are known by their own names too. What is none of them is counted.
+    pub fn know_cameras(&mut self, cameras: &[&str]) {
+        for subscription in &mut self.subscriptions {
+            if let What::Sightings(fields) = &mut subscription.what {
+                let known = Arc::make_mut(&mut fields.cameras);
+                for camera in cameras {
+                    known.entry((*camera).to_owned()).or_insert_with(|| Arc::from(*camera));
+                }
+            }
+        }
+    }
+
+    pub fn points(&self) -> impl Iterator<Item = PointId> + '_ {
+        self.subscriptions.iter().flat_map(|one| one.what.points())
+    }
 }
 
 /// No password, ever.
@@ -31,7 +73,11 @@ impl std::fmt::Debug for Feed {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("client_id", &self.client_id)
+            .field("versions", &self.versions)
+            .field("tls", &self.tls)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("zone", &self.zone)
+            .field("status", &self.status)
             .field("subscriptions", &self.subscriptions)
             .finish()
     }
@@ -47,93 +93,40 @@ pub struct Subscription {
 #[derive(Debug, Clone)]
 pub enum What {
     Points(Vec<Point>),
+    List(List),
     Fixes(FixFields),
     Sightings(SightingFields),
+    Permits(PermitFields),
     /// Any message says that the feed is alive.
     Heartbeat,
 }
 
-#[derive(Debug, Clone)]
-pub struct Point {
-    pub point: PointId,
-    pub kind: Kind,
-    pub value: Path,
-    pub quality: Option<Path>,
-    pub time: Option<Path>,
-    pub scaling: Scaling,
-    pub words: Option<EnumWords>,
+/// What the messages of a subscription bring, as far as it matters to who hands them on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brings {
+    /// Readings: where there is no room they are merged, and each refreshes its own point only.
+    Samples,
+    /// What happens: it waits for room, and so does the broker. It shows that the feed is alive.
+    Events,
+    /// Nothing but life.
+    Life,
 }
 
-/// What a point reads. The message itself cannot say: a text may be a number, a word or an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
-    /// A number, or a text that spells one. Any other text is bad.
-    #[default]
-    Number,
-    Bool,
-    /// Any text. Where the point has words, they hold instead.
-    Text,
-}
-
-#[derive(Debug, Clone)]
-pub struct FixFields {
-    /// An array of fixes in one message; `None`: the message is one fix. The other paths start at each element.
-    pub many: Option<Path>,
-    pub tag: Path,
-    pub person: Option<Path>,
-    pub role: Option<Path>,
-    pub zone: Option<Path>,
-    pub sos: Option<Path>,
-    pub time: Option<Path>,
-}
-
-#[derive(Debug, Clone)]
-pub struct SightingFields {
-    pub many: Option<Path>,
-    pub camera: Path,
-    pub kind: Path,
-    pub confidence: Option<Path>,
-    pub time: Option<Path>,
-}
-
-/// A place in a JSON message (RFC 9535), of which the first match counts.
-#[derive(Debug, Clone)]
-pub struct Path {
-    path: serde_json_path::JsonPath,
-    /// The list whose elements the path names, where it ends in `[*]`.
-    list: Option<serde_json_path::JsonPath>,
-}
-
-/// What is wrong with the text of a path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no JSON path: {why}; write $.value or $.data[0].value")]
-pub struct PathError {
-    pub text: String,
-    pub why: String,
-}
-
-impl Path {
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        let parse = |part: &str| {
-            serde_json_path::JsonPath::parse(part)
-                .map_err(|error| PathError { text: text.to_owned(), why: error.to_string() })
-        };
-        let list = text.trim_end().strip_suffix("[*]").map(parse).transpose()?;
-        Ok(Self { path: parse(text)?, list })
+impl What {
+    pub fn brings(&self) -> Brings {
+        match self {
+            Self::Points(_) | Self::List(_) => Brings::Samples,
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) => Brings::Events,
+            Self::Heartbeat => Brings::Life,
+        }
     }
 
-    pub fn first<'m>(&self, message: &'m serde_json::Value) -> Option<&'m serde_json::Value> {
-        self.path.query(message).first()
-    }
-
-    pub fn all<'m>(&self, message: &'m serde_json::Value) -> Vec<&'m serde_json::Value> {
-        self.path.query(message).all()
-    }
-
-    /// The list is there and has no element, which is not the same as no list.
-    pub fn is_empty_list(&self, message: &serde_json::Value) -> bool {
-        let list = self.list.as_ref().unwrap_or(&self.path).query(message).first();
-        list.and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty)
+    pub fn points(&self) -> Vec<PointId> {
+        match self {
+            Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
+            Self::List(list) => list.rows.values().flatten().map(|reading| reading.point).collect(),
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) | Self::Heartbeat => Vec::new(),
+        }
     }
 }
 
@@ -148,7 +141,11 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 1883,
             client_id: "riskgate".to_owned(),
+            versions: Versions::default(),
+            tls: None,
             user: Some(("reader".to_owned(), "secret".to_owned())),
+            zone: TimeZone::UTC,
+            status: None,
             subscriptions: Vec::new(),
         };
         let printed = format!("{feed:?}");

@@ -1,8 +1,8 @@
 //! The time that a message gives for itself, in the ways that feeds write it.
 //!
 //! Text or number: ISO 8601, seconds or milliseconds since 1970, `yyyyMMddHHmmss`. A time without a
-//! zone is Beijing time (UTC+8, no summer time since 1991), which is what the plants' systems write,
-//! whatever zone the gateway itself runs in. It does not judge whether the time is plausible.
+//! zone is in the site's, whatever zone the gateway itself runs in; where the clocks are set back and it
+//! comes twice, it is the earlier. It does not judge whether the time is plausible.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
-use jiff::tz::Offset;
+use jiff::tz::TimeZone;
 use riskgate_point::Wall;
 use serde_json::Value;
 
-const BEIJING: Offset = Offset::constant(8);
 /// A number below it counts seconds (until the year 5138), one from it on milliseconds (since 1973).
 const MILLIS_FROM: i64 = 100_000_000_000;
 const COMPACT: &str = "%Y%m%d%H%M%S";
@@ -22,34 +21,34 @@ const COMPACT: &str = "%Y%m%d%H%M%S";
 const COMPACT_RANGE: Range<i64> = 19_000_000_000_000..30_000_000_000_000;
 
 /// `None` where it is no time in any of these ways.
-pub fn parse(value: &Value) -> Option<Wall> {
+pub fn parse(value: &Value, zone: &TimeZone) -> Option<Wall> {
     match value {
         Value::Number(number) => match number.as_i64() {
-            Some(whole) => of_whole(whole),
-            None => number.as_f64().and_then(of_fraction),
+            Some(whole) => of_whole(whole, zone),
+            None => number.as_f64().and_then(|number| of_fraction(number, zone)),
         },
-        Value::String(text) => of_text(text.trim()),
+        Value::String(text) => of_text(text.trim(), zone),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-fn of_text(text: &str) -> Option<Wall> {
+fn of_text(text: &str, zone: &TimeZone) -> Option<Wall> {
     if let Ok(whole) = text.parse::<i64>() {
-        return of_whole(whole);
+        return of_whole(whole, zone);
     }
     if let Ok(number) = text.parse::<f64>() {
-        return of_fraction(number);
+        return of_fraction(number, zone);
     }
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Some(Wall(instant.as_millisecond()));
     }
-    text.parse::<DateTime>().ok().and_then(beijing)
+    text.parse::<DateTime>().ok().and_then(|civil| civil_in(civil, zone))
 }
 
-fn of_whole(number: i64) -> Option<Wall> {
+fn of_whole(number: i64, zone: &TimeZone) -> Option<Wall> {
     if COMPACT_RANGE.contains(&number) {
         let civil = strtime::parse(COMPACT, number.to_string()).and_then(|parts| parts.to_datetime());
-        return civil.ok().and_then(beijing);
+        return civil.ok().and_then(|civil| civil_in(civil, zone));
     }
     // Zero and less are how feeds write that they do not know.
     if number <= 0 {
@@ -60,18 +59,18 @@ fn of_whole(number: i64) -> Option<Wall> {
 }
 
 /// Seconds with a fraction; a fraction of a millisecond is cut off.
-fn of_fraction(seconds: f64) -> Option<Wall> {
+fn of_fraction(seconds: f64, zone: &TimeZone) -> Option<Wall> {
     let since = Duration::try_from_secs_f64(seconds).ok()?;
     let whole = i64::try_from(since.as_secs()).ok()?;
     if whole >= MILLIS_FROM {
-        return of_whole(whole);
+        return of_whole(whole, zone);
     }
     let millis = i64::try_from(since.as_millis()).ok()?;
     (millis > 0).then_some(Wall(millis))
 }
 
-fn beijing(civil: DateTime) -> Option<Wall> {
-    BEIJING.to_timestamp(civil).ok().map(|instant| Wall(instant.as_millisecond()))
+fn civil_in(civil: DateTime, zone: &TimeZone) -> Option<Wall> {
+    zone.to_ambiguous_timestamp(civil).compatible().ok().map(|instant| Wall(instant.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -80,6 +79,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn parse(value: &Value) -> Option<Wall> {
+        super::parse(value, &TimeZone::get("Asia/Shanghai").unwrap())
+    }
 
     /// 2026-11-01T12:30:45.250+08:00
     const THEN: i64 = 1_793_507_445_250;
@@ -125,6 +128,21 @@ mod tests {
             json!(["2026-11-01"]),
         ] {
             assert_eq!(parse(&written), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_in_the_sites() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (written, utc) in [
+            ("20260701123045", "2026-07-01T10:30:45Z"),
+            ("2026-12-01 12:30:45", "2026-12-01T11:30:45Z"),
+            // The hour that comes twice, and the one that never comes.
+            ("2026-10-25 02:30:00", "2026-10-25T00:30:00Z"),
+            ("2026-03-29 02:30:00", "2026-03-29T01:30:00Z"),
+        ] {
+            let expect = Wall(utc.parse::<Timestamp>().unwrap().as_millisecond());
+            assert_eq!(super::parse(&json!(written), &berlin), Some(expect), "{written}");
         }
     }
 

@@ -1,33 +1,35 @@
-//! The watch over one server's session: connect, subscribe, notice that it has gone quiet, begin again.
+//! The watch over one server: discover, connect, follow the session's course, begin again.
 //!
 //! The library reconnects by itself and then publishes nothing, for ever and without an error. So:
 //!
 //! - its event loop is polled here, and its own recreation of subscriptions is off;
 //! - a session that came back is told to publish, lost messages are asked for again and all values read;
-//! - a session that had to be made anew is dropped, and everything is built from the configuration;
+//! - a session that had to be made anew is dropped; the next takes over its subscriptions where the server
+//!   hands them over, and else builds them from the configuration;
 //! - nothing heard for two keep-alives cuts the connection, so that the session can come back on another;
-//! - nothing published for three keep-alives drops everything, whatever the cause.
+//! - a subscription that is silent for three of its keep-alives is made anew, and where all are, everything.
 //!
 //! Everything runs in the caller's task: what is dropped here is gone, with its connection.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use opcua::client::transport::TransportPollResult;
-use opcua::client::{Session, SessionActivity, SessionConnectMode, SessionPollResult, SubscriptionActivity};
+use opcua::client::{Session, SessionPollResult};
 use opcua::core::comms::url::is_opc_ua_binary_url;
-use opcua::types::{EndpointDescription, StatusCode};
-use riskgate_point::{Link, Mono, Report};
+use opcua::types::StatusCode;
+use riskgate_point::{Link, Report};
 use tokio_util::sync::CancellationToken;
 
-use super::connect;
-use super::fault::{Fault, Patience, is_gone};
+use super::Server;
+use super::connect::{self, Way};
+use super::course::{Course, Next, ended, filled};
+use super::fault::{Fault, Patience};
+use super::guard::Guard;
 use super::notices::Notices;
-use super::subscribe::{Filling, Subscribed, all_lost};
-use super::{Server, plan};
+use super::subscribe::{Filling, Subscribed};
+use super::tell::Run;
 use crate::Clock;
 use crate::backoff::Backoff;
 use crate::intake::Sender;
@@ -36,22 +38,18 @@ use crate::intake::Sender;
 /// enough not to burden a controller that is starting.
 const NETWORK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// Waits between tries that only a person can make succeed.
-const PERSON_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
+/// Waits between tries that need a change of a setting at the server: soon enough for a person who has just
+/// made it and looks whether it helps.
+const SETTING_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// Waits between tries that may lock an account: of many servers, the third or fifth within minutes does.
+const ACCOUNT_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
 
 /// For a polite end: closing the session at the server. A stop has to be done within a second.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Below it the watch would cut a connection for the time that an answer takes.
 const KEEP_ALIVE_MIN: Duration = Duration::from_millis(100);
-
-/// Keep-alives between two tries of the items that the server refused: 30 s with keep-alives of 5 s.
-const REFUSED_AGAIN: u32 = 6;
-
-/// Publish requests sent after a session came back, one each tick until one is answered. Some servers still
-/// hold those of the dead connection, answer them first, and so answer nobody; no more are let in than a
-/// few, and each new one pushes out an old one.
-const NUDGES_MAX: u8 = 4;
 
 /// Why a driver ended without having been told to.
 #[derive(Debug, thiserror::Error)]
@@ -69,22 +67,26 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
     let seed = u64::from(server.source.0) ^ clock().mono.0;
     let mut server = server.clone();
     server.keep_alive = server.keep_alive.max(KEEP_ALIVE_MIN);
+    let server = Arc::new(server);
+    let guard = Guard::new(Arc::clone(&server), clock);
     let mut watch = Watch {
-        server: Arc::new(server),
+        notices: Arc::new(Notices::new(Arc::clone(&server), out.clone(), clock)),
+        server,
         out: out.clone(),
         clock,
         stop,
         told: Told::Nothing,
-        may_be_good: Arc::new(AtomicBool::new(true)),
         was_up: false,
         network: Backoff::new(NETWORK_WAIT.0, NETWORK_WAIT.1, seed),
-        person: Backoff::new(PERSON_WAIT.0, PERSON_WAIT.1, seed),
-        named: Arc::default(),
+        setting: Backoff::new(SETTING_WAIT.0, SETTING_WAIT.1, seed),
+        account: Backoff::new(ACCOUNT_WAIT.0, ACCOUNT_WAIT.1, seed),
+        run: Arc::default(),
+        left: None,
     };
     watch.link(Link::Connecting);
-    while let Some(found) = stop.run_until_cancelled(connect::discover(&watch.server)).await {
+    while let Some(found) = stop.run_until_cancelled(connect::discover(&guard)).await {
         let fault = match found {
-            Ok(endpoint) => match watch.session(endpoint).await {
+            Ok(way) => match watch.session(&way, &guard).await {
                 End::Stopped => break,
                 End::Fault(fault) => fault,
             },
@@ -92,7 +94,14 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         };
         watch.down(&fault);
         let wait = watch.wait(&fault);
-        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+        let until = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A person has trusted the server, or put a certificate of ours there: no need to wait on.
+                () = guard.changed(), if fault.patience() == Patience::Setting => {}
+            }
+        };
+        if stop.run_until_cancelled(until).await.is_none() {
             break;
         }
     }
@@ -118,13 +127,15 @@ struct Watch<'a> {
     clock: Clock,
     stop: &'a CancellationToken,
     told: Told,
-    /// A point may be good in the engine's eyes: something was reported since all were called lost.
-    may_be_good: Arc<AtomicBool>,
     /// A session came up since the last wait.
     was_up: bool,
     network: Backoff,
-    person: Backoff,
-    named: Arc<Mutex<Vec<usize>>>,
+    setting: Backoff,
+    account: Backoff,
+    notices: Arc<Notices>,
+    run: Arc<Run>,
+    /// What the server may still keep of a session that is gone.
+    left: Option<Subscribed>,
 }
 
 impl Watch<'_> {
@@ -134,7 +145,8 @@ impl Watch<'_> {
 
     fn up(&mut self, subscribed: &Subscribed) {
         self.network.reset();
-        self.person.reset();
+        self.setting.reset();
+        self.account.reset();
         self.was_up = true;
         if self.told != Told::Up {
             tracing::info!(
@@ -151,9 +163,7 @@ impl Watch<'_> {
     /// Tells of the fault, once for as long as it stays the same, and of each point's loss, once for each
     /// outage.
     fn down(&mut self, fault: &Fault) {
-        if self.may_be_good.swap(false, Ordering::Relaxed) {
-            self.out.send(all_lost(&self.server, self.clock));
-        }
+        self.notices.all_lost();
         let why = fault.why();
         if self.told != Told::Down(why.clone()) {
             // The pump tells it in the log, with the source's name.
@@ -171,36 +181,35 @@ impl Watch<'_> {
             // repeats.
             Patience::None if was_up => Duration::ZERO,
             Patience::None | Patience::Network => self.network.next(),
-            Patience::Person => self.person.next(),
+            Patience::Setting => self.setting.next(),
+            Patience::Account => self.account.next(),
         }
     }
 
     /// One session, from its first connection to its end.
-    async fn session(&mut self, endpoint: EndpointDescription) -> End {
-        let (session, events) = match connect::session(&self.server, endpoint) {
+    async fn session(&mut self, way: &Way, guard: &Guard) -> End {
+        let (session, events) = match connect::session(way) {
             Ok(session) => session,
             Err(fault) => return End::Fault(fault),
         };
-        let notices = Notices::new(
-            Arc::clone(&self.server),
-            self.out.clone(),
-            self.clock,
-            Arc::clone(&self.may_be_good),
-        );
         let filling = Filling {
             server: Arc::clone(&self.server),
             session: Arc::clone(&session),
-            notices: Arc::new(notices),
+            notices: Arc::clone(&self.notices),
             out: self.out.clone(),
             clock: self.clock,
-            named: Arc::clone(&self.named),
+            run: Arc::clone(&self.run),
         };
         let mut events = std::pin::pin!(events.enter());
-        let mut course = Course::new(filling, (self.clock)().mono);
-        let end = self.follow(&mut course, events.as_mut()).await;
-        if matches!(course.stage, Stage::Connected { .. }) {
+        let mut course = Course::new(filling, way.clone(), self.left.take(), (self.clock)().mono);
+        let end = tokio::select! {
+            end = self.follow(&mut course, events.as_mut()) => end,
+            fault = way.fail(guard) => End::Fault(fault),
+        };
+        if course.is_connected() {
             goodbye(&session, events.as_mut()).await;
         }
+        self.left = course.into_left();
         end
     }
 
@@ -216,6 +225,10 @@ impl Watch<'_> {
                     None => Err(course.lost(StatusCode::BadConnectionClosed)),
                 },
                 filled = filled(&mut course.work) => course.on_filled(filled, (self.clock)().mono),
+                () = ended(&mut course.past) => {
+                    course.past = None;
+                    Ok(Next::Nothing)
+                }
                 _ = tick.tick() => course.on_tick((self.clock)().mono),
             };
             match next {
@@ -236,16 +249,6 @@ impl Watch<'_> {
 trait Events: Stream<Item = Result<SessionPollResult, StatusCode>> + Send {}
 impl<S: Stream<Item = Result<SessionPollResult, StatusCode>> + Send> Events for S {}
 
-type Work = Pin<Box<dyn Future<Output = Result<Subscribed, Fault>> + Send>>;
-
-/// Never, while there is no work.
-async fn filled(work: &mut Option<Work>) -> Result<Subscribed, Fault> {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
-    }
-}
-
 fn tick_of(server: &Server) -> Duration {
     (server.keep_alive / 4).clamp(Duration::from_millis(20), Duration::from_secs(1))
 }
@@ -260,192 +263,4 @@ async fn goodbye(session: &Session, mut events: Pin<&mut impl Events>) {
     };
     // If the server does not answer, the session times out there.
     let _either_way = tokio::time::timeout(GOODBYE, polite).await;
-}
-
-/// Where a session stands.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    /// Never connected yet.
-    First { since: Mono },
-    Connected {
-        /// Anything came from the server.
-        heard: Mono,
-        /// A publish response came, or it was too early for one.
-        published: Mono,
-        /// Refused items were last tried.
-        tried: Mono,
-        /// We closed the connection and wait for the library to see it.
-        cut: Option<Mono>,
-        /// How often to ask still for a publish response, after the session came back.
-        nudges: u8,
-    },
-    /// The library tries to bring the session back.
-    Lost { since: Mono },
-}
-
-enum Next {
-    Nothing,
-    Up,
-    Down(Fault),
-    /// Close the connection, so that the session comes back on a new one.
-    Cut,
-}
-
-/// One session's course: what happens, and what follows from it.
-struct Course {
-    filling: Filling,
-    stage: Stage,
-    subscribed: Option<Subscribed>,
-    /// Building, resuming, or trying refused items again.
-    work: Option<Work>,
-}
-
-impl Course {
-    fn new(filling: Filling, now: Mono) -> Self {
-        Self { filling, stage: Stage::First { since: now }, subscribed: None, work: None }
-    }
-
-    fn server(&self) -> &Server {
-        &self.filling.server
-    }
-
-    fn lost(&self, status: StatusCode) -> Fault {
-        Fault::Lost { url: self.server().url.clone(), status }
-    }
-
-    fn gone(&self) -> Fault {
-        Fault::Gone { url: self.server().url.clone() }
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's events, of which we need a few")]
-    fn on_event(&mut self, event: SessionPollResult, now: Mono) -> Result<Next, Fault> {
-        match event {
-            SessionPollResult::Reconnected(mode) => self.on_connected(mode, now),
-            SessionPollResult::ConnectionLost(status) => {
-                self.work = None;
-                // What we cut ourselves ends "Good"; the cause is that nothing was heard.
-                let is_ours = matches!(self.stage, Stage::Connected { cut: Some(_), .. });
-                let status = if is_ours { StatusCode::BadTimeout } else { status };
-                self.stage = Stage::Lost { since: now };
-                Ok(Next::Down(self.lost(status)))
-            }
-            SessionPollResult::ReconnectFailed(status) => {
-                let fault = Fault::connecting(self.server(), status);
-                match self.stage {
-                    Stage::Lost { .. } if fault.patience() != Patience::Person => Ok(Next::Nothing),
-                    Stage::Lost { .. } | Stage::First { .. } | Stage::Connected { .. } => Err(fault),
-                }
-            }
-            SessionPollResult::Transport(TransportPollResult::IncomingMessage) => {
-                if let Stage::Connected { heard, .. } = &mut self.stage {
-                    *heard = now;
-                }
-                Ok(Next::Nothing)
-            }
-            SessionPollResult::Subscription(SubscriptionActivity::Publish) => {
-                if let Stage::Connected { published, nudges, .. } = &mut self.stage {
-                    *published = now;
-                    *nudges = 0;
-                }
-                match self.filling.notices.ended() {
-                    Some(status) => {
-                        tracing::info!(url = self.server().url, %status, "the server has ended the subscription");
-                        Err(self.gone())
-                    }
-                    None => Ok(self.fill_gaps()),
-                }
-            }
-            SessionPollResult::Subscription(SubscriptionActivity::PublishFailed(status))
-                if is_gone(status) && self.subscribed.is_some() =>
-            {
-                Err(self.gone())
-            }
-            SessionPollResult::SessionActivity(SessionActivity::KeepAliveFailed(status)) => {
-                tracing::debug!(url = self.server().url, %status, "the server's state could not be read");
-                Ok(Next::Nothing)
-            }
-            _ => Ok(Next::Nothing),
-        }
-    }
-
-    fn fill_gaps(&mut self) -> Next {
-        if let (Some(subscribed), None, true) =
-            (&self.subscribed, &self.work, self.filling.notices.is_any_missing())
-        {
-            self.work = Some(Box::pin(self.filling.clone().fill_gaps(subscribed.clone())));
-        }
-        Next::Nothing
-    }
-
-    fn on_connected(&mut self, mode: SessionConnectMode, now: Mono) -> Result<Next, Fault> {
-        let is_first = matches!(self.stage, Stage::First { .. });
-        let nudges = if is_first { 0 } else { NUDGES_MAX };
-        self.stage = Stage::Connected { heard: now, published: now, tried: now, cut: None, nudges };
-        let filling = self.filling.clone();
-        self.work = Some(match (mode, self.subscribed.clone()) {
-            (SessionConnectMode::NewSession(_), _) if is_first => Box::pin(filling.build()),
-            (SessionConnectMode::ReactivatedSession(_), Some(subscribed)) => {
-                Box::pin(filling.resume(subscribed))
-            }
-            // The server has forgotten us; or the cut came before there was a subscription.
-            (SessionConnectMode::NewSession(_) | SessionConnectMode::ReactivatedSession(_), _) => {
-                return Err(self.gone());
-            }
-        });
-        Ok(Next::Nothing)
-    }
-
-    fn on_filled(&mut self, filled: Result<Subscribed, Fault>, now: Mono) -> Result<Next, Fault> {
-        self.work = None;
-        self.subscribed = Some(filled?);
-        if let Stage::Connected { published, .. } = &mut self.stage {
-            *published = now;
-        }
-        Ok(Next::Up)
-    }
-
-    fn on_tick(&mut self, now: Mono) -> Result<Next, Fault> {
-        let server = Arc::clone(&self.filling.server);
-        let keep_alive = server.keep_alive;
-        match &mut self.stage {
-            // A connection, a channel and a session: three answers.
-            Stage::First { since } if now.since(*since) > connect::REQUEST * 3 => {
-                let (url, within) = (server.url.clone(), connect::REQUEST * 3);
-                Err(Fault::Silent { url, what: "the opening of a session", within })
-            }
-            // The server has dropped what it kept for us; there is nothing left to come back to.
-            Stage::Lost { since } if now.since(*since) > plan::KEPT => Err(self.lost(StatusCode::BadTimeout)),
-            Stage::First { .. } | Stage::Lost { .. } => Ok(Next::Nothing),
-            Stage::Connected { cut: Some(cut), .. } => {
-                if now.since(*cut) > keep_alive {
-                    Err(self.lost(StatusCode::BadTimeout))
-                } else {
-                    Ok(Next::Nothing)
-                }
-            }
-            Stage::Connected { heard, cut, .. } if now.since(*heard) > keep_alive * 2 => {
-                *cut = Some(now);
-                Ok(Next::Cut)
-            }
-            Stage::Connected { nudges, .. } if *nudges > 0 && self.work.is_none() => {
-                *nudges -= 1;
-                self.filling.session.trigger_publish_now();
-                Ok(Next::Nothing)
-            }
-            Stage::Connected { published, tried, .. } => {
-                let (Some(subscribed), None) = (&self.subscribed, &self.work) else {
-                    return Ok(Next::Nothing);
-                };
-                if now.since(*published) > keep_alive.max(subscribed.keep_alive) * 3 {
-                    return Err(Fault::Quiet { url: server.url.clone() });
-                }
-                let is_time = now.since(*tried) > keep_alive * REFUSED_AGAIN;
-                if is_time && !(subscribed.refused.is_empty() && self.filling.notices.nodeless().is_empty()) {
-                    *tried = now;
-                    self.work = Some(Box::pin(self.filling.clone().again(subscribed.clone())));
-                }
-                Ok(Next::Nothing)
-            }
-        }
-    }
 }

@@ -1,155 +1,194 @@
-//! OPC UA: subscribes to the items of one server. No Write, no Call.
+//! OPC UA: subscribes to the items and the alarms of one server. No Write, and no Call but ConditionRefresh.
 //!
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
-//! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
-//! security, `subscribe` fills it with items, `notices` turns what the server publishes into reports, and
-//! `client` watches over all of it (`fault` says why a session ended): the library's own reconnect brings a session back in which nothing is
-//! published any more, and says so nowhere.
-//!
-//! It has no certificates yet, reads no alarms and conditions, and browses nothing.
+//! becomes a node id, a wish becomes the parameters of a subscription. `connect` begins a session: `endpoint`
+//! picks what the configuration asks for (`security`), `guard` judges the server's certificate (`trust`) and
+//! brings ours (`own`), `transport` carries it. `subscribe` fills it with subscriptions and their items and
+//! `recover` brings them back after a cut (`tell` says once what the server refuses); `notices` turns what the
+//! server publishes into reports, and `pulse` counts it; `history` asks for what was missed. `alarms` listens
+//! to the conditions that the server keeps: `events` reads what it tells of them, `conditions` holds how they
+//! stand, `refresh` asks for all of them. `client` watches over all of it (`fault` says why a session ended):
+//! the library's own reconnect brings a session back in which nothing is published any more, and says so
+//! nowhere.
 
+mod alarms;
+mod certificate;
 mod client;
+mod conditions;
 mod connect;
+mod course;
 mod decode;
+mod endpoint;
+mod events;
 mod fault;
+mod files;
+mod guard;
+mod history;
+mod node;
 mod notices;
+mod own;
 mod plan;
+mod pulse;
+mod recover;
+mod refresh;
+mod security;
 mod subscribe;
+mod tell;
+mod transport;
+mod trust;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use certificate::{Certificate, CertificateError, Thumbprint, date};
 pub use client::{Error, run};
+pub use files::FileError;
+pub use node::{Element, NODE_HINT, Namespace, Node, NodeError, NodeName};
+pub use own::{Applicant, Identities, Own, OwnError};
+pub use security::{Channel, Mode, Password, Policy, Security, User, UserCertificate, UserError};
+pub use trust::{Known, Listed, Notes, Pki, Standing, TrustError, USUAL_FOLDER};
 
 use riskgate_point::{PointId, SourceId};
 
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
     pub url: String,
+    /// Of the connection: nothing heard for two of them, and it is given up.
+    pub keep_alive: Duration,
+    pub security: Security,
+    pub user: User,
+    /// After a gap the server is asked for what was missed, so far back. `None`: it is not asked.
+    pub history: Option<Duration>,
+    /// The first is for the points that choose none.
+    pub groups: Vec<Group>,
+    /// The nodes whose events tell of conditions; none: it is not listened to for events.
+    pub notifiers: Vec<Node>,
+    pub points: Vec<Point>,
+}
+
+/// Points that are sampled and published alike (订阅组): one subscription at the server, or several where
+/// the server limits the items of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Empty: the source's own.
+    pub name: String,
     pub publishing: Duration,
     pub sampling: Duration,
     /// Values that the server keeps for an item between two publishings.
     pub queue: u32,
+    pub discard: Discard,
+    /// What the server does not tell of a number; never of a status.
+    pub deadband: Deadband,
     pub keep_alive: Duration,
-    /// Name and password; `None`: anonymous.
-    pub user: Option<(String, String)>,
-    pub points: Vec<Point>,
 }
 
-/// The password is not shown.
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("source", &self.source)
-            .field("url", &self.url)
-            .field("publishing", &self.publishing)
-            .field("sampling", &self.sampling)
-            .field("queue", &self.queue)
-            .field("keep_alive", &self.keep_alive)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
-            .field("points", &self.points)
-            .finish()
-    }
+/// Which value goes when an item's queue is full. Either way the newest is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discard {
+    Oldest,
+    /// The one before the newest.
+    Newest,
+}
+
+/// How far a number may move before the server tells it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Deadband {
+    None,
+    /// In the server's own unit, before any scaling of ours.
+    Absolute(f64),
+    /// Of the item's EURange.
+    Percent(f64),
 }
 
 #[derive(Debug, Clone)]
 pub struct Point {
     pub point: PointId,
+    /// For people; the server does not know it.
+    pub tag: Arc<str>,
+    /// The place of its group in [`Server::groups`].
+    pub group: usize,
     pub node: Node,
+    /// Of an array, the element to read.
+    pub element: Option<Element>,
+    pub kind: Kind,
     pub scaling: Scaling,
     pub words: Option<EnumWords>,
 }
 
-/// A node id as an engineer writes it: `ns=2;s=Tank.Level`, `nsu=http://vendor/;s=Tank.Level`, `i=2258`.
-/// The URI form holds across a restart that renumbers the namespaces.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Node {
-    pub namespace: Namespace,
-    pub id: NodeName,
+/// What the configuration says a point reads. What the server has must be that, or can be read as that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Number,
+    Bool,
+    Text,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Namespace {
-    Index(u16),
-    Uri(String),
-}
+impl Server {
+    /// Of its connection and of all its groups: a driver that is well speaks as often.
+    pub fn longest_keep_alive(&self) -> Duration {
+        self.groups.iter().map(|group| group.keep_alive).fold(self.keep_alive, Duration::max)
+    }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum NodeName {
-    Numeric(u32),
-    Text(String),
-}
+    /// A place that is none is the first's: each point has a group.
+    fn place_of_group(&self, point: &Point) -> usize {
+        if point.group < self.groups.len() { point.group } else { 0 }
+    }
 
-/// What is wrong with the text of a node id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no node id: {why}; write ns=2;s=Name, nsu=URI;s=Name or i=Number")]
-pub struct NodeError {
-    pub text: String,
-    pub why: &'static str,
-}
-
-impl Node {
-    pub fn parse(text: &str) -> Result<Self, NodeError> {
-        let fault = |why| NodeError { text: text.to_owned(), why };
-        let (namespace, rest) = if let Some(rest) = text.strip_prefix("ns=") {
-            let (index, rest) = rest.split_once(';').ok_or(fault("no ';' after the namespace"))?;
-            (Namespace::Index(index.parse().map_err(|_| fault("the namespace index is 0 to 65535"))?), rest)
-        } else if let Some(rest) = text.strip_prefix("nsu=") {
-            let (uri, rest) = rest.rsplit_once(';').ok_or(fault("no ';' after the namespace"))?;
-            (Namespace::Uri(uri.to_owned()), rest)
-        } else {
-            (Namespace::Index(0), text)
-        };
-        let id = match rest.split_once('=') {
-            Some(("i", number)) => NodeName::Numeric(
-                number.parse().map_err(|_| fault("i= takes a number from 0 to 4294967295"))?,
-            ),
-            Some(("s", name)) if !name.is_empty() => NodeName::Text(name.to_owned()),
-            Some(_) | None => return Err(fault("it has neither i= nor s=")),
-        };
-        Ok(Self { namespace, id })
+    fn group_of(&self, point: &Point) -> Option<&Group> {
+        self.groups.get(self.place_of_group(point))
     }
 }
 
-impl std::fmt::Display for Node {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.namespace {
-            Namespace::Index(0) => {}
-            Namespace::Index(index) => write!(f, "ns={index};")?,
-            Namespace::Uri(uri) => write!(f, "nsu={uri};")?,
-        }
-        match &self.id {
-            NodeName::Numeric(number) => write!(f, "i={number}"),
-            NodeName::Text(name) => write!(f, "s={name}"),
+#[cfg(test)]
+impl Server {
+    /// With one group and no points.
+    fn bare() -> Self {
+        Self {
+            source: SourceId(0),
+            url: "opc.tcp://a".to_owned(),
+            keep_alive: Duration::from_secs(5),
+            security: Security::open(),
+            user: User::Anonymous,
+            history: None,
+            groups: vec![Group::bare()],
+            notifiers: Vec::new(),
+            points: Vec::new(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_id_is_written_as_it_was_read() {
-        for text in ["ns=2;s=Tank.Level", "nsu=http://vendor/a;b/;s=Tank.Level", "i=2258", "ns=3;i=7"] {
-            assert_eq!(Node::parse(text).map(|node| node.to_string()).as_deref(), Ok(text));
+impl Group {
+    fn bare() -> Self {
+        Self {
+            name: String::new(),
+            publishing: Duration::from_millis(250),
+            sampling: Duration::from_millis(100),
+            queue: 10,
+            discard: Discard::Oldest,
+            deadband: Deadband::None,
+            keep_alive: Duration::from_secs(5),
         }
     }
+}
 
-    #[test]
-    fn a_text_that_is_no_node_id_says_what_is_wrong() {
-        for (text, why) in [
-            ("ns=2", "no ';' after the namespace"),
-            ("ns=70000;i=1", "the namespace index is 0 to 65535"),
-            ("ns=2;s=", "it has neither i= nor s="),
-            ("Tank.Level", "it has neither i= nor s="),
-            ("i=-1", "i= takes a number from 0 to 4294967295"),
-        ] {
-            assert_eq!(Node::parse(text).map_err(|error| error.why), Err(why), "{text}");
+#[cfg(test)]
+impl Point {
+    fn bare(kind: Kind) -> Self {
+        Self {
+            point: PointId(0),
+            tag: Arc::from("TT-201"),
+            group: 0,
+            node: Node { namespace: Namespace::Index(2), id: NodeName::Text("TT-201".to_owned()) },
+            element: None,
+            kind,
+            scaling: Scaling::IDENTITY,
+            words: None,
         }
     }
 }

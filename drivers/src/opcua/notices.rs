@@ -1,144 +1,204 @@
-//! What the server publishes, turned into reports on the spot.
+//! What the server publishes and answers of items, turned into reports on the spot; and the book of what
+//! was last told of each.
 //!
 //! It is called from within the library's event loop, so it waits for nothing: a report goes to the intake,
-//! which never makes anyone wait. It decides nothing about the session; it only keeps what the watch over
-//! the session needs: the last sequence number, and whether the server has ended the subscription.
+//! which never makes anyone wait. It decides nothing about sessions and subscriptions. It lasts for a run
+//! of the driver, over all sessions: what is in the book is what shows a gap.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::sync::RwLock;
 use opcua::types::{
-    ContextOwned, DataChangeNotification, DataValue, NotificationMessage, StatusChangeNotification,
-    StatusCode,
+    ContextOwned, DataChangeNotification, DataValue, EventFieldList, EventNotificationList,
+    NotificationMessage,
 };
-use riskgate_point::{BadReason, Mono, Quality, Report, Sample};
-use tokio::sync::Notify;
+use riskgate_point::{BadReason, Mono, Now, Quality, Report, Sample, UncertainReason, Value, Wall};
 
-use super::{Server, decode, plan};
+use super::alarms::Alarms;
+use super::decode::{self, Reading};
+use super::pulse::Pulse;
+use super::{Deadband, Point, Server, plan};
 use crate::Clock;
 use crate::intake::Sender;
-
-/// Messages to be asked for again. Two publish requests wait at the server when a connection dies; that it
-/// answers them on the dead one loses two messages, or a few more if it dies slowly.
-const MISSING_MAX: usize = 32;
 
 pub(super) struct Notices {
     server: Arc<Server>,
     out: Sender,
     clock: Clock,
-    /// Set with each sample: the points are not all known to be lost any more.
-    may_be_good: Arc<AtomicBool>,
-    /// Holds how far the server's clock is off; set when there is a session.
-    context: OnceLock<Arc<RwLock<ContextOwned>>>,
-    /// Of the last message that the server sent with data; 0 before the first.
-    sequence: AtomicU32,
-    /// Messages that were sent and did not arrive, at most [`MISSING_MAX`].
-    missing: Mutex<VecDeque<u32>>,
+    /// A point may be good in the engine's eyes: something was told since all were called lost.
+    may_be_good: AtomicBool,
+    /// Holds how far the server's clock is off; of the present session.
+    context: Mutex<Option<Arc<RwLock<ContextOwned>>>>,
     /// When the points were last called fresh, as [`Mono`]; 0 is never.
     refreshed: AtomicU64,
-    ended: AtomicU32,
+    /// What the server keeps of alarms, where it is listened to for that.
+    alarms: Option<Alarms>,
+    book: Mutex<Book>,
+}
+
+struct Book {
+    /// What was last told of each point.
+    last: Vec<Last>,
     /// Points whose item the server keeps, and whose node it does not know: such an item stays dead when
     /// the node comes back.
-    nodeless: Mutex<BTreeSet<usize>>,
-    /// A message came after which the server has nothing more waiting.
-    pub(super) drained: Notify,
+    nodeless: BTreeSet<usize>,
+    /// When anything last came from the server.
+    heard: Option<Now>,
+    /// After a gap: the first that came of each point since, where it has a source time.
+    firsts: Option<BTreeMap<usize, Seen>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Last {
+    value: Option<Value>,
+    /// Of the last that had one: what is bad may have none, or a later one.
+    pub(super) source_time: Option<Wall>,
+}
+
+/// An end of a gap. Times are of a millisecond, in which a plant may have had two values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    pub(super) time: Wall,
+    pub(super) value: Option<Value>,
+}
+
+/// From when what was not seen is missing.
+#[derive(Debug, Clone)]
+pub(super) struct Missed {
+    pub(super) since: Now,
+    /// The points, and the last that was seen of each.
+    pub(super) points: Vec<(usize, Seen)>,
 }
 
 impl Notices {
-    pub(super) fn new(server: Arc<Server>, out: Sender, clock: Clock, may_be_good: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(server: Arc<Server>, out: Sender, clock: Clock) -> Self {
+        let book = Book {
+            last: vec![Last::default(); server.points.len()],
+            nodeless: BTreeSet::new(),
+            heard: None,
+            firsts: None,
+        };
+        let alarms = (!server.notifiers.is_empty()).then(|| Alarms::new(Arc::clone(&server), clock().mono.0));
         Self {
+            alarms,
             server,
             out,
             clock,
-            may_be_good,
-            context: OnceLock::new(),
-            sequence: AtomicU32::new(0),
-            missing: Mutex::default(),
+            may_be_good: AtomicBool::new(true),
+            context: Mutex::default(),
             refreshed: AtomicU64::new(0),
-            ended: AtomicU32::new(StatusCode::Good.bits()),
-            nodeless: Mutex::default(),
-            drained: Notify::new(),
+            book: Mutex::new(book),
         }
     }
 
+    pub(super) fn alarms(&self) -> Option<&Alarms> {
+        self.alarms.as_ref()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new session: its clock is the one that holds.
     pub(super) fn watch_clock_offset(&self, context: Arc<RwLock<ContextOwned>>) {
-        // Set once for a session; each session has its own notices.
-        let _already = self.context.set(context);
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context);
     }
 
-    /// The sequence number of the message that must follow; they begin at 1 and go round past 0.
-    pub(super) fn next_sequence(&self) -> u32 {
-        self.sequence.load(Ordering::Relaxed).checked_add(1).unwrap_or(1)
-    }
-
-    /// Messages that were sent and did not arrive; they are told of once.
-    pub(super) fn missing(&self) -> VecDeque<u32> {
-        std::mem::take(&mut self.missing.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn is_any_missing(&self) -> bool {
-        !self.missing.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// Keeps count. A keep-alive carries the number that the next message with data will have.
-    fn count(&self, number: u32, is_keep_alive: bool) {
-        let n_missing = number.wrapping_sub(self.next_sequence());
-        // An older one, published again: it fills a gap and opens none.
-        if n_missing > u32::MAX / 2 {
-            return;
-        }
-        let last = number.wrapping_sub(u32::from(is_keep_alive));
-        let is_first = self.sequence.swap(last, Ordering::Relaxed) == 0;
-        if n_missing > 0 && !is_first {
-            let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = u32::try_from(MISSING_MAX).map_or(n_missing, |max| n_missing.min(max));
-            missing.extend((1..=newest).rev().map(|back| number.wrapping_sub(back)));
-            let n_over = missing.len().saturating_sub(MISSING_MAX);
-            missing.drain(..n_over);
-        }
-    }
-
-    /// The server has ended the subscription by itself, with this status.
-    pub(super) fn ended(&self) -> Option<StatusCode> {
-        let status = StatusCode::from(self.ended.load(Ordering::Relaxed));
-        status.is_bad().then_some(status)
+    /// What the library takes off the server's times, in nanoseconds.
+    pub(super) fn offset_ns(&self) -> i64 {
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = context.as_ref().map(|context| context.read().options().client_offset);
+        offset.and_then(|offset| offset.num_nanoseconds()).unwrap_or(0)
     }
 
     /// Points to be monitored anew, by their place in the list of points.
     pub(super) fn nodeless(&self) -> BTreeSet<usize> {
-        self.nodeless.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.book().nodeless.clone()
     }
 
-    /// One message, published or published again.
-    pub(super) fn take(&self, message: NotificationMessage) {
-        let parts = message.notification_data.unwrap_or_default();
+    /// What their items said of their nodes holds no more; new ones are about to be made.
+    pub(super) fn has_no_item(&self, ats: &[usize]) {
+        let mut book = self.book();
+        for at in ats {
+            book.nodeless.remove(at);
+        }
+    }
+
+    /// What was last told of a point.
+    pub(super) fn last(&self, at: usize) -> Option<Last> {
+        self.book().last.get(at).cloned()
+    }
+
+    /// Of these points nothing was seen since they were last heard of: what comes now ends the gap. `None`
+    /// where nothing was ever seen.
+    pub(super) fn gap_of(&self, ats: impl Iterator<Item = usize>) -> Option<Missed> {
+        let mut book = self.book();
+        let since = book.heard?;
+        let seen = |at: usize| {
+            let last = book.last.get(at)?;
+            Some((at, Seen { time: last.source_time?, value: last.value.clone() }))
+        };
+        let points: Vec<(usize, Seen)> = ats.filter_map(seen).collect();
+        book.firsts = Some(BTreeMap::new());
+        Some(Missed { since, points })
+    }
+
+    /// The first that came of a point after the gap.
+    pub(super) fn first_after_gap(&self, at: usize) -> Option<Seen> {
+        self.book().firsts.as_ref()?.get(&at).cloned()
+    }
+
+    pub(super) fn gap_is_closed(&self) {
+        self.book().firsts = None;
+    }
+
+    /// Calls all points lost, once for each outage.
+    pub(super) fn all_lost(&self) {
+        if self.may_be_good.swap(false, Ordering::Relaxed) {
+            self.lost(0..self.server.points.len());
+        }
+    }
+
+    pub(super) fn lost(&self, ats: impl Iterator<Item = usize>) {
+        let received = (self.clock)();
+        let bad = |point: &Point| Sample::bad(point.point, BadReason::CommFailure, received);
+        let reports = ats.filter_map(|at| Some(Report::Sample(bad(self.server.points.get(at)?))));
+        self.out.send(reports.collect());
+    }
+
+    /// One message of a subscription, published or published again.
+    pub(super) fn take(&self, pulse: &Pulse, message: &NotificationMessage) {
+        let at = (self.clock)();
+        let is_late = pulse.beat(message, at.mono);
+        let parts = message.notification_data.as_deref().unwrap_or_default();
         let is_keep_alive = parts.is_empty();
-        self.count(message.sequence_number, is_keep_alive);
-        let mut reports = Vec::new();
-        for part in parts {
-            if let Some(change) = part.inner_as::<DataChangeNotification>() {
-                let items = change.monitored_items.iter().flatten();
-                reports.extend(items.filter_map(|item| self.sample(item.client_handle, &item.value)));
-            } else if let Some(change) = part.inner_as::<StatusChangeNotification>() {
-                self.ended.store(change.status.bits(), Ordering::Relaxed);
-            }
+        let changes = parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>());
+        let items: Vec<(u32, &DataValue)> = changes
+            .flat_map(|change| change.monitored_items.iter().flatten())
+            .map(|item| (item.client_handle, &item.value))
+            .collect();
+        let lists = parts.iter().filter_map(|part| part.inner_as::<EventNotificationList>());
+        let events: Vec<&EventFieldList> = lists.flat_map(|list| list.events.iter().flatten()).collect();
+        let n_told = items.len() + events.len();
+        let mut reports = self.samples(items.into_iter());
+        if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+            reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
         }
-        if u32::try_from(reports.len()).is_ok_and(|n_reports| n_reports < plan::NOTIFICATIONS_MAX) {
-            self.drained.notify_waiters();
-        }
-        reports.extend(self.refreshed(is_keep_alive));
+        pulse.told(n_told);
+        self.book().heard = Some(at);
+        reports.extend(self.refreshed(is_keep_alive, at));
         if !reports.is_empty() {
             self.out.send(reports);
         }
     }
 
     /// A busy subscription sends no keep-alives, and its unmoved points are as alive as its moving ones: so
-    /// data say it too, at most twice in a keep-alive time.
-    fn refreshed(&self, is_keep_alive: bool) -> Option<Report> {
-        let at = (self.clock)();
+    /// data say it too, at most twice in a keep-alive time. It holds for all points of the source: those of
+    /// a subscription that falls silent are called bad by the watch, and are not refreshed then.
+    fn refreshed(&self, is_keep_alive: bool, at: Now) -> Option<Report> {
         let last = Mono(self.refreshed.load(Ordering::Relaxed));
         let is_due = is_keep_alive || last == Mono(0) || at.mono.since(last) * 2 >= self.server.keep_alive;
         is_due.then(|| {
@@ -147,124 +207,225 @@ impl Notices {
         })
     }
 
-    /// What the server says of the item with this handle. A handle that was never given is a fault of the
-    /// server: told in the log, and no point's value.
-    pub(super) fn sample(&self, handle: u32, value: &DataValue) -> Option<Report> {
-        let known = plan::at_of(handle).and_then(|at| Some((at, self.server.points.get(at)?)));
-        let Some((at, point)) = known else {
+    /// What the server says of the items with these handles.
+    pub(super) fn samples<'v>(&self, items: impl Iterator<Item = (u32, &'v DataValue)>) -> Vec<Report> {
+        let (received, offset_ns) = ((self.clock)(), self.offset_ns());
+        let mut unfit = Vec::new();
+        let mut book = self.book();
+        let mut reports = Vec::new();
+        for (handle, value) in items {
+            let Some((at, point)) = self.known(handle) else { continue };
+            let reading = decode::reading(value, point, offset_ns);
+            self.note(&reading, point, value, &mut unfit);
+            book.note(at, &reading);
+            reports.push(Report::Sample(Sample {
+                point: point.point,
+                value: reading.value,
+                quality: reading.quality,
+                source_time: reading.source_time,
+                received,
+                backfill: false,
+            }));
+        }
+        drop(book);
+        if !reports.is_empty() {
+            self.may_be_good.store(true, Ordering::Relaxed);
+        }
+        for (point, why, came) in unfit {
             tracing::warn!(
                 url = self.server.url,
-                handle,
-                "the server reports an item that we never asked for"
+                tag = &*point.tag,
+                node = %point.node,
+                came,
+                "the server's value is none of this point's: it is {why}"
             );
-            return None;
-        };
-        let offset_ms =
-            self.context.get().map_or(0, |context| context.read().options().client_offset.num_milliseconds());
-        let reading = decode::reading(value, &point.scaling, point.words.as_ref(), offset_ms);
-        let mut nodeless = self.nodeless.lock().unwrap_or_else(PoisonError::into_inner);
-        if reading.quality == Quality::Bad(BadReason::RefusedAddress) {
-            nodeless.insert(at);
-        } else if !nodeless.is_empty() {
-            nodeless.remove(&at);
         }
-        drop(nodeless);
-        self.may_be_good.store(true, Ordering::Relaxed);
-        Some(Report::Sample(Sample {
+        reports
+    }
+
+    /// A handle that was never given is a fault of the server: told in the log, and no point's value.
+    fn known(&self, handle: u32) -> Option<(usize, &Point)> {
+        let known = plan::at_of(handle).and_then(|at| Some((at, self.server.points.get(at)?)));
+        if known.is_none() {
+            let url = &self.server.url;
+            if self.out.tally().skipped("items", "never asked for", || handle.to_string()) == 1 {
+                tracing::warn!(url, handle, "the server reports an item that we never asked for");
+            }
+        }
+        known
+    }
+
+    /// Counts what could not be used or was lost; what is told of it is told once.
+    fn note<'s>(
+        &self,
+        reading: &Reading,
+        point: &'s Point,
+        value: &DataValue,
+        unfit: &mut Vec<(&'s Point, &'static str, String)>,
+    ) {
+        if let Some(why) = reading.unfit {
+            let came = || decode::shape(value.value.as_ref());
+            if self.out.tally().skipped(&point.tag, why, came) == 1 {
+                unfit.push((point, why, came()));
+            }
+        }
+        if reading.quality == Quality::Uncertain(UncertainReason::Overflow) {
+            let example = || format!("{}: {}", point.node, decode::shape(value.value.as_ref()));
+            self.out.tally().skipped(&point.tag, "lost in the server's queue", example);
+        }
+    }
+
+    /// A sample of what was, to be kept and not to be judged. `None`: nothing that could be kept.
+    pub(super) fn backfill(&self, at: usize, value: &DataValue) -> Option<(Wall, Sample)> {
+        let point = self.server.points.get(at)?;
+        let reading = decode::reading(value, point, self.offset_ns());
+        let source_time = reading.source_time?;
+        let sample = Sample {
             point: point.point,
             value: reading.value,
             quality: reading.quality,
-            source_time: reading.source_time,
+            source_time: Some(source_time),
             received: (self.clock)(),
-            backfill: false,
-        }))
+            backfill: true,
+        };
+        Some((source_time, sample))
+    }
+
+    /// Whether what a read says of a point is other than what was told of it, by more than its deadband
+    /// hides, and newer. A node that is gone is always other.
+    pub(super) fn is_other(&self, at: usize, value: &DataValue, last: &Last) -> bool {
+        let Some(point) = self.server.points.get(at) else { return false };
+        let reading = decode::reading(value, point, self.offset_ns());
+        if reading.quality == Quality::Bad(BadReason::RefusedAddress) {
+            return !self.book().nodeless.contains(&at);
+        }
+        let is_older =
+            matches!((reading.source_time, last.source_time), (Some(read), Some(told)) if read <= told);
+        !is_older && !is_near(reading.value.as_ref(), last.value.as_ref(), self.hidden(point))
+    }
+
+    /// How far a value may be from the one that was told. A percentage is of a range that only the server
+    /// knows.
+    fn hidden(&self, point: &Point) -> f64 {
+        match self.server.group_of(point).map(|group| group.deadband) {
+            Some(Deadband::Absolute(distance)) => distance * point.scaling.scale.abs(),
+            Some(Deadband::Percent(_)) => f64::INFINITY,
+            Some(Deadband::None) | None => 0.0,
+        }
     }
 }
 
-/// The library's way of telling.
-pub(super) struct Callback(pub(super) Arc<Notices>);
+impl Book {
+    fn note(&mut self, at: usize, reading: &Reading) {
+        if reading.quality == Quality::Bad(BadReason::RefusedAddress) {
+            self.nodeless.insert(at);
+        } else if !self.nodeless.is_empty() {
+            self.nodeless.remove(&at);
+        }
+        if let (Some(firsts), Some(time)) = (&mut self.firsts, reading.source_time) {
+            firsts.entry(at).or_insert_with(|| Seen { time, value: reading.value.clone() });
+        }
+        let Some(last) = self.last.get_mut(at) else { return };
+        last.value.clone_from(&reading.value);
+        last.source_time = reading.source_time.or(last.source_time);
+    }
+}
+
+fn is_near(read: Option<&Value>, told: Option<&Value>, hidden: f64) -> bool {
+    match (read, told) {
+        (Some(Value::Text(read)), Some(Value::Text(told))) => read == told,
+        (Some(Value::Bool(read)), Some(Value::Bool(told))) => read == told,
+        (Some(read), Some(told)) => match (read.number(), told.number()) {
+            (Some(read), Some(told)) => (read - told).abs() <= hidden,
+            (Some(_) | None, Some(_) | None) => false,
+        },
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The library's way of telling: one for each subscription.
+pub(super) struct Callback {
+    pub(super) notices: Arc<Notices>,
+    pub(super) pulse: Arc<Pulse>,
+}
 
 impl OnSubscriptionNotificationCore for Callback {
     fn on_subscription_notification(&mut self, message: NotificationMessage, _: MonitoredItemMap<'_>) {
-        self.0.take(message);
+        self.notices.out.tally().polled(None);
+        self.notices.take(&self.pulse, &message);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use riskgate_point::{Now, SourceId};
+    use opcua::types::{DateTime, ExtensionObject, MonitoredItemNotification, StatusCode, Variant};
 
+    use super::super::{Group, Kind};
     use super::*;
-    use crate::intake::{self, Lane};
+    use crate::intake::{self, Lane, Receiver};
 
-    fn notices() -> Notices {
-        let server = Server {
-            source: SourceId(0),
-            url: String::new(),
-            publishing: std::time::Duration::from_millis(250),
-            sampling: std::time::Duration::ZERO,
-            queue: 1,
-            keep_alive: std::time::Duration::from_secs(5),
-            user: None,
-            points: Vec::new(),
+    fn notices(group: Group) -> (Notices, Receiver) {
+        let mut server = Server::bare();
+        server.groups = vec![group];
+        server.points = vec![Point::bare(Kind::Number)];
+        let (sender, receiver) = intake::channel(16, |_| Lane::Process);
+        (Notices::new(Arc::new(server), sender, Now::default), receiver)
+    }
+
+    fn value(number: f64, ms: i64) -> DataValue {
+        let time = DateTime::from(DateTime::epoch().checked_ticks() + 116_444_736_000_000_000 + ms * 10_000);
+        DataValue { value: Some(Variant::from(number)), source_timestamp: Some(time), ..DataValue::default() }
+    }
+
+    fn message(sequence_number: u32, values: &[DataValue]) -> NotificationMessage {
+        let item = |value: &DataValue| MonitoredItemNotification { client_handle: 1, value: value.clone() };
+        let change = DataChangeNotification {
+            monitored_items: Some(values.iter().map(item).collect()),
+            diagnostic_infos: None,
         };
-        let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
-        Notices::new(Arc::new(server), sender, Now::default, Arc::default())
-    }
-
-    fn with_data(sequence_number: u32) -> NotificationMessage {
-        let change = opcua::types::ExtensionObject::from_message(DataChangeNotification::default());
-        NotificationMessage { sequence_number, notification_data: Some(vec![change]), ..Default::default() }
-    }
-
-    fn keep_alive(sequence_number: u32) -> NotificationMessage {
-        NotificationMessage { sequence_number, ..NotificationMessage::default() }
-    }
-
-    fn missing_after(messages: &[NotificationMessage]) -> Vec<u32> {
-        let notices = notices();
-        for message in messages {
-            notices.take(message.clone());
-        }
-        notices.missing().into()
+        let part = ExtensionObject::from_message(change);
+        NotificationMessage { sequence_number, notification_data: Some(vec![part]), ..Default::default() }
     }
 
     #[test]
-    fn a_hole_in_the_numbers_is_what_is_missing() {
-        assert_eq!(missing_after(&[with_data(1), with_data(2), with_data(5)]), [3, 4]);
-        assert_eq!(missing_after(&[with_data(1), keep_alive(2), with_data(2)]), Vec::<u32>::new());
+    fn what_a_read_says_is_other_only_beyond_the_deadband_and_when_it_is_newer() {
+        let (notices, _receiver) = notices(Group { deadband: Deadband::Absolute(0.5), ..Group::bare() });
+        notices.take(&Pulse::default(), &message(1, &[value(20.0, 1000)]));
+        let last = notices.last(0).expect("a point");
+        let is_other = |value: &DataValue| notices.is_other(0, value, &last);
+        assert!(!is_other(&value(20.5, 2000)));
+        assert!(is_other(&value(20.75, 2000)));
+        assert!(!is_other(&value(20.75, 1000)), "as old as what was told");
+        let unknown = DataValue { status: Some(StatusCode::BadNodeIdUnknown), ..value(20.0, 1000) };
+        assert!(is_other(&unknown), "the node is gone, whatever its time");
+        let failed = DataValue { status: Some(StatusCode::BadSensorFailure), ..value(20.0, 2000) };
+        assert!(is_other(&failed));
     }
 
     #[test]
-    fn a_keep_alive_shows_a_lost_message_before_the_next_comes() {
-        assert_eq!(missing_after(&[with_data(1), keep_alive(3), keep_alive(3), with_data(3)]), [2]);
+    fn what_ended_a_gap_is_the_first_that_came_after_it() {
+        let (notices, _receiver) = notices(Group::bare());
+        assert!(notices.gap_of(0..1).is_none(), "nothing was seen yet: nothing is missed");
+        notices.take(&Pulse::default(), &message(1, &[value(1.0, 1000), value(2.0, 2000)]));
+        let missed = notices.gap_of(0..1).expect("a gap");
+        assert_eq!(missed.points, [(0, Seen { time: Wall(2000), value: Value::float(2.0) })]);
+        assert_eq!(notices.first_after_gap(0), None);
+        notices.take(&Pulse::default(), &message(1, &[value(5.0, 5000), value(6.0, 6000)]));
+        let first = Seen { time: Wall(5000), value: Value::float(5.0) };
+        assert_eq!(notices.first_after_gap(0), Some(first));
     }
 
-    #[test]
-    fn a_message_published_again_opens_no_hole() {
-        assert_eq!(
-            missing_after(&[with_data(1), with_data(4), with_data(2), with_data(3), with_data(5)]),
-            [2, 3]
-        );
-    }
-
-    #[test]
-    fn a_server_that_begins_elsewhere_has_lost_nothing() {
-        assert_eq!(missing_after(&[with_data(700), with_data(701)]), Vec::<u32>::new());
-    }
-
-    #[test]
-    fn the_numbers_go_round() {
-        let notices = notices();
-        notices.take(with_data(u32::MAX - 1));
-        notices.take(with_data(u32::MAX));
-        assert_eq!(notices.next_sequence(), 1);
-        notices.take(with_data(1));
-        assert!(!notices.is_any_missing());
-    }
-
-    #[test]
-    fn what_is_asked_for_again_is_bounded() {
-        assert_eq!(missing_after(&[with_data(1), with_data(100_000)]).len(), MISSING_MAX);
+    #[tokio::test]
+    async fn values_lost_in_the_servers_queue_are_counted_and_the_next_is_uncertain() {
+        let (notices, mut receiver) = notices(Group::bare());
+        let lost = DataValue { status: Some(StatusCode::from(0x480)), ..value(20.0, 1000) };
+        notices.take(&Pulse::default(), &message(1, &[lost]));
+        let reports = receiver.recv(10).await.expect("open");
+        let Some(Report::Sample(sample)) = reports.first() else { panic!("{reports:?}") };
+        assert_eq!(sample.quality, Quality::Uncertain(UncertainReason::Overflow));
+        let skips = notices.out.tally().counts().skips;
+        let counted = skips.get(&("TT-201".to_owned(), "lost in the server's queue"));
+        assert_eq!(counted.map(|skipped| skipped.count), Some(1));
     }
 }

@@ -1,10 +1,14 @@
 //! From the configuration to what is asked of the server: node ids, parameters, portions. Pure.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use opcua::types::NodeId;
+use opcua::types::{
+    AttributeId, DataChangeFilter, DataChangeTrigger, DeadbandType, ExtensionObject,
+    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, NumericRange, ReadValueId,
+};
 
-use super::{Namespace, Node, NodeName, Server};
+use super::{Deadband, Discard, Element, Group, Kind, Namespace, Node, NodeName, Point};
 
 /// Items in one CreateMonitoredItems, and nodes in one Read, where the server sets no lower limit. A slow
 /// controller answers 500 within the request timeout, and 10,000 items still take 20 requests only.
@@ -14,9 +18,12 @@ pub(super) const PORTION_MAX: usize = 500;
 /// several messages, each well below what the client decodes ([`super::connect::MESSAGE_BYTES_MAX`]).
 pub(super) const NOTIFICATIONS_MAX: u32 = 1000;
 
-/// How long the server keeps a subscription, and a session, that nobody asks for: what it samples
-/// meanwhile is delivered when the link is back.
-pub(super) const KEPT: Duration = Duration::from_secs(60);
+/// How long the server keeps a session that nobody asks for.
+pub(super) const SESSION_KEPT: Duration = Duration::from_secs(60);
+
+/// How long it keeps a subscription that nobody asks for: what it samples meanwhile is delivered when the
+/// link is back, by another session if the first is gone. What a crash of ours leaves behind is gone then.
+pub(super) const KEPT: Duration = Duration::from_secs(180);
 
 /// What is asked of CreateSubscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +36,9 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    pub(super) fn of(server: &Server) -> Self {
-        let publishing = server.publishing.max(Duration::from_millis(1));
-        let keep_alive_count = intervals(server.keep_alive, publishing).max(1);
+    pub(super) fn of(group: &Group) -> Self {
+        let publishing = group.publishing.max(Duration::from_millis(1));
+        let keep_alive_count = intervals(group.keep_alive, publishing).max(1);
         // The standard wants at least three keep-alives.
         let lifetime_count = intervals(KEPT, publishing).max(keep_alive_count.saturating_mul(3));
         Self { publishing, keep_alive_count, lifetime_count }
@@ -63,7 +70,75 @@ pub(super) fn node_id(node: &Node, namespaces: &[String]) -> Option<NodeId> {
     Some(match &node.id {
         NodeName::Numeric(number) => NodeId::new(index, *number),
         NodeName::Text(name) => NodeId::new(index, name.as_str()),
+        NodeName::Guid(guid) => NodeId::new(index, guid.clone()),
+        NodeName::Opaque(bytes) => NodeId::new(index, bytes.clone()),
     })
+}
+
+pub(super) fn index_range(element: Option<&Element>) -> NumericRange {
+    match element.map(Element::indices) {
+        None | Some([]) => NumericRange::None,
+        Some([index]) => NumericRange::Index(*index),
+        Some(indices) => {
+            NumericRange::MultipleRanges(indices.iter().map(|index| NumericRange::Index(*index)).collect())
+        }
+    }
+}
+
+/// The value of a point's node, or of its element.
+pub(super) fn value_of(point: &Point, namespaces: &[String]) -> Option<ReadValueId> {
+    Some(ReadValueId {
+        node_id: node_id(&point.node, namespaces)?,
+        attribute_id: AttributeId::Value as u32,
+        index_range: index_range(point.element.as_ref()),
+        ..ReadValueId::default()
+    })
+}
+
+/// A number; what is none has no distance to be held back by.
+pub(super) fn has_deadband(group: &Group, point: &Point) -> bool {
+    group.deadband != Deadband::None && point.kind == Kind::Number && point.words.is_none()
+}
+
+/// What is asked of CreateMonitoredItems. `None`: the server has no such namespace.
+pub(super) fn item(
+    point: &Point,
+    handle: u32,
+    group: &Group,
+    deadband: bool,
+    namespaces: &[String],
+) -> Option<MonitoredItemCreateRequest> {
+    let (deadband_type, deadband_value) = match group.deadband {
+        Deadband::Absolute(distance) if deadband => (DeadbandType::Absolute, distance),
+        Deadband::Percent(percent) if deadband => (DeadbandType::Percent, percent),
+        Deadband::None | Deadband::Absolute(_) | Deadband::Percent(_) => (DeadbandType::None, 0.0),
+    };
+    Some(MonitoredItemCreateRequest {
+        item_to_monitor: value_of(point, namespaces)?,
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: MonitoringParameters {
+            client_handle: handle,
+            sampling_interval: group.sampling.as_secs_f64() * 1000.0,
+            queue_size: group.queue,
+            discard_oldest: group.discard == Discard::Oldest,
+            // The standard's default, said outright: some servers take its absence for "values only", and
+            // then a detector that fails at an unchanged value is never told.
+            filter: ExtensionObject::from_message(DataChangeFilter {
+                trigger: DataChangeTrigger::StatusValue,
+                deadband_type: deadband_type as u32,
+                deadband_value,
+            }),
+        },
+    })
+}
+
+/// The group of the subscription to events; no group of points has this place.
+pub(super) const EVENTS: usize = usize::MAX;
+
+/// The handles of the items for events, one for each notifier: the last that there are, where none of a point
+/// is. The highest is left out, some take it for none.
+pub(super) fn event_handles(n_notifiers: usize) -> Range<u32> {
+    u32::MAX - u32::try_from(n_notifiers).unwrap_or(0)..u32::MAX
 }
 
 /// The handle by which the server names the point at `at` of the list; 0 is no handle.
@@ -78,34 +153,66 @@ pub(super) fn at_of(handle: u32) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use riskgate_point::SourceId;
 
     use super::*;
 
-    fn server(publishing_ms: u64, keep_alive_ms: u64) -> Server {
-        Server {
-            source: SourceId(0),
-            url: String::new(),
+    fn group(publishing_ms: u64, keep_alive_ms: u64) -> Group {
+        Group {
             publishing: Duration::from_millis(publishing_ms),
-            sampling: Duration::from_millis(100),
-            queue: 10,
             keep_alive: Duration::from_millis(keep_alive_ms),
-            user: None,
-            points: Vec::new(),
+            ..Group::bare()
         }
     }
 
     #[test]
-    fn the_server_speaks_within_the_keep_alive_time_and_keeps_the_subscription_for_a_minute() {
-        let rates = Rates::of(&server(250, 5000));
-        assert_eq!((rates.keep_alive_count, rates.lifetime_count), (20, 240));
-        assert_eq!(Rates::of(&server(1000, 300)).keep_alive_count, 1);
+    fn the_server_speaks_within_the_keep_alive_time_and_keeps_the_subscription_for_three_minutes() {
+        let rates = Rates::of(&group(250, 5000));
+        assert_eq!((rates.keep_alive_count, rates.lifetime_count), (20, 720));
+        assert_eq!(Rates::of(&group(1000, 300)).keep_alive_count, 1);
+    }
+
+    fn asked(point: &Point, group: &Group) -> (DataChangeFilter, MonitoringParameters) {
+        let item = item(point, 1, group, has_deadband(group, point), &[]).expect("a namespace");
+        let filter = item.requested_parameters.filter.inner_as::<DataChangeFilter>().expect("a filter");
+        (filter.clone(), item.requested_parameters)
+    }
+
+    #[test]
+    fn a_group_says_queue_discard_and_deadband_of_its_numbers() {
+        let group = Group {
+            queue: 3,
+            discard: Discard::Newest,
+            deadband: Deadband::Percent(2.0),
+            ..group(1000, 5000)
+        };
+        let (filter, parameters) = asked(&Point::bare(Kind::Number), &group);
+        assert_eq!((filter.deadband_type, filter.deadband_value), (DeadbandType::Percent as u32, 2.0));
+        assert_eq!(filter.trigger, DataChangeTrigger::StatusValue);
+        assert_eq!((parameters.queue_size, parameters.discard_oldest), (3, false));
+        assert_eq!(parameters.sampling_interval, 100.0);
+        let absolute = Group { deadband: Deadband::Absolute(0.5), ..group.clone() };
+        let (filter, _) = asked(&Point::bare(Kind::Number), &absolute);
+        assert_eq!((filter.deadband_type, filter.deadband_value), (DeadbandType::Absolute as u32, 0.5));
+        let words = Some(std::sync::Arc::from([(1, std::sync::Arc::from("on"))]));
+        let enumerated = Point { words, ..Point::bare(Kind::Number) };
+        for point in [Point::bare(Kind::Bool), Point::bare(Kind::Text), enumerated] {
+            let (filter, _) = asked(&point, &group);
+            assert_eq!(filter.deadband_type, DeadbandType::None as u32, "a state is told at each change");
+        }
+    }
+
+    #[test]
+    fn an_element_is_asked_for_by_its_index_range() {
+        let range = |text| index_range(Element::parse(text).as_ref()).to_string();
+        assert_eq!(range("3"), "3");
+        assert_eq!(range("1,2"), "1,2");
+        assert_eq!(index_range(None), NumericRange::None);
     }
 
     proptest! {
         #[test]
         fn the_lifetime_is_never_under_three_keep_alives(publishing_ms in 0_u64..100_000, keep_alive_ms in 0_u64..1_000_000) {
-            let rates = Rates::of(&server(publishing_ms, keep_alive_ms));
+            let rates = Rates::of(&group(publishing_ms, keep_alive_ms));
             prop_assert!(rates.keep_alive_count >= 1);
             prop_assert!(rates.lifetime_count / 3 >= rates.keep_alive_count);
             prop_assert!(rates.publishing > Duration::ZERO);

@@ -1,32 +1,27 @@
-//! Fills a session with its one subscription and its items, and brings it back after a cut.
+//! Fills a session with subscriptions and their items: one subscription for each group of points, or as
+//! many as the server's limit on the items of one takes.
 //!
 //! Each item's answer is looked at: one that the server refuses is named, reported and tried again, and
-//! costs no other item anything. Requests are split by the server's limits.
+//! costs no other item anything. One whose deadband it refuses is subscribed without it, so that more is
+//! told and nothing hidden. Requests are split by the server's limits.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::client::Session;
 use opcua::types::{
-    AttributeId, DataChangeFilter, DataChangeTrigger, DataValue, Error, ExtensionObject,
-    MonitoredItemCreateRequest, MonitoringMode, MonitoringParameters, NodeId, NotificationMessage,
-    ReadValueId, StatusCode, TimestampsToReturn, VariableId, Variant,
+    DataValue, Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, ReadValueId, StatusCode,
+    TimestampsToReturn, VariableId, Variant,
 };
-use riskgate_point::{BadReason, Report, Sample};
 
-use super::fault::{Fault, is_gone};
+use super::fault::Fault;
 use super::notices::{Callback, Notices};
-use super::{Server, decode, plan};
+use super::pulse::Pulse;
+use super::tell::Run;
+use super::{Group, Point, Server, decode, plan};
 use crate::Clock;
 use crate::intake::Sender;
-
-/// Messages asked for again after a cut. The library keeps two publish requests at the server, so that two
-/// can have been lost on the way; servers keep a few more.
-const REPUBLISHED_MAX: u32 = 32;
-
-/// Names of refused points in one line of the log.
-const NAMED_MAX: usize = 20;
 
 /// What is needed to fill a session.
 #[derive(Clone)]
@@ -36,319 +31,353 @@ pub(super) struct Filling {
     pub(super) notices: Arc<Notices>,
     pub(super) out: Sender,
     pub(super) clock: Clock,
-    /// The refused points that the log has named, over all sessions of a run.
-    pub(super) named: Arc<Mutex<Vec<usize>>>,
+    pub(super) run: Arc<Run>,
 }
 
-/// A subscription that the server keeps.
+/// All that the server keeps for us.
 #[derive(Debug, Clone)]
 pub(super) struct Subscribed {
-    id: u32,
-    namespaces: Arc<[String]>,
-    nodes_in_a_read: usize,
-    items_in_a_call: usize,
-    /// As the server revised it.
-    publishing: Duration,
-    /// How often the server says that it is alive, by its own revision.
-    pub(super) keep_alive: Duration,
+    pub(super) limits: Limits,
+    pub(super) subs: Vec<Sub>,
+    /// By the place of the point: its item, where the server monitors it.
+    items: Arc<Vec<Option<Item>>>,
     /// Points that the server does not monitor, by their place in the list of points.
     pub(super) refused: Vec<usize>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    sub: u32,
+    id: u32,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub(super) struct Sub {
+    pub(super) id: u32,
+    /// Its place among the groups, or [`plan::EVENTS`].
+    pub(super) group: usize,
+    pub(super) pulse: Arc<Pulse>,
+    /// As the server revised them; the sampling is that of its slowest item.
+    pub(super) publishing: Duration,
+    pub(super) sampling: Duration,
+    /// How often it says that it is alive: asked for, or longer by the server's revision.
+    pub(super) keep_alive: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    pub(super) namespaces: Arc<[String]>,
+    pub(super) nodes_in_a_read: usize,
+    items_in_a_call: usize,
+    pub(super) nodes_in_a_history: usize,
+}
+
+impl Subscribed {
+    pub(super) fn new(limits: Limits, n_points: usize) -> Self {
+        Self { limits, subs: Vec::new(), items: Arc::new(vec![None; n_points]), refused: Vec::new() }
+    }
+
+    pub(super) fn has_item(&self, at: usize) -> bool {
+        matches!(self.items.get(at), Some(Some(_)))
+    }
+
+    /// The points that these subscriptions monitor.
+    pub(super) fn points_of(&self, ids: &[u32]) -> Vec<usize> {
+        let items = self.items.iter().enumerate();
+        items.filter_map(|(at, item)| ids.contains(&item.as_ref()?.sub).then_some(at)).collect()
+    }
+
+    /// Forgets subscriptions that the server keeps no more, with their items.
+    pub(super) fn forget(&mut self, ids: &[u32]) {
+        self.subs.retain(|sub| !ids.contains(&sub.id));
+        for item in Arc::make_mut(&mut self.items) {
+            if item.is_some_and(|item| ids.contains(&item.sub)) {
+                *item = None;
+            }
+        }
+    }
+
+    /// The subscription to events.
+    pub(super) fn events(&self) -> Option<u32> {
+        self.subs.iter().find(|sub| sub.group == plan::EVENTS).map(|sub| sub.id)
+    }
+
+    fn set(&mut self, at: usize, item: Option<Item>) {
+        if let Some(place) = Arc::make_mut(&mut self.items).get_mut(at) {
+            *place = item;
+        }
+    }
+}
+
 impl Filling {
-    fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
+    pub(super) fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
         move |source| Fault::service(&self.server, what, source)
     }
 
-    /// A new subscription with all points.
-    pub(super) async fn build(self) -> Result<Subscribed, Fault> {
-        self.notices.watch_clock_offset(self.session.context());
-        let (namespaces, nodes_in_a_read, items_in_a_call) = self.read_limits().await?;
-        let rates = plan::Rates::of(&self.server);
-        let id = self
-            .session
-            .create_subscription(
-                rates.publishing,
-                rates.lifetime_count,
-                rates.keep_alive_count,
-                plan::NOTIFICATIONS_MAX,
-                0,
-                true,
-                Callback(Arc::clone(&self.notices)),
-            )
-            .await
-            .map_err(self.fault("creating the subscription"))?;
-        let (publishing, keep_alive) = {
-            let state = self.session.subscription_state().lock();
-            let revised = state.get(id).map(|made| (made.publishing_interval(), made.max_keep_alive_count()));
-            let (publishing, count) = revised.unwrap_or((rates.publishing, rates.keep_alive_count));
-            (publishing, publishing.saturating_mul(count))
-        };
-        if publishing != rates.publishing {
-            tracing::info!(url = self.server.url, asked = ?rates.publishing, given = ?publishing, "the server publishes at its own interval");
-        }
-        let mut subscribed = Subscribed {
-            id,
-            namespaces,
-            nodes_in_a_read,
-            items_in_a_call,
-            publishing,
-            keep_alive,
-            refused: Vec::new(),
-        };
-        let all = (0..self.server.points.len()).collect();
-        self.monitor(&mut subscribed, all).await?;
-        Ok(subscribed)
-    }
-
-    /// After a cut that the session survived: what the server published into the dead connection, then what
-    /// it kept since, then each point's present value, so that none stays bad which has not moved.
-    pub(super) async fn resume(self, mut subscribed: Subscribed) -> Result<Subscribed, Fault> {
-        self.catch_up(&subscribed).await?;
-        {
-            let drained = self.notices.drained.notified();
-            tokio::pin!(drained);
-            drained.as_mut().enable();
-            self.session.trigger_publish_now();
-            // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
-            let _either_way = tokio::time::timeout(subscribed.publishing * 2, drained).await;
-        }
-        self.recover(&subscribed).await?;
-        self.read_all(&subscribed).await?;
-        self.retry(&mut subscribed).await?;
-        Ok(subscribed)
-    }
-
-    /// Asks again for messages whose numbers show that they were sent and did not arrive.
-    pub(super) async fn fill_gaps(self, subscribed: Subscribed) -> Result<Subscribed, Fault> {
-        self.recover(&subscribed).await?;
-        Ok(subscribed)
-    }
-
-    /// Asks for the message that comes next, until there is none: it may have been sent and lost.
-    async fn catch_up(&self, subscribed: &Subscribed) -> Result<(), Fault> {
-        for _ in 0..REPUBLISHED_MAX {
-            match self.session.republish(subscribed.id, self.notices.next_sequence()).await {
-                Ok(message) if holds_data(&message) => self.notices.take(message),
-                Err(error) if is_gone(error.status()) => {
-                    return Err(self.fault("asking for lost messages")(error));
-                }
-                // Nothing more was lost, or the server keeps nothing; some say so by an empty message.
-                Ok(_) | Err(_) => break,
+    /// Values, with the time that the server took counted.
+    pub(super) async fn read(
+        &self,
+        what: &'static str,
+        nodes: &[ReadValueId],
+        stamps: TimestampsToReturn,
+        max_age_ms: f64,
+    ) -> Result<Vec<DataValue>, Fault> {
+        let begun = (self.clock)().mono;
+        let answer = self.session.read(nodes, stamps, max_age_ms).await;
+        let answer = answer.and_then(|values| {
+            let is_whole = values.len() == nodes.len();
+            is_whole.then_some(values).ok_or(Error::new(StatusCode::BadUnknownResponse, "values are missing"))
+        });
+        match answer {
+            Ok(values) => {
+                self.out.tally().polled(Some((self.clock)().mono.since(begun)));
+                Ok(values)
+            }
+            Err(error) => {
+                self.out.tally().poll_failed();
+                self.note_slowness(error.status(), nodes.len());
+                Err(self.fault(what)(error))
             }
         }
-        Ok(())
     }
 
-    async fn recover(&self, subscribed: &Subscribed) -> Result<(), Fault> {
-        let missing = self.notices.missing();
-        let n_missing = missing.len();
-        let mut n_lost = 0_usize;
-        for sequence in missing {
-            match self.session.republish(subscribed.id, sequence).await {
-                Ok(message) if holds_data(&message) => self.notices.take(message),
-                Err(error) if is_gone(error.status()) => {
-                    return Err(self.fault("asking for lost messages")(error));
-                }
-                Ok(_) | Err(_) => n_lost += 1,
-            }
-        }
-        if n_missing > 0 {
-            tracing::info!(
-                url = self.server.url,
-                n_missing,
-                n_lost,
-                "asked again for messages that did not arrive"
-            );
-        }
-        Ok(())
-    }
-
-    /// Tries the refused points and those without a node again, with the namespaces as they are now.
-    pub(super) async fn again(self, mut subscribed: Subscribed) -> Result<Subscribed, Fault> {
-        self.retry(&mut subscribed).await?;
-        Ok(subscribed)
-    }
-
-    async fn retry(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
-        let nodeless = self.notices.nodeless();
-        if subscribed.refused.is_empty() && nodeless.is_empty() {
-            return Ok(());
-        }
-        (subscribed.namespaces, subscribed.nodes_in_a_read, subscribed.items_in_a_call) =
-            self.read_limits().await?;
-        self.unmonitor(subscribed, &nodeless).await?;
-        let mut dead = nodeless;
-        dead.extend(subscribed.refused.drain(..));
-        self.monitor(subscribed, dead.into_iter().collect()).await
-    }
-
-    async fn unmonitor(&self, subscribed: &Subscribed, ats: &BTreeSet<usize>) -> Result<(), Fault> {
-        let items: Vec<u32> = {
-            let state = self.session.subscription_state().lock();
-            let items = state.get(subscribed.id).into_iter().flat_map(|made| made.monitored_items());
-            let is_dead = |handle| plan::at_of(handle).is_some_and(|at| ats.contains(&at));
-            items.filter(|item| is_dead(item.client_handle())).map(|item| item.id()).collect()
-        };
-        for portion in items.chunks(subscribed.items_in_a_call) {
-            self.session
-                .delete_monitored_items(subscribed.id, portion)
-                .await
-                .map_err(self.fault("deleting monitored items"))?;
-        }
-        Ok(())
-    }
-
-    /// The server's namespaces, and how much it takes in one Read and in one CreateMonitoredItems.
-    async fn read_limits(&self) -> Result<(Arc<[String]>, usize, usize), Fault> {
+    /// The server's namespaces, and how much it takes in one request.
+    pub(super) async fn read_limits(&self) -> Result<Limits, Fault> {
         let nodes = [
             VariableId::Server_NamespaceArray,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+            VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
         ]
         .map(|variable| ReadValueId::from(NodeId::from(variable)));
-        let answers = self
-            .session
-            .read(&nodes, TimestampsToReturn::Neither, 0.0)
-            .await
-            .map_err(self.fault("reading the namespaces"))?;
-        let namespaces = answers.first().map(strings).unwrap_or_default();
-        let limit = |at: usize| {
-            let answer = answers.get(at)?.value.as_ref()?;
-            if let Variant::UInt32(limit) = answer { Some(*limit) } else { None }
+        let answers = self.read("reading the namespaces", &nodes, TimestampsToReturn::Neither, 0.0).await?;
+        let portion_max = self.run.portion_max();
+        let portion = |at: usize| {
+            let said = answers.get(at).and_then(|answer| answer.value.as_ref());
+            let limit = if let Some(Variant::UInt32(limit)) = said { Some(*limit) } else { None };
+            plan::portion(limit).min(portion_max)
         };
-        Ok((namespaces, plan::portion(limit(1)), plan::portion(limit(2))))
+        Ok(Limits {
+            namespaces: answers.first().map(strings).unwrap_or_default(),
+            nodes_in_a_read: portion(1),
+            items_in_a_call: portion(2),
+            nodes_in_a_history: portion(3),
+        })
     }
 
-    /// Creates an item for each point at `ats`; those refused are reported, named and kept for later.
-    async fn monitor(&self, subscribed: &mut Subscribed, ats: Vec<usize>) -> Result<(), Fault> {
-        let mut refusals: Vec<(usize, StatusCode)> = Vec::new();
+    /// Creates what is not there: a subscription for each group, an item for each point, and the subscription
+    /// to events.
+    pub(super) async fn fill(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
+        let mut refusals = Vec::new();
+        for (group, asked) in self.server.groups.iter().enumerate() {
+            let points = self.server.points.iter().enumerate();
+            let is_wanted = |at: usize, point: &Point| {
+                self.server.place_of_group(point) == group && !subscribed.has_item(at)
+            };
+            let mut wanted: Vec<usize> =
+                points.filter(|(at, point)| is_wanted(*at, point)).map(|(at, _)| at).collect();
+            self.notices.has_no_item(&wanted);
+            let mut with_room = subscribed.subs.iter().rfind(|sub| sub.group == group).map(|sub| sub.id);
+            // The first has to be there where no other is: its keep-alives show that the server lives.
+            let idle = group == 0 && self.server.points.is_empty() && with_room.is_none();
+            while idle && subscribed.subs.is_empty() || !wanted.is_empty() {
+                let n_wanted = wanted.len();
+                let (sub, is_new) = match with_room.take() {
+                    Some(sub) => (sub, false),
+                    None => match self.open(group, asked, subscribed).await? {
+                        Ok(sub) => (sub, true),
+                        Err(status) => {
+                            refusals.extend(wanted.into_iter().map(|at| (at, status)));
+                            break;
+                        }
+                    },
+                };
+                wanted = self.monitor(subscribed, sub, asked, wanted, &mut refusals).await?;
+                // What an empty subscription has no room for, none has.
+                if is_new && n_wanted > 0 && wanted.len() == n_wanted {
+                    refusals.extend(wanted.into_iter().map(|at| (at, StatusCode::BadTooManyMonitoredItems)));
+                    self.close(subscribed, &[sub]).await?;
+                    break;
+                }
+            }
+        }
+        self.refuse(subscribed, refusals);
+        self.listen(subscribed).await
+    }
+
+    /// A new subscription. `Err`: the server has none left for us.
+    pub(super) async fn open(
+        &self,
+        group: usize,
+        asked: &Group,
+        subscribed: &mut Subscribed,
+    ) -> Result<Result<u32, StatusCode>, Fault> {
+        let rates = plan::Rates::of(asked);
+        let pulse = Arc::new(Pulse::default());
+        pulse.give_time((self.clock)().mono);
+        let callback = Callback { notices: Arc::clone(&self.notices), pulse: Arc::clone(&pulse) };
+        let made = self.session.create_subscription(
+            rates.publishing,
+            rates.lifetime_count,
+            rates.keep_alive_count,
+            plan::NOTIFICATIONS_MAX,
+            0,
+            true,
+            callback,
+        );
+        let id = match made.await {
+            Ok(id) => id,
+            Err(error) if decode::code(error.status()) == StatusCode::BadTooManySubscriptions => {
+                return Ok(Err(error.status()));
+            }
+            Err(error) => return Err(self.fault("creating a subscription")(error)),
+        };
+        let (publishing, count) = {
+            let state = self.session.subscription_state().lock();
+            let revised = state.get(id).map(|made| (made.publishing_interval(), made.max_keep_alive_count()));
+            revised.unwrap_or((rates.publishing, rates.keep_alive_count))
+        };
+        let keep_alive = publishing.saturating_mul(count).max(asked.keep_alive);
+        subscribed.subs.push(Sub { id, group, pulse, publishing, sampling: Duration::ZERO, keep_alive });
+        Ok(Ok(id))
+    }
+
+    /// Deletes subscriptions at the server, which may have deleted them before.
+    pub(super) async fn close(&self, subscribed: &mut Subscribed, ids: &[u32]) -> Result<(), Fault> {
+        self.session.delete_subscriptions(ids).await.map_err(self.fault("deleting a subscription"))?;
+        subscribed.forget(ids);
+        Ok(())
+    }
+
+    /// Creates an item for each point at `ats`. Gives back those for which the subscription has no room.
+    async fn monitor(
+        &self,
+        subscribed: &mut Subscribed,
+        sub: u32,
+        asked: &Group,
+        ats: Vec<usize>,
+        refusals: &mut Vec<(usize, StatusCode)>,
+    ) -> Result<Vec<usize>, Fault> {
         let mut requests = Vec::with_capacity(ats.len());
         for at in ats {
-            match self.request(at, &subscribed.namespaces) {
+            match self.request(at, asked, true, &subscribed.limits.namespaces) {
                 Some(request) => requests.push((at, request)),
                 None => refusals.push((at, StatusCode::BadNodeIdUnknown)),
             }
         }
-        let mut slowest: f64 = 0.0;
-        let mut rest = requests.as_slice();
-        while !rest.is_empty() {
-            let portion = subscribed.items_in_a_call.min(rest.len());
-            let (now, later) = rest.split_at(portion);
-            let items = now.iter().map(|(_, request)| request.clone()).collect();
-            let answer =
-                self.session.create_monitored_items(subscribed.id, TimestampsToReturn::Source, items).await;
-            match answer {
-                Ok(results) => {
-                    for ((at, _), item) in now.iter().zip(&results) {
-                        if item.result.status_code.is_bad() {
-                            refusals.push((*at, item.result.status_code));
-                        } else {
-                            slowest = slowest.max(item.result.revised_sampling_interval);
-                        }
+        let (mut over, mut without_deadband) = (Vec::new(), Vec::new());
+        let mut worst = (Duration::ZERO, asked.queue);
+        while !requests.is_empty() {
+            let results = self.create(subscribed, sub, &requests).await?;
+            let mut again = Vec::new();
+            for ((at, _), result) in requests.into_iter().zip(results) {
+                let has_deadband = !without_deadband.iter().any(|(other, _)| *other == at)
+                    && self.server.points.get(at).is_some_and(|point| plan::has_deadband(asked, point));
+                match decode::code(result.status_code) {
+                    status if !status.is_bad() => {
+                        subscribed.set(at, Some(Item { sub, id: result.monitored_item_id }));
+                        worst.0 = worst.0.max(millis(result.revised_sampling_interval));
+                        worst.1 = worst.1.min(result.revised_queue_size);
                     }
-                    rest = later;
+                    StatusCode::BadTooManyMonitoredItems => over.push(at),
+                    status if has_deadband && is_refusal_of_filter(status) => {
+                        without_deadband.push((at, status));
+                        again.extend(
+                            self.request(at, asked, false, &subscribed.limits.namespaces)
+                                .map(|request| (at, request)),
+                        );
+                    }
+                    status => refusals.push((at, status)),
                 }
-                // It did not say how much is too much.
-                Err(error) if is_too_much(error.status()) && portion > 1 => {
-                    subscribed.items_in_a_call = portion / 2;
+            }
+            requests = again;
+        }
+        self.tell_without_deadband(&without_deadband);
+        self.tell_given(subscribed, sub, asked, worst);
+        Ok(over)
+    }
+
+    fn request(
+        &self,
+        at: usize,
+        group: &Group,
+        deadband: bool,
+        namespaces: &[String],
+    ) -> Option<MonitoredItemCreateRequest> {
+        let point = self.server.points.get(at)?;
+        let deadband = deadband && plan::has_deadband(group, point);
+        plan::item(point, plan::handle_of(at)?, group, deadband, namespaces)
+    }
+
+    /// One result for each request, in portions that the server takes.
+    async fn create(
+        &self,
+        subscribed: &mut Subscribed,
+        sub: u32,
+        requests: &[(usize, MonitoredItemCreateRequest)],
+    ) -> Result<Vec<MonitoredItemCreateResult>, Fault> {
+        let refused = |status_code| MonitoredItemCreateResult { status_code, ..Default::default() };
+        let mut results = Vec::with_capacity(requests.len());
+        let mut room = usize::MAX;
+        while let Some(rest) = requests.get(results.len()..).filter(|rest| !rest.is_empty()) {
+            let portion = subscribed.limits.items_in_a_call.min(room).min(rest.len());
+            let items = rest.iter().take(portion).map(|(_, request)| request.clone()).collect();
+            let answer = self.session.create_monitored_items(sub, TimestampsToReturn::Source, items).await;
+            match answer.map_err(|error| (decode::code(error.status()), error)) {
+                Ok(made) => {
+                    let answered = results.len() + portion;
+                    results.extend(made.into_iter().map(|made| made.result).take(portion));
+                    // An item that the server passes over is refused, not forgotten.
+                    results.resize_with(answered, || refused(StatusCode::BadUnknownResponse));
                 }
-                Err(error) => return Err(self.fault("creating monitored items")(error)),
+                // Of the portion some may fit, and it did not say how many.
+                Err((StatusCode::BadTooManyMonitoredItems, _)) if portion > 1 => room = portion / 2,
+                Err((status @ StatusCode::BadTooManyMonitoredItems, _)) => {
+                    results.resize_with(requests.len(), || refused(status));
+                }
+                Err((status, _)) if is_too_much(status) && portion > 1 => {
+                    subscribed.limits.items_in_a_call = portion / 2;
+                }
+                Err((status, error)) => {
+                    self.note_slowness(status, portion);
+                    return Err(self.fault("creating monitored items")(error));
+                }
             }
         }
-        if slowest > self.server.sampling.as_secs_f64() * 1000.0 {
-            tracing::info!(url = self.server.url, asked = ?self.server.sampling, slowest_ms = slowest, "the server samples more slowly than asked");
-        }
-        self.refuse(subscribed, refusals);
-        Ok(())
+        Ok(results)
     }
 
-    fn request(&self, at: usize, namespaces: &[String]) -> Option<MonitoredItemCreateRequest> {
-        let point = self.server.points.get(at)?;
-        Some(MonitoredItemCreateRequest {
-            item_to_monitor: value_of(plan::node_id(&point.node, namespaces)?),
-            monitoring_mode: MonitoringMode::Reporting,
-            requested_parameters: MonitoringParameters {
-                client_handle: plan::handle_of(at)?,
-                sampling_interval: self.server.sampling.as_secs_f64() * 1000.0,
-                queue_size: self.server.queue,
-                discard_oldest: true,
-                // The standard's default, said outright: some servers take its absence for "values only",
-                // and then a detector that fails at an unchanged value is never told.
-                filter: ExtensionObject::from_message(DataChangeFilter {
-                    trigger: DataChangeTrigger::StatusValue,
-                    ..DataChangeFilter::default()
-                }),
-            },
-        })
-    }
-
-    /// Reports the refused points and names them once for as long as they stay the same.
-    fn refuse(&self, subscribed: &mut Subscribed, refusals: Vec<(usize, StatusCode)>) {
-        let received = (self.clock)();
-        let mut reports = Vec::new();
-        let mut names = Vec::new();
-        for (at, status) in &refusals {
-            let Some(point) = self.server.points.get(*at) else { continue };
-            reports.push(Report::Sample(Sample::bad(point.point, decode::refusal(*status), received)));
-            names.push(format!("{} ({status})", point.node));
+    /// Ends the items of these points; their subscriptions stay.
+    pub(super) async fn unmonitor(
+        &self,
+        subscribed: &mut Subscribed,
+        ats: impl Iterator<Item = usize>,
+    ) -> Result<(), Fault> {
+        let mut by_sub: BTreeMap<u32, Vec<(usize, u32)>> = BTreeMap::new();
+        for at in ats {
+            if let Some(Some(item)) = subscribed.items.get(at) {
+                by_sub.entry(item.sub).or_default().push((at, item.id));
+            }
         }
-        let n_refused = names.len();
-        names.truncate(NAMED_MAX);
-        let mut refused: Vec<usize> = refusals.into_iter().map(|(at, _)| at).collect();
-        refused.sort_unstable();
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = *named != refused;
-        named.clone_from(&refused);
-        drop(named);
-        if is_news && n_refused == 0 {
-            tracing::info!(url = self.server.url, "the server now has every item");
-        } else if is_news {
-            tracing::warn!(
-                url = self.server.url,
-                n_refused,
-                n_points = self.server.points.len(),
-                nodes = names.join(", "),
-                "the server refuses items; check their addresses in the point table"
-            );
-        }
-        subscribed.refused = refused;
-        self.out.send(reports);
-    }
-
-    /// Reads every monitored point once. A value as old as the publishing interval will do.
-    async fn read_all(&self, subscribed: &Subscribed) -> Result<(), Fault> {
-        let max_age_ms = subscribed.publishing.as_secs_f64() * 1000.0;
-        let is_monitored = |at: &usize| subscribed.refused.binary_search(at).is_err();
-        let nodes: Vec<(u32, ReadValueId)> = (0..self.server.points.len())
-            .filter(is_monitored)
-            .filter_map(|at| {
-                let node = plan::node_id(&self.server.points.get(at)?.node, &subscribed.namespaces)?;
-                Some((plan::handle_of(at)?, value_of(node)))
-            })
-            .collect();
-        for portion in nodes.chunks(subscribed.nodes_in_a_read) {
-            let asked: Vec<ReadValueId> = portion.iter().map(|(_, node)| node.clone()).collect();
-            let values = self
-                .session
-                .read(&asked, TimestampsToReturn::Source, max_age_ms)
-                .await
-                .map_err(self.fault("reading the present values"))?;
-            let values = portion.iter().zip(&values);
-            let reports: Vec<Report> =
-                values.filter_map(|((handle, _), value)| self.notices.sample(*handle, value)).collect();
-            self.out.send(reports);
+        for (sub, items) in by_sub {
+            for portion in items.chunks(subscribed.limits.items_in_a_call) {
+                let ids: Vec<u32> = portion.iter().map(|(_, id)| *id).collect();
+                self.session
+                    .delete_monitored_items(sub, &ids)
+                    .await
+                    .map_err(self.fault("deleting monitored items"))?;
+            }
+            for (at, _) in items {
+                subscribed.set(at, None);
+            }
         }
         Ok(())
     }
 }
 
-fn holds_data(message: &NotificationMessage) -> bool {
-    message.notification_data.as_ref().is_some_and(|parts| !parts.is_empty())
-}
-
-fn value_of(node: NodeId) -> ReadValueId {
-    ReadValueId { node_id: node, attribute_id: AttributeId::Value as u32, ..ReadValueId::default() }
+fn millis(interval: f64) -> Duration {
+    Duration::try_from_secs_f64(interval / 1000.0).unwrap_or_default()
 }
 
 fn strings(answer: &DataValue) -> Arc<[String]> {
@@ -370,10 +399,12 @@ fn is_too_much(status: StatusCode) -> bool {
     )
 }
 
-/// All points of a source whose link is down.
-pub(super) fn all_lost(server: &Server, clock: Clock) -> Vec<Report> {
-    let received = clock();
-    let lost =
-        |point: &super::Point| Report::Sample(Sample::bad(point.point, BadReason::CommFailure, received));
-    server.points.iter().map(lost).collect()
+fn is_refusal_of_filter(status: StatusCode) -> bool {
+    matches!(
+        decode::code(status),
+        StatusCode::BadFilterNotAllowed
+            | StatusCode::BadDeadbandFilterInvalid
+            | StatusCode::BadMonitoredItemFilterUnsupported
+            | StatusCode::BadMonitoredItemFilterInvalid
+    )
 }

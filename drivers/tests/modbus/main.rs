@@ -5,6 +5,7 @@
     reason = "all of it is test code: what cannot go on shall panic"
 )]
 
+mod fuzzed;
 mod others;
 mod plant;
 mod refused;

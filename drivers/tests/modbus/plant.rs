@@ -33,6 +33,9 @@ pub(crate) fn bit_at(device_id: u8, address: u16) -> bool {
 pub(crate) struct Asked {
     /// From 0, in the order of coming.
     pub(crate) connection: usize,
+    /// As its header says: 0, and 6 bytes.
+    pub(crate) protocol: u16,
+    pub(crate) length: u16,
     pub(crate) device_id: u8,
     pub(crate) function: u8,
     pub(crate) address: u16,
@@ -105,12 +108,13 @@ async fn serve(
     let mut frame = [0_u8; 12];
     loop {
         stream.read_exact(&mut frame).await?;
-        assert_eq!(frame[2..6], [0, 0, 0, 6], "a header of Modbus TCP and a request of six bytes");
         let asked = {
             let mut log = log.lock().unwrap();
             let number = log.len();
             let asked = Asked {
                 connection,
+                protocol: u16::from_be_bytes([frame[2], frame[3]]),
+                length: u16::from_be_bytes([frame[4], frame[5]]),
                 device_id: frame[6],
                 function: frame[7],
                 address: u16::from_be_bytes([frame[8], frame[9]]),
@@ -303,7 +307,7 @@ impl Driver {
             let expect = if point.table.is_bits() {
                 Value::Bool(bit_at(device_id, point.address))
             } else {
-                Value::float(f64::from(register_at(device_id, point.address))).unwrap()
+                Value::Int(i64::from(register_at(device_id, point.address)))
             };
             let right = (Some(&expect), Quality::Good);
             let told = (sample.value.as_ref(), sample.quality);

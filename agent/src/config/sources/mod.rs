@@ -1,23 +1,28 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod events;
+mod messages;
 pub(super) mod modbus;
 mod modbus_line;
-mod mqtt;
+pub(super) mod mqtt;
 mod opcua;
+mod subscriptions;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use riskgate_drivers::modbus::Order;
-use riskgate_engine::SourceDraft;
+use riskgate_engine::{Class, SourceDraft};
 use riskgate_point::SourceId;
+
+use messages::NameOf;
 
 use super::document::Document;
 use super::fields::{Fields, Origin};
+use super::model::Model;
 use super::place::{Faults, Place};
 use super::secret::SecretFile;
-use super::site::level;
+use super::site::{Site, level};
+use super::values::suggest;
 use modbus_line::Way;
 
 /// One source, ready to be run by its driver.
@@ -45,23 +50,24 @@ pub(super) struct Source {
     pub(super) kind: Kind,
     pub(super) fixes: bool,
     pub(super) sightings: bool,
+    pub(super) permits: bool,
+    /// It tells of the alarms that it keeps itself, which are of this class.
+    pub(super) events: Option<Class>,
     /// A row of a point table names it.
     pub(super) named: bool,
-    /// Of its points where their rows do not say, and of its fixes and sightings.
+    /// The names of the plant that its messages are told to mean.
+    names: Vec<messages::Named>,
+    /// Of its points where their rows do not say, and of its fixes, sightings and permits.
     pub(super) stale_after: Option<Duration>,
 }
 
 pub(super) enum Kind {
     Modbus {
         device: riskgate_drivers::modbus::Device,
-        base: u16,
-        order: Order,
+        habits: modbus::Habits,
     },
     Opcua(riskgate_drivers::opcua::Server),
-    Mqtt {
-        feed: riskgate_drivers::mqtt::Feed,
-        topics: BTreeMap<String, Vec<riskgate_drivers::mqtt::Point>>,
-    },
+    Mqtt(Box<mqtt::Gathered>),
     /// `kind` is missing or wrong: its points cannot be checked further.
     Unknown,
 }
@@ -91,10 +97,10 @@ const KINDS: [(&str, Speaks); 6] = [
     ("mqtt", Speaks::Mqtt),
 ];
 
-/// Every source that has an id. `gateway` names this agent to the brokers.
+/// Every source that has an id. `site` names this agent to the brokers, and says in which zone its times are.
 pub(super) fn read(
     document: &Document<'_>,
-    gateway: &str,
+    site: &Site,
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
 ) -> Vec<Source> {
@@ -105,7 +111,7 @@ pub(super) fn read(
             fields.error("id", "there are more than 65535 sources", None);
             break;
         };
-        sources.extend(source(fields, place, gateway, secrets));
+        sources.extend(source(fields, place, site, secrets));
     }
     if document.many("source").is_empty() {
         let hint = "write a [[source]] with id, name and kind".to_owned();
@@ -117,7 +123,7 @@ pub(super) fn read(
 fn source(
     mut fields: Fields<'_>,
     place: SourceId,
-    gateway: &str,
+    site: &Site,
     secrets: &mut Vec<SecretFile>,
 ) -> Option<Source> {
     let id = fields.required_text("id");
@@ -133,13 +139,19 @@ fn source(
         kind: Kind::Unknown,
         fixes: false,
         sightings: false,
+        permits: false,
+        events: None,
         named: false,
+        names: Vec::new(),
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
         Some(Speaks::Modbus(way)) => source.kind = modbus::device(&mut fields, place, way),
-        Some(Speaks::Opcua) => source.kind = opcua::server(&mut fields, place, secrets),
-        Some(Speaks::Mqtt) => mqtt::feed(&mut fields, place, gateway, secrets, &mut source),
+        Some(Speaks::Opcua) => {
+            source.kind = opcua::server(&mut fields, place, secrets);
+            source.events = events::read(&mut fields, &mut source.kind);
+        }
+        Some(Speaks::Mqtt) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
     }
@@ -154,6 +166,8 @@ impl Source {
             name: self.name.clone(),
             fixes: self.fixes,
             sightings: self.sightings,
+            permits: self.permits,
+            events: self.events,
             stale_after: self.stale_after,
         }
     }
@@ -163,17 +177,37 @@ impl Source {
         let driver = match self.kind {
             Kind::Modbus { device, .. } => Driver::Modbus(device),
             Kind::Opcua(server) => Driver::Opcua(server),
-            Kind::Mqtt { mut feed, topics } => {
-                let points = |(filter, points)| riskgate_drivers::mqtt::Subscription {
-                    filter,
-                    what: riskgate_drivers::mqtt::What::Points(points),
-                };
-                feed.subscriptions.extend(topics.into_iter().map(points));
-                Driver::Mqtt(feed)
-            }
+            Kind::Mqtt(gathered) => Driver::Mqtt(gathered.into_feed()),
             Kind::Unknown => return None,
         };
         Some(SourceConfig { id, name: self.id, driver })
+    }
+}
+
+/// Cameras and zones that messages are told to mean must be there. A camera's own name needs no map.
+pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults) {
+    if faults.has_unreadable_part() {
+        return;
+    }
+    let cameras: Vec<&str> = model.cameras.iter().map(|(camera, _)| camera.id.as_str()).collect();
+    let zones: Vec<&str> = model.zones.iter().map(|(zone, _)| zone.id.as_str()).collect();
+    let units = model.units.iter().map(|(unit, _)| unit.id.as_str());
+    let places: Vec<&str> = zones.iter().copied().chain(units).collect();
+    for source in sources {
+        for messages::Named { what, name } in &source.names {
+            let (known, of) = match what {
+                NameOf::Camera => (&cameras, "camera"),
+                NameOf::Zone => (&zones, "zone"),
+                NameOf::Place => (&places, "zone or unit"),
+            };
+            if !name.value.is_empty() && !known.contains(&name.value.as_str()) {
+                let hint = suggest(&name.value, known.iter().copied());
+                faults.error(name.place, format!("there is no {of} '{}'", name.value), hint);
+            }
+        }
+        if let Kind::Mqtt(gathered) = &mut source.kind {
+            gathered.feed.know_cameras(&cameras);
+        }
     }
 }
 
@@ -182,12 +216,20 @@ pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults:
     modbus_line::check_shared(sources, faults);
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_read = source.named || source.fixes || source.sightings;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events.is_some();
+        let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);
         }
-        let Kind::Mqtt { feed, topics: _ } = &source.kind else { continue };
+        let Kind::Mqtt(gathered) = &source.kind else { continue };
+        let feed = &gathered.feed;
+        let unread = gathered.lists.iter().filter(|list| list.topics.is_empty() && !faults.any_error());
+        for list in unread {
+            let message = format!("no row of a point table reads of the list '{}'", list.filter);
+            let hint = "write the tag of an element as the address 地址 of a row".to_owned();
+            faults.warning(list.place, message, hint);
+        }
         let client = (feed.host.as_str(), feed.port, feed.client_id.as_str());
         let taken = clients.iter().find(|(host, port, id, _)| (*host, *port, *id) == client);
         if let Some((_, _, id, other)) = taken {

@@ -1,6 +1,7 @@
 //! Against a simulated device: registers that do not exist, and what else refuses or silences a read.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use riskgate_point::PointId;
@@ -46,6 +47,8 @@ impl Holes {
             address: point.address,
             count: point.width(),
             points: Vec::new(),
+            beside: Vec::new(),
+            every: NonZeroU32::MIN,
         };
         let places = points.iter().enumerate();
         places.filter(|(_, point)| self.deed(&alone(point)) != Deed::Values).map(|(place, _)| place).collect()
@@ -101,7 +104,7 @@ impl Bench {
         }
         if answers > 0 {
             self.agenda.end_answered();
-        } else {
+        } else if cycle.requests > 0 {
             self.agenda.end_dead();
         }
         for (read, refused) in self.agenda.unanswered() {
@@ -335,6 +338,25 @@ fn a_register_that_silences_the_device_is_found_and_its_neighbours_are_read() {
         let cycle = bench.cycle(50, |read| holes.deed(read));
         assert_eq!((cycle.missing, cycle.refused), (BTreeSet::from([37]), BTreeSet::new()));
     }
+}
+
+#[test]
+fn what_is_due_in_one_of_three_cycles_is_so_after_it_was_cut_as_well() {
+    let holes = missing([37]);
+    let every = NonZeroU32::new(3).unwrap();
+    let points = registers(0..100).into_iter().map(|point| Point { every, ..point }).collect();
+    let mut bench = Bench::new(points);
+    for _ in 0..40 {
+        bench.cycle(1, |read| holes.deed(read));
+    }
+    let nine: Vec<Cycle> = (0..9).map(|_| bench.cycle(1, |read| holes.deed(read))).collect();
+    let asked: usize = nine.iter().map(|cycle| cycle.requests).sum();
+    assert_eq!(asked, 6, "two reads, each three times");
+    assert!(nine.iter().all(|cycle| cycle.refused == BTreeSet::from([37]) && cycle.missing.is_empty()));
+    let mut read: Vec<usize> = nine.iter().flat_map(|cycle| cycle.good.clone()).collect();
+    read.sort_unstable();
+    read.dedup();
+    assert_eq!(read.len(), 99);
 }
 
 fn any_points() -> impl Strategy<Value = Vec<Point>> {

@@ -2,6 +2,7 @@
 //! Register and bit values follow from their address alone, so a value at the wrong point is seen.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use riskgate_point::{BadReason, Link, Now, PointId, Quality, Report, Sample, SourceId, Value};
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::fault::Exception;
-use super::super::{Framing, Kind, Order, Point, Table};
+use super::super::{Beside, Framing, Kind, Order, Point, Register, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -237,7 +238,7 @@ impl Heard {
             let expect = if point.table.is_bits() {
                 Value::Bool(bit_at(point.address))
             } else {
-                Value::float(f64::from(register_at(point.address))).unwrap()
+                Value::Int(i64::from(register_at(point.address)))
             };
             for sample in self.of(point.point.0) {
                 assert!(
@@ -416,6 +417,53 @@ async fn a_block_that_is_refused_leaves_the_others_and_the_link_alone() {
     assert_eq!(heard.good(1), 0);
     assert_eq!(heard.links(), [&Link::Connecting, &Link::Up]);
     assert!(server.asked().iter().all(|asked| asked.connection == 0));
+}
+
+#[tokio::test]
+async fn a_point_with_a_period_of_its_own_is_read_once_in_so_many_cycles() {
+    let server = Scripted::start(|_, _| Deed::Answer).await;
+    let slow = Point { every: NonZeroU32::new(5).unwrap(), ..point(1, Table::Holding, 100) };
+    let points = vec![point(0, Table::Holding, 0), slow];
+    let heard = hear(&device(server.port, points.clone()), |heard| heard.good(1) >= 3).await;
+    heard.assert_no_wrong_value(&points);
+    assert!(heard.bad(0).is_empty() && heard.bad(1).is_empty());
+    let fast_at = |nth: usize| server.asked().iter().take(nth).filter(|asked| asked.address == 0).count();
+    let slow: Vec<usize> = server
+        .asked()
+        .iter()
+        .enumerate()
+        .filter(|(_, asked)| asked.address == 100)
+        .map(|(at, _)| at)
+        .collect();
+    let between: Vec<usize> = slow.windows(2).map(|pair| fast_at(pair[1]) - fast_at(pair[0])).collect();
+    assert!(between.iter().all(|fast| *fast == 5), "{between:?}");
+}
+
+#[tokio::test]
+async fn a_value_waits_for_its_decimals_and_is_bad_where_they_are_refused() {
+    let points = |decimals| {
+        let decimals = Register {
+            table: Table::Holding,
+            address: decimals,
+            bit: None,
+            order: Order::Abcd,
+            every: NonZeroU32::MIN,
+            good_for: Duration::from_secs(5),
+        };
+        let beside = Beside { decimals: Some(decimals), status: None };
+        vec![Point { beside: Some(Box::new(beside)), ..point(0, Table::Holding, 0) }]
+    };
+    // By its address a register reads over 1000; this one reads 2.
+    let two = (1..).find(|address| register_at(*address) == 2).unwrap();
+    let server =
+        Scripted::start(|asked, _| if asked.address == 500 { Deed::Exception(2) } else { Deed::Answer })
+            .await;
+    let heard = hear(&device(server.port, points(two)), |heard| heard.good(0) >= 3).await;
+    assert!(heard.bad(0).is_empty(), "the decimals are asked for first");
+    assert!(heard.of(0).iter().all(|sample| sample.value == Value::float(10.0)));
+    let heard = hear(&device(server.port, points(500)), |heard| heard.of(0).len() >= 3).await;
+    assert!(heard.bad(0).iter().all(|quality| *quality == Quality::Bad(BadReason::RefusedAddress)));
+    assert_eq!(heard.good(0), 0);
 }
 
 #[tokio::test]

@@ -1,32 +1,52 @@
 use proptest::prelude::*;
-use riskgate_point::PointId;
+use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, UncertainReason, Value};
 use serde_json::json;
 
+use super::values::TEXT_BYTES_MAX;
 use super::*;
+use crate::mqtt::{FixFields, Kind, Point, Reading, Renames, SightingFields};
 use crate::scaling::{EnumWords, Scaling};
 
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap()
 }
 
-fn origin() -> Origin {
-    Origin { source: SourceId(2), received: Now::default(), retained: false }
+fn at(text: &str) -> Where {
+    Where::parse(text).unwrap()
+}
+
+fn beijing() -> TimeZone {
+    TimeZone::get("Asia/Shanghai").unwrap()
 }
 
 fn point(kind: Kind) -> Point {
-    Point {
-        point: PointId(5),
-        kind,
-        value: path("$.v"),
-        quality: None,
-        time: None,
-        scaling: Scaling::IDENTITY,
-        words: None,
-    }
+    let reading = Reading { point: PointId(5), kind, scaling: Scaling::IDENTITY, words: None };
+    Point { reading, value: path("$.v"), quality: None, time: None }
+}
+
+fn decode_bytes(what: &What, payload: &[u8], retained: bool) -> Decoded {
+    let message = Message {
+        source: SourceId(2),
+        place: 0,
+        topic: "plant/CAM-7/alarm",
+        payload,
+        received: Now::default(),
+        retained,
+        zone: &beijing(),
+    };
+    super::message(what, &message, &mut Memory::default())
 }
 
 fn decode(what: &What, json: &Json) -> Decoded {
-    message(what, json.to_string().as_bytes(), origin())
+    decode_bytes(what, json.to_string().as_bytes(), false)
+}
+
+fn why(decoded: &Decoded) -> Vec<Skip> {
+    decoded.skipped.iter().map(|skipped| skipped.skip).collect()
+}
+
+fn nothing_but(skip: Skip) -> Decoded {
+    Decoded { reports: Vec::new(), skipped: vec![Skipped { skip, example: None }] }
 }
 
 fn sample(point: Point, json: &Json) -> Sample {
@@ -91,20 +111,23 @@ fn a_text_point_takes_any_text_but_none_without_end() {
 fn a_code_or_the_word_itself_becomes_the_word() {
     let words: EnumWords = Arc::from([(0, Arc::from("停止")), (1, Arc::from("运行"))]);
     for written in [json!(1), json!("1"), json!(true), json!("运行"), json!(1.0)] {
-        let point = Point { words: Some(Arc::clone(&words)), ..point(Kind::Number) };
+        let mut point = point(Kind::Number);
+        point.reading.words = Some(Arc::clone(&words));
         let sample = sample(point, &json!({ "v": written }));
         assert_eq!((sample.value, sample.quality), (Some(Value::text("运行")), Quality::Good), "{written}");
     }
     for written in [json!(2), json!("检修"), json!(0.5), json!([])] {
-        let point = Point { words: Some(Arc::clone(&words)), ..point(Kind::Number) };
+        let mut point = point(Kind::Number);
+        point.reading.words = Some(Arc::clone(&words));
         assert_eq!(sample(point, &json!({ "v": written })).quality, CONFIG_ERROR, "{written}");
     }
 }
 
 #[test]
 fn a_reading_is_scaled_and_clamped_and_keeps_its_own_mark() {
-    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)) };
-    let point = Point { scaling, quality: Some(path("$.q")), ..point(Kind::Number) };
+    let scaling = Scaling { scale: 10.0, offset: 1.0, range: Some((0.0, 100.0)), ..Scaling::IDENTITY };
+    let mut point = Point { quality: Some(path("$.q")), ..point(Kind::Number) };
+    point.reading.scaling = scaling;
     let read = |json| {
         let sample = sample(point.clone(), &json);
         (sample.value, sample.quality)
@@ -147,7 +170,7 @@ fn the_quality_that_the_feed_gives_is_believed() {
 fn a_value_whose_quality_is_missing_is_bad_and_counted() {
     let point = Point { quality: Some(path("$.q")), ..point(Kind::Number) };
     let decoded = decode(&What::Points(vec![point]), &json!({ "v": 1 }));
-    assert_eq!(decoded.skipped, [Skip::Missing(Field::Quality)]);
+    assert_eq!(why(&decoded), [Skip::Missing(Field::Quality)]);
     let expect = Sample::bad(PointId(5), BadReason::ConfigError, Now::default());
     assert_eq!(decoded.reports, [Report::Sample(expect)]);
 }
@@ -155,7 +178,7 @@ fn a_value_whose_quality_is_missing_is_bad_and_counted() {
 #[test]
 fn a_message_without_the_point_says_nothing_of_it() {
     let decoded = decode(&What::Points(vec![point(Kind::Number)]), &json!({ "w": 1 }));
-    assert_eq!(decoded, Decoded { reports: Vec::new(), skipped: vec![Skip::Missing(Field::Value)] });
+    assert_eq!(decoded, nothing_but(Skip::Missing(Field::Value)));
     assert!(!decoded.is_understood());
 }
 
@@ -165,43 +188,41 @@ fn an_unusable_time_leaves_the_value() {
     let with = sample(timed.clone(), &json!({ "v": 1, "t": "20261101123045" }));
     assert_eq!(with.source_time, Some(Wall(1_793_507_445_000)));
     let decoded = decode(&What::Points(vec![timed]), &json!({ "v": 1, "t": "soon" }));
-    assert_eq!(decoded.skipped, [Skip::Unusable(Field::Time)]);
+    assert_eq!(why(&decoded), [Skip::Unusable(Field::Time)]);
     assert_eq!(decoded.reports.len(), 1);
 }
 
 #[test]
 fn a_retained_message_is_backfill() {
     let payload = json!({ "v": 1 }).to_string();
-    let retained = Origin { retained: true, ..origin() };
-    let decoded = message(&What::Points(vec![point(Kind::Number)]), payload.as_bytes(), retained);
+    let decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), payload.as_bytes(), true);
     assert!(matches!(decoded.reports.as_slice(), [Report::Sample(sample)] if sample.backfill));
 }
 
 #[test]
 fn what_is_no_json_yields_nothing_but_a_count() {
     for payload in [&b"{\"v\": 1"[..], b"", b"{\"v\": NaN}", b"\xFF\xFE", b"{\"v\": 1e999}"] {
-        let decoded = message(&What::Points(vec![point(Kind::Number)]), payload, origin());
-        assert_eq!(decoded, Decoded { reports: Vec::new(), skipped: vec![Skip::NotJson] });
+        let decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), payload, false);
+        assert_eq!(decoded, nothing_but(Skip::NotJson));
     }
 }
 
 fn location() -> FixFields {
     FixFields {
         many: Some(path("$.Location[*]")),
-        tag: path("$.tagId"),
-        person: Some(path("$.userId")),
-        role: None,
-        zone: Some(path("$.areaId")),
-        sos: Some(path("$.sos")),
-        time: Some(path("$.locationTime")),
+        person: Some(at("$.userId")),
+        zone: Some(at("$.areaId")),
+        sos: Some(at("$.sos")),
+        time: Some(at("$.locationTime")),
+        ..FixFields::of(at("$.tagId"))
     }
 }
 
 fn fixes(json: &Json) -> (Vec<Fix>, Vec<Skip>) {
     let decoded = decode(&What::Fixes(location()), json);
+    let skipped = why(&decoded);
     let fix = |report: Report| if let Report::Fix(fix) = report { fix } else { panic!("{report:?}") };
-    let fixes = decoded.reports.into_iter().map(fix);
-    (fixes.collect(), decoded.skipped)
+    (decoded.reports.into_iter().map(fix).collect(), skipped)
 }
 
 #[test]
@@ -244,6 +265,21 @@ fn a_fix_that_does_not_speak_of_zones_moves_nobody() {
 }
 
 #[test]
+fn a_field_may_stand_in_the_topic_in_the_whole_message_or_nowhere() {
+    let fields = SightingFields {
+        many: Some(path("$.alarms[*]")),
+        time: Some(at("message:$.sent")),
+        ..SightingFields::of(at("topic:2"), at("=smoke"))
+    };
+    let decoded = decode(&What::Sightings(fields), &json!({ "sent": 1_793_507_445, "alarms": [{}] }));
+    let [Report::Sighting(sighting)] = decoded.reports.as_slice() else { panic!("{decoded:?}") };
+    assert_eq!((&*sighting.camera, &*sighting.kind), ("CAM-7", "smoke"));
+    assert_eq!(sighting.source_time, Some(Wall(1_793_507_445_000)));
+    let beyond = What::Sightings(SightingFields::of(at("topic:4"), at("=smoke")));
+    assert_eq!(decode(&beyond, &json!({})), nothing_but(Skip::Missing(Field::Camera)));
+}
+
+#[test]
 fn an_empty_list_is_understood_and_a_missing_one_is_not() {
     for (many, json, understood) in [
         ("$.Location[*]", json!({ "Location": [] }), true),
@@ -271,46 +307,59 @@ fn a_list_is_found_by_its_name_or_by_its_elements() {
 }
 
 fn camera() -> SightingFields {
-    SightingFields {
-        many: None,
-        camera: path("$.camera"),
-        kind: path("$.type"),
-        confidence: Some(path("$.score")),
-        time: None,
-    }
+    SightingFields { confidence: Some(at("$.score")), ..SightingFields::of(at("$.camera"), at("$.type")) }
 }
 
 fn sighting(json: &Json) -> (Sighting, Vec<Skip>) {
     let decoded = decode(&What::Sightings(camera()), json);
     match decoded.reports.as_slice() {
-        [Report::Sighting(sighting)] => (sighting.clone(), decoded.skipped),
+        [Report::Sighting(sighting)] => (sighting.clone(), why(&decoded)),
         other => panic!("{other:?}"),
     }
 }
 
-#[test]
-fn a_confidence_in_percent_is_a_share() {
-    for (score, expect) in [
-        (json!(0.87), 0.87),
-        (json!(87), 0.87),
-        (json!("87"), 0.87),
-        (json!(1), 1.0),
-        (json!(100), 1.0),
-        (json!(0), 0.0),
-    ] {
-        let (sighting, skipped) = sighting(&json!({ "camera": "C1", "type": "smoke", "score": score }));
-        assert!((sighting.confidence - expect).abs() < 1e-12, "{score}");
-        assert_eq!((&*sighting.camera, &*sighting.kind), ("C1", "smoke"));
-        assert_eq!(skipped, []);
+/// The confidence of a sighting whose score is written so, where `max` is certain.
+fn confidence(max: f64, score: &Json) -> Result<f64, Skip> {
+    let fields = SightingFields { confidence_max: max, ..camera() };
+    let decoded =
+        decode(&What::Sightings(fields), &json!({ "camera": "C1", "type": "smoke", "score": score }));
+    match (decoded.reports.as_slice(), decoded.skipped.as_slice()) {
+        ([Report::Sighting(sighting)], []) => Ok(sighting.confidence),
+        ([], [skipped]) => Err(skipped.skip),
+        _ => panic!("{decoded:?}"),
     }
 }
 
 #[test]
-fn a_sighting_is_not_lost_for_its_confidence() {
+fn a_confidence_is_a_share_of_what_is_certain() {
+    for (max, score, expect) in [
+        (1.0, json!(0.87), 0.87),
+        (1.0, json!("0.87"), 0.87),
+        (1.0, json!(1), 1.0),
+        (100.0, json!(87), 0.87),
+        (100.0, json!("60"), 0.6),
+        (100.0, json!(1), 0.01),
+        (255.0, json!(51), 0.2),
+        (1.0, json!(0), 0.0),
+    ] {
+        let read = confidence(max, &score).expect("a sighting");
+        assert!((read - expect).abs() < 1e-12, "{score} of {max}: {read}");
+    }
+}
+
+#[test]
+fn a_confidence_on_another_scale_is_no_sighting_and_says_so() {
+    for (max, score) in [(1.0, json!(60)), (1.0, json!(1.01)), (100.0, json!(101)), (1.0, json!(-0.1))] {
+        assert_eq!(confidence(max, &score), Err(Skip::ConfidenceOutOfRange), "{score} of {max}");
+    }
+    assert_eq!(confidence(1.0, &json!("inf")), Err(Skip::ConfidenceOutOfRange));
+}
+
+#[test]
+fn a_camera_that_does_not_say_how_sure_it_is_loses_no_sighting() {
     for (score, skip) in [
         (json!({ "camera": "C1", "type": "smoke" }), Skip::Missing(Field::Confidence)),
-        (json!({ "camera": "C1", "type": "smoke", "score": 250 }), Skip::Unusable(Field::Confidence)),
-        (json!({ "camera": "C1", "type": "smoke", "score": -1 }), Skip::Unusable(Field::Confidence)),
+        (json!({ "camera": "C1", "type": "smoke", "score": null }), Skip::Unusable(Field::Confidence)),
         (json!({ "camera": "C1", "type": "smoke", "score": "NaN" }), Skip::Unusable(Field::Confidence)),
     ] {
         let (sighting, skipped) = sighting(&score);
@@ -320,20 +369,71 @@ fn a_sighting_is_not_lost_for_its_confidence() {
 }
 
 #[test]
+fn names_of_the_feed_become_names_of_the_plant_and_others_stay() {
+    let renames = |from: &str, to: &str| Renames::new([(from.to_owned(), Arc::from(to))].into());
+    let fields = FixFields {
+        role: Some(at("$.entityType")),
+        roles: renames("visitor", "访客"),
+        zones: renames("A01", "tank-a-dike"),
+        ..location()
+    };
+    let json = json!({ "Location": [
+        { "tagId": 1, "userId": "u", "areaId": "A01", "entityType": "visitor", "locationTime": 1_793_507_445 },
+        { "tagId": 2, "userId": "u", "areaId": "A02", "entityType": "staff", "locationTime": 1_793_507_445 },
+    ] });
+    let read = decode(&What::Fixes(fields), &json).reports;
+    let said = |report: &Report| {
+        let Report::Fix(fix) = report else { panic!("{report:?}") };
+        (fix.zone.clone().unwrap(), fix.role.clone().unwrap())
+    };
+    let said: Vec<_> = read.iter().map(said).collect();
+    assert_eq!(said, [("tank-a-dike".into(), "访客".into()), ("A02".into(), "staff".into())]);
+}
+
+#[test]
+fn an_event_that_names_itself_is_told_once() {
+    let fields = SightingFields { id: Some(at("$.id")), ..camera() };
+    let what = What::Sightings(fields);
+    let mut memory = Memory::default();
+    let mut hear = |second: u64, json: Json| {
+        let payload = json.to_string();
+        let now = Now::default().after(std::time::Duration::from_secs(second));
+        let zone = beijing();
+        let heard = Message {
+            source: SourceId(2),
+            place: 0,
+            topic: "t",
+            payload: payload.as_bytes(),
+            received: now,
+            retained: false,
+            zone: &zone,
+        };
+        super::message(&what, &heard, &mut memory).reports.len()
+    };
+    let event = |id: u32| json!({ "camera": "C1", "type": "smoke", "score": 0.9, "id": id });
+    assert_eq!((hear(0, event(1)), hear(60, event(1)), hear(60, event(2))), (1, 0, 1));
+}
+
+#[test]
+fn the_mark_that_systems_of_windows_write_first_is_no_fault() {
+    let decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), b"\xEF\xBB\xBF{\"v\":1}", false);
+    assert_eq!((decoded.reports.len(), decoded.skipped.len()), (1, 0));
+}
+
+#[test]
 fn a_sighting_without_camera_or_kind_is_counted() {
     for (json, skip) in [
         (json!({ "type": "smoke" }), Skip::Missing(Field::Camera)),
         (json!({ "camera": "C1", "type": null }), Skip::Missing(Field::Kind)),
         (json!({ "camera": "C1", "type": { "a": 1 } }), Skip::Unusable(Field::Kind)),
     ] {
-        let expect = Decoded { reports: Vec::new(), skipped: vec![skip] };
-        assert_eq!(decode(&What::Sightings(camera()), &json), expect);
+        assert_eq!(decode(&What::Sightings(camera()), &json), nothing_but(skip));
     }
 }
 
 #[test]
 fn a_heartbeat_may_hold_anything() {
-    let decoded = message(&What::Heartbeat, b"\x00 not json", origin());
+    let decoded = decode_bytes(&What::Heartbeat, b"\x00 not json", false);
     assert!(decoded.is_understood() && decoded.reports.is_empty());
 }
 
@@ -376,6 +476,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_fall(payload in prop::collection::vec(any::<u8>(), 0..64)) {
-        message(&What::Points(vec![point(Kind::Number)]), &payload, origin());
+        decode_bytes(&What::Points(vec![point(Kind::Number)]), &payload, false);
     }
 }
