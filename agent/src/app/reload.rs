@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::sources::Sources;
 use super::{AppError, Instance, ORDERS_MAX};
 use crate::causes::chain;
-use crate::config::{self, Checked, Driver, Problems, SecretError, Site, SourceConfig};
+use crate::config::{self, Checked, Driver, Problems, SecretError, Site};
 use crate::console::socket::Reply;
 use crate::events::Event;
 use crate::pump::{Answer, Order};
@@ -191,15 +191,16 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
 
 /// Tells one set of passwords and certificates from another without keeping a copy.
 fn passwords_of(checked: &Checked) -> u64 {
-    let of_source = |source: &SourceConfig| match &source.driver {
-        Driver::Opcua(server) => (server.user.clone(), None),
-        Driver::Mqtt(mqtt::Feed { user, tls, .. }) => (user.clone(), tls.as_ref().map(|tls| tls.digest)),
-        Driver::Modbus(_) => (None, None),
-    };
     let mut hasher = DefaultHasher::new();
     checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
     for source in &checked.sources {
-        of_source(source).hash(&mut hasher);
+        match &source.driver {
+            Driver::Opcua(server) => server.user.hash(&mut hasher),
+            Driver::Mqtt(mqtt::Feed { user, tls, .. }) => {
+                (user, tls.as_ref().map(|tls| tls.digest)).hash(&mut hasher);
+            }
+            Driver::Modbus(_) => {}
+        }
     }
     hasher.finish()
 }

@@ -57,6 +57,12 @@ pub enum SecretError {
         #[source]
         cause: FileFault,
     },
+    #[error("the user of {of}")]
+    User {
+        of: String,
+        #[source]
+        cause: riskgate_drivers::opcua::UserError,
+    },
 }
 
 /// Reads one password; a relative path starts at the configuration folder. The line's end is not part of it.

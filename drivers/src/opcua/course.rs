@@ -11,6 +11,7 @@ use opcua::client::{SessionActivity, SessionConnectMode, SessionPollResult, Subs
 use opcua::types::StatusCode;
 use riskgate_point::Mono;
 
+use super::connect::Way;
 use super::fault::{Fault, Patience, is_gone};
 use super::recover::Filled;
 use super::subscribe::{Filling, Sub, Subscribed};
@@ -79,6 +80,7 @@ pub(super) enum Next {
 
 pub(super) struct Course {
     pub(super) filling: Filling,
+    way: Way,
     stage: Stage,
     pub(super) subscribed: Option<Subscribed>,
     /// Building, resuming, or trying refused items again.
@@ -98,11 +100,12 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(filling: Filling, left: Option<Subscribed>, now: Mono) -> Self {
+    pub(super) fn new(filling: Filling, way: Way, left: Option<Subscribed>, now: Mono) -> Self {
         let (first, longest) = REFUSED_AGAIN;
         let keep_alive = filling.server.keep_alive;
         Self {
             filling,
+            way,
             stage: Stage::First { since: now },
             subscribed: None,
             work: None,
@@ -144,9 +147,9 @@ impl Course {
             SessionPollResult::Reconnected(mode) => self.on_connected(mode, now),
             SessionPollResult::ConnectionLost(status) => Ok(self.on_lost(status, now)),
             SessionPollResult::ReconnectFailed(status) => {
-                let fault = Fault::connecting(self.server(), status);
+                let fault = self.way.fault(status);
                 match self.stage {
-                    Stage::Lost { .. } if fault.patience() != Patience::Person => Ok(Next::Nothing),
+                    Stage::Lost { .. } if fault.patience() == Patience::Network => Ok(Next::Nothing),
                     Stage::Lost { .. } | Stage::First { .. } | Stage::Connected { .. } => Err(fault),
                 }
             }

@@ -2,7 +2,7 @@
 //! ever asked for.
 
 use opcua::types::{MethodId, NodeId, ObjectTypeId, StatusCode};
-use riskgate_drivers::opcua::{Node, Server};
+use riskgate_drivers::opcua::{Node, Password, Server, User};
 use riskgate_point::{Link, Report};
 
 use crate::alarms::{Alarm, Alarms};
@@ -161,7 +161,7 @@ async fn opcua_a_subscription_to_events_that_outlives_its_session_is_taken_over(
     let server = TestServer::start(0, offer).await;
     server.add("Tank.Level", 40.0);
     let proxy = Proxy::to(server.port).await;
-    let user = Some((USER.to_owned(), PASSWORD.to_owned()));
+    let user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
     let mut driver = Driver::start(Server { user, ..listening(proxy.url()) });
     driver.until_all_told().await;
     proxy.refuse(true);

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opcua::types::{DateTime, StatusCode};
-use riskgate_drivers::opcua::Server;
+use riskgate_drivers::opcua::{Password, Server, User};
 use riskgate_point::{Quality, Report, Sample, Value};
 
 use crate::archive::Archive;
 use crate::plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, ours, sample, within};
 
 fn with_user(mut server: Server) -> Server {
-    server.user = Some((USER.to_owned(), PASSWORD.to_owned()));
+    server.user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
     server
 }
 

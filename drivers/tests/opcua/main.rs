@@ -4,16 +4,17 @@
 
 mod alarms;
 mod archive;
+mod certs;
 mod conditions;
 mod gaps;
 mod items;
 mod plant;
+mod security;
 mod wire;
 
-use opcua::crypto::SecurityPolicy;
 use opcua::types::{Array, DateTime, StatusCode, Variant, VariantScalarTypeId};
 use plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, free_port, ours, within};
-use riskgate_drivers::opcua::Kind;
+use riskgate_drivers::opcua::{Kind, Password, User};
 use riskgate_point::{BadReason, Link, Quality, Report, UncertainReason, Value, Wall};
 
 const LEVEL: u32 = 0;
@@ -186,7 +187,7 @@ async fn opcua_a_huge_array_and_thousands_of_items_do_not_end_the_subscription()
 async fn opcua_a_refused_password_is_told_with_who_refused_and_not_tried_again_at_once() {
     let server = TestServer::start(0, Offer { users: vec![USER], ..Offer::default() }).await;
     let mut wrong = config(server.url(), &[&ours("Tank.Level")]);
-    wrong.user = Some((USER.to_owned(), "wrong".to_owned()));
+    wrong.user = User::Password { name: USER.to_owned(), password: Password::new("wrong") };
     let mut driver = Driver::start(wrong);
     let why = driver.until_down().await;
     assert!(why.contains("refuses user 'op'") && why.contains("password_file"), "{why}");
@@ -195,7 +196,7 @@ async fn opcua_a_refused_password_is_told_with_who_refused_and_not_tried_again_a
 
     server.add("Tank.Level", 40.0);
     let mut right = config(server.url(), &[&ours("Tank.Level")]);
-    right.user = Some((USER.to_owned(), PASSWORD.to_owned()));
+    right.user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
     let mut driver = Driver::start(right);
     driver.until_number(LEVEL, 40.0).await;
     driver.stop().await;
@@ -203,8 +204,7 @@ async fn opcua_a_refused_password_is_told_with_who_refused_and_not_tried_again_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opcua_a_server_with_secured_endpoints_only_is_told_with_what_it_offers() {
-    let server =
-        TestServer::start(0, Offer { policy: SecurityPolicy::Basic256Sha256, ..Offer::default() }).await;
+    let server = TestServer::start(0, Offer::secured(&certs::good())).await;
     let mut driver = Driver::start(config(server.url(), &[&ours("Tank.Level")]));
     let why = driver.until_down().await;
     assert!(why.contains("Basic256Sha256 SignAndEncrypt"), "{why}");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opcua::crypto::SecurityPolicy;
+use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
 use opcua::nodes::AccessLevel;
 use opcua::server::address_space::VariableBuilder;
 use opcua::server::diagnostics::{DiagnosticsNodeManagerBuilder, NamespaceMetadata};
@@ -21,7 +21,7 @@ use opcua::types::{
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point, Server};
+use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point, Security, Server, User};
 use riskgate_drivers::scaling::Scaling;
 use riskgate_drivers::tally::Tally;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alarms::{Alarms, Methods};
 use crate::archive::{Archive, Nodes, archived};
+use crate::certs::{Certified, PLANT_URI};
 use crate::wire::{Connection, Recorder};
 
 /// Far beyond what anything here takes; only a failing test waits for it.
@@ -40,11 +41,15 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const NAMESPACE: &str = "urn:riskgate:test";
 pub(crate) const USER: &str = "op";
 pub(crate) const PASSWORD: &str = "right";
+/// The user who logs in by a certificate.
+pub(crate) const BEARER: &str = "bearer";
+
+/// 2026-03-01T08:00:00Z
+pub(crate) const START: Now = Now { mono: Mono(1), wall: Wall(1_772_352_000_000) };
 
 pub(crate) fn clock() -> Now {
-    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
-    let since = START.get_or_init(tokio::time::Instant::now).elapsed();
-    Now { mono: Mono(1), wall: Wall(1_772_352_000_000) }.after(since)
+    static BEGUN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    START.after(BEGUN.get_or_init(tokio::time::Instant::now).elapsed())
 }
 
 /// What a server offers.
@@ -52,7 +57,7 @@ pub(crate) fn clock() -> Now {
 pub(crate) struct Offer {
     /// Namespaces that come before ours, so that ours gets another index.
     pub(crate) before: Vec<&'static str>,
-    pub(crate) policy: SecurityPolicy,
+    pub(crate) endpoints: Vec<(SecurityPolicy, MessageSecurityMode)>,
     pub(crate) users: Vec<&'static str>,
     /// It keeps these.
     pub(crate) alarms: Option<Alarms>,
@@ -62,20 +67,39 @@ pub(crate) struct Offer {
     pub(crate) items_in_a_subscription: usize,
     pub(crate) items_in_a_call: usize,
     pub(crate) nodes_in_a_read: usize,
+    /// What it shows on secured endpoints.
+    pub(crate) certified: Option<Certified>,
+    /// Of the user that logs in by it.
+    pub(crate) user_certificate: Vec<u8>,
+    /// Any client is let in; else those alone that [`TestServer::trust_only`] lets in.
+    pub(crate) trusting: bool,
 }
 
 impl Default for Offer {
     fn default() -> Self {
         Self {
             before: Vec::new(),
-            policy: SecurityPolicy::None,
+            endpoints: vec![(SecurityPolicy::None, MessageSecurityMode::None)],
             users: vec!["ANONYMOUS"],
+            certified: None,
+            user_certificate: Vec::new(),
+            trusting: true,
             alarms: None,
             archive: Arc::default(),
             session_ms: 60_000,
             items_in_a_subscription: 5000,
             items_in_a_call: 1000,
             nodes_in_a_read: 1000,
+        }
+    }
+}
+
+impl Offer {
+    pub(crate) fn secured(certified: &Certified) -> Self {
+        Self {
+            endpoints: vec![(SecurityPolicy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt)],
+            certified: Some(certified.clone()),
+            ..Self::default()
         }
     }
 }
@@ -99,21 +123,32 @@ impl TestServer {
         .await;
         let port = listener.local_addr().expect("a bound socket").port();
         let pki = std::env::temp_dir().join(format!("riskgate-opcua-{}-{port}", std::process::id()));
-        let secured = offer.policy != SecurityPolicy::None;
-        let mode = if secured { MessageSecurityMode::SignAndEncrypt } else { MessageSecurityMode::None };
+        let user_file = pki.join("user.der");
+        std::fs::create_dir_all(pki.join("own")).expect("a folder");
+        std::fs::write(&user_file, &offer.user_certificate).expect("a file");
+        if let Some(certified) = &offer.certified {
+            std::fs::write(pki.join("own/cert.der"), &certified.certificate).expect("a file");
+            std::fs::write(pki.join("own/key.pem"), &certified.key).expect("a file");
+        }
         let users: &[&str] = &offer.users;
         let mut builder = ServerBuilder::new()
             .application_name("plant")
-            .application_uri("urn:plant")
-            .product_uri("urn:plant")
+            .application_uri(PLANT_URI)
+            .product_uri(PLANT_URI)
             .host("127.0.0.1")
             .port(port)
             .pki_dir(&pki)
             .diagnostics_enabled(true)
-            .create_sample_keypair(secured)
+            .certificate_path("own/cert.der")
+            .private_key_path("own/key.pem")
+            .trust_client_certs(offer.trusting)
+            .check_cert_time(false)
             .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
             .add_user_token(USER, ServerUserToken::user_pass(USER, PASSWORD))
-            .add_endpoint("only", ("/", offer.policy, mode, users));
+            .add_user_token(BEARER, ServerUserToken::x509(BEARER, &user_file));
+        for (policy, mode) in &offer.endpoints {
+            builder = builder.add_endpoint(format!("{policy} {mode:?}"), ("/", *policy, *mode, users));
+        }
         builder = builder.max_session_timeout_ms(offer.session_ms);
         let limits = builder.limits_mut();
         limits.subscriptions.max_monitored_items_per_sub = offer.items_in_a_subscription;
@@ -217,9 +252,31 @@ impl TestServer {
         self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount)
     }
 
+    /// Sessions that it has made since it started.
+    pub(crate) fn n_sessions_ever(&self) -> u32 {
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSessionCount)
+    }
+
     fn count(&self, count: VariableId) -> u32 {
         let count = self.handle.info().diagnostics.get(count).and_then(|count| count.value);
         count.and_then(|count| count.try_cast_to().ok()).expect("a count")
+    }
+
+    /// Lets in the client with this certificate, and no other any more.
+    pub(crate) fn trust_only(&self, certificate: &[u8]) {
+        for folder in ["rejected", "trusted"].map(|folder| self.pki.join(folder)) {
+            std::fs::remove_dir_all(&folder).expect("its own folder");
+            std::fs::create_dir(&folder).expect("its own folder");
+        }
+        let x509 = X509::from_der(certificate).expect("a certificate");
+        let file = self.pki.join("trusted").join(CertificateStore::cert_file_name(&x509));
+        std::fs::write(file, certificate).expect("a file");
+    }
+
+    /// The certificates of clients that it has refused.
+    pub(crate) fn refused(&self) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(self.pki.join("rejected")).expect("its own folder");
+        entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a file")).collect()
     }
 
     /// As `kill -9` does: no goodbye.
@@ -378,7 +435,8 @@ pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
         source: SourceId(3),
         url,
         keep_alive: Duration::from_millis(500),
-        user: None,
+        security: Security::open(),
+        user: User::Anonymous,
         history: None,
         groups: vec![group("")],
         notifiers: Vec::new(),
