@@ -122,8 +122,6 @@ broken! {
     what_tls_needs_is_told: "66-tls",
     a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
     a_bit_of_a_register_is_checked: "70-bits-of-registers",
-    the_events_of_a_server_are_asked_for_in_full: "70-events-of-a-server",
-    a_condition_has_a_source_and_a_permit_a_unit: "71-conditions-and-permits-in-rules",
     a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
     a_list_says_where_its_tags_and_values_are: "72-lists-of-points",
@@ -133,7 +131,9 @@ broken! {
     a_permit_is_told_in_words_of_the_standard: "74-permits",
     what_is_said_of_registers_is_for_modbus: "74-registers-of-other-sources",
     the_limits_of_a_device_are_checked: "75-limits-of-a-device",
+    the_events_of_a_server_are_asked_for_in_full: "80-events-of-a-server",
     a_serial_port_is_said_with_what_it_can_do: "80-serial-lines",
+    a_condition_has_a_source_and_a_permit_a_unit: "81-conditions-and-permits-in-rules",
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
 }

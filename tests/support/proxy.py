@@ -15,6 +15,7 @@ All faults are set and lifted while connections are open:
 `passed` is what went out to the target.
 """
 
+import contextlib
 import socket
 import threading
 
@@ -134,6 +135,14 @@ class Proxy:
             self.pairs.remove(pair)
         for end in pair:
             _shut(end)
+
+    @contextlib.contextmanager
+    def cut_off(self):
+        """What is open is closed, and nothing new passes within."""
+        self.down()
+        self.cut()
+        yield
+        self.up()
 
     def until_passed(self, piece):
         until(f"{piece!r} went through", lambda: piece in self.passed)

@@ -630,6 +630,20 @@ fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
 }
 
 #[test]
+fn telemetry_of_the_past_has_its_own_time_and_is_no_present_value() {
+    let (sender, receiver) = channel();
+    let past = |source_time: Option<i64>| {
+        let (tag, sample) = reading("A", 7.0, 11);
+        (tag, Sample { backfill: true, source_time: source_time.map(Wall), ..sample })
+    };
+    offer(&sender, &[reading("A", 1.0, 10), past(Some(5)), past(None), reading("A", 1.0, 12)]);
+    let chunk = receiver.take().expect("readings");
+    let told: Vec<_> = chunk.readings.iter().map(|of| (of.value.clone(), of.time.0)).collect();
+    assert_eq!(told, [(PointValue::float(1.0), 10), (PointValue::float(7.0), 5)]);
+    assert_eq!((chunk.from, chunk.to), (Wall(5), Wall(10)));
+}
+
+#[test]
 fn telemetry_that_is_off_keeps_nothing() {
     let (sender, receiver) = channel();
     receiver.turn_off();

@@ -259,22 +259,29 @@ impl<'f> Reader<'f> {
     /// A filter that only points hang on costs those points. What else hangs on one, whoever hears nothing
     /// of it must not take for a feed that lives: people, alarms, and the feed's own state.
     fn weigh_refusals(&mut self) -> Result<(), Fault> {
-        let taken: Vec<&str> = (0..)
+        let refused = self.state.refused.iter();
+        let refused: Vec<(&String, &String)> =
+            refused.filter_map(|(place, why)| Some((self.filters.get(*place)?, why))).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let taken: Vec<&String> = (0..)
             .zip(&self.filters)
             .filter(|(place, _)| !self.state.refused.contains_key(place))
-            .map(|(_, filter)| filter.as_str())
+            .map(|(_, filter)| filter)
             .collect();
-        let is_heard = |filter: &str| taken.iter().any(|taken| covers(taken, filter));
-        let unheard = || self.feed.subscriptions.iter().filter(|one| !is_heard(&one.filter));
+        let is_lost = |wanted: &str| {
+            refused.iter().any(|(refused, _)| covers(refused, wanted))
+                && !taken.iter().any(|taken| covers(taken, wanted))
+        };
+        let unheard = || self.feed.subscriptions.iter().filter(|one| is_lost(&one.filter));
         let is_needed = |one: &Subscription| one.what.brings() != Brings::Samples;
-        let status = self.feed.status.as_ref().filter(|status| !is_heard(&status.topic));
-        if taken.is_empty() || status.is_some() || unheard().any(is_needed) {
-            let refused = self.state.refused.iter().next();
-            return match refused.and_then(|(place, why)| Some((self.filters.get(*place)?, why))) {
-                Some((filter, why)) => Err(Fault::FilterRefused { filter: filter.clone(), why: why.clone() }),
-                // No filter, none refused: a source that nothing is read of.
-                None => Ok(()),
-            };
+        let of_status = self.feed.status.iter().map(|status| status.topic.as_str());
+        let needed = unheard().filter(|one| is_needed(one)).map(|one| one.filter.as_str());
+        let needed = needed.chain(of_status.filter(|topic| is_lost(topic))).next();
+        let culprit = refused.iter().find(|(refused, _)| needed.is_none_or(|needed| covers(refused, needed)));
+        if let Some((filter, why)) = culprit.filter(|_| needed.is_some() || taken.is_empty()) {
+            return Err(Fault::FilterRefused { filter: (*filter).clone(), why: (*why).clone() });
         }
         let at = (self.clock)();
         let bad = |point: PointId| Report::Sample(Sample::bad(point, BadReason::RefusedAddress, at));
@@ -354,9 +361,12 @@ impl<'f> Reader<'f> {
         }
         let brings = from.what.brings();
         let alive = self.shows_life(brings, &decoded);
+        if decoded.reports.is_empty() {
+            return alive;
+        }
         match brings {
             Brings::Samples => {
-                self.told_bad &= decoded.reports.is_empty();
+                self.told_bad = false;
                 let reports = self.doubted(decoded.reports);
                 if message.retained {
                     // Never merged, so it waits like all that is not merged.

@@ -89,7 +89,7 @@ impl Connection {
         Ok(connection)
     }
 
-    fn over(stream: Box<dyn Stream>, version: Version, tls: Option<tls::Settings>) -> Self {
+    pub(super) fn over(stream: Box<dyn Stream>, version: Version, tls: Option<tls::Settings>) -> Self {
         let now = Instant::now();
         let keep_alive = Duration::from_secs(u64::from(KEEP_ALIVE_SECONDS));
         Self {

@@ -8,6 +8,8 @@
 //!
 //! Both versions differ in little: version 5 has properties, of which a few are kept.
 
+pub mod fuzz;
+
 use super::reason::Version;
 
 /// A list of positions of a few thousand people.

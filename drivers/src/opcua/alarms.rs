@@ -89,7 +89,7 @@ impl Alarms {
         &self,
         events: &[&EventFieldList],
         is_late: bool,
-        offset_ms: i64,
+        offset_ns: i64,
         at: Now,
         tally: &Tally,
     ) -> Vec<Report> {
@@ -106,7 +106,7 @@ impl Alarms {
                 continue;
             };
             let fields = event.event_fields.as_deref().unwrap_or_default();
-            match events::read(fields, &item.given, offset_ms) {
+            match events::read(fields, &item.given, offset_ns) {
                 Event::Condition(told) => match state.conditions.take(told, at) {
                     Taken::News(report) => reports.push(report),
                     Taken::Known => {}

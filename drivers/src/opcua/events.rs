@@ -168,8 +168,8 @@ impl Given {
     }
 }
 
-/// `offset_ms` as in [`decode::reading`].
-pub(super) fn read(fields: &[Variant], given: &Given, offset_ms: i64) -> Event {
+/// `offset_ns` as in [`decode::reading`].
+pub(super) fn read(fields: &[Variant], given: &Given, offset_ns: i64) -> Event {
     if !given.fits(fields.len()) {
         return Event::Unusable("other_fields_than_asked_for");
     }
@@ -220,7 +220,7 @@ pub(super) fn read(fields: &[Variant], given: &Given, offset_ms: i64) -> Event {
         message: Arc::from(
             field(Field::Message).and_then(|it| text(it, MESSAGE_CHARACTERS)).unwrap_or_default(),
         ),
-        source_time: field(Field::Time).and_then(|time| decode::time(time, offset_ms)),
+        source_time: field(Field::Time).and_then(|time| decode::time(time, offset_ns)),
     })
 }
 

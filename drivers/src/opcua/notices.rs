@@ -47,8 +47,8 @@ struct Book {
     nodeless: BTreeSet<usize>,
     /// When anything last came from the server.
     heard: Option<Now>,
-    /// After a gap: the source time of the first that came of each point since, where it has one.
-    firsts: Option<BTreeMap<usize, Wall>>,
+    /// After a gap: the first that came of each point since, where it has a source time.
+    firsts: Option<BTreeMap<usize, Seen>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,12 +58,19 @@ pub(super) struct Last {
     pub(super) source_time: Option<Wall>,
 }
 
+/// An end of a gap. Times are of a millisecond, in which a plant may have had two values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    pub(super) time: Wall,
+    pub(super) value: Option<Value>,
+}
+
 /// From when what was not seen is missing.
 #[derive(Debug, Clone)]
 pub(super) struct Missed {
     pub(super) since: Now,
-    /// The points, and when the last that was seen of each was.
-    pub(super) points: Vec<(usize, Wall)>,
+    /// The points, and the last that was seen of each.
+    pub(super) points: Vec<(usize, Seen)>,
 }
 
 impl Notices {
@@ -100,10 +107,11 @@ impl Notices {
         *self.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context);
     }
 
-    /// What the library takes off the server's times.
-    pub(super) fn offset_ms(&self) -> i64 {
+    /// What the library takes off the server's times, in nanoseconds.
+    pub(super) fn offset_ns(&self) -> i64 {
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        context.as_ref().map_or(0, |context| context.read().options().client_offset.num_milliseconds())
+        let offset = context.as_ref().map(|context| context.read().options().client_offset);
+        offset.and_then(|offset| offset.num_nanoseconds()).unwrap_or(0)
     }
 
     /// Points to be monitored anew, by their place in the list of points.
@@ -129,15 +137,18 @@ impl Notices {
     pub(super) fn gap_of(&self, ats: impl Iterator<Item = usize>) -> Option<Missed> {
         let mut book = self.book();
         let since = book.heard?;
-        let seen = |at: usize| Some((at, book.last.get(at)?.source_time?));
-        let points: Vec<(usize, Wall)> = ats.filter_map(seen).collect();
+        let seen = |at: usize| {
+            let last = book.last.get(at)?;
+            Some((at, Seen { time: last.source_time?, value: last.value.clone() }))
+        };
+        let points: Vec<(usize, Seen)> = ats.filter_map(seen).collect();
         book.firsts = Some(BTreeMap::new());
         Some(Missed { since, points })
     }
 
-    /// When the first that came of a point after the gap was.
-    pub(super) fn first_after_gap(&self, at: usize) -> Option<Wall> {
-        self.book().firsts.as_ref()?.get(&at).copied()
+    /// The first that came of a point after the gap.
+    pub(super) fn first_after_gap(&self, at: usize) -> Option<Seen> {
+        self.book().firsts.as_ref()?.get(&at).cloned()
     }
 
     pub(super) fn gap_is_closed(&self) {
@@ -174,7 +185,7 @@ impl Notices {
         let n_told = items.len() + events.len();
         let mut reports = self.samples(items.into_iter());
         if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
-            reports.extend(alarms.take(&events, is_late, self.offset_ms(), at, self.out.tally()));
+            reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
         }
         pulse.told(n_told);
         self.book().heard = Some(at);
@@ -198,13 +209,13 @@ impl Notices {
 
     /// What the server says of the items with these handles.
     pub(super) fn samples<'v>(&self, items: impl Iterator<Item = (u32, &'v DataValue)>) -> Vec<Report> {
-        let (received, offset_ms) = ((self.clock)(), self.offset_ms());
+        let (received, offset_ns) = ((self.clock)(), self.offset_ns());
         let mut unfit = Vec::new();
         let mut book = self.book();
         let mut reports = Vec::new();
         for (handle, value) in items {
             let Some((at, point)) = self.known(handle) else { continue };
-            let reading = decode::reading(value, point, offset_ms);
+            let reading = decode::reading(value, point, offset_ns);
             self.note(&reading, point, value, &mut unfit);
             book.note(at, &reading);
             reports.push(Report::Sample(Sample {
@@ -267,7 +278,7 @@ impl Notices {
     /// A sample of what was, to be kept and not to be judged. `None`: nothing that could be kept.
     pub(super) fn backfill(&self, at: usize, value: &DataValue) -> Option<(Wall, Sample)> {
         let point = self.server.points.get(at)?;
-        let reading = decode::reading(value, point, self.offset_ms());
+        let reading = decode::reading(value, point, self.offset_ns());
         let source_time = reading.source_time?;
         let sample = Sample {
             point: point.point,
@@ -284,7 +295,7 @@ impl Notices {
     /// hides, and newer. A node that is gone is always other.
     pub(super) fn is_other(&self, at: usize, value: &DataValue, last: &Last) -> bool {
         let Some(point) = self.server.points.get(at) else { return false };
-        let reading = decode::reading(value, point, self.offset_ms());
+        let reading = decode::reading(value, point, self.offset_ns());
         if reading.quality == Quality::Bad(BadReason::RefusedAddress) {
             return !self.book().nodeless.contains(&at);
         }
@@ -312,7 +323,7 @@ impl Book {
             self.nodeless.remove(&at);
         }
         if let (Some(firsts), Some(time)) = (&mut self.firsts, reading.source_time) {
-            firsts.entry(at).or_insert(time);
+            firsts.entry(at).or_insert_with(|| Seen { time, value: reading.value.clone() });
         }
         let Some(last) = self.last.get_mut(at) else { return };
         last.value.clone_from(&reading.value);
@@ -398,10 +409,11 @@ mod tests {
         assert!(notices.gap_of(0..1).is_none(), "nothing was seen yet: nothing is missed");
         notices.take(&Pulse::default(), &message(1, &[value(1.0, 1000), value(2.0, 2000)]));
         let missed = notices.gap_of(0..1).expect("a gap");
-        assert_eq!(missed.points, [(0, Wall(2000))]);
+        assert_eq!(missed.points, [(0, Seen { time: Wall(2000), value: Value::float(2.0) })]);
         assert_eq!(notices.first_after_gap(0), None);
         notices.take(&Pulse::default(), &message(1, &[value(5.0, 5000), value(6.0, 6000)]));
-        assert_eq!(notices.first_after_gap(0), Some(Wall(5000)));
+        let first = Seen { time: Wall(5000), value: Value::float(5.0) };
+        assert_eq!(notices.first_after_gap(0), Some(first));
     }
 
     #[tokio::test]

@@ -12,7 +12,10 @@
 //   {"do":"remove","name":N}
 //   {"do":"alarm","name":N,"condition":C,"high":L}    a variable of 0 and an alarm that watches it
 //   {"do":"calls"}                                    the methods that were called, as node ids
+//   {"do":"reset"}                                    as it began: no variable, no session, no subscription
 //   {"do":"drop","subscriptions":B}                   ends every session; with B its subscriptions too
+//   {"do":"sampled","name":N}                         the value that N's item took last
+//   {"do":"mute","name":N}                            the subscription of N's item never publishes again
 //   {"do":"count"}                                    sessions and subscriptions
 //
 // The end of standard input ends it.
@@ -60,6 +63,21 @@ function variant(type, value, array) {
   });
 }
 
+// The one item of a variable, and its subscription: of a session, or of one that is gone.
+function itemOf(name) {
+  const { node } = variables.get(name);
+  const sessions = Object.values(server.engine._sessions);
+  const engines = [...sessions.map((session) => session.publishEngine), server.engine._orphanPublishEngine];
+  for (const subscription of engines.flatMap((engine) => engine?.subscriptions ?? [])) {
+    for (const item of subscription.monitoredItems.values()) {
+      if (item.node === node) {
+        return { item, subscription };
+      }
+    }
+  }
+  throw new Error(`nobody monitors ${name}`);
+}
+
 const commands = {
   add({ name, type = "Double", value, history = false, range, array = false }) {
     const space = server.engine.addressSpace;
@@ -75,11 +93,11 @@ const commands = {
     const node = range
       ? namespace.addAnalogDataItem({ ...options, engineeringUnitsRange: { low: range[0], high: range[1] } })
       : namespace.addVariable(options);
+    variables.set(name, { node, type, array });
+    commands.set({ name, value });
     if (history) {
       space.installHistoricalDataNode(node, { maxOnlineValues: HISTORY_VALUES_MAX });
     }
-    variables.set(name, { node, type, array });
-    commands.set({ name, value });
   },
 
   set({ name, value, status = "Good", at }) {
@@ -121,10 +139,27 @@ const commands = {
     return { calls };
   },
 
+  reset() {
+    commands.drop({ subscriptions: true });
+    for (const name of [...variables.keys()]) {
+      commands.remove({ name });
+    }
+  },
+
   drop({ subscriptions }) {
     for (const session of Object.values(server.engine._sessions)) {
       server.engine.closeSession(session.authenticationToken, subscriptions, "Terminated");
     }
+  },
+
+  sampled({ name }) {
+    return { value: itemOf(name).item.oldDataValue?.value.value ?? null };
+  },
+
+  mute({ name }) {
+    const { subscription } = itemOf(name);
+    clearInterval(subscription.timerId);
+    subscription.timerId = null;
   },
 
   count() {

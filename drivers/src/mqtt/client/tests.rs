@@ -336,6 +336,45 @@ async fn a_refused_filter_of_points_costs_those_points_and_the_rest_lives() {
     bench.ends().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refused_filter_is_asked_for_again_after_a_minute() {
+    let feed = feed(0, vec![points("open", vec![point(0, "$")]), points("secret/1", vec![point(1, "$")])]);
+    let (sender, mut receiver) = intake::channel(1000, |_| Lane::Process);
+    let (ours, theirs) = tokio::io::duplex(1000);
+    let mut connection = Connection::over(Box::new(ours), Version::V3, None);
+    let mut reader = Reader::new(&feed, &sender, clock);
+    let mut peer = Peer::over(theirs);
+    let broker = async {
+        assert_eq!(peer.subscribe().await, ["open", "secret/1"]);
+        peer.suback(&[1, 0x80]).await;
+        let refused = Instant::now();
+        // Signs of life, until it asks again.
+        let mut again = peer.packet().await;
+        while again.0 != SUBSCRIBE {
+            peer.send(b"\xD0\0").await;
+            again = peer.packet().await;
+        }
+        assert_eq!(refused.elapsed().as_secs(), 60);
+        assert!(again.1.ends_with(b"\0\x08secret/1\x01"), "only what was refused");
+        peer.suback(&[1]).await;
+        peer.publish("secret/1", "1", false).await;
+        std::future::pending::<()>().await;
+    };
+    let mut heard = Vec::new();
+    let told = async {
+        while samples(&heard, 1).len() < 2 {
+            heard.extend(receiver.recv(1000).await.expect("the reader is there"));
+        }
+    };
+    tokio::select! {
+        fault = reader.read(&mut connection) => panic!("{fault:?}"),
+        () = broker => {}
+        () = told => {}
+    }
+    let read: Vec<Quality> = samples(&heard, 1).iter().map(|sample| sample.quality).collect();
+    assert_eq!(read, [Quality::Bad(BadReason::RefusedAddress), Quality::Good]);
+}
+
 #[tokio::test]
 async fn a_refused_filter_of_people_is_named_and_the_link_is_not_up() {
     let mut bench = Bench::start(vec![points("open", vec![point(0, "$")]), people("rtls/#")]).await;
