@@ -7,8 +7,11 @@
 //! for what was missed. `client` watches over all of it (`fault` says why a session ended): the library's
 //! own reconnect brings a session back in which nothing is published any more, and says so nowhere.
 //!
-//! It has no certificates yet, reads no alarms and conditions, and browses nothing.
+//! `browse` lists what a server has, for a person; the driver itself browses nothing.
+//!
+//! It has no certificates yet, and reads no alarms and conditions.
 
+pub mod browse;
 mod client;
 mod connect;
 mod course;
