@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
 use riskgate_drivers::modbus::{Bit, Kind};
+use riskgate_drivers::opcua::{Password, User};
 use riskgate_engine::Class;
 use riskgate_point::{BadReason, Quality};
 
@@ -116,15 +117,23 @@ broken! {
     limits_stand_in_their_order: "46-limits-out-of-order",
     a_camera_hangs_on_a_feed_of_sightings: "47-a-camera-of-a-feed-without-sightings",
     what_a_chinese_keyboard_writes_is_told_what_to_write: "48-as-a-chinese-keyboard-writes",
+    security_of_opcua_is_told_what_it_takes: "49-opcua-security",
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
+    what_tls_needs_is_told: "66-tls",
+    a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
     a_bit_of_a_register_is_checked: "70-bits-of-registers",
     a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
+    a_list_says_where_its_tags_and_values_are: "72-lists-of-points",
     a_status_has_a_register_and_a_map: "72-status-beside-a-value",
     decimals_currents_and_periods_are_checked: "73-decimals-currents-and-periods",
+    a_tag_is_found_in_one_list: "73-tags-of-lists",
+    a_permit_is_told_in_words_of_the_standard: "74-permits",
     what_is_said_of_registers_is_for_modbus: "74-registers-of-other-sources",
     the_limits_of_a_device_are_checked: "75-limits-of-a-device",
+    the_events_of_a_server_are_asked_for_in_full: "80-events-of-a-server",
     a_serial_port_is_said_with_what_it_can_do: "80-serial-lines",
+    a_condition_has_a_source_and_a_permit_a_unit: "81-conditions-and-permits-in-rules",
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
 }
@@ -178,6 +187,29 @@ fn the_sources_that_the_example_only_shows_pass_when_they_are_uncommented() {
     for kind in ["modbus-tcp", "modbus-rtu", "modbus-rtu-tcp", "modbus-dial-in"] {
         assert!(kinds.contains(&kind), "{kind} is not shown: {kinds:?}");
     }
+}
+
+/// The example with the blocks that are commented out in it: a block begins at its `# [[`.
+#[test]
+fn what_is_commented_out_in_the_example_passes_too() {
+    let mut files = files_of(&site());
+    let mut blocks = 0;
+    for (name, bytes) in &mut files {
+        if name.extension().is_none_or(|of| of != "toml") {
+            continue;
+        }
+        let text = String::from_utf8(bytes.clone()).expect("UTF-8");
+        let mut within = false;
+        let line = |line: &str| {
+            let plain = line.strip_prefix("# ").filter(|_| within || line.starts_with("# [["));
+            within = plain.is_some();
+            blocks += usize::from(line.starts_with("# [["));
+            plain.unwrap_or(line).to_owned() + "\n"
+        };
+        *bytes = text.lines().map(line).collect::<String>().into_bytes();
+    }
+    assert!(blocks >= 6, "{blocks}");
+    checked(files);
 }
 
 #[test]
@@ -355,6 +387,33 @@ fn the_hash_follows_names_and_bytes_and_not_the_order_of_reading() {
 }
 
 #[test]
+fn certificates_are_read_when_the_agent_starts_and_not_by_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in base() {
+        fs::write(folder.path().join(name), bytes).expect("a file");
+    }
+    let sources = fs::read_to_string(folder.path().join("sources.toml")).expect("a file");
+    let host = "host = \"10.0.0.9\"";
+    let tls = format!("{host}\ntls = {{ ca_file = \"plant-ca.pem\" }}");
+    fs::write(folder.path().join("sources.toml"), sources.replace(host, &tls)).expect("a file");
+    let mut checked = check(folder.path()).expect("check opens no certificate");
+    let mut told = || {
+        let errors = checked.load_secrets(folder.path()).expect_err("it cannot be used");
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        let cause = std::error::Error::source(error).expect("it has a cause");
+        format!("{error}: {cause}")
+    };
+    assert!(told().starts_with("the TLS files of source 'video': reading "), "{}", told());
+    fs::write(folder.path().join("plant-ca.pem"), "no certificate").expect("a file");
+    assert!(told().contains("plant-ca.pem holds no certificate in PEM form"), "{}", told());
+    let feed = checked.sources.iter().find_map(|source| match &source.driver {
+        Driver::Mqtt(feed) if feed.host == "10.0.0.9" => Some(feed),
+        Driver::Modbus(_) | Driver::Opcua(_) | Driver::Mqtt(_) => None,
+    });
+    assert_eq!(feed.map(|feed| feed.port), Some(8883), "the usual port under TLS");
+}
+
+#[test]
 fn passwords_are_read_when_the_agent_starts_and_not_by_check() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, bytes) in base() {
@@ -370,11 +429,69 @@ fn passwords_are_read_when_the_agent_starts_and_not_by_check() {
     assert!(errors[0].to_string().contains("sis.password of source 'sis'"), "{}", errors[0]);
     fs::write(folder.path().join("sis.password"), "open sesame\n").expect("a file");
     checked.load_secrets(folder.path()).expect("it is there");
+    let user = User::Password { name: "gw".to_owned(), password: Password::new("open sesame") };
+    assert_eq!(user_of(&checked), &user);
+    let shown = format!("{checked:?}");
+    assert!(shown.contains("Password(…)") && !shown.contains("sesame"), "no log may hold it");
+}
+
+fn user_of(checked: &Checked) -> &User {
     let user = checked.sources.iter().find_map(|source| match &source.driver {
-        Driver::Opcua(server) => server.user.clone(),
+        Driver::Opcua(server) => Some(&server.user),
         Driver::Modbus(_) | Driver::Mqtt(_) => None,
     });
-    assert_eq!(user, Some(("gw".to_owned(), "open sesame".to_owned())));
+    user.expect("an OPC UA source")
+}
+
+#[test]
+fn a_users_certificate_is_read_when_the_agent_starts_and_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).expect("a file");
+    for (name, bytes) in base() {
+        put(&name.to_string_lossy(), &bytes);
+    }
+    let sources = fs::read_to_string(folder.path().join("sources.toml")).expect("a file");
+    let url = "url = \"opc.tcp://10.0.0.6:4840\"";
+    let login = format!("{url}\nuser_certificate = \"gw.der\"\nuser_key_file = \"gw-key.pem\"");
+    put("sources.toml", sources.replace(url, &login).as_bytes());
+    let mut checked = check(folder.path()).expect("check opens neither");
+    assert!(matches!(user_of(&checked), User::Certificate(_)));
+    let why = |checked: &mut Checked| {
+        let errors = checked.load_secrets(folder.path()).expect_err("they are no user");
+        riskgate::app::secrets_text(&errors)
+    };
+    let missing = why(&mut checked);
+    assert!(missing.contains("source 'sis'") && missing.contains("there is no file"), "{missing}");
+    put("gw.der", b"no certificate");
+    assert!(why(&mut checked).contains("gw.der cannot be used"), "{}", why(&mut checked));
+}
+
+#[test]
+fn a_source_of_opcua_is_secured_unless_it_says_that_it_is_not() {
+    let channel = |more: &str| {
+        let sources = String::from_utf8(
+            files_of(&tests().join("broken/_base"))
+                .into_iter()
+                .find(|(name, _)| name == Path::new("sources.toml"))
+                .expect("the base's sources")
+                .1,
+        )
+        .expect("UTF-8");
+        let url = "url = \"opc.tcp://10.0.0.6:4840\"";
+        let sources = sources.replace(url, &format!("{url}\n{more}"));
+        let checked = checked(over_base(vec![(PathBuf::from("sources.toml"), sources.into_bytes())]));
+        let said = checked.sources.iter().find_map(|source| match &source.driver {
+            Driver::Opcua(server) => Some((server.security.channel.to_string(), server.security.trust_first)),
+            Driver::Modbus(_) | Driver::Mqtt(_) => None,
+        });
+        said.expect("an OPC UA source")
+    };
+    let secured = |text: &str, first| (text.to_owned(), first);
+    assert_eq!(channel(""), secured("security and mode SignAndEncrypt", false));
+    assert_eq!(channel("mode = \"Sign\"\ntrust = \"first\""), secured("security and mode Sign", true));
+    let named = "policy = \"Aes256Sha256RsaPss\"\ntrust = \"listed\"";
+    assert_eq!(channel(named), secured("Aes256Sha256RsaPss SignAndEncrypt", false));
+    assert_eq!(channel("policy = \"None\""), secured("policy None", false));
 }
 
 mod no_bytes_panic {

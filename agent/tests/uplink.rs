@@ -182,7 +182,7 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         fixes: false,
         sightings: false,
         permits: false,
-        events: false,
+        events: None,
         stale_after: None,
     };
     let draft = Draft {

@@ -4,7 +4,8 @@
 //! smallest, the largest and the last stay, of booleans and words the first, one of each other value and
 //! the last, so that a peak or a pulse is not lost, and the worst quality stays too. What was merged away
 //! is counted. Points of class gas, fire and sis wait in a lane of their own, which is merged last.
-//! Fixes and sightings are people's lives and are never merged: their driver waits for room.
+//! Fixes and sightings are people's lives and are never merged: their driver waits for room. Of a condition
+//! the first, the last and one that is otherwise active stay, between two tellings of all.
 //!
 //! It judges nothing and orders nothing across points: within a point, time order holds.
 
@@ -12,7 +13,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use riskgate_point::{Link, PointId, Report, Sample, Value};
+use riskgate_point::{Condition, Link, PointId, Report, Sample, SourceId, Value};
 use tokio::sync::Notify;
 
 use crate::tally::Tally;
@@ -239,8 +240,8 @@ impl Receiver {
     }
 }
 
-/// Merges the live samples of each point in place; everything else stays where it is.
-/// Returns how many samples were merged away.
+/// Merges the live samples of each point, and the states of each condition, in place; everything else stays
+/// where it is. Returns how many were merged away.
 fn merge(lane: &mut VecDeque<Report>) -> u64 {
     let mut runs: HashMap<PointId, Vec<usize>> = HashMap::new();
     for (at, report) in lane.iter().enumerate() {
@@ -257,6 +258,7 @@ fn merge(lane: &mut VecDeque<Report>) -> u64 {
         let keep = kept(&samples);
         drop_at.extend(run.iter().copied().filter(|at| !keep.contains(at)));
     }
+    drop_at.extend(conditions_over(lane));
     let before = lane.len();
     let mut at = 0;
     lane.retain(|_| {
@@ -264,6 +266,37 @@ fn merge(lane: &mut VecDeque<Report>) -> u64 {
         !drop_at.contains(&(at - 1))
     });
     u64::try_from(before - lane.len()).unwrap_or(u64::MAX)
+}
+
+/// Where the states of conditions are that nobody misses. What was told before a link was lost, or before
+/// all was told, is not what was told after it.
+fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
+    let mut tellings: HashMap<SourceId, u32> = HashMap::new();
+    let mut runs: HashMap<_, Vec<(usize, bool)>> = HashMap::new();
+    for (at, report) in lane.iter().enumerate() {
+        match report {
+            Report::Condition(condition) => {
+                let Condition { source, origin, name, active, .. } = condition;
+                let telling = tellings.get(source).copied().unwrap_or(0);
+                runs.entry((*source, telling, &**origin, &**name)).or_default().push((at, *active));
+            }
+            Report::ConditionsTold { source, .. } | Report::Link { source, .. } => {
+                *tellings.entry(*source).or_default() += 1;
+            }
+            Report::Sample(_)
+            | Report::Fix(_)
+            | Report::Sighting(_)
+            | Report::Permit(_)
+            | Report::Refreshed { .. } => {}
+        }
+    }
+    let over = |run: Vec<(usize, bool)>| {
+        let (first, last) = (run.first().copied(), run.last().map(|(at, _)| *at));
+        let other = run.iter().find(|(_, active)| Some(*active) != first.map(|(_, first)| first));
+        let keep = [first.map(|(at, _)| at), other.map(|(at, _)| *at), last];
+        run.into_iter().map(|(at, _)| at).filter(move |at| !keep.contains(&Some(*at)))
+    };
+    runs.into_values().flat_map(over).collect()
 }
 
 fn sample_at(lane: &VecDeque<Report>, at: usize) -> Option<&Sample> {
@@ -391,6 +424,34 @@ mod tests {
         assert_eq!(first.len(), 16);
         waiting.await;
         assert_eq!(receiver.recv(100).await.expect("open").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_conditions_keeps_of_each_its_first_its_last_and_that_it_was_otherwise() {
+        let (sender, mut receiver) = channel(16, all_process);
+        let condition = |name: &str, severity: u16, active: bool| {
+            Report::Condition(Condition {
+                source: SourceId(1),
+                origin: Arc::from("T"),
+                name: Arc::from(name),
+                active,
+                acknowledged: true,
+                suppressed: false,
+                severity,
+                message: Arc::from(""),
+                source_time: None,
+                received: Now::default(),
+            })
+        };
+        let all_told = || Report::ConditionsTold { source: SourceId(1), at: Now::default() };
+        let mut flood: Vec<Report> = (1..=10_000).map(|n| condition("H", n, n == 500)).collect();
+        flood.extend([condition("L", 1, true), all_told(), condition("H", 7, true), condition("L", 2, true)]);
+        sender.send(flood);
+        let left = receiver.recv(100).await.expect("open");
+        let (h, l) = (|n, active| condition("H", n, active), |n| condition("L", n, true));
+        let kept = [h(1, false), h(500, true), h(10_000, false), l(1), all_told(), h(7, true), l(2)];
+        assert_eq!(left, kept);
+        assert_eq!(receiver.merged(), 9_997);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! A driver is given checked points and an [`intake::Sender`], and reports until it is told to stop:
 //! samples, fixes, sightings, and how its link is. It decides about reconnecting, never about meaning:
 //! it knows nothing of risk. It holds no call that writes to a plant device (Modbus function codes 1 to 4
-//! only; OPC UA without Write and without Call; no PUBLISH to a plant-side broker).
+//! only; OPC UA without Write, and without Call but ConditionRefresh; no PUBLISH to a plant-side broker).
 
 pub mod backoff;
 pub mod current_loop;
@@ -16,6 +16,8 @@ pub mod mqtt;
 pub mod opcua;
 pub mod scaling;
 pub mod tally;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// Reads both clocks. Handed in, so that no driver reads a clock by itself.
 pub type Clock = fn() -> riskgate_point::Now;

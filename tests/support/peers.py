@@ -52,14 +52,14 @@ def answers(port):
 class Mosquitto:
     """Debian's broker, without persistence: a restart forgets every session and every message."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         self.port = free_port()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.conf = folder / "mosquitto.conf"
         self.conf.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
-            "max_queued_messages 0\nlog_dest stderr\n"
+            f"max_queued_messages 0\nlog_dest stderr\n{settings}"
         )
         self.process = None
         self.start()
@@ -71,6 +71,9 @@ class Mosquitto:
         self.process = subprocess.Popen([binary, "-c", self.conf], stderr=log, stdout=log)
         log.close()
         until("mosquitto listens", lambda: answers(self.port))
+
+    def log(self):
+        return (self.folder / "mosquitto.log").read_text()
 
     def kill(self):
         self.process.kill()

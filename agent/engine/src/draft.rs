@@ -63,8 +63,8 @@ pub struct SourceDraft {
     pub sightings: bool,
     /// It carries permits: `permit(...)` is unknown while it is down.
     pub permits: bool,
-    /// It keeps alarms of its own and tells them: `condition(...)` is unknown while it is down.
-    pub events: bool,
+    /// It keeps alarms of its own, of this class, and tells them: `condition(...)` is unknown while it is down.
+    pub events: Option<Class>,
     /// How long a feed of fixes, sightings or permits may be silent before it counts as down;
     /// `None`: only a lost link tells.
     pub stale_after: Option<Duration>,

@@ -92,13 +92,19 @@ pub struct Evidence {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operand {
-    /// As written: `{GD-101}`, `max({GD-101}, 1m)`, `people('tank-a')`.
+    /// As written: `{GD-101}`, `max({GD-101}, 1m)`, `people('tank-a')`, `permit('tank-a', 'hot_work')`.
     pub text: String,
     pub value: Option<Value>,
     pub quality: Quality,
     /// When the value was received.
     pub at: Option<Wall>,
     pub source_time: Option<Wall>,
+    /// What stands behind it: the alarm of a source with its severity and message, the number of a permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The end of the permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Wall>,
 }
 
 /// The record that a measure has failed (隐患).

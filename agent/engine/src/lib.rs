@@ -1,6 +1,6 @@
 //! The decisions of riskgate: what the plant is, what its readings mean, and what follows from them.
 //!
-//! Readings, places of people, camera alarms and acts of persons go in; [`Effect`]s come out: an alarm
+//! Readings, places of people, camera alarms, conditions, permits and acts of persons go in; [`Effect`]s come out: an alarm
 //! changed, a hazard raised, a task boosted, a unit's class moved. [`Engine`] is synchronous and has one
 //! owner. It never reads a clock, awaits, logs, allocates ids at random or touches storage: the same
 //! inputs give byte-equal effects. Time is the argument [`riskgate_point::Now`].
@@ -11,12 +11,15 @@
 //! The way of a reading: `sample -> judge (rule) -> correlate (unit) -> raise (alarm, hazard, task)`.
 
 mod alarm;
+mod calendar;
+mod condition;
 mod draft;
 mod effect;
 mod engine;
 mod expr;
 mod hazard;
 mod input;
+mod permit;
 mod plant;
 mod presence;
 mod present;
@@ -29,6 +32,7 @@ mod truth;
 mod unit;
 mod vision;
 mod words;
+mod world;
 
 pub use draft::{
     CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, Patience,

@@ -1,4 +1,5 @@
-//! The present: what each point reads, how each source is, where people are, what cameras saw.
+//! The present: what each point reads, how each source is, where people are, what cameras saw, which alarms
+//! sources keep, what work is permitted.
 //!
 //! It is what rules are judged by. It decides nothing: what follows from a change is the engine's.
 
@@ -8,11 +9,19 @@ use std::time::Duration;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, SourceId, Value, Wall};
 use serde::Serialize;
 
-use crate::expr::{Beyond, PointNow, World};
+use crate::calendar::Calendar;
+use crate::condition::Conditions;
+use crate::expr::{Beyond, PointNow};
+use crate::permit::{Permits, Place};
 use crate::plant::{LimitTest, Plant, Rule};
 use crate::presence::Presence;
 use crate::vision::Vision;
-use crate::{Class, Truth};
+use crate::world::Here;
+use crate::{Class, SourceDraft, Truth};
+
+/// A feed that came up has told by then of every ticket that it keeps: a broker sends what it has retained
+/// with its answer to the subscription.
+const PERMITS_TOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// How a point is, for screens and telemetry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,7 +50,7 @@ pub struct SourceView {
     pub bad: u32,
     /// The source's clock less ours, at the newest sample that told a time.
     pub source_offset_ms: Option<i64>,
-    /// Fixes and sightings that were not judged: history, or older than what was known.
+    /// Fixes, sightings and permits that were not judged: history, or older than what was known.
     pub late: u64,
 }
 
@@ -51,8 +60,11 @@ pub(crate) struct Present {
     pub(crate) sources: Vec<SourceState>,
     pub(crate) presence: Presence,
     pub(crate) vision: Vision,
+    pub(crate) conditions: Conditions,
+    pub(crate) permits: Permits,
+    pub(crate) calendar: Calendar,
     /// The source of each camera.
-    cameras: Vec<SourceId>,
+    pub(crate) cameras: Vec<SourceId>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,10 +97,14 @@ pub(crate) struct SourceState {
     pub(crate) since_mono: Mono,
     /// The last keep-alive or heartbeat.
     refreshed: Mono,
-    /// The last fix, sighting, keep-alive or heartbeat.
+    /// The last fix, sighting, permit, condition, keep-alive or heartbeat.
     heard: Mono,
-    /// Its feed of fixes or sightings was silent for too long.
+    /// There was one of these since it is a source of ours.
+    pub(crate) was_heard: bool,
+    /// Its feed of fixes, sightings or permits was silent for too long.
     pub(crate) silent: bool,
+    /// It keeps conditions, and has not told all of them since its link was lost.
+    pub(crate) untold: bool,
     /// From the loss of the link until something good is heard. A silent feed alone is no lost link: the
     /// points beside it go on.
     pub(crate) lost: bool,
@@ -129,24 +145,29 @@ impl Present {
             late: 0,
             fault: false,
         });
-        let source = SourceState {
+        let sources = plant.sources().iter().map(|source| SourceState {
             link: Link::Connecting,
             since: now.wall,
             since_mono: now.mono,
             refreshed: Mono(0),
             heard: now.mono,
+            was_heard: false,
             silent: false,
+            untold: source.events.is_some(),
             lost: true,
             stale: BTreeSet::new(),
             offset_ms: None,
             late: 0,
             fault: false,
-        };
+        });
         Self {
             points: points.collect(),
-            sources: vec![source; plant.sources().len()],
+            sources: sources.collect(),
             presence: Presence::default(),
             vision: Vision::default(),
+            conditions: Conditions::default(),
+            permits: Permits::default(),
+            calendar: Calendar::of(now),
             cameras: plant.cameras().iter().map(|camera| camera.source).collect(),
         }
     }
@@ -167,8 +188,10 @@ impl Present {
         }
         for (draft, state) in new.sources().iter().zip(&mut moved.sources) {
             let before = old.sources().iter().zip(&self.sources).find(|(of, _)| of.id == draft.id);
-            if let Some((_, before)) = before {
-                *state = SourceState { stale: BTreeSet::new(), ..before.clone() };
+            if let Some((before_draft, before)) = before {
+                // A source that only now tells of conditions has not told them yet.
+                let untold = draft.events.is_some() && (before.untold || before_draft.events.is_none());
+                *state = SourceState { stale: BTreeSet::new(), untold, ..before.clone() };
             }
         }
         for (id, state) in (0u32..).map(PointId).zip(&moved.points) {
@@ -182,6 +205,10 @@ impl Present {
         moved.presence = self.presence.renumbered(zone);
         let camera = |at: u32| new.camera_at(&old.cameras().get(usize::try_from(at).ok()?)?.id);
         moved.vision = self.vision.renumbered(camera);
+        let source = |id: SourceId| new.source_id(&old.source(id)?.id);
+        moved.conditions = self.conditions.renumbered(source);
+        moved.permits = self.permits.renumbered(source, |name| place_of(new, name));
+        moved.calendar = self.calendar;
         moved
     }
 
@@ -279,7 +306,6 @@ impl Present {
     pub(crate) fn refreshed(&mut self, id: SourceId, at: Mono) -> Vec<PointId> {
         let Some(source) = self.sources.get_mut(usize::from(id.0)) else { return Vec::new() };
         source.refreshed = at;
-        source.heard = at;
         let mut again = Vec::new();
         let points = &mut self.points;
         source.stale.retain(|id| {
@@ -317,10 +343,23 @@ impl Present {
         feeds().next().is_some() && feeds().all(|(_, state)| state.is_live())
     }
 
-    /// Since when every feed that tells a rule of people or of what cameras see is there.
+    /// Whether a permit that nobody has told of is none, and when that will be known if it is not yet: every
+    /// feed of permits is there and has told what it has to tell at first.
+    pub(crate) fn permits_known(&self, plant: &Plant, now: Mono) -> (bool, Option<Mono>) {
+        let feeds = plant.sources().iter().zip(&self.sources).filter(|(source, _)| source.permits);
+        let from: Option<Vec<Mono>> = feeds.map(|(_, state)| state.permits_known_from()).collect();
+        match from.map(|from| from.into_iter().max()) {
+            Some(Some(from)) => (from <= now, Some(from).filter(|from| *from > now)),
+            Some(None) | None => (false, None),
+        }
+    }
+
+    /// Since when every feed that tells a rule of people, of permits or of what cameras see is there.
     pub(crate) fn feeds_up_since(&self, plant: &Plant, rule: &Rule) -> Option<Mono> {
+        let (people, permits) = (!rule.zones.is_empty(), !rule.permits.is_empty());
+        let tells = |draft: &SourceDraft| (draft.fixes && people) || (draft.permits && permits);
         let fixes = plant.sources().iter().zip(&self.sources);
-        let fixes = fixes.filter(|(draft, _)| draft.fixes && !rule.zones.is_empty()).map(|(_, state)| state);
+        let fixes = fixes.filter(|(draft, _)| tells(draft)).map(|(_, state)| state);
         let camera = |at: &u32| self.source(*self.cameras.get(usize::try_from(*at).ok()?)?);
         let feeds: Vec<_> = fixes.chain(rule.cameras.iter().filter_map(camera)).collect();
         let live = feeds.iter().all(|feed| feed.is_live());
@@ -328,7 +367,7 @@ impl Present {
     }
 
     pub(crate) fn world<'a>(&'a self, plant: &'a Plant) -> Here<'a> {
-        Here { present: self, plant }
+        Here::of(self, plant)
     }
 }
 
@@ -382,7 +421,7 @@ impl PointState {
         }
     }
 
-    fn now(&self) -> PointNow<'_> {
+    pub(crate) fn now(&self) -> PointNow<'_> {
         let beyond = self.still_beyond.filter(|_| self.quality.is_bad());
         let value = self.value.as_ref().filter(|_| !self.quality.is_bad() || beyond.is_some());
         let Self { quality, received, source_time, .. } = *self;
@@ -391,18 +430,35 @@ impl PointState {
 }
 
 impl SourceState {
-    /// Its feed of fixes or sightings can be believed.
+    /// Its feed of fixes, sightings or permits can be believed.
     pub(crate) fn is_live(&self) -> bool {
         self.link == Link::Up && !self.silent
     }
 
+    /// What it has told of its conditions is all that there is to tell.
+    pub(crate) fn has_told_all(&self) -> bool {
+        self.link == Link::Up && !self.untold
+    }
+
+    /// When the absence of a permit can be believed: `None` where its feed is down or was never heard.
+    fn permits_known_from(&self) -> Option<Mono> {
+        (self.is_live() && self.was_heard).then(|| self.since_mono.after(PERMITS_TOLD_AFTER))
+    }
+
     /// Something that it carries cannot be seen.
     pub(crate) fn is_blind(&self) -> bool {
-        self.lost || self.silent
+        self.lost || self.silent || self.untold
     }
 
     pub(crate) fn hear(&mut self, at: Mono) {
         self.heard = at;
+        self.was_heard = true;
+    }
+
+    /// Its link is up: its silence counts from here.
+    pub(crate) fn listen(&mut self, at: Mono) {
+        self.heard = at;
+        self.silent = false;
     }
 
     /// When its feed counts as down if it stays silent.
@@ -411,49 +467,12 @@ impl SourceState {
     }
 }
 
-/// The present of one plant, as expressions see it.
-pub(crate) struct Here<'a> {
-    present: &'a Present,
-    plant: &'a Plant,
-}
-
-impl World for Here<'_> {
-    fn point(&self, id: PointId) -> PointNow<'_> {
-        self.present.point(id).map_or(
-            PointNow {
-                value: None,
-                beyond: None,
-                quality: Quality::Bad(BadReason::NeverRead),
-                received: None,
-                source_time: None,
-            },
-            PointState::now,
-        )
-    }
-
-    fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32> {
-        self.present.people_known(self.plant).then(|| self.present.presence.people(zones, role))?
-    }
-
-    fn seen(
-        &self,
-        cameras: &[u32],
-        kind: &str,
-        confidence: f64,
-        window: Duration,
-        now: Mono,
-    ) -> (Truth, Option<Mono>) {
-        let vision = &self.present.vision;
-        let until = cameras.iter().filter_map(|at| vision.until(*at, kind, confidence, window, now)).max();
-        if until.is_some() {
-            return (Truth::True, until);
-        }
-        let live = |at: &u32| {
-            let source = usize::try_from(*at).ok().and_then(|at| self.present.cameras.get(at));
-            source.and_then(|id| self.present.source(*id)).is_some_and(SourceState::is_live)
-        };
-        (if cameras.iter().all(live) { Truth::False } else { Truth::Unknown }, None)
-    }
+/// A zone goes before a unit of the same id, and stands for its unit.
+pub(crate) fn place_of(plant: &Plant, name: Option<&str>) -> Place {
+    let Some(name) = name else { return Place::Unsaid };
+    let zone = plant.zones().iter().find(|zone| zone.id == name);
+    let unit = plant.unit_place(zone.map_or(name, |zone| &zone.unit));
+    unit.map_or(Place::Elsewhere, Place::Unit)
 }
 
 impl Present {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::{
-    BadReason, Fix, Link, Mono, Now, Quality, Report, Sample, Sighting, SourceId, UncertainReason, Value,
-    Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
+    Sighting, SourceId, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -46,7 +46,7 @@ pub(crate) fn point(tag: &str, class: Class) -> PointDraft {
 
 pub(crate) fn source(id: &str, fixes: bool, sightings: bool) -> SourceDraft {
     let (id, name) = (id.to_owned(), String::new());
-    SourceDraft { id, name, fixes, sightings, permits: false, events: false, stale_after: None }
+    SourceDraft { id, name, fixes, sightings, permits: false, events: None, stale_after: None }
 }
 
 pub(crate) fn measure(id: &str, unit: &str) -> MeasureDraft {
@@ -151,6 +151,15 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
+/// The plant with these rules and without limits, and beside it dcs, which tells its conditions, and ptw,
+/// which carries permits.
+pub(crate) fn told(rules: Vec<RuleDraft>) -> Draft {
+    let mut draft = ruled(rules);
+    draft.sources.push(SourceDraft { events: Some(Class::Process), ..source("dcs", false, false) });
+    draft.sources.push(SourceDraft { permits: true, ..source("ptw", false, false) });
+    draft
+}
+
 /// The plant above with these rules and without limits.
 pub(crate) fn ruled(rules: Vec<RuleDraft>) -> Draft {
     let mut draft = draft();
@@ -214,6 +223,9 @@ impl Site {
         let plant = Arc::clone(self.engine.plant());
         for source in plant.sources() {
             self.input(&["up", &source.id], &mut Vec::new());
+            if source.events.is_some() {
+                self.input(&["told", &source.id], &mut Vec::new());
+            }
         }
         for point in plant.points() {
             let rest = match point.words.first() {
@@ -331,6 +343,9 @@ impl Site {
                 received: at,
                 backfill: false,
             }),
+            ["told", source] => Report::ConditionsTold { source: self.source(source), at },
+            ["condition", what, state @ ..] => self.condition(what, state),
+            ["permit", id, stage, place, more @ ..] => self.permit(id, stage, place, more),
             [tag, value, more @ ..] => {
                 let point = self.engine.plant().point_id(tag).unwrap_or_else(|| panic!("no point {tag}"));
                 let mut sample = match (*value, value.parse::<f64>()) {
@@ -353,6 +368,51 @@ impl Site {
             }
             words => panic!("what is {words:?}?"),
         }
+    }
+
+    /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
+    fn condition(&self, what: &str, state: &[&str]) -> Report {
+        let (origin, name) = what.split_once('/').unwrap_or(("", what));
+        let severity = state.iter().find_map(|word| word.strip_prefix("severity="));
+        Report::Condition(Condition {
+            source: self.source("dcs"),
+            origin: Arc::from(origin),
+            name: Arc::from(name),
+            active: state.contains(&"active"),
+            acknowledged: !state.contains(&"unacknowledged"),
+            suppressed: state.contains(&"suppressed"),
+            severity: severity.map_or(500, |severity| severity.parse().unwrap()),
+            message: Arc::from("满"),
+            source_time: None,
+            received: self.now(),
+        })
+    }
+
+    /// `permit DH-1 working U-1 from=10s to=60s`: of hot work, of no place where that is `-`.
+    fn permit(&self, id: &str, stage: &str, place: &str, more: &[&str]) -> Report {
+        let wall = |key: &str| {
+            let time = more.iter().find_map(|word| word.strip_prefix(key))?;
+            Some(Wall(WALL).after(duration(time)))
+        };
+        Report::Permit(Permit {
+            source: self.source("ptw"),
+            id: Arc::from(id),
+            kind: if more.contains(&"lifting") { PermitKind::Lifting } else { PermitKind::HotWork },
+            level: None,
+            stage: match stage {
+                "before" => PermitStage::Before,
+                "working" => PermitStage::Working,
+                "after" => PermitStage::After,
+                _ => panic!("what stage is {stage}?"),
+            },
+            place: (place != "-").then(|| Arc::from(place)),
+            start: wall("from="),
+            end: wall("to="),
+            guardian: None,
+            source_time: wall("told="),
+            received: self.now(),
+            backfill: more.contains(&"backfill"),
+        })
     }
 
     fn tell(&mut self, effects: Vec<Effect>) {

@@ -12,9 +12,11 @@ use riskgate_point::{Mono, PointId, SourceId};
 pub(crate) enum Timer {
     /// A point was not refreshed.
     Stale(PointId),
-    /// A feed of fixes or sightings was silent.
+    /// A feed of fixes, sightings or permits was silent.
     Silent(SourceId),
-    /// A window slides, a `held` completes, a sighting grows old.
+    /// The wall clock was set, and its new time has held.
+    Calendar,
+    /// A window slides, a `held` completes, a sighting grows old, a permit begins or ends.
     Change(u32),
     /// An on-delay or an off-delay of a rule.
     Delay(u32),
@@ -35,6 +37,7 @@ impl Timer {
         match self {
             Self::Stale(_) => "stale",
             Self::Silent(_) => "silent",
+            Self::Calendar => "calendar",
             Self::Change(_) => "change",
             Self::Delay(_) => "delay",
             Self::SourceFault(_) => "source_fault",

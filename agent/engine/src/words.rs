@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use riskgate_point::{BadReason, PointId, Quality, Value};
+use riskgate_point::{BadReason, PermitKind, PointId, Quality, Value};
 
-use crate::expr::{About, Program, WindowKind, sighting_zh};
+use crate::expr::{About, ConditionState, Program, WindowKind, permit_words, sighting_zh};
 use crate::plant::{Condition, LimitTest, Plant, Rule};
 use crate::{Operand, PointDraft, SourceDraft, Words};
 
@@ -19,6 +19,9 @@ const SIGNIFICANT: i32 = 4;
 
 /// Of a text that a point reads, likewise: free text may be a page.
 const TEXT_CHARACTERS: usize = 40;
+
+/// Of an alarm as its source tells it, likewise.
+const DETAIL_CHARACTERS: usize = 80;
 
 /// Of a driver's reason, what is told in a sentence.
 const WHY_CHARACTERS: usize = 200;
@@ -198,6 +201,8 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
                 None => both(format!("{unit}视频：{zh}未知"), format!("camera of {unit}: {en} unknown")),
             }
         }
+        About::Condition { source, name, state } => of_condition(plant, source, name, state, operand),
+        About::Permit { unit, kind } => of_permit(plant, unit, kind, operand),
         About::Held(length) => {
             let over = span(length);
             match &operand.value {
@@ -213,6 +218,42 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
                 ),
             }
         }
+    }
+}
+
+fn of_permit(plant: &Plant, unit: &str, kind: PermitKind, operand: &Operand) -> Words {
+    let (unit, (en, zh)) = (name_of(plant, unit), permit_words(kind));
+    let en = en.replace('_', " ");
+    let ticket = operand.detail.as_deref().unwrap_or_default();
+    match &operand.value {
+        Some(Value::Bool(true)) => {
+            both(format!("{unit}{zh}作业中（作业票{ticket}）"), format!("{en} in {unit} (permit {ticket})"))
+        }
+        Some(_) => both(format!("{unit}无{zh}作业票"), format!("no {en} permit in {unit}")),
+        None => both(format!("{unit}有无{zh}作业票未知"), format!("{en} permit in {unit} unknown")),
+    }
+}
+
+fn of_condition(plant: &Plant, source: &str, name: &str, state: ConditionState, operand: &Operand) -> Words {
+    let known = plant.sources().iter().find(|of| of.id == source).map(|of| of.name.as_str());
+    let source = known.filter(|name| !name.is_empty()).unwrap_or(source);
+    let (zh, zh_not, en) = match state {
+        ConditionState::Active => ("激活", "未激活", "active"),
+        ConditionState::Unacknowledged => ("未确认", "无未确认", "unacknowledged"),
+        ConditionState::Suppressed => ("被抑制", "未被抑制", "suppressed"),
+    };
+    match (&operand.value, &operand.detail) {
+        (Some(Value::Bool(true)), Some(detail)) => {
+            let detail = cut(detail, DETAIL_CHARACTERS);
+            both(format!("{source}报警{zh}：{detail}"), format!("alarm of {source} {en}: {detail}"))
+        }
+        (Some(Value::Bool(true)), None) => {
+            both(format!("{source}报警 {name} {zh}"), format!("alarm {name} of {source} {en}"))
+        }
+        (Some(_), _) => {
+            both(format!("{source}报警 {name} {zh_not}"), format!("alarm {name} of {source} not {en}"))
+        }
+        (None, _) => both(format!("{source}报警 {name} 未知"), format!("alarm {name} of {source} unknown")),
     }
 }
 
@@ -281,6 +322,15 @@ pub(crate) fn of_lost_source(source: &SourceDraft, why: &str) -> Words {
         en.push_str(&cut(why, WHY_CHARACTERS));
     }
     Words { zh: format!("数据源{who}失去联系"), en }
+}
+
+/// A source is there, and has not told of the alarms that it keeps.
+pub(crate) fn of_untold_conditions(source: &SourceDraft) -> Words {
+    let who = if source.name.is_empty() { &source.id } else { &source.name };
+    Words {
+        zh: format!("数据源{who}未提供其报警状态"),
+        en: format!("source {who} does not tell the state of its alarms"),
+    }
 }
 
 /// What to do about lost monitoring, whatever was lost.

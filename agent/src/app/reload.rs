@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use super::sources::Sources;
 use super::{AppError, Instance, ORDERS_MAX};
 use crate::causes::chain;
-use crate::config::{self, Checked, Driver, Problems, SecretError, Site, SourceConfig};
+use crate::config::{self, Checked, Driver, Problems, SecretError, Site};
 use crate::console::socket::Reply;
 use crate::events::Event;
 use crate::pump::{Answer, Order};
@@ -37,7 +37,7 @@ pub(super) enum Asker {
 /// A configuration with its passwords.
 pub(super) struct Read {
     pub(super) checked: Checked,
-    /// Of the passwords: their files are not part of the configuration's own hash.
+    /// Of the passwords and certificates: their files are not part of the configuration's own hash.
     pub(super) passwords: u64,
 }
 
@@ -189,17 +189,18 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
     errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
 }
 
-/// Tells one set of passwords from another without keeping a copy.
+/// Tells one set of passwords and certificates from another without keeping a copy.
 fn passwords_of(checked: &Checked) -> u64 {
-    let of_source = |source: &SourceConfig| match &source.driver {
-        Driver::Opcua(server) => server.user.clone(),
-        Driver::Mqtt(mqtt::Feed { user, .. }) => user.clone(),
-        Driver::Modbus(_) => None,
-    };
     let mut hasher = DefaultHasher::new();
     checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
     for source in &checked.sources {
-        of_source(source).hash(&mut hasher);
+        match &source.driver {
+            Driver::Opcua(server) => server.user.hash(&mut hasher),
+            Driver::Mqtt(mqtt::Feed { user, tls, .. }) => {
+                (user, tls.as_ref().map(|tls| tls.digest)).hash(&mut hasher);
+            }
+            Driver::Modbus(_) => {}
+        }
     }
     hasher.finish()
 }

@@ -95,6 +95,63 @@ pub(super) enum Command {
     /// 浏览：OPC UA 服务器有哪些节点 / what nodes an OPC UA server has
     #[command(after_help = BROWSE_HELP)]
     Browse(BrowseArgs),
+
+    /// OPC UA 证书：信任哪些服务器，本网关用哪个证书 / certificates of OPC UA: which servers are trusted
+    #[command(subcommand, after_help = OPCUA_HELP)]
+    Opcua(OpcuaCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OpcuaCommand {
+    /// 已信任和被拒绝的服务器证书 / servers' certificates, trusted and refused
+    List(PkiArgs),
+
+    /// 一个证书的全部内容 / all that one certificate says
+    Show {
+        /// 指纹或其开头；own 为本网关自己的 / a thumbprint or its beginning; own: the gateway's
+        #[arg(value_name = "THUMBPRINT|own")]
+        which: String,
+
+        #[command(flatten)]
+        pki: PkiArgs,
+    },
+
+    /// 信任一个服务器证书 / trust a server's certificate
+    Trust {
+        /// 指纹或其开头，或证书文件 / a thumbprint or its beginning, or a file
+        #[arg(value_name = "THUMBPRINT|FILE")]
+        which: String,
+
+        /// 即使过期或应用名不符也接受 / though its times or its application are wrong
+        #[arg(long)]
+        as_it_is: bool,
+
+        #[command(flatten)]
+        pki: PkiArgs,
+    },
+
+    /// 不再信任；正在使用它的连接随即断开 / trust it no more: a session that rests on it ends
+    Distrust {
+        /// 指纹或其开头 / a thumbprint or its beginning
+        #[arg(value_name = "THUMBPRINT")]
+        which: String,
+
+        #[command(flatten)]
+        pki: PkiArgs,
+    },
+}
+
+/// Which certificate folder.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(super) struct PkiArgs {
+    /// 证书文件夹 / the certificate folder [default: $STATE_DIRECTORY/pki, /var/lib/riskgate/pki]
+    #[arg(long, value_name = "PATH")]
+    pub(super) pki: Option<PathBuf>,
+
+    /// 从配置文件夹得知证书文件夹 / the folder of the agent of this configuration
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[cfg(feature = "demo")]
@@ -166,6 +223,17 @@ const RELOAD_HELP: &str = "例 Examples:
   riskgate check /etc/riskgate && riskgate reload
 
 有错误的配置不会生效，原配置继续运行。A configuration with errors is refused whole; the running one stays.";
+
+const OPCUA_HELP: &str = "例 Examples:
+  riskgate opcua list                     信任与拒绝的服务器证书 servers' certificates, and why they are refused
+  riskgate opcua show own                 本网关的证书：把文件交给服务器一侧信任 to be trusted at the server
+  riskgate opcua trust 3f9c21d4           先与服务器上显示的指纹核对 compare it with what the server shows first
+  riskgate opcua trust server.der         由文件信任 from a file that was brought here
+  riskgate opcua distrust 3f9c21d4
+
+直接读写证书文件夹，网关程序不必停；改动几秒内生效。安装为服务时用 sudo。
+They work on the folder while the agent runs, which takes a change up within seconds; with the service, use sudo.
+下一步 Next: riskgate show sources";
 
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
@@ -329,7 +397,9 @@ mod tests {
             let example = format!("riskgate {}", command.get_name());
             assert!(help.contains("例 Examples:") && help.contains(&example), "{}", command.get_name());
         }
-        for command in Cli::command().get_subcommands().filter(|command| command.has_subcommands()) {
+        let looks = ["probe", "scan", "browse"];
+        for command in Cli::command().get_subcommands().filter(|command| looks.contains(&command.get_name()))
+        {
             for what in command.get_subcommands() {
                 let help = what.get_after_help().map(ToString::to_string).unwrap_or_default();
                 let example = format!("riskgate {} {} ", command.get_name(), what.get_name());
@@ -361,6 +431,15 @@ mod tests {
         let both = parse("riskgate show --socket /tmp/a --config /tmp/b");
         assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict);
         assert_eq!(parse("riskgate show passwords").unwrap_err(), ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn a_certificate_is_named_and_so_is_one_folder() {
+        assert!(parse("riskgate opcua show own").is_ok());
+        assert!(parse("riskgate opcua trust 3f9c21d4 --as-it-is --pki /srv/pki").is_ok());
+        assert_eq!(parse("riskgate opcua trust").unwrap_err(), ErrorKind::MissingRequiredArgument);
+        let both = parse("riskgate opcua list --pki /tmp/a --config /tmp/b");
+        assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
     #[test]

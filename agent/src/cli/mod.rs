@@ -1,12 +1,13 @@
 //! The command line: what can be typed, and the commands that speak to a running agent.
 //!
 //! `show`, the acts and `reload` are clients of the agent's socket and know nothing but its lines; `check`,
-//! `run` and `demo` hand over to their rooms. Exit codes: 0 done, 1 a problem was found or an act refused,
+//! `run` and `demo` hand over to their rooms; `opcua` works on the certificate folder. Exit codes: 0 done, 1 a problem was found or an act refused,
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
 mod args;
 mod client;
+mod opcua;
 mod run;
 mod tables;
 mod tools;
@@ -124,6 +125,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
+        Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()
 }
@@ -177,20 +179,20 @@ fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, Clie
 fn socket_of(agent: &Where, screen: &mut Screen) -> Result<PathBuf, Outcome> {
     match (&agent.socket, &agent.config) {
         (Some(socket), _) => Ok(socket.clone()),
-        (None, Some(folder)) => match config::check(folder) {
-            Ok(checked) => Ok(checked.site.console.socket),
-            Err(problems) => {
-                screen.problem(&problems.render(screen.colour));
-                let path = folder.display();
-                screen.problem(&format!(
-                    "配置有错误，未执行 / the configuration {path} is refused, so its socket is not known: \
-                     mend it, or give --socket"
-                ));
-                Err(Outcome::Refused)
-            }
-        },
+        (None, Some(folder)) => site_of(folder, "its socket is not known: mend it, or give --socket", screen)
+            .map(|site| site.console.socket),
         (None, None) => Ok(client::default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref())),
     }
+}
+
+/// What a configuration says of the gateway. `else_what`: what follows where it is refused.
+fn site_of(folder: &Path, else_what: &str, screen: &mut Screen) -> Result<config::Site, Outcome> {
+    config::check(folder).map(|checked| checked.site).map_err(|problems| {
+        screen.problem(&problems.render(screen.colour));
+        let path = folder.display();
+        screen.problem(&format!("配置有错误，未执行 / the configuration {path} is refused, so {else_what}"));
+        Outcome::Refused
+    })
 }
 
 /// Says what will run, or every problem at once.

@@ -143,6 +143,17 @@ pub(super) fn topic(text: &str) -> Result<(), Wrong> {
     topic_characters(text)
 }
 
+/// The topic on which a feed speaks of itself: no wildcards, or one device would speak for all.
+pub(super) fn exact_topic(text: &str) -> Result<(), Wrong> {
+    if text.contains(['+', '#']) {
+        return wrong(
+            "the topic of a status has no wildcards: it speaks for the whole source",
+            "write one topic; devices that come and go by themselves are told by stale_after of their points",
+        );
+    }
+    topic_characters(text)
+}
+
 fn topic_characters(text: &str) -> Result<(), Wrong> {
     if text.contains(char::is_control) {
         return wrong("a topic has no control characters", "write plant/tank-1/level");

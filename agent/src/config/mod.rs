@@ -8,9 +8,9 @@
 //! The way: `read` (bytes to text) -> `document`, `table` (text to tables, cells) -> `fields`, `row` (typed)
 //! -> `site`, `sources`, `model`, `points` (what it means) -> `Plant::build` (whether it holds together).
 //!
-//! Checking opens no socket and no file outside the folder. So a password's file is not opened either: it is
-//! named in the configuration, read by [`Checked::load_secrets`] when the agent starts, and its absence is
-//! told then. Whether a device answers, `riskgate run --once` tells.
+//! Checking opens no socket and no file outside the folder. So the file of a password, a certificate or a key
+//! is not opened either: it is named in the configuration, read by [`Checked::load_secrets`] when the agent
+//! starts, and its absence is told then. Whether a device answers, `riskgate run --once` tells.
 
 mod address;
 mod binding;
@@ -33,12 +33,14 @@ mod sources;
 mod status_map;
 mod summary;
 mod table;
+mod tls;
 mod values;
 mod verdict;
 
 use std::path::Path;
 
 use riskgate_drivers::mqtt;
+use riskgate_drivers::opcua::{self, Applicant, Password, User};
 use riskgate_engine::Plant;
 use riskgate_point::SourceId;
 use uuid::Uuid;
@@ -156,9 +158,20 @@ fn whole(
     let uplink = (site.uplink.host.as_str(), site.uplink.port, site.uplink.client_id.as_str());
     sources::check_whole(&sources, uplink, faults);
     let plant = verdict::build(&site, &gateway, &sources, model, points, files, faults)?;
-    let configs =
-        (0..).map(SourceId).zip(sources).filter_map(|(id, source)| source.into_config(id)).collect();
+    let configs = (0..).map(SourceId).zip(sources).filter_map(|(id, source)| source.into_config(id));
+    let configs = configs.map(|config| with_certificates(config, &site)).collect();
     Some((site, plant, configs))
+}
+
+/// Where the certificates of all sources lie, and as whom we show ourselves.
+fn with_certificates(mut config: SourceConfig, site: &Site) -> SourceConfig {
+    if let Driver::Opcua(server) = &mut config.driver {
+        server.security.pki = site.store.pki();
+        server.security.applicant =
+            Applicant { company: site.company.clone(), gateway: site.gateway.clone() };
+        server.security.source.clone_from(&config.name);
+    }
+    config
 }
 
 /// Texts of the files, and the sheets of the tables among them.
@@ -211,8 +224,8 @@ fn hash(files: &[RawFile]) -> String {
 }
 
 impl Checked {
-    /// Reads the passwords that the configuration names. Relative paths start at `folder`. Every password
-    /// that cannot be had is told.
+    /// Reads the passwords and users' certificates that the configuration names, and sees whether its certificates
+    /// and keys can be used. Relative paths start at `folder`. Everything that cannot be had is told.
     pub fn load_secrets(&mut self, folder: &Path) -> Result<(), Vec<SecretError>> {
         let mut errors = Vec::new();
         for file in self.secrets.clone() {
@@ -228,6 +241,18 @@ impl Checked {
                 Err(error) => errors.push(error),
             }
         }
+        for source in &mut self.sources {
+            if let Driver::Mqtt(mqtt::Feed { tls: Some(tls), .. }) = &mut source.driver
+                && let Err(cause) = tls.look(folder)
+            {
+                errors.push(SecretError::Tls { of: format!("source '{}'", source.name), cause });
+            }
+            if let Driver::Opcua(opcua::Server { user: User::Certificate(user), .. }) = &mut source.driver
+                && let Err(cause) = user.read(folder)
+            {
+                errors.push(SecretError::User { of: format!("source '{}'", source.name), cause });
+            }
+        }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
@@ -237,13 +262,14 @@ impl Checked {
             return;
         };
         for source in self.sources.iter_mut().filter(|source| source.id == id) {
-            let user = match &mut source.driver {
-                Driver::Opcua(server) => server.user.as_mut(),
-                Driver::Mqtt(mqtt::Feed { user, .. }) => user.as_mut(),
-                Driver::Modbus(_) => None,
-            };
-            if let Some((_, password)) = user {
-                *password = secret.reveal().to_owned();
+            match &mut source.driver {
+                Driver::Opcua(opcua::Server { user: User::Password { password, .. }, .. }) => {
+                    *password = Password::new(secret.reveal());
+                }
+                Driver::Mqtt(mqtt::Feed { user: Some((_, password)), .. }) => {
+                    secret.reveal().clone_into(password);
+                }
+                Driver::Opcua(_) | Driver::Mqtt(_) | Driver::Modbus(_) => {}
             }
         }
     }

@@ -352,7 +352,7 @@ fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
             let group = binding::opcua::group_of(line, &server.groups);
             group.map_or(server.keep_alive, |group| group.keep_alive) * STALE_KEEP_ALIVES
         }
-        Some((Kind::Mqtt { .. }, source)) => match source.stale_after {
+        Some((Kind::Mqtt(_), source)) => match source.stale_after {
             Some(after) => after,
             None => {
                 if line.said(Column::StaleAfter).is_none() && !source.origin.keys.contains_key("stale_after")

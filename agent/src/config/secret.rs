@@ -1,10 +1,12 @@
 //! Passwords. They stand in files of their own, which `check` does not open: it must run where the
-//! gateway's secrets are not. They are read when the agent starts, and their absence is told then.
+//! gateway's secrets are not. They are read when the agent starts, and their absence is told then, as is
+//! that of certificates and keys.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use riskgate_drivers::tls::FileFault;
 use riskgate_point::SourceId;
 
 /// A password. It is not shown by `{:?}`, so that no log holds it.
@@ -37,7 +39,7 @@ pub(super) struct SecretFile {
     pub(super) path: PathBuf,
 }
 
-/// Why a password could not be had.
+/// Why a password, a certificate or a key could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("reading the password file {path} of {of}", path = .path.display())]
@@ -49,6 +51,18 @@ pub enum SecretError {
     },
     #[error("the password file {path} of {of} is empty", path = .path.display())]
     Empty { of: String, path: PathBuf },
+    #[error("the TLS files of {of}")]
+    Tls {
+        of: String,
+        #[source]
+        cause: FileFault,
+    },
+    #[error("the user of {of}")]
+    User {
+        of: String,
+        #[source]
+        cause: riskgate_drivers::opcua::UserError,
+    },
 }
 
 /// Reads one password; a relative path starts at the configuration folder. The line's end is not part of it.

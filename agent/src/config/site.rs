@@ -55,6 +55,13 @@ pub struct Store {
     pub dir: PathBuf,
 }
 
+impl Store {
+    /// Where the certificates of OPC UA lie.
+    pub fn pki(&self) -> PathBuf {
+        self.dir.join("pki")
+    }
+}
+
 /// The folders that the service manager gives: the defaults of `store.dir` and `console.socket`.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {

@@ -67,7 +67,7 @@ impl Checked {
                 (draft.fixes, ", fixes"),
                 (draft.sightings, ", sightings"),
                 (draft.permits, ", permits"),
-                (draft.events, ", conditions"),
+                (draft.events.is_some(), ", conditions"),
             ] {
                 carries.push_str(if carried { what } else { "" });
             }
@@ -77,7 +77,7 @@ impl Checked {
                 let (endpoint, device_id) = (&device.endpoint, device.device_id);
                 format!("{} {endpoint} device {device_id}, {carries}", endpoint.kind())
             }
-            Driver::Opcua(server) => format!("opcua {}, {carries}", server.url),
+            Driver::Opcua(server) => format!("opcua {}, {}, {carries}", server.url, server.security.channel),
             Driver::Mqtt(feed) => format!("mqtt {}:{}, {carries}", feed.host, feed.port),
         };
         format!("数据源 source   {}: {what}", source.name)

@@ -170,7 +170,11 @@ function fill(list, rows, make, empty) {
   list.replaceChildren(...wanted);
 }
 
-const operandText = (operand) => `${operand.text} = ${operand.value ?? "?"} (${operand.quality})`;
+const operandText = (operand) => {
+  const detail = operand.detail ? ` ${operand.detail}` : "";
+  const until = operand.until ? ` 至 until ${operand.until}` : "";
+  return `${operand.text} = ${operand.value ?? "?"} (${operand.quality})${detail}${until}`;
+};
 
 function alarmRow(alarm) {
   const priority = PRIORITIES[alarm.priority];

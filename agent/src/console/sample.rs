@@ -79,6 +79,8 @@ fn evidence(rule: &str) -> Evidence {
             quality: Quality::Good,
             at: Some(NOW.wall),
             source_time: None,
+            detail: None,
+            until: None,
         }],
     }
 }

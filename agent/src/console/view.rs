@@ -99,6 +99,12 @@ pub struct OperandView {
     pub quality: String,
     pub at: Option<String>,
     pub source_time: Option<String>,
+    /// What stands behind it: the alarm of a source with its message, the number of a permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The end of the permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -489,6 +495,8 @@ impl Render<'_> {
             quality: operand.quality.to_string(),
             at: operand.at.map(|at| self.stamp(at)),
             source_time: operand.source_time.map(|at| self.stamp(at)),
+            detail: operand.detail.clone(),
+            until: operand.until.map(|at| self.stamp(at)),
         }
     }
 

@@ -254,7 +254,8 @@ mod tests {
             source: SourceId(0),
             url: format!("opc.tcp://127.0.0.1:{port}"),
             keep_alive: Duration::from_secs(1),
-            user: None,
+            security: client::Security::open(),
+            user: client::User::Anonymous,
             history: None,
             groups: vec![client::Group {
                 name: String::new(),
@@ -265,6 +266,7 @@ mod tests {
                 deadband: client::Deadband::None,
                 keep_alive: Duration::from_secs(1),
             }],
+            notifiers: Vec::new(),
             points: points.collect(),
         };
         let (sender, mut reports) = intake::channel(100, |_| intake::Lane::Process);

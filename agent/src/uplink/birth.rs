@@ -143,7 +143,7 @@ mod tests {
                 fixes: false,
                 sightings: false,
                 permits: false,
-                events: false,
+                events: None,
                 stale_after: None,
             }],
             points,

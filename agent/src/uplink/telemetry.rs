@@ -32,7 +32,7 @@ pub(super) struct Reading {
     pub(super) tag: Arc<str>,
     pub(super) value: Option<Value>,
     pub(super) quality: Quality,
-    /// When it was received.
+    /// When it was received; of the past, when it was.
     pub(super) time: Wall,
 }
 
@@ -83,18 +83,23 @@ pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
 }
 
 impl TelemetrySender {
-    /// Keeps the samples whose value or quality is another than that point's last, each under its tag.
-    /// Never waits.
+    /// Keeps the samples whose value or quality is another than that point's last, each under its tag. What
+    /// is read of the past is kept with the time that it was, where it has one: it is no point's present
+    /// value. Never waits.
     pub fn offer<'a>(&self, samples: impl IntoIterator<Item = (&'a Arc<str>, &'a Sample)>) {
         let mut buffer = lock(&self.0);
         if buffer.off {
             return;
         }
         for (tag, sample) in samples {
-            if buffer.is_news(tag, sample) {
-                let Sample { value, quality, received, .. } = sample;
-                let (tag, value) = (Arc::clone(tag), value.clone());
-                buffer.keep(Reading { tag, value, quality: *quality, time: received.wall });
+            let time = if sample.backfill {
+                sample.source_time
+            } else {
+                buffer.is_news(tag, sample).then_some(sample.received.wall)
+            };
+            if let Some(time) = time {
+                let (tag, value) = (Arc::clone(tag), sample.value.clone());
+                buffer.keep(Reading { tag, value, quality: sample.quality, time });
             }
         }
     }
@@ -154,14 +159,15 @@ impl TelemetryReceiver {
     /// The oldest readings, as many as one message holds.
     pub(super) fn take(&self) -> Option<Chunk> {
         let mut buffer = lock(&self.0);
-        let from = buffer.waiting.front()?.time;
-        let (mut n, mut bytes, mut to) = (0, 0, from);
+        let first = buffer.waiting.front()?.time;
+        let (mut n, mut bytes, mut from, mut to) = (0, 0, first, first);
         for reading in &buffer.waiting {
             let size = size(reading);
             if bytes + size > CHUNK_BYTES_MAX && n > 0 {
                 break;
             }
-            (n, bytes, to) = (n + 1, bytes + size, reading.time);
+            (n, bytes) = (n + 1, bytes + size);
+            (from, to) = (from.min(reading.time), to.max(reading.time));
         }
         let readings = buffer.waiting.drain(..n).collect();
         if buffer.waiting.is_empty() {

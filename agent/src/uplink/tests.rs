@@ -79,6 +79,8 @@ fn evidence() -> Evidence {
         quality,
         at: Some(MORNING),
         source_time: None,
+        detail: None,
+        until: None,
     };
     Evidence {
         rule: "leak".to_owned(),
@@ -218,6 +220,25 @@ fn a_hazard_is_told_in_the_standards_names_and_codes() {
 #[test]
 fn an_alarm_is_told_with_its_evidence() {
     insta::assert_snapshot!(told(&Effect::Alarm(Arc::new(alarm(Some("U-1"))))));
+}
+
+#[test]
+fn a_permit_is_told_with_its_number_and_its_end() {
+    let mut alarm = alarm(Some("U-1"));
+    alarm.evidence.operands = vec![Operand {
+        text: "permit('U-1', 'hot_work')".to_owned(),
+        value: Some(PointValue::Bool(true)),
+        quality: Quality::Good,
+        at: Some(MORNING),
+        source_time: None,
+        detail: Some("DH-7".to_owned()),
+        until: Some(MORNING.after(Duration::from_secs(3600))),
+    }];
+    let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
+    let operand = &data["evidence"]["operands"][0];
+    assert_eq!(operand["detail"], "DH-7");
+    let (from, until) = (operand["time"].as_str(), operand["until"].as_str());
+    assert!(until.is_some() && until > from, "{operand}");
 }
 
 #[test]
@@ -606,6 +627,20 @@ fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
     assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
     let dropped = receiver.take_dropped().expect("counted");
     assert_eq!((dropped.count, dropped.too_large), (1, 1));
+}
+
+#[test]
+fn telemetry_of_the_past_has_its_own_time_and_is_no_present_value() {
+    let (sender, receiver) = channel();
+    let past = |source_time: Option<i64>| {
+        let (tag, sample) = reading("A", 7.0, 11);
+        (tag, Sample { backfill: true, source_time: source_time.map(Wall), ..sample })
+    };
+    offer(&sender, &[reading("A", 1.0, 10), past(Some(5)), past(None), reading("A", 1.0, 12)]);
+    let chunk = receiver.take().expect("readings");
+    let told: Vec<_> = chunk.readings.iter().map(|of| (of.value.clone(), of.time.0)).collect();
+    assert_eq!(told, [(PointValue::float(1.0), 10), (PointValue::float(7.0), 5)]);
+    assert_eq!((chunk.from, chunk.to), (Wall(5), Wall(10)));
 }
 
 #[test]

@@ -239,7 +239,8 @@ fn danger_type(classify2: &str) -> u8 {
 fn description(hazard: &HazardRecord) -> String {
     let operands = hazard.evidence.operands.iter().map(|operand| {
         let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
-        format!("{}={value}（{}）", operand.text, quality_zh(operand.quality))
+        let detail = operand.detail.as_ref().map_or_else(String::new, |detail| format!("，{detail}"));
+        format!("{}={value}（{}{detail}）", operand.text, quality_zh(operand.quality))
     });
     let operands = operands.collect::<Vec<_>>().join("，");
     format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
@@ -379,13 +380,21 @@ fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
 }
 
 fn operand_data(operand: &Operand, origin: &Origin) -> Value {
-    json!({
+    let mut data = json!({
         "text": operand.text,
         "value": operand.value,
         "quality": operand.quality.to_string(),
         "time": operand.at.map(|at| origin.time(at)),
         "sourceTime": operand.source_time.map(|at| origin.time(at)),
-    })
+    });
+    // Conditions and permits alone have them.
+    let until = operand.until.map(|at| json!(origin.time(at)));
+    for (key, value) in [("detail", operand.detail.as_ref().map(|detail| json!(detail))), ("until", until)] {
+        if let (Some(value), Some(data)) = (value, data.as_object_mut()) {
+            data.insert(key.to_owned(), value);
+        }
+    }
+    data
 }
 
 /// Readings that were dropped before upstream had them.

@@ -87,4 +87,6 @@ async fn poll_forever(device: &Device, line: &Line, out: &Sender, clock: Clock) 
 }
 
 #[cfg(test)]
+mod paced;
+#[cfg(test)]
 mod tests;

@@ -1,29 +1,28 @@
 //! One subscriber at one plant-side broker. It never publishes.
 //!
-//! Each connection is a new client of the library and a clean session: nothing of an old one, good or
-//! poisoned, is carried over. The library's `poll` is not cancel-safe while it connects and does not
-//! wait between tries; so it is awaited alone, never beside a ticking timer, and what it returns as an
-//! error ends the connection. Only what drops the whole connection may cancel it.
+//! It connects, subscribes, hands on what messages hold, and begins anew after each fault, forever. A
+//! [`Connection`] carries nothing over to the next one. What is known across them is here: which version the
+//! broker speaks, what the feed said of itself, and what was last told of the link.
 //!
-//! All use of the MQTT library is in this file, so that another one costs this file only.
+//! The link is up where the broker answers and the feed, if it says so at all, says that it is there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use riskgate_point::{BadReason, Link, PointId, Report, Sample};
-use rumqttc::mqttbytes::v4::{ConnectReturnCode, Publish, SubAck, SubscribeReasonCode};
-use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, QoS, StateError, SubscribeFilter,
-    mqttbytes,
-};
+use riskgate_point::{BadReason, Link, PointId, Quality, Report, Sample, UncertainReason};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::decode::{self, Decoded, Message, Skip};
+use super::connection::{ANSWER_TIMEOUT, Connection, Event};
+use super::decode::{self, Decoded, Message};
+use super::fault::{self, Fault};
 use super::memory::Memory;
-use super::topic::{Routes, to_subscribe};
-use super::{Brings, Feed};
+use super::reason::{Version, Versions};
+use super::status::Known;
+use super::topic::{Routes, covers, to_subscribe};
+use super::wire::{Incoming, Malformed, Said};
+use super::{Brings, Feed, Subscription};
 use crate::Clock;
 use crate::backoff::Backoff;
 use crate::intake::Sender;
@@ -33,82 +32,32 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// A connection that lived so long was no failure of its own: the next try is a quick one. Below it, as
 /// when two clients of one name throw each other out, the waits grow.
 const SETTLED_AFTER: Duration = Duration::from_secs(20);
-/// For TCP and CONNACK together.
-const CONNECT_TIMEOUT_SECONDS: u64 = 5;
-/// For the SUBACK of one SUBSCRIBE, whatever else comes before it.
-const SUBACK_TIMEOUT: Duration = Duration::from_secs(10);
-/// A broker that is silent for twice this time is taken for dead.
-const KEEP_ALIVE_SECONDS: u16 = 15;
-/// A list of positions of a few thousand people; the library's own limit is 10 KiB.
-const PACKET_BYTES_MAX: usize = 256 * 1024;
 /// Some brokers take only so many filters in one SUBSCRIBE.
 const FILTERS_PER_SUBSCRIBE: usize = 50;
-/// Of a payload that could not be used, so much is shown once at debug level.
-const EXAMPLE_CHARS_MAX: usize = 200;
+/// The rights of a user change without a word to us, so a filter that was refused is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// A broker sends what it keeps right behind the SUBACK. So long a feed that says of itself whether it is
+/// there is waited for, before a broker that answers is taken for a feed that lives.
+const STATUS_WAIT: Duration = Duration::from_secs(1);
 
-/// Why a feed cannot be read at all. What a broker or a network does is never an error here.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("mqtt {host}:{port}: the settings of the connection are refused")]
-    Settings {
-        host: String,
-        port: u16,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Reads until told to stop; every failure of the broker or the network is reported, then retried.
-pub async fn run(config: &Feed, out: &Sender, clock: Clock, stop: &CancellationToken) -> Result<(), Error> {
+/// Reads until told to stop. What a broker or a network does is never an error here: every failure is
+/// reported, then retried.
+pub async fn run(
+    feed: &Feed,
+    out: &Sender,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Result<(), Infallible> {
+    let mut connection = None;
     tokio::select! {
         biased;
-        () = stop.cancelled() => Ok(()),
-        ended = Reader::new(config, out, clock).read_forever() => match ended? {},
+        () = stop.cancelled() => {}
+        never = Reader::new(feed, out, clock).read_forever(&mut connection) => match never {},
     }
-}
-
-/// Why a connection ended or did not come about.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("connecting failed: {source}")]
-    Connect {
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("no connection within {CONNECT_TIMEOUT_SECONDS} s")]
-    Unreachable,
-    #[error("the broker refuses the connection: {0}")]
-    Refused(&'static str),
-    #[error("the broker refuses the topic filter '{0}'")]
-    FilterRefused(String),
-    #[error("the topic filter is not well-formed: one of '{0}'")]
-    FilterMalformed(String),
-    #[error("the broker does not acknowledge the subscription within {SUBACK_TIMEOUT:?}")]
-    NoSubAck,
-    #[error("the broker is silent")]
-    Silent,
-    #[error("the broker sent a message of more than {PACKET_BYTES_MAX} bytes")]
-    TooLarge,
-    #[error("the connection was closed")]
-    Closed,
-    #[error("the broker broke the protocol: {0}")]
-    Protocol(String),
-}
-
-impl Fault {
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::Connect { .. } => "check host, port, and that the broker runs",
-            Self::Unreachable => "check host, cable, switch and firewall",
-            Self::Refused(_) => "check user, password_file and client_id against the broker's list",
-            Self::FilterRefused(_) => "check the access rights of the user at the broker",
-            Self::FilterMalformed(_) => "'+' stands for a whole level, '#' only at the end",
-            Self::NoSubAck | Self::Silent => "look at the broker's load and at the network between",
-            Self::TooLarge => "find who publishes it; if it is retained, it comes again at each connection",
-            Self::Closed => "see the broker's log; another client may use the same client_id",
-            Self::Protocol(_) => "see the broker's log; it must speak MQTT 3.1.1 on this port, without TLS",
-        }
+    if let Some(connection) = connection {
+        connection.goodbye().await;
     }
+    Ok(())
 }
 
 struct Reader<'f> {
@@ -119,32 +68,57 @@ struct Reader<'f> {
     filters: Vec<String>,
     /// From a topic to the places of `filters`: how many copies of a message may come.
     copies: Routes,
-    /// From a topic to the places of the feed's subscriptions.
+    /// From a topic to the places of the feed's subscriptions; one beyond the last is its status.
     routes: Routes,
     points: Vec<PointId>,
     memory: Memory,
-    skips: Skips,
+    known: Known,
     last: Option<Twin>,
-    /// What was last reported of the link.
-    up: Option<bool>,
+    /// The next try speaks this.
+    version: Version,
+    /// In which the broker has welcomed us.
+    spoken: Option<Version>,
+    /// Both versions were tried since the broker last welcomed us.
+    tried_both: bool,
+    state: State,
+    told: Told,
     /// The points were told of the lost link, and nothing of them was heard since.
     told_bad: bool,
     backoff: Backoff,
 }
 
+/// How far the connection is.
+#[derive(Default)]
+struct State {
+    subscribed: bool,
+    /// Until then the feed's word is waited for.
+    status_due: Option<Instant>,
+    /// Places of filters that were asked for, by the number of the SUBSCRIBE that waits for its SUBACK.
+    asked: BTreeMap<u16, Vec<usize>>,
+    /// Filters that the broker does not take, by their places and with why, and when to ask again.
+    refused: BTreeMap<usize, String>,
+    ask_again: Option<Instant>,
+}
+
+/// What was last reported of the link.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Connecting,
+    Up,
+    Down(String),
+}
+
 /// A message of which the broker may send more copies, one for each filter that it matches.
 struct Twin {
-    publish: Publish,
+    message: Incoming,
     left: usize,
 }
 
-/// What could not be used, counted by subscription and reason.
-#[derive(Default)]
-struct Skips(HashMap<(usize, Skip), u64>);
-
 impl<'f> Reader<'f> {
     fn new(feed: &'f Feed, out: &'f Sender, clock: Clock) -> Self {
-        let wanted: Vec<&str> = feed.subscriptions.iter().map(|one| one.filter.as_str()).collect();
+        let of_status = feed.status.iter().map(|status| status.topic.as_str());
+        let wanted: Vec<&str> =
+            feed.subscriptions.iter().map(|one| one.filter.as_str()).chain(of_status).collect();
         let filters = to_subscribe(&wanted);
         Self {
             feed,
@@ -155,134 +129,257 @@ impl<'f> Reader<'f> {
             filters,
             points: feed.points().collect(),
             memory: Memory::default(),
-            skips: Skips::default(),
+            known: Known::default(),
             last: None,
-            up: None,
+            version: match feed.versions {
+                Versions::Both => Version::V5,
+                Versions::Only(version) => version,
+            },
+            spoken: None,
+            tried_both: false,
+            state: State::default(),
+            told: Told::Connecting,
             told_bad: false,
             backoff: Backoff::new(RETRY_MIN, RETRY_MAX, u64::from(feed.source.0)),
         }
     }
 
-    async fn read_forever(mut self) -> Result<Infallible, Error> {
+    /// `connection` is left to the caller, who may stop this at any time and says goodbye then.
+    async fn read_forever(mut self, connection: &mut Option<Connection>) -> Infallible {
         let source = self.feed.source;
         self.out.send(vec![Report::Link { source, link: Link::Connecting, at: (self.clock)() }]);
         loop {
-            let (client, mut events) = self.build()?;
             let began = Instant::now();
-            let Err(fault) = self.read(&client, &mut events).await;
-            // What the library had read before the fault is as good as ever.
-            while let Some(event) = events.state.events.pop_front() {
-                if self.up == Some(true) {
-                    self.take(event).await;
+            let fault = match Connection::open(self.feed, self.version, self.clock).await {
+                Ok(opened) => {
+                    self.out.tally().connected();
+                    self.spoken = Some(self.version);
+                    self.tried_both = false;
+                    let Err(fault) = self.read(connection.insert(opened)).await;
+                    fault
                 }
-            }
-            drop((client, events));
-            self.last = None;
-            self.memory.link_lost();
-            if self.up == Some(true) && began.elapsed() >= SETTLED_AFTER {
+                Err(fault) => fault,
+            };
+            *connection = None;
+            if self.state.subscribed && began.elapsed() >= SETTLED_AFTER {
                 self.backoff.reset();
             }
-            self.tell_down(&fault);
+            self.state = State::default();
+            self.last = None;
+            self.memory.link_lost();
+            self.known.connection_lost();
+            if self.other_version(&fault) {
+                continue;
+            }
+            self.tell_down(self.why(&fault.to_string(), &fault.hint()));
             sleep(self.backoff.next()).await;
         }
     }
 
-    fn build(&self) -> Result<(AsyncClient, EventLoop), Error> {
-        let Feed { host, port, client_id, user, .. } = self.feed;
-        let mut options = MqttOptions::new(client_id, (host.as_str(), *port));
-        options.set_keep_alive(KEEP_ALIVE_SECONDS);
-        options.set_clean_session(true);
-        options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
-        if let Some((name, password)) = user {
-            options.set_credentials(name, password.clone());
+    /// Chooses the version of the next try; true where that is to be made at once.
+    fn other_version(&mut self, fault: &Fault) -> bool {
+        if self.feed.versions != Versions::Both {
+            return false;
         }
-        let (client, mut events) = AsyncClient::builder(options)
-            .capacity(1)
-            .try_build()
-            .map_err(|error| Error::Settings { host: host.clone(), port: *port, source: Box::new(error) })?;
-        events.network_options.set_connection_timeout(CONNECT_TIMEOUT_SECONDS);
-        events.network_options.set_tcp_nodelay(true);
-        Ok((client, events))
+        if fault.may_be_the_version() {
+            self.version = self.version.other();
+            return !std::mem::replace(&mut self.tried_both, true);
+        }
+        if let (Fault::Connect(_), Some(spoken)) = (fault, self.spoken) {
+            // It hung up because it was about to end, not for the version.
+            self.version = spoken;
+        }
+        false
     }
 
-    /// Connects, subscribes, and reads until something ends it.
-    async fn read(&mut self, client: &AsyncClient, events: &mut EventLoop) -> Result<Infallible, Fault> {
-        // The first event is the CONNACK: it comes or the library gives up in its own time.
-        events.poll().await.map_err(fault_of)?;
-        let filters = self.filters.clone();
-        for chunk in filters.chunks(FILTERS_PER_SUBSCRIBE) {
-            // At least once: a broker that drops for want of room drops the rest first.
-            let wanted = chunk.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
-            client.try_subscribe_many(wanted).map_err(|_| Fault::FilterMalformed(chunk.join("', '")))?;
-            let acknowledged = timeout(SUBACK_TIMEOUT, self.until_suback(events));
-            let suback = acknowledged.await.map_err(|_| Fault::NoSubAck)??;
-            if let Some(refused) = refused(chunk, &suback) {
-                return Err(Fault::FilterRefused(refused));
-            }
-        }
-        self.tell_up();
+    /// Subscribes, and reads until something ends it.
+    async fn read(&mut self, connection: &mut Connection) -> Result<Infallible, Fault> {
+        self.ask(connection, (0..self.filters.len()).collect());
+        timeout(ANSWER_TIMEOUT, self.until_acknowledged(connection)).await.map_err(|_| Fault::NoSubAck)??;
+        self.weigh_refusals()?;
+        self.state.subscribed = true;
+        let waits = self.feed.status.as_ref().filter(|_| !self.known.is_fresh());
+        self.state.status_due = waits.map(|_| Instant::now() + STATUS_WAIT);
         loop {
-            let event = events.poll().await.map_err(fault_of)?;
-            self.take(event).await;
+            self.look_at_link();
+            let wake = [self.state.status_due, self.state.ask_again].into_iter().flatten().min();
+            let event = connection.next(wake).await?;
+            self.take(event, connection).await?;
+        }
+    }
+
+    /// Asks for the filters at these places.
+    fn ask(&mut self, connection: &mut Connection, places: Vec<usize>) {
+        for (id, chunk) in (1_u16..).zip(places.chunks(FILTERS_PER_SUBSCRIBE)) {
+            let filters = chunk.iter().filter_map(|place| self.filters.get(*place));
+            connection.subscribe(id, filters.map(String::as_str));
+            self.state.asked.insert(id, chunk.to_vec());
         }
     }
 
     /// Cancelled only together with the whole connection.
-    async fn until_suback(&mut self, events: &mut EventLoop) -> Result<SubAck, Fault> {
-        loop {
-            match events.poll().await.map_err(fault_of)? {
-                Event::Incoming(Incoming::SubAck(suback)) => return Ok(suback),
-                event @ (Event::Incoming(_) | Event::Outgoing(_)) => self.take(event).await,
+    async fn until_acknowledged(&mut self, connection: &mut Connection) -> Result<(), Fault> {
+        while !self.state.asked.is_empty() {
+            let event = connection.next(None).await?;
+            self.take(event, connection).await?;
+        }
+        Ok(())
+    }
+
+    fn time_up(&mut self, connection: &mut Connection) {
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| Instant::now() >= due);
+        if is_due(self.state.status_due) {
+            self.state.status_due = None;
+        }
+        if is_due(self.state.ask_again) {
+            self.state.ask_again = None;
+            let again = std::mem::take(&mut self.state.refused).into_keys().collect();
+            self.ask(connection, again);
+        }
+    }
+
+    /// The codes stand in the order of the filters that were asked for; a filter without one was not taken.
+    fn acknowledged(&mut self, id: u16, codes: &[u8], said: &Said) -> Result<(), Fault> {
+        const REFUSED_FROM: u8 = 0x80;
+        let Some(asked) = self.state.asked.remove(&id) else {
+            return Err(Malformed("it acknowledges a subscription that was not asked for").into());
+        };
+        let mut codes = codes.iter().copied();
+        for place in asked {
+            let code = codes.next().unwrap_or(REFUSED_FROM);
+            let Some(filter) = self.filters.get(place).filter(|_| code >= REFUSED_FROM) else { continue };
+            let why = fault::text(self.version, code, said);
+            self.skip(filter, "filter_refused", || why.clone());
+            self.state.refused.insert(place, why);
+            self.state.ask_again = Some(Instant::now() + ASK_AGAIN_AFTER);
+        }
+        Ok(())
+    }
+
+    /// A filter that only points hang on costs those points. What else hangs on one, whoever hears nothing
+    /// of it must not take for a feed that lives: people, alarms, and the feed's own state.
+    fn weigh_refusals(&mut self) -> Result<(), Fault> {
+        let refused = self.state.refused.iter();
+        let refused: Vec<(&String, &String)> =
+            refused.filter_map(|(place, why)| Some((self.filters.get(*place)?, why))).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let taken: Vec<&String> = (0..)
+            .zip(&self.filters)
+            .filter(|(place, _)| !self.state.refused.contains_key(place))
+            .map(|(_, filter)| filter)
+            .collect();
+        let is_lost = |wanted: &str| {
+            refused.iter().any(|(refused, _)| covers(refused, wanted))
+                && !taken.iter().any(|taken| covers(taken, wanted))
+        };
+        let unheard = || self.feed.subscriptions.iter().filter(|one| is_lost(&one.filter));
+        let is_needed = |one: &Subscription| one.what.brings() != Brings::Samples;
+        let of_status = self.feed.status.iter().map(|status| status.topic.as_str());
+        let needed = unheard().filter(|one| is_needed(one)).map(|one| one.filter.as_str());
+        let needed = needed.chain(of_status.filter(|topic| is_lost(topic))).next();
+        let culprit = refused.iter().find(|(refused, _)| needed.is_none_or(|needed| covers(refused, needed)));
+        if let Some((filter, why)) = culprit.filter(|_| needed.is_some() || taken.is_empty()) {
+            return Err(Fault::FilterRefused { filter: (*filter).clone(), why: (*why).clone() });
+        }
+        let at = (self.clock)();
+        let bad = |point: PointId| Report::Sample(Sample::bad(point, BadReason::RefusedAddress, at));
+        let lost: Vec<Report> = unheard().flat_map(|one| one.what.points()).map(bad).collect();
+        if !lost.is_empty() {
+            self.out.send(lost);
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, event: Event, connection: &mut Connection) -> Result<(), Fault> {
+        match event {
+            Event::Message(message) => {
+                self.out.tally().polled(connection.take_round_trip());
+                self.message(message).await;
             }
+            Event::SubAck { id, codes, said } => self.acknowledged(id, &codes, &said)?,
+            Event::TooLarge(message, bytes) => {
+                let topic = String::from_utf8_lossy(&message.topic).into_owned();
+                self.skip(self.filter_of(&topic), "too_large", || format!("{topic}: {bytes} bytes"));
+            }
+            Event::Repeat(message) => {
+                let topic = String::from_utf8_lossy(&message.topic).into_owned();
+                self.skip(self.filter_of(&topic), "repeated", || topic.clone());
+            }
+            Event::TimeUp => self.time_up(connection),
         }
+        Ok(())
     }
 
-    async fn take(&mut self, event: Event) {
-        if let Event::Incoming(Incoming::Publish(publish)) = event {
-            self.message(publish).await;
-        }
-    }
-
-    async fn message(&mut self, publish: Publish) {
-        let Ok(topic) = std::str::from_utf8(&publish.topic) else { return };
+    async fn message(&mut self, incoming: Incoming) {
+        let Ok(topic) = std::str::from_utf8(&incoming.topic) else {
+            let shown = || String::from_utf8_lossy(&incoming.topic).into_owned();
+            return self.skip("", "topic_is_no_text", shown);
+        };
         let copies = self.copies.places(topic).len();
         let places = self.routes.places(topic);
-        if self.is_copy(copies, &publish) {
+        if places.is_empty() {
+            return self.skip("", "not_asked_for", || topic.to_owned());
+        }
+        if self.is_copy(copies, &incoming) {
             return;
         }
         let received = (self.clock)();
         let mut alive = false;
         for place in places {
-            let Some(subscription) = self.feed.subscriptions.get(place) else { continue };
+            let Some(subscription) = self.feed.subscriptions.get(place) else {
+                self.status(&incoming.payload);
+                continue;
+            };
             let message = Message {
                 source: self.feed.source,
                 place,
                 topic,
-                payload: &publish.payload,
+                payload: &incoming.payload,
                 received,
-                retained: publish.retain,
+                retained: incoming.retained,
                 zone: &self.feed.zone,
             };
             let decoded = decode::message(&subscription.what, &message, &mut self.memory);
-            for skipped in &decoded.skipped {
-                self.skips.count(self.feed, place, skipped.skip, &publish.payload);
-            }
-            let brings = subscription.what.brings();
-            alive |= self.shows_life(brings, &decoded);
-            match brings {
-                Brings::Samples => {
-                    self.told_bad &= decoded.reports.is_empty();
-                    self.out.send(decoded.reports);
-                }
-                Brings::Life => {}
-                // People's lives: they wait for room, and so does the broker.
-                Brings::Events => self.out.send_when_room(decoded.reports).await,
-            }
+            alive |= self.hand_on(subscription, &message, decoded).await;
         }
         // What the broker kept says nothing of who sent it; what comes before the link is up may end there.
-        if alive && !publish.retain && self.up == Some(true) {
+        if alive && !incoming.retained && self.told == Told::Up {
             self.out.send(vec![Report::Refreshed { source: self.feed.source, at: received }]);
         }
+    }
+
+    /// True where the message shows that the whole source is alive.
+    async fn hand_on(&mut self, from: &Subscription, message: &Message<'_>, decoded: Decoded) -> bool {
+        for skipped in &decoded.skipped {
+            let shown = || String::from_utf8_lossy(message.payload).into_owned();
+            self.skip(&from.filter, skipped.skip.word(), || skipped.example.clone().unwrap_or_else(shown));
+        }
+        if !message.retained {
+            self.known.message();
+        }
+        let brings = from.what.brings();
+        let alive = self.shows_life(brings, &decoded);
+        if decoded.reports.is_empty() {
+            return alive;
+        }
+        match brings {
+            Brings::Samples => {
+                self.told_bad = false;
+                let reports = self.doubted(decoded.reports);
+                if message.retained {
+                    // Never merged, so it waits like all that is not merged.
+                    self.out.send_when_room(reports).await;
+                } else {
+                    self.out.send(reports);
+                }
+            }
+            Brings::Life => {}
+            // People's lives: they wait for room, and so does the broker.
+            Brings::Events => self.out.send_when_room(decoded.reports).await,
+        }
+        alive
     }
 
     /// Whether the whole source is as fresh as this message.
@@ -298,25 +395,86 @@ impl<'f> Reader<'f> {
         }
     }
 
+    /// A reading that comes from a feed that says of itself that it is not there is compared, and marked.
+    fn doubted(&self, mut reports: Vec<Report>) -> Vec<Report> {
+        if self.known.is_offline() {
+            for report in &mut reports {
+                if let Report::Sample(sample) = report
+                    && sample.quality.is_good()
+                {
+                    sample.quality = Quality::Uncertain(UncertainReason::Source);
+                }
+            }
+        }
+        reports
+    }
+
+    fn status(&mut self, payload: &[u8]) {
+        let Some(status) = &self.feed.status else { return };
+        match status.is_online(payload) {
+            Ok(online) => {
+                self.known.say(online);
+                self.state.status_due = None;
+                self.look_at_link();
+            }
+            Err(unclear) => {
+                let shown = || String::from_utf8_lossy(payload).into_owned();
+                self.skip(&status.topic, unclear.word(), shown);
+            }
+        }
+    }
+
     /// Where filters overlap and none covers the other, a broker may send a message once for each, one
     /// right after the other.
-    fn is_copy(&mut self, copies: usize, publish: &Publish) -> bool {
+    fn is_copy(&mut self, copies: usize, message: &Incoming) -> bool {
         if let Some(twin) = &mut self.last
             && twin.left > 0
-            && twin.publish.topic == publish.topic
-            && twin.publish.payload == publish.payload
-            && twin.publish.retain == publish.retain
+            && twin.message.topic == message.topic
+            && twin.message.payload == message.payload
+            && twin.message.retained == message.retained
         {
             twin.left -= 1;
             return true;
         }
-        self.last = (copies > 1).then(|| Twin { publish: publish.clone(), left: copies - 1 });
+        self.last = (copies > 1).then(|| Twin { message: message.clone(), left: copies - 1 });
         false
     }
 
-    fn tell_up(&mut self) {
-        if self.up != Some(true) {
-            self.up = Some(true);
+    fn filter_of(&self, topic: &str) -> &'f str {
+        let place = self.routes.places(topic).into_iter().next();
+        place.and_then(|place| self.feed.subscriptions.get(place)).map_or("", |one| one.filter.as_str())
+    }
+
+    /// Counted each time, told in the log at each power of ten: a feed that sends nothing else must not fill
+    /// it. The example is kept with the count.
+    fn skip(&self, filter: &str, reason: &'static str, example: impl FnOnce() -> String) {
+        let count = self.out.tally().skipped(filter, reason, example);
+        if is_power_of_ten(count) {
+            let source = self.feed.source.0;
+            tracing::warn!(source, filter, reason, count, "part of a message could not be used");
+        }
+    }
+
+    /// What the link is now that the broker answers.
+    fn look_at_link(&mut self) {
+        // What the feed said before the connection was lost holds until it had the time to say something else.
+        let waits = self.state.status_due.is_some() && !self.known.is_fresh();
+        if !self.state.subscribed || waits {
+            return;
+        }
+        if let Some(status) = self.feed.status.as_ref().filter(|_| self.known.is_offline()) {
+            let when = if self.known.is_fresh() { "" } else { " before the connection was lost" };
+            let what =
+                format!("the feed said{when} that it is gone ('{}' on {})", status.offline, status.topic);
+            let why = self.why(&what, "the broker answers: see whether the program behind the feed runs");
+            // Once: what comes after it was not taken for more than it is.
+            if self.told != Told::Down(why.clone()) {
+                self.tell_down(why);
+            }
+            return;
+        }
+        if self.told != Told::Up {
+            self.told = Told::Up;
             let source = self.feed.source;
             // The pump tells it in the log, with the source's name.
             tracing::debug!(source = source.0, host = %self.feed.host, port = self.feed.port, "mqtt link is up");
@@ -324,82 +482,34 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// Once for each change; the tries that follow are not told.
-    fn tell_down(&mut self, fault: &Fault) {
-        let Feed { source, host, port, .. } = self.feed;
-        let why = format!("mqtt {host}:{port}: {fault}; {}", fault.hint());
+    fn why(&self, what: &str, hint: &str) -> String {
+        format!("mqtt {}:{}: {what}; {hint}", self.feed.host, self.feed.port)
+    }
+
+    /// Once for each reason: the tries that follow and fail alike are not told.
+    fn tell_down(&mut self, why: String) {
+        let source = self.feed.source;
         let at = (self.clock)();
         let mut reports = Vec::new();
-        if self.up == Some(false) {
-            tracing::debug!(source = source.0, "still down: {why}");
-        } else {
-            self.up = Some(false);
+        let told = Told::Down(why.clone());
+        if self.told != told {
+            self.told = told;
             tracing::debug!(source = source.0, "mqtt link is down: {why}");
-            reports.push(Report::Link { source: *source, link: Link::Down { why }, at });
+            reports.push(Report::Link { source, link: Link::Down { why }, at });
         }
         if !self.told_bad {
             self.told_bad = true;
             let bad = |point: &PointId| Report::Sample(Sample::bad(*point, BadReason::CommFailure, at));
             reports.extend(self.points.iter().map(bad));
         }
-        self.out.send(reports);
-    }
-}
-
-impl Skips {
-    /// Says so at each power of ten, and shows the first example at debug level.
-    fn count(&mut self, feed: &Feed, place: usize, skip: Skip, payload: &[u8]) {
-        let count = self.0.entry((place, skip)).or_default();
-        *count += 1;
-        let filter = feed.subscriptions.get(place).map_or("", |subscription| &subscription.filter);
-        if *count == 1 {
-            let example: String = String::from_utf8_lossy(payload).chars().take(EXAMPLE_CHARS_MAX).collect();
-            tracing::debug!(source = feed.source.0, filter, reason = skip.word(), example, "first example");
-        }
-        if is_power_of_ten(*count) {
-            tracing::warn!(
-                source = feed.source.0,
-                filter,
-                reason = skip.word(),
-                count = *count,
-                "part of a message could not be used"
-            );
+        if !reports.is_empty() {
+            self.out.send(reports);
         }
     }
 }
 
 fn is_power_of_ten(count: u64) -> bool {
     10_u64.checked_pow(count.checked_ilog10().unwrap_or(0)) == Some(count)
-}
-
-/// The first filter that the broker did not take.
-fn refused(filters: &[String], suback: &SubAck) -> Option<String> {
-    let mut codes = suback.return_codes.iter();
-    filters.iter().find(|_| !matches!(codes.next(), Some(SubscribeReasonCode::Success(_)))).cloned()
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors are non-exhaustive")]
-fn fault_of(error: ConnectionError) -> Fault {
-    match error {
-        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => Fault::Unreachable,
-        ConnectionError::Io(source) => Fault::Connect { source },
-        ConnectionError::ConnectionRefused(code) => Fault::Refused(match code {
-            ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1",
-            ConnectReturnCode::BadClientId => "it does not take this client_id",
-            ConnectReturnCode::ServiceUnavailable => "it is not available",
-            ConnectReturnCode::BadUserNamePassword => "user or password is wrong",
-            ConnectReturnCode::NotAuthorized => "this user is not authorised",
-            ConnectReturnCode::Success => "no reason given",
-        }),
-        ConnectionError::MqttState(StateError::AwaitPingResp) => Fault::Silent,
-        ConnectionError::MqttState(StateError::ConnectionAborted | StateError::Io(_)) => Fault::Closed,
-        ConnectionError::MqttState(StateError::Deserialization(error)) => match error {
-            mqttbytes::Error::PayloadSizeLimitExceeded(_) => Fault::TooLarge,
-            mqttbytes::Error::Io(_) => Fault::Closed,
-            other => Fault::Protocol(other.to_string()),
-        },
-        other => Fault::Protocol(other.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! A message that the broker kept (retained) is marked as backfill: nobody knows how old it is.
 
 mod fixes;
+pub(super) mod permits;
 mod samples;
 pub(super) mod sightings;
 pub(super) mod values;
@@ -59,6 +60,8 @@ pub enum Skip {
     Unusable(Field),
     /// More than full confidence, or less than none: it is written on another scale than configured.
     ConfidenceOutOfRange,
+    /// No row of a point table reads this tag of a list.
+    UnknownTag,
     /// The plant has no camera of this name, and the feed's map does not say which is meant.
     UnknownCamera,
     /// The kinds of this feed are listed, and this one is not. It is told as it came.
@@ -79,6 +82,7 @@ macro_rules! fields {
                 match self {
                     Self::NotJson => "not_json",
                     Self::ConfidenceOutOfRange => "confidence_out_of_range",
+                    Self::UnknownTag => "unknown_tag",
                     Self::UnknownCamera => "unknown_camera",
                     Self::UnknownKind => "unknown_kind",
                     $(
@@ -95,6 +99,8 @@ fields! {
     Value "value",
     Quality "quality",
     Time "time",
+    /// Whether the sender reads its devices.
+    Connected "connected",
     /// The list of elements.
     Many "many",
     Tag "tag",
@@ -109,6 +115,14 @@ fields! {
     Id "id",
     State "state",
     Confidence "confidence",
+    /// Of a permit, as all below.
+    Stage "stage",
+    Level "level",
+    Cancelled "cancelled",
+    Place "place",
+    Start "start",
+    End "end",
+    Guardian "guardian",
 }
 
 /// One message, and what is known of its way here.
@@ -138,8 +152,10 @@ pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decod
     };
     match what {
         What::Points(points) => points.iter().for_each(|point| reader.point(point, &json)),
+        What::List(list) => reader.list(list, &json),
         What::Fixes(fields) => reader.fixes(fields, &json),
         What::Sightings(fields) => reader.sightings(fields, &json),
+        What::Permits(fields) => reader.permits(fields, &json),
         What::Heartbeat => {}
     }
     reader.decoded
@@ -157,6 +173,7 @@ impl<'m> At<'m> {
     fn find(self, at: &'m Where) -> Option<Cow<'m, Json>> {
         match at {
             Where::Path(path) => path.first(self.element).map(Cow::Borrowed),
+            Where::Names(names) => names.iter().find_map(|name| self.element.get(name)).map(Cow::Borrowed),
             Where::Message(path) => path.first(self.whole).map(Cow::Borrowed),
             Where::Topic(level) => {
                 let level = self.topic.split('/').nth(level.checked_sub(1)?)?;

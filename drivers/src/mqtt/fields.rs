@@ -1,10 +1,10 @@
 //! Where in a message each field of a point, a fix, a sighting or a permit stands, and what its words mean,
 //! as the configuration says it. Descriptions only: `decode` reads by them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use riskgate_point::PointId;
+use riskgate_point::{PermitKind, PermitStage, PointId, Quality};
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
@@ -18,6 +18,48 @@ pub struct Point {
     pub quality: Option<Path>,
     pub time: Option<Path>,
 }
+
+/// The points of one topic whose messages list many, each under a tag.
+#[derive(Debug, Clone)]
+pub struct List {
+    pub fields: Arc<ListFields>,
+    /// By the tag as the messages write it.
+    pub rows: HashMap<Arc<str>, Vec<Reading>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ListFields {
+    /// The elements; the places below start at each. `None`: a message is one of them.
+    pub many: Option<Path>,
+    pub tag: Where,
+    pub value: Where,
+    pub quality: Option<Where>,
+    pub time: Option<Where>,
+    /// What the feed's words for a quality mean, where they are not the usual ones.
+    pub qualities: Qualities,
+    /// Whether the sender itself still reads its devices, in the whole message.
+    pub connected: Option<Where>,
+    /// Finds something, and no `false`, in a message that was kept and is sent late.
+    pub replay: Option<Path>,
+}
+
+impl ListFields {
+    pub fn of(tag: Where, value: Where) -> Self {
+        Self {
+            many: None,
+            tag,
+            value,
+            quality: None,
+            time: None,
+            qualities: Qualities::default(),
+            connected: None,
+            replay: None,
+        }
+    }
+}
+
+/// Words for a quality.
+pub type Qualities = BTreeMap<String, Quality>;
 
 /// How what was found for a point becomes its value.
 #[derive(Debug, Clone)]
@@ -127,6 +169,76 @@ impl SightingFields {
     }
 }
 
+#[derive(Debug, Clone)]
+pub struct PermitFields {
+    /// As of fixes.
+    pub many: Option<Path>,
+    pub id: Where,
+    pub kind: Where,
+    pub level: Option<Where>,
+    pub stage: Where,
+    /// A ticket of which this is true is over, whatever its stage says.
+    pub cancelled: Option<Where>,
+    pub place: Option<Where>,
+    pub start: Option<Where>,
+    pub end: Option<Where>,
+    pub guardian: Option<Where>,
+    pub time: Option<Where>,
+    pub kinds: BTreeMap<String, PermitKind>,
+    pub levels: BTreeMap<String, u8>,
+    pub stages: BTreeMap<String, PermitStage>,
+    pub places: Renames,
+}
+
+impl PermitFields {
+    /// What must be told of each.
+    pub fn of(id: Where, kind: Where, stage: Where) -> Self {
+        Self {
+            many: None,
+            id,
+            kind,
+            level: None,
+            stage,
+            cancelled: None,
+            place: None,
+            start: None,
+            end: None,
+            guardian: None,
+            time: None,
+            kinds: BTreeMap::new(),
+            levels: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            places: Renames::default(),
+        }
+    }
+
+    /// By the field names of the exchange standard's receivers, as the tables or the messages write them.
+    pub fn jt() -> Self {
+        let at = |name: &str| Where::named(&[name, &name.to_uppercase()]);
+        Self {
+            level: Some(at("dhzyjb")),
+            place: Some(at("fssstid")),
+            start: Some(at("zysskssj")),
+            end: Some(at("zyssjssj")),
+            guardian: Some(at("jhr")),
+            ..Self::of(at("zyzbh"), at("zylx"), at("dqzt"))
+        }
+    }
+
+    /// By the field names of the national ticket. Its codes differ from platform to platform.
+    pub fn national() -> Self {
+        let at = |name: &str| Where::named(&[name]);
+        Self {
+            cancelled: Some(at("isCancelled")),
+            place: Some(at("ticketPosition")),
+            start: Some(at("startTime")),
+            end: Some(at("endTime")),
+            guardian: Some(at("supervisorName")),
+            ..Self::of(at("ticketNum"), at("ticketType"), at("ticketStatus"))
+        }
+    }
+}
+
 /// What a feed calls something, and what the plant calls it. What is not listed keeps its name.
 pub type Renames = Arc<BTreeMap<String, Arc<str>>>;
 
@@ -135,6 +247,8 @@ pub type Renames = Arc<BTreeMap<String, Arc<str>>>;
 pub enum Where {
     /// `$.camera`: in the JSON, from each element where a message holds many.
     Path(Path),
+    /// The first of these keys that the element has.
+    Names(Arc<[String]>),
     /// `message:$.time`: in the JSON, from the whole message.
     Message(Path),
     /// `topic:2`: a level of the topic, counted from 1.
@@ -150,6 +264,11 @@ const FIXED: &str = "=";
 const TOPIC_LEVELS_MAX: usize = 64;
 
 impl Where {
+    /// The first of these names that the element has.
+    fn named(names: &[&str]) -> Self {
+        Self::Names(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let wrong = |why: &str| PathError { text: text.to_owned(), why: why.to_owned() };
         let text = text.trim();

@@ -1,20 +1,33 @@
-//! MQTT in: points, fixes and sightings out of the messages of one plant-side broker. Never publishes.
+//! MQTT in: points, fixes, sightings and permits out of the messages of one plant-side broker. Never publishes.
 
 mod client;
+mod connection;
 pub mod decode;
+mod fault;
 mod fields;
 pub mod memory;
 mod presets;
+mod reason;
+mod status;
 pub mod time;
 pub mod topic;
+pub mod wire;
 
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use riskgate_point::{PointId, SourceId};
 
-pub use client::{Error, run};
-pub use fields::{FixFields, Kind, Path, PathError, Point, Reading, Renames, Shape, SightingFields, Where};
+pub use client::run;
+pub use decode::permits::{kind as permit_kind, stage as permit_stage};
+pub use fields::{
+    FixFields, Kind, List, ListFields, Path, PathError, PermitFields, Point, Qualities, Reading, Renames,
+    Shape, SightingFields, Where,
+};
+pub use reason::{Version, Versions};
+pub use status::Status;
+
+use crate::tls;
 
 /// One plant-side broker, and what to read of it.
 #[derive(Clone)]
@@ -23,10 +36,14 @@ pub struct Feed {
     pub host: String,
     pub port: u16,
     pub client_id: String,
+    pub versions: Versions,
+    pub tls: Option<tls::Settings>,
     /// Name and password.
     pub user: Option<(String, String)>,
     /// The site's, which times in messages are in where they do not say.
     pub zone: TimeZone,
+    /// Where the feed itself says whether it is there.
+    pub status: Option<Status>,
     pub subscriptions: Vec<Subscription>,
 }
 
@@ -56,8 +73,11 @@ impl std::fmt::Debug for Feed {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("client_id", &self.client_id)
+            .field("versions", &self.versions)
+            .field("tls", &self.tls)
             .field("user", &self.user.as_ref().map(|(name, _)| name))
             .field("zone", &self.zone)
+            .field("status", &self.status)
             .field("subscriptions", &self.subscriptions)
             .finish()
     }
@@ -73,8 +93,10 @@ pub struct Subscription {
 #[derive(Debug, Clone)]
 pub enum What {
     Points(Vec<Point>),
+    List(List),
     Fixes(FixFields),
     Sightings(SightingFields),
+    Permits(PermitFields),
     /// Any message says that the feed is alive.
     Heartbeat,
 }
@@ -93,8 +115,8 @@ pub enum Brings {
 impl What {
     pub fn brings(&self) -> Brings {
         match self {
-            Self::Points(_) => Brings::Samples,
-            Self::Fixes(_) | Self::Sightings(_) => Brings::Events,
+            Self::Points(_) | Self::List(_) => Brings::Samples,
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) => Brings::Events,
             Self::Heartbeat => Brings::Life,
         }
     }
@@ -102,7 +124,8 @@ impl What {
     pub fn points(&self) -> Vec<PointId> {
         match self {
             Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
-            Self::Fixes(_) | Self::Sightings(_) | Self::Heartbeat => Vec::new(),
+            Self::List(list) => list.rows.values().flatten().map(|reading| reading.point).collect(),
+            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) | Self::Heartbeat => Vec::new(),
         }
     }
 }
@@ -118,8 +141,11 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 1883,
             client_id: "riskgate".to_owned(),
+            versions: Versions::default(),
+            tls: None,
             user: Some(("reader".to_owned(), "secret".to_owned())),
             zone: TimeZone::UTC,
+            status: None,
             subscriptions: Vec::new(),
         };
         let printed = format!("{feed:?}");

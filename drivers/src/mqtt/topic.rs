@@ -4,7 +4,7 @@
 //! another one covers are not sent at all, and the routing to subscriptions is ours alone. It does not
 //! check that a filter is well-formed: the configuration and the broker do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const SINGLE: &str = "+";
 const REST: &str = "#";
@@ -49,15 +49,31 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
 
 /// The filters to subscribe to: each once, and none that another covers.
 pub fn to_subscribe(filters: &[&str]) -> Vec<String> {
-    let mut wanted: Vec<&str> = Vec::new();
-    for filter in filters {
-        if wanted.iter().any(|other| covers(other, filter)) {
-            continue;
+    // Only wildcards cover others, and there are few: thousands of topics are not compared with each other.
+    let mut wild: Vec<&str> = Vec::new();
+    for filter in filters.iter().filter(|filter| is_wild(filter)) {
+        if !wild.iter().any(|other| covers(other, filter)) {
+            wild.retain(|other| !covers(filter, other));
+            wild.push(filter);
         }
-        wanted.retain(|other| !covers(filter, other));
-        wanted.push(filter);
     }
-    wanted.into_iter().map(str::to_owned).collect()
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut wanted = Vec::new();
+    for filter in filters {
+        let covered = if is_wild(filter) {
+            !wild.contains(filter)
+        } else {
+            wild.iter().any(|wide| covers(wide, filter))
+        };
+        if !covered && seen.insert(filter) {
+            wanted.push((*filter).to_owned());
+        }
+    }
+    wanted
+}
+
+fn is_wild(filter: &str) -> bool {
+    filter.contains(['+', '#'])
 }
 
 /// Finds the filters that match a topic, by their place in the list given.
@@ -71,7 +87,7 @@ impl Routes {
     pub fn new<'f>(filters: impl IntoIterator<Item = &'f str>) -> Self {
         let mut routes = Self::default();
         for (place, filter) in filters.into_iter().enumerate() {
-            if filter.contains(['+', '#']) {
+            if is_wild(filter) {
                 routes.wild.push((filter.to_owned(), place));
             } else {
                 routes.exact.entry(filter.to_owned()).or_default().push(place);

@@ -20,8 +20,10 @@ use opcua::types::{
 use riskgate_point::{PointId, Quality, SourceId, Value};
 
 use super::fault::Fault;
+use super::guard::Guard;
 use super::node::{Namespace, Node, NodeName};
-use super::{Kind, Point, Server, connect, decode, plan};
+use super::{Kind, Point, Security, Server, User, connect, decode, plan};
+use crate::Clock;
 use crate::scaling::Scaling;
 
 /// Nodes in one request. A server that takes fewer is asked for one at a time.
@@ -88,14 +90,16 @@ pub struct Listed {
 
 impl Server {
     /// One that is only looked at.
-    pub fn to_browse(url: &str, user: Option<(String, String)>) -> Self {
+    pub fn to_browse(url: &str, security: Security, user: User) -> Self {
         Self {
             source: SourceId(0),
             url: url.to_owned(),
             keep_alive: KEEP_ALIVE,
+            security,
             user,
             history: None,
             groups: Vec::new(),
+            notifiers: Vec::new(),
             points: Vec::new(),
         }
     }
@@ -131,9 +135,10 @@ impl Listed {
     }
 }
 
-/// `progress` is told the number of nodes after each answer. `Err`: why there is no list at all.
+/// The server's certificate is judged, and ours shown, as for a source. `progress` is told the number of nodes after each answer. `Err`: why there is no list at all.
 pub async fn browse(
-    server: &Server,
+    server: Server,
+    clock: Clock,
     wish: &Wish,
     progress: &mut (dyn FnMut(usize) + Send),
 ) -> Result<Listed, String> {
@@ -144,8 +149,10 @@ pub async fn browse(
         ));
     }
     let why = |fault: Fault| fault.why();
-    let endpoint = connect::discover(server).await.map_err(why)?;
-    let (session, events) = connect::session(server, endpoint).map_err(why)?;
+    let guard = Guard::new(Arc::new(server), clock);
+    let server = guard.server();
+    let way = connect::discover(&guard).await.map_err(why)?;
+    let (session, events) = connect::session(&way).map_err(why)?;
     let mut events = std::pin::pin!(events.enter());
     let within = connect::REQUEST * 3;
     let opened = tokio::time::timeout(within, async {
@@ -153,11 +160,11 @@ pub async fn browse(
             match events.next().await {
                 Some(Ok(SessionPollResult::Reconnected(_))) => return Ok(()),
                 Some(Ok(SessionPollResult::ReconnectFailed(status))) => {
-                    return Err(Fault::connecting(server, status));
+                    return Err(way.fault(status));
                 }
                 Some(Ok(_)) => {}
-                Some(Err(status)) => return Err(Fault::connecting(server, status)),
-                None => return Err(Fault::connecting(server, StatusCode::BadConnectionClosed)),
+                Some(Err(status)) => return Err(way.fault(status)),
+                None => return Err(way.fault(StatusCode::BadConnectionClosed)),
             }
         }
     });

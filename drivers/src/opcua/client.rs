@@ -18,15 +18,18 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use opcua::client::{Session, SessionPollResult};
 use opcua::core::comms::url::is_opc_ua_binary_url;
-use opcua::types::{EndpointDescription, StatusCode};
+use opcua::types::StatusCode;
 use riskgate_point::{Link, Report};
 use tokio_util::sync::CancellationToken;
 
+use super::Server;
+use super::connect::{self, Way};
 use super::course::{Course, Next, ended, filled};
 use super::fault::{Fault, Patience};
+use super::guard::Guard;
 use super::notices::Notices;
-use super::subscribe::{Filling, Run, Subscribed};
-use super::{Server, connect};
+use super::subscribe::{Filling, Subscribed};
+use super::tell::Run;
 use crate::Clock;
 use crate::backoff::Backoff;
 use crate::intake::Sender;
@@ -35,8 +38,12 @@ use crate::intake::Sender;
 /// enough not to burden a controller that is starting.
 const NETWORK_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// Waits between tries that only a person can make succeed.
-const PERSON_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
+/// Waits between tries that need a change of a setting at the server: soon enough for a person who has just
+/// made it and looks whether it helps.
+const SETTING_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// Waits between tries that may lock an account: of many servers, the third or fifth within minutes does.
+const ACCOUNT_WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(900));
 
 /// For a polite end: closing the session at the server. A stop has to be done within a second.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -61,6 +68,7 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
     let mut server = server.clone();
     server.keep_alive = server.keep_alive.max(KEEP_ALIVE_MIN);
     let server = Arc::new(server);
+    let guard = Guard::new(Arc::clone(&server), clock);
     let mut watch = Watch {
         notices: Arc::new(Notices::new(Arc::clone(&server), out.clone(), clock)),
         server,
@@ -70,14 +78,15 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         told: Told::Nothing,
         was_up: false,
         network: Backoff::new(NETWORK_WAIT.0, NETWORK_WAIT.1, seed),
-        person: Backoff::new(PERSON_WAIT.0, PERSON_WAIT.1, seed),
+        setting: Backoff::new(SETTING_WAIT.0, SETTING_WAIT.1, seed),
+        account: Backoff::new(ACCOUNT_WAIT.0, ACCOUNT_WAIT.1, seed),
         run: Arc::default(),
         left: None,
     };
     watch.link(Link::Connecting);
-    while let Some(found) = stop.run_until_cancelled(connect::discover(&watch.server)).await {
+    while let Some(found) = stop.run_until_cancelled(connect::discover(&guard)).await {
         let fault = match found {
-            Ok(endpoint) => match watch.session(endpoint).await {
+            Ok(way) => match watch.session(&way, &guard).await {
                 End::Stopped => break,
                 End::Fault(fault) => fault,
             },
@@ -85,7 +94,14 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         };
         watch.down(&fault);
         let wait = watch.wait(&fault);
-        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+        let until = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A person has trusted the server, or put a certificate of ours there: no need to wait on.
+                () = guard.changed(), if fault.patience() == Patience::Setting => {}
+            }
+        };
+        if stop.run_until_cancelled(until).await.is_none() {
             break;
         }
     }
@@ -114,7 +130,8 @@ struct Watch<'a> {
     /// A session came up since the last wait.
     was_up: bool,
     network: Backoff,
-    person: Backoff,
+    setting: Backoff,
+    account: Backoff,
     notices: Arc<Notices>,
     run: Arc<Run>,
     /// What the server may still keep of a session that is gone.
@@ -128,7 +145,8 @@ impl Watch<'_> {
 
     fn up(&mut self, subscribed: &Subscribed) {
         self.network.reset();
-        self.person.reset();
+        self.setting.reset();
+        self.account.reset();
         self.was_up = true;
         if self.told != Told::Up {
             tracing::info!(
@@ -163,13 +181,14 @@ impl Watch<'_> {
             // repeats.
             Patience::None if was_up => Duration::ZERO,
             Patience::None | Patience::Network => self.network.next(),
-            Patience::Person => self.person.next(),
+            Patience::Setting => self.setting.next(),
+            Patience::Account => self.account.next(),
         }
     }
 
     /// One session, from its first connection to its end.
-    async fn session(&mut self, endpoint: EndpointDescription) -> End {
-        let (session, events) = match connect::session(&self.server, endpoint) {
+    async fn session(&mut self, way: &Way, guard: &Guard) -> End {
+        let (session, events) = match connect::session(way) {
             Ok(session) => session,
             Err(fault) => return End::Fault(fault),
         };
@@ -182,8 +201,11 @@ impl Watch<'_> {
             run: Arc::clone(&self.run),
         };
         let mut events = std::pin::pin!(events.enter());
-        let mut course = Course::new(filling, self.left.take(), (self.clock)().mono);
-        let end = self.follow(&mut course, events.as_mut()).await;
+        let mut course = Course::new(filling, way.clone(), self.left.take(), (self.clock)().mono);
+        let end = tokio::select! {
+            end = self.follow(&mut course, events.as_mut()) => end,
+            fault = way.fail(guard) => End::Fault(fault),
+        };
         if course.is_connected() {
             goodbye(&session, events.as_mut()).await;
         }

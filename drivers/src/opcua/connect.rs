@@ -1,39 +1,33 @@
-//! A session without security: which endpoint, which user, and a TCP connection that does not wait for ever.
+//! How a session is begun: which endpoint, whose certificates, which user.
 //!
-//! The library's `Client` is not used: it makes a certificate folder and logs errors for the certificate
-//! that a session without security does not need. Its session builder does neither. It also connects to the
-//! address that the server advertises, which behind NAT or in a container is not the one that works; here
-//! the configured address holds.
+//! The library's `Client` is not used: it makes a certificate folder of its own and logs errors where no
+//! certificate is needed. Its session builder does neither. It also connects to the address that the server
+//! advertises, which behind NAT or in a container is not the one that works; here the configured address
+//! holds.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opcua::client::transport::{
-    Connector, RequestRecv, SecureChannelState, StreamConnection, StreamConnector, TcpTransport,
-    TransportConfiguration, TransportPollResult,
-};
+use opcua::client::services::CreateSession;
+use opcua::client::transport::TransportPollResult;
 use opcua::client::{
-    AsyncSecureChannel, ClientBuilder, ClientConfig, ConnectionSource, IdentityToken, Password, Session,
-    SessionBuilder, SessionEventLoop,
+    AsyncSecureChannel, ClientBuilder, ClientConfig, Session, SessionBuilder, SessionEventLoop, UARequest,
 };
-use opcua::core::comms::tcp_codec::TcpCodec;
-use opcua::core::comms::url::hostname_port_from_url;
 use opcua::core::{RequestMessage, ResponseMessage};
-use opcua::crypto::CertificateStore;
+use opcua::crypto::{CertificateStore, X509};
 use opcua::types::{
-    DateTime, DecodingOptions, EndpointDescription, Error, GetEndpointsRequest, MessageSecurityMode, NodeId,
-    RequestHeader, StatusCode, UAString, UserTokenPolicy, UserTokenType,
+    ApplicationDescription, ApplicationType, DateTime, EndpointDescription, Error, GetEndpointsRequest,
+    LocalizedText, NodeId, RequestHeader, StatusCode, UAString,
 };
-use tokio::io::{ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
-use tokio_util::codec::FramedRead;
 
+use super::certificate::date;
+use super::endpoint::{self, Picked};
 use super::fault::Fault;
-use super::{Server, plan};
-
-/// For the TCP connection; the whole way to a list of endpoints has twice that.
-pub(super) const CONNECT: Duration = Duration::from_secs(5);
+use super::guard::{Guard, Papers};
+use super::own::{Identities, Own};
+use super::transport::{CONNECT, Direct, Progress, Step, Tcp};
+use super::{Server, decode, plan};
 
 /// For one request and its answer. Creating [`plan::PORTION_MAX`] items is the slowest of ours.
 pub(super) const REQUEST: Duration = Duration::from_secs(5);
@@ -46,93 +40,233 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Elements of one array: room is made for as many as a message says, before the first is read.
 const ELEMENTS_MAX: usize = 1 << 18;
 
-const POLICY_NONE: &str = "http://opcfoundation.org/UA/SecurityPolicy#None";
-
 pub(super) type Events = SessionEventLoop<Tcp>;
-type Stream = StreamConnection<ReadHalf<TcpStream>, WriteHalf<TcpStream>>;
 
-/// The TCP connection and the greeting on it, each within [`CONNECT`]: the library waits for a greeting
-/// for ever. It tries every address that the host's name has; the library tries the first only, which for
-/// `localhost` is often the one on which no server listens.
-pub(super) struct Tcp {
-    url: String,
+/// What one session goes by.
+#[derive(Clone)]
+pub(super) struct Way {
+    server: Arc<Server>,
+    endpoint: EndpointDescription,
+    /// On a secured channel.
+    papers: Option<Arc<Papers>>,
+    progress: Arc<Progress>,
 }
 
-impl Connector for Tcp {
-    type Transport = TcpTransport;
-
-    async fn connect(
-        &self,
-        channel: Arc<SecureChannelState>,
-        requests: RequestRecv,
-        limits: TransportConfiguration,
-    ) -> Result<TcpTransport, Error> {
-        let greeted = StreamConnector::new(open, self.url.clone());
-        tokio::time::timeout(CONNECT * 2, greeted.connect(channel, requests, limits))
-            .await
-            .map_err(|_| Error::new(StatusCode::BadTimeout, "no answer to the greeting"))?
-            .map_err(|error| match error.status() {
-                // The library's words differ from try to try.
-                StatusCode::BadConnectionClosed => Error::new(
-                    StatusCode::BadConnectionClosed,
-                    "it closes the connection before any greeting",
-                ),
-                _ => error,
-            })
+impl Way {
+    /// Why a try to connect came back with `status`: who refused whom.
+    pub(super) fn fault(&self, status: StatusCode) -> Fault {
+        let url = self.server.url.clone();
+        let fault = Fault::connecting(&self.server, status);
+        let is_refusal = matches!(fault, Fault::RefusedChannel { .. });
+        let step = self.progress.step();
+        if step == Step::User && is_refusal {
+            return Fault::RefusedUser { url, user: self.server.user.in_words(), status };
+        }
+        if matches!(step, Step::Session | Step::User) && matches!(fault, Fault::Unreachable { .. }) {
+            let source = Error::new(status, "the server's answer");
+            return Fault::Service { url, what: "opening a session", source };
+        }
+        let Some(papers) = &self.papers else { return fault };
+        // The server was greeted a moment ago: what it does not take is what it is shown now.
+        let is_shut_out = step == Step::Channel;
+        if self.progress.was_open() {
+            // What has changed since it served, a new look at the server tells. A link may break at this
+            // moment too, but hardly twice.
+            let is_silent = decode::code(status) == StatusCode::BadTimeout;
+            let is_lasting = is_refusal || (is_shut_out && (is_silent || self.progress.shut_out() > 1));
+            return if is_lasting { Fault::NotResumed { url, status } } else { fault };
+        }
+        let remedy = || remedy(&papers.own, status);
+        match (is_refusal, is_shut_out) {
+            (true, _) => Fault::RefusedCertificate { url, status, remedy: remedy() },
+            (false, true) => Fault::ShutOut { url, status, remedy: remedy() },
+            (false, false) => fault,
+        }
     }
 
-    fn default_endpoint(&self) -> EndpointDescription {
-        EndpointDescription::from(self.url.as_str())
+    /// Waits until the session must not go on. For ever, without security.
+    pub(super) async fn fail(&self, guard: &Guard) -> Fault {
+        let Some(papers) = &self.papers else { return std::future::pending().await };
+        tokio::select! {
+            fault = papers.fail() => fault,
+            () = self.renewed(guard, papers) => Fault::Renewed { url: self.server.url.clone() },
+        }
+    }
+
+    /// Waits until the server trusts the certificate that is to follow the one of this session.
+    async fn renewed(&self, guard: &Guard, papers: &Papers) {
+        loop {
+            tokio::time::sleep(super::guard::OFFER_EVERY).await;
+            if let Ok(Identities { next: Some(next), .. }) = guard.identities().await
+                && next != papers.own
+                && takes(guard, &self.endpoint, next).await
+            {
+                return;
+            }
+        }
     }
 }
 
-struct Direct;
-
-impl ConnectionSource for Direct {
-    type Builder = Tcp;
-
-    fn get_connector(&self, endpoint: &EndpointDescription) -> Result<Tcp, Error> {
-        Ok(Tcp { url: endpoint.endpoint_url.as_ref().to_owned() })
-    }
+/// What to do at the server about our certificate, or about the certificate.
+fn remedy(own: &Own, status: StatusCode) -> String {
+    let certificate = &own.certificate;
+    let what = match decode::code(status) {
+        StatusCode::BadCertificateTimeInvalid => {
+            let (begin, end) = certificate.validity();
+            let (begin, end) = (date(begin), date(end));
+            format!("see that the clocks of both ends are right; it is valid from {begin} to {end}")
+        }
+        StatusCode::BadCertificateInvalid
+        | StatusCode::BadCertificateUriInvalid
+        | StatusCode::BadCertificateHostNameInvalid
+        | StatusCode::BadCertificateUseNotAllowed
+        | StatusCode::BadCertificateRevoked
+        | StatusCode::BadCertificatePolicyCheckFailed
+        | StatusCode::BadCertificateChainIncomplete
+        | StatusCode::BadCertificateIssuerUseNotAllowed => {
+            let folder = own.certificate_file.with_file_name("");
+            format!(
+                "the server's log says why; one that it takes can be put into {} as cert.der and key.pem; this one is",
+                folder.display()
+            )
+        }
+        _ => "at the server, move it from rejected to trusted".to_owned(),
+    };
+    let file = own.certificate_file.display();
+    format!("{what}: {} ({}), a copy is {file}", certificate.thumbprint(), certificate.subject())
 }
 
-async fn open(url: String, options: DecodingOptions) -> Result<Stream, Error> {
-    let (host, port) =
-        hostname_port_from_url(&url, 4840).map_err(|status| Error::new(status, "the address has no host"))?;
-    let stream = tokio::time::timeout(CONNECT, TcpStream::connect(format!("{host}:{port}")))
-        .await
-        .map_err(|_| Error::new(StatusCode::BadTimeout, "no answer to the TCP connection"))?
-        .map_err(|error| Error::new(StatusCode::BadCommunicationError, error))?;
-    // Small messages, each of which someone waits for.
-    stream.set_nodelay(true).map_err(|error| Error::new(StatusCode::BadCommunicationError, error))?;
-    let (read, write) = tokio::io::split(stream);
-    Ok(StreamConnection::new(FramedRead::new(read, TcpCodec::new(options)), write, url))
-}
-
-/// Asks the server for its endpoints and picks the one without security that takes our user.
-pub(super) async fn discover(server: &Server) -> Result<EndpointDescription, Fault> {
+/// Asks the server for its endpoints, picks the one that the configuration asks for, and on a secured one
+/// judges the server's certificate.
+pub(super) async fn discover(guard: &Guard) -> Result<Way, Fault> {
+    let server = guard.server();
+    // Before the server is asked: a person can take our certificate to a server that cannot be reached yet.
+    let identities = match server.security.is_secured() {
+        true => Some(guard.identities().await?),
+        false => None,
+    };
     let within = CONNECT * 2;
     let endpoints = tokio::time::timeout(within, endpoints(server))
         .await
         .map_err(|_| Fault::Silent { url: server.url.clone(), what: "which endpoints it has", within })?
         .map_err(|source| {
-            Fault::refusal(server, source.status())
-                .unwrap_or_else(|| Fault::Unreachable { url: server.url.clone(), source })
+            if Fault::is_refusal(source.status()) {
+                Fault::RefusedDiscovery { url: server.url.clone(), status: source.status() }
+            } else {
+                Fault::Unreachable { url: server.url.clone(), source }
+            }
         })?;
-    pick(endpoints, server)
+    let picked = endpoint::pick(endpoints, server.security.channel, &server.user, &server.url);
+    let Picked { endpoint, is_password_in_the_clear } = picked.map_err(|unfit| Fault::NoEndpoint {
+        url: server.url.clone(),
+        wanted: server.security.channel.to_string(),
+        user: server.user.in_words(),
+        offered: unfit.offered,
+        remedy: unfit.remedy,
+    })?;
+    if is_password_in_the_clear {
+        tracing::warn!(url = server.url, "the server takes the password of this source in the clear only");
+    }
+    let papers = match identities {
+        None => None,
+        Some(Identities { current, next }) => {
+            let papers = guard.papers(&endpoint, current).await?;
+            Some(Arc::new(match next {
+                Some(next) if guard.may_offer() && takes(guard, &endpoint, next.clone()).await => {
+                    papers.by(next)
+                }
+                Some(_) | None => papers,
+            }))
+        }
+    };
+    if papers.is_some() {
+        guard.tell(&endpoint);
+    }
+    Ok(Way { server: Arc::clone(server), endpoint, papers, progress: Arc::default() })
+}
+
+/// Whether the server begins a session for the certificate that is to follow ours; some look at it only then.
+/// It is told in the log where it does not.
+async fn takes(guard: &Guard, endpoint: &EndpointDescription, next: Own) -> bool {
+    let server = guard.server();
+    let Ok(papers) = guard.papers(endpoint, next).await else { return false };
+    let progress = Arc::new(Progress::default());
+    let begun = begin(server, endpoint, &papers, &progress);
+    match tokio::time::timeout(CONNECT * 2 + REQUEST, begun).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) if matches!(progress.step(), Step::Channel | Step::Session) => {
+            guard.next_was_refused();
+            tracing::warn!(
+                url = server.url,
+                status = %error.status(),
+                thumbprint = %papers.own.certificate.thumbprint(),
+                file = %papers.own.certificate_file.display(),
+                "the server does not trust the OPC UA certificate that is to follow riskgate's present one: at the \
+                 server, move it from rejected to trusted before the present one ends"
+            );
+            false
+        }
+        // The network's fault: offered again with the next session.
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+/// Begins a session for nobody, and ends it.
+async fn begin(
+    server: &Server,
+    endpoint: &EndpointDescription,
+    papers: &Papers,
+    progress: &Arc<Progress>,
+) -> Result<(), Error> {
+    let store = papers.store();
+    let channel = SessionBuilder::new(&config(server, Some(papers)))
+        .connect_to_endpoint_directly(endpoint.clone())?
+        .build_channel(Arc::clone(&store))?;
+    let own = &papers.own.certificate;
+    let us = ApplicationDescription {
+        application_uri: UAString::from(own.application_uri().unwrap_or_default()),
+        application_name: LocalizedText::from("riskgate"),
+        application_type: ApplicationType::Client,
+        ..ApplicationDescription::default()
+    };
+    let x509 =
+        X509::from_der(own.der()).map_err(|error| Error::new(StatusCode::BadCertificateInvalid, error))?;
+    let tcp = Tcp {
+        url: server.url.clone(),
+        progress: Arc::clone(progress),
+        papers: Some(Arc::new(papers.clone())),
+    };
+    let request =
+        CreateSession::new_manual(&store, endpoint, 0, REQUEST, NodeId::null(), channel.request_handle())
+            .client_description(us)
+            .endpoint_url(server.url.as_str())
+            .session_name("riskgate's next certificate")
+            .client_certificate(x509)
+            .session_timeout(REQUEST.as_secs_f64() * 1000.0);
+    asked(&channel, &tcp, request.send(&channel)).await.map(|_session| ())
 }
 
 async fn endpoints(server: &Server) -> Result<Vec<EndpointDescription>, Error> {
-    let channel = SessionBuilder::new(&config(server))
+    let channel = SessionBuilder::new(&config(server, None))
         .connect_to_endpoint_directly(EndpointDescription::from(server.url.as_str()))?
         .build_channel(no_certificates())?;
-    let mut link = channel.connect_no_retry(&Tcp { url: server.url.clone() }).await?;
+    let tcp = Tcp { url: server.url.clone(), progress: Arc::default(), papers: None };
+    asked(&channel, &tcp, ask_for_endpoints(&channel, server)).await
+}
+
+/// One question on a channel of its own, which is closed then: else the server would log a broken connection
+/// each time.
+async fn asked<T>(
+    channel: &AsyncSecureChannel,
+    tcp: &Tcp,
+    question: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut link = channel.connect_no_retry(tcp).await?;
     let answer = {
-        let asked = ask_for_endpoints(&channel, server);
-        tokio::pin!(asked);
+        tokio::pin!(question);
         loop {
             tokio::select! {
-                answer = &mut asked => break answer,
+                answer = &mut question => break answer,
                 polled = link.poll() => {
                     if let TransportPollResult::Closed(status) = polled {
                         return Err(Error::new(status, "the server closed the connection"));
@@ -141,7 +275,6 @@ async fn endpoints(server: &Server) -> Result<Vec<EndpointDescription>, Error> {
             }
         }
     };
-    // So that the server does not log a broken connection each time.
     channel.close_channel().await;
     while !matches!(link.poll().await, TransportPollResult::Closed(_)) {}
     answer
@@ -166,73 +299,32 @@ async fn ask_for_endpoints(
     Err(Error::new(status, "the server gives no endpoints"))
 }
 
-fn pick(endpoints: Vec<EndpointDescription>, server: &Server) -> Result<EndpointDescription, Fault> {
-    let (token_type, user) = match &server.user {
-        Some(_) => (UserTokenType::UserName, "a user with a password"),
-        None => (UserTokenType::Anonymous, "an anonymous user"),
-    };
-    let mut offered: Vec<String> = Vec::new();
-    for mut endpoint in endpoints {
-        if is_open(&endpoint) && takes(&mut endpoint, token_type) {
-            endpoint.endpoint_url = UAString::from(server.url.as_str());
-            warn_of_a_password_in_the_clear(&endpoint, server);
-            return Ok(endpoint);
-        }
-        let policy = endpoint.security_policy_uri.as_ref();
-        let policy = policy.rsplit('#').next().unwrap_or(policy);
-        offered.push(format!("{policy} {:?}", endpoint.security_mode));
-    }
-    offered.sort();
-    offered.dedup();
-    let offered = if offered.is_empty() { "none at all".to_owned() } else { offered.join(", ") };
-    Err(Fault::NoOpenEndpoint { url: server.url.clone(), user, offered })
-}
-
-fn is_open(endpoint: &EndpointDescription) -> bool {
-    endpoint.security_mode == MessageSecurityMode::None
-        && endpoint.security_policy_uri.as_ref() == POLICY_NONE
-        // A server may offer the same over HTTPS.
-        && endpoint.endpoint_url.as_ref().starts_with("opc.tcp:")
-}
-
-/// A server that names no kind of user takes the anonymous one.
-fn takes(endpoint: &mut EndpointDescription, token_type: UserTokenType) -> bool {
-    let policies = endpoint.user_identity_tokens.get_or_insert_default();
-    if policies.is_empty() && token_type == UserTokenType::Anonymous {
-        policies.push(UserTokenPolicy { token_type, ..UserTokenPolicy::default() });
-    }
-    policies.iter().any(|policy| policy.token_type == token_type)
-}
-
-fn warn_of_a_password_in_the_clear(endpoint: &EndpointDescription, server: &Server) {
-    let Some(policy) = endpoint.find_policy(UserTokenType::UserName) else { return };
-    let is_clear =
-        policy.security_policy_uri.is_empty() || policy.security_policy_uri.as_ref() == POLICY_NONE;
-    if server.user.is_some() && is_clear {
-        tracing::warn!(url = server.url, "the server takes the password of this source in the clear only");
-    }
-}
-
 /// Opens nothing yet: the events do, once they are polled.
-pub(super) fn session(
-    server: &Server,
-    endpoint: EndpointDescription,
-) -> Result<(Arc<Session>, Events), Fault> {
-    let user = match &server.user {
-        Some((name, password)) => IdentityToken::UserName(name.clone(), Password::new(password.as_str())),
-        None => IdentityToken::Anonymous,
+pub(super) fn session(way: &Way) -> Result<(Arc<Session>, Events), Fault> {
+    let Way { server, endpoint, papers, progress } = way;
+    let store = papers.as_ref().map_or_else(no_certificates, |papers| papers.store());
+    let tcp = Tcp {
+        url: server.url.clone(),
+        progress: Arc::clone(progress),
+        papers: papers.as_ref().map(Arc::clone),
     };
-    SessionBuilder::new(&config(server))
-        .connect_to_endpoint_directly(endpoint)
-        .and_then(|builder| builder.user_identity_token(user).with_connector(Direct).build(no_certificates()))
+    SessionBuilder::new(&config(server, papers.as_deref()))
+        .connect_to_endpoint_directly(endpoint.clone())
+        .and_then(|builder| {
+            builder.user_identity_token(server.user.token()).with_connector(Direct(tcp)).build(store)
+        })
         .map_err(|source| Fault::Service { url: server.url.clone(), what: "preparing a session", source })
 }
 
-fn config(server: &Server) -> ClientConfig {
+fn config(server: &Server, papers: Option<&Papers>) -> ClientConfig {
     let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    // The server compares it with the one in the certificate.
+    let uri = papers
+        .and_then(|papers| papers.own.certificate.application_uri())
+        .unwrap_or_else(|| server.security.applicant.uri());
     ClientBuilder::new()
         .application_name("riskgate")
-        .application_uri("urn:riskgate")
+        .application_uri(uri)
         .product_uri("urn:riskgate")
         .session_name(format!("riskgate source {}", server.source.0))
         .session_timeout(millis(plan::SESSION_KEPT.max(server.keep_alive * 3)))

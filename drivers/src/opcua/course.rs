@@ -11,6 +11,7 @@ use opcua::client::{SessionActivity, SessionConnectMode, SessionPollResult, Subs
 use opcua::types::StatusCode;
 use riskgate_point::Mono;
 
+use super::connect::Way;
 use super::fault::{Fault, Patience, is_gone};
 use super::recover::Filled;
 use super::subscribe::{Filling, Sub, Subscribed};
@@ -79,6 +80,7 @@ pub(super) enum Next {
 
 pub(super) struct Course {
     pub(super) filling: Filling,
+    way: Way,
     stage: Stage,
     pub(super) subscribed: Option<Subscribed>,
     /// Building, resuming, or trying refused items again.
@@ -98,11 +100,12 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(filling: Filling, left: Option<Subscribed>, now: Mono) -> Self {
+    pub(super) fn new(filling: Filling, way: Way, left: Option<Subscribed>, now: Mono) -> Self {
         let (first, longest) = REFUSED_AGAIN;
         let keep_alive = filling.server.keep_alive;
         Self {
             filling,
+            way,
             stage: Stage::First { since: now },
             subscribed: None,
             work: None,
@@ -144,9 +147,9 @@ impl Course {
             SessionPollResult::Reconnected(mode) => self.on_connected(mode, now),
             SessionPollResult::ConnectionLost(status) => Ok(self.on_lost(status, now)),
             SessionPollResult::ReconnectFailed(status) => {
-                let fault = Fault::connecting(self.server(), status);
+                let fault = self.way.fault(status);
                 match self.stage {
-                    Stage::Lost { .. } if fault.patience() != Patience::Person => Ok(Next::Nothing),
+                    Stage::Lost { .. } if fault.patience() == Patience::Network => Ok(Next::Nothing),
                     Stage::Lost { .. } | Stage::First { .. } | Stage::Connected { .. } => Err(fault),
                 }
             }
@@ -234,10 +237,12 @@ impl Course {
             self.again_wait.reset();
         }
         if let Some(missed) = missed {
-            let past = self.filling.clone().past(missed, subscribed.limits.clone());
+            let publishing = subscribed.subs.iter().map(|sub| sub.publishing).max().unwrap_or_default();
+            let past = self.filling.clone().past(missed, subscribed.limits.clone(), publishing * 2);
             self.past = Some(Box::pin(past));
         }
         self.subscribed = Some(subscribed);
+        self.ask_for_conditions(now);
         Ok(Next::Up)
     }
 
@@ -303,7 +308,20 @@ impl Course {
         Ok(Next::Nothing)
     }
 
+    /// All that the server keeps, where something of it may have been missed.
+    fn ask_for_conditions(&mut self, now: Mono) {
+        if let (Some(subscribed), Some(alarms)) = (&self.subscribed, self.filling.notices.alarms())
+            && alarms.is_time(now, self.filling.out.tally())
+        {
+            self.work = Some(Box::pin(self.filling.clone().ask_for_conditions(subscribed.clone())));
+        }
+    }
+
     fn try_again(&mut self, now: Mono) {
+        self.ask_for_conditions(now);
+        if self.work.is_some() {
+            return;
+        }
         let Some(subscribed) = &self.subscribed else { return };
         if subscribed.refused.is_empty() && self.filling.notices.nodeless().is_empty() {
             self.again = None;

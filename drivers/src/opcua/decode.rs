@@ -24,15 +24,16 @@ pub(super) struct Reading {
 /// A value with its quality, or why it is none.
 type Fit = Result<(Option<Value>, Quality), &'static str>;
 
-/// `offset_ms` is what the library took off each time that it decoded, to make up for a server's clock
-/// that is off: source time is evidence, so it is put back.
-pub(super) fn reading(from: &DataValue, point: &Point, offset_ms: i64) -> Reading {
-    let source_time = from.source_timestamp.as_ref().and_then(|time| wall(time, offset_ms));
+/// `offset_ns` is what the library took off each time that it decoded, to make up for a server's clock
+/// that is off. It leaves the source's time of a value alone, which is evidence; from a value that is a time
+/// it is put back.
+pub(super) fn reading(from: &DataValue, point: &Point, offset_ns: i64) -> Reading {
+    let source_time = from.source_timestamp.as_ref().and_then(|time| wall(time, 0));
     let said = quality(from.status.unwrap_or(StatusCode::Good));
     if said.is_bad() {
         return Reading { value: None, quality: said, source_time, unfit: None };
     }
-    match value(from.value.as_ref(), point, offset_ms) {
+    match value(from.value.as_ref(), point, offset_ns) {
         // That the value was clamped says more than that the source doubts it.
         Ok((value, read)) => {
             let quality = if read.is_good() { said } else { read };
@@ -58,9 +59,20 @@ pub(super) fn shape(value: Option<&Variant>) -> String {
     }
 }
 
-/// `None`: no time was ever set.
-pub(super) fn wall(time: &DateTime, offset_ms: i64) -> Option<Wall> {
-    (!time.is_null()).then(|| Wall(time.as_chrono().timestamp_millis().saturating_add(offset_ms)))
+/// The time that a field of an event holds.
+pub(super) fn time(field: &Variant, offset_ns: i64) -> Option<Wall> {
+    if let Variant::DateTime(time) = field { wall(time, offset_ns) } else { None }
+}
+
+/// `None`: no time was ever set. What was taken off is put back to the nanosecond: rounded apart from the
+/// rest, the same time would come out as another millisecond on another connection.
+pub(super) fn wall(time: &DateTime, offset_ns: i64) -> Option<Wall> {
+    if time.is_null() {
+        return None;
+    }
+    let time = time.as_chrono();
+    let nanos = i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos());
+    i64::try_from((nanos + i128::from(offset_ns)).div_euclid(1_000_000)).ok().map(Wall)
 }
 
 fn quality(status: StatusCode) -> Quality {
@@ -75,10 +87,12 @@ fn quality(status: StatusCode) -> Quality {
     }
 }
 
-/// The information bits of a data value with Overflow among them (0x480): the item's queue lost values.
+/// The Overflow bit (0x80): the item's queue lost values. It is to stand beside the mark of a data value
+/// (0x400); some servers leave that out, and nothing else could be meant.
 fn has_overflowed(status: StatusCode) -> bool {
-    const DATA_VALUE_OVERFLOW: u32 = 0x480;
-    status.bits() & DATA_VALUE_OVERFLOW == DATA_VALUE_OVERFLOW
+    const OVERFLOW: u32 = 0x80;
+    const RESERVED: u32 = 0x800;
+    status.bits() & (OVERFLOW | RESERVED) == OVERFLOW
 }
 
 /// The code alone, without the bits that inform about structure, limits and queues.
@@ -116,12 +130,12 @@ pub(super) fn refusal(status: StatusCode) -> BadReason {
     reason(status).unwrap_or(BadReason::RefusedAddress)
 }
 
-fn value(variant: Option<&Variant>, point: &Point, offset_ms: i64) -> Fit {
+fn value(variant: Option<&Variant>, point: &Point, offset_ns: i64) -> Fit {
     let Some(variant) = variant else { return Ok(NEVER_READ) };
     match (variant, &point.element) {
         (Variant::Empty, _) => Ok(NEVER_READ),
         (Variant::Array(array), Some(_)) => match array.values.as_slice() {
-            [one] => scalar(one, point, offset_ms),
+            [one] => scalar(one, point, offset_ns),
             [] => Err("no element where one was asked for"),
             _ => Err("several elements where one was asked for: the server does not give out single ones"),
         },
@@ -129,23 +143,23 @@ fn value(variant: Option<&Variant>, point: &Point, offset_ms: i64) -> Fit {
             Err("an array; write the element to read in the column element 数组下标")
         }
         (_, Some(_)) => Err("no array; leave the column element 数组下标 empty"),
-        (scalar_of, None) => scalar(scalar_of, point, offset_ms),
+        (scalar_of, None) => scalar(scalar_of, point, offset_ns),
     }
 }
 
-fn scalar(variant: &Variant, point: &Point, offset_ms: i64) -> Fit {
+fn scalar(variant: &Variant, point: &Point, offset_ns: i64) -> Fit {
     // An array of variants holds each as one.
     if let Variant::Variant(inner) = variant {
         if matches!(**inner, Variant::Variant(_)) {
             return Err("a variant within a variant");
         }
-        return scalar(inner, point, offset_ms);
+        return scalar(inner, point, offset_ns);
     }
     match (&point.words, point.kind) {
         (Some(words), _) => enumerated(variant, words),
-        (None, Kind::Number) => number(variant, &point.scaling, offset_ms),
+        (None, Kind::Number) => number(variant, &point.scaling, offset_ns),
         (None, Kind::Bool) => boolean(variant),
-        (None, Kind::Text) => text(variant, offset_ms),
+        (None, Kind::Text) => text(variant, offset_ns),
     }
 }
 
@@ -188,7 +202,7 @@ fn whole(variant: &Variant) -> Option<Result<i64, u64>> {
     }))
 }
 
-fn number(variant: &Variant, scaling: &Scaling, offset_ms: i64) -> Fit {
+fn number(variant: &Variant, scaling: &Scaling, offset_ns: i64) -> Fit {
     match whole(variant) {
         Some(Ok(int)) => return Ok(integer(int, scaling)),
         // The next float would be another number. Mostly it is all ones: "invalid" in many controllers.
@@ -200,7 +214,7 @@ fn number(variant: &Variant, scaling: &Scaling, offset_ms: i64) -> Fit {
     match variant {
         Variant::Float(float) => Ok(scaling.apply(f64::from(*float))),
         Variant::Double(float) => Ok(scaling.apply(*float)),
-        Variant::DateTime(time) => Ok(match wall(time, offset_ms) {
+        Variant::DateTime(time) => Ok(match wall(time, offset_ns) {
             Some(time) => scaling.apply(approximate(time.0) / 1000.0),
             None => NEVER_READ,
         }),
@@ -223,7 +237,7 @@ fn boolean(variant: &Variant) -> Fit {
     }
 }
 
-fn text(variant: &Variant, offset_ms: i64) -> Fit {
+fn text(variant: &Variant, offset_ns: i64) -> Fit {
     let good = |text: &str| Ok((Some(Value::text(text)), Quality::Good));
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library's types, of which few are texts")]
     match variant {
@@ -231,7 +245,7 @@ fn text(variant: &Variant, offset_ms: i64) -> Fit {
         Variant::String(text) => good(text.as_ref()),
         Variant::LocalizedText(localized) => good(localized.text.as_ref()),
         Variant::QualifiedName(name) => good(name.name.as_ref()),
-        Variant::DateTime(time) => match wall(time, offset_ms).map(|time| time.0) {
+        Variant::DateTime(time) => match wall(time, offset_ns).map(|time| time.0) {
             Some(ms) => match jiff::Timestamp::from_millisecond(ms) {
                 Ok(time) => good(&time.to_string()),
                 Err(_) => Ok(NOT_A_NUMBER),
@@ -302,7 +316,8 @@ fn approximate_beyond(raw: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use opcua::types::{
-        Array, ByteString, ExtensionObject, Guid, LocalizedText, NodeId, Range, UAString, VariantScalarTypeId,
+        Array, BinaryDecodable, BinaryEncodable, ByteString, ContextOwned, ExtensionObject, Guid,
+        LocalizedText, NodeId, Range, UAString, VariantScalarTypeId,
     };
     use proptest::prelude::*;
 
@@ -383,8 +398,9 @@ mod tests {
     #[test]
     fn good_with_the_overflow_bit_is_uncertain() {
         assert_eq!(with_status(StatusCode::from(0x480)), Quality::Uncertain(UncertainReason::Overflow));
-        // 0x080 without 0x400 is not the information of a data value.
-        assert_eq!(with_status(StatusCode::from(0x080)), Quality::Good);
+        assert_eq!(with_status(StatusCode::from(0x080)), Quality::Uncertain(UncertainReason::Overflow));
+        // The information of another kind, which no standard has yet.
+        assert_eq!(with_status(StatusCode::from(0x880)), Quality::Good);
         // A limit bit alone says nothing of lost values.
         assert_eq!(with_status(StatusCode::from(0x600)), Quality::Good);
     }
@@ -432,7 +448,7 @@ mod tests {
         assert_eq!(as_kind(Kind::Text, time), good(Value::text("2026-03-01T08:00:00.25Z")));
         assert_eq!(read(DateTime::null()), NEVER_READ);
         assert_eq!(as_kind(Kind::Text, DateTime::null()), NEVER_READ);
-        let behind = reading(&data(time), &Point::bare(Kind::Number), 3000);
+        let behind = reading(&data(time), &Point::bare(Kind::Number), 3_000_000_000);
         assert_eq!(behind.value, Value::float(1_772_352_003.25), "as the server said it");
     }
 
@@ -552,14 +568,25 @@ mod tests {
     }
 
     #[test]
-    fn source_time_is_the_sources_own_even_where_its_clock_is_off() {
-        let source = DateTime::parse_from_rfc3339("2026-03-01T08:00:00.250Z").expect("a time");
-        let from = DataValue { source_timestamp: Some(source), ..data(1.0_f64) };
-        let point = Point::bare(Kind::Number);
-        assert_eq!(reading(&from, &point, 0).source_time, Some(Wall(1_772_352_000_250)));
-        assert_eq!(reading(&from, &point, 3000).source_time, Some(Wall(1_772_352_003_250)));
+    fn times_are_the_sources_own_even_where_the_clock_of_the_server_is_off() {
+        let time = |text| DateTime::parse_from_rfc3339(text).expect("a time");
+        let source = time("2026-03-01T08:00:00.250Z");
+        let from = DataValue { source_timestamp: Some(source), ..data(source) };
+        let mut bytes = Vec::new();
+        from.encode(&mut bytes, &ContextOwned::default().context()).expect("it encodes");
+        for theirs in ["2026-03-01T08:00:00Z", "2026-03-01T09:00:00.0004Z", "2026-03-01T07:59:58.9996Z"] {
+            let offset = time(theirs).as_chrono() - time("2026-03-01T08:00:00Z").as_chrono();
+            let mut context = ContextOwned::default();
+            context.options_mut().client_offset = offset;
+            let mut stream = std::io::Cursor::new(&bytes);
+            let came = DataValue::decode(&mut stream, &context.context()).expect("it decodes");
+            let offset_ns = offset.num_nanoseconds().expect("short");
+            let read = reading(&came, &Point::bare(Kind::Number), offset_ns);
+            assert_eq!(read.source_time, Some(Wall(1_772_352_000_250)), "{theirs}");
+            assert_eq!(read.value, Value::float(1_772_352_000.25), "{theirs}");
+        }
         let none = DataValue { source_timestamp: Some(DateTime::null()), ..from };
-        assert_eq!(reading(&none, &point, 0).source_time, None);
+        assert_eq!(reading(&none, &Point::bare(Kind::Number), 0).source_time, None);
     }
 
     #[test]
@@ -611,14 +638,14 @@ mod tests {
             element: bool,
             ranged: bool,
             worded: bool,
-            offset_ms: i64,
+            offset_ns: i64,
         ) {
             let mut point = Point::bare(kind);
             point.element = element.then(|| Element::parse("0")).flatten();
             point.scaling.range = ranged.then_some((0.0, 100.0));
             point.words = worded.then(|| Arc::from([(1, Arc::from("on"))]));
             let from = DataValue { status: Some(StatusCode::from(bits)), ..data(variant.clone()) };
-            let read = reading(&from, &point, offset_ms);
+            let read = reading(&from, &point, offset_ns);
             prop_assert_eq!(read.value.is_none(), read.quality.is_bad());
             prop_assert!(StatusCode::from(bits).is_bad() <= read.quality.is_bad());
             if let Some(value) = &read.value {

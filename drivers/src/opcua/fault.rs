@@ -1,11 +1,14 @@
 //! Why a session could not be had or has ended: the sentence for an engineer, and how soon to try again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opcua::types::{Error, StatusCode};
 
 use super::Server;
+use super::certificate::CertificateError;
 use super::decode::code;
+use super::trust::Refusal;
 
 /// Each names what was tried, what came back and what to look at. None holds a number that changes from
 /// try to try, so that the same fault is told once.
@@ -23,20 +26,47 @@ pub(super) enum Fault {
     )]
     Silent { url: String, what: &'static str, within: Duration },
     #[error(
-        "{url} offers no endpoint without security for {user} (it offers: {offered}); allow security \
-         policy None and this kind of user for the gateway on the server"
+        "the server at {url} does not say which endpoints it has ({status}); allow GetEndpoints without security on the server"
     )]
-    NoOpenEndpoint { url: String, user: &'static str, offered: String },
+    RefusedDiscovery { url: String, status: StatusCode },
+    #[error("{url} offers no endpoint with {wanted} for {user} (it offers: {offered}); {remedy}")]
+    NoEndpoint { url: String, wanted: String, user: String, offered: String, remedy: String },
+    #[error(transparent)]
+    ServerCertificate(#[from] Refusal),
     #[error(
-        "the server at {url} refuses {user} ({status}); check user and password_file of this source, and \
-         what the server allows that user"
+        "the certificate of the server at {url} cannot be used: {cause}; let the server show one RSA certificate \
+         of its own"
+    )]
+    UnreadableCertificate { url: String, cause: CertificateError },
+    #[error(
+        "riskgate refuses the certificate of the server at {url}: a key of {bits} bits is not allowed with \
+         {policy}; let the server have a certificate with 2048 bits or more"
+    )]
+    WeakKey { url: String, bits: usize, policy: String },
+    #[error("riskgate's own OPC UA certificate cannot be had: {why}; look into {folder}", folder = .folder.display())]
+    Own { folder: PathBuf, why: String },
+    #[error("the server at {url} does not accept riskgate's certificate ({status}); {remedy}")]
+    RefusedCertificate { url: String, status: StatusCode, remedy: String },
+    #[error(
+        "the server at {url} opens no secured channel for riskgate's certificate ({status}), mostly because it \
+         does not trust it; {remedy}"
+    )]
+    ShutOut { url: String, status: StatusCode, remedy: String },
+    #[error(
+        "the server at {url} refuses {user} ({status}); check user and password_file, or user_certificate, of \
+         this source, and what the server allows that user"
     )]
     RefusedUser { url: String, user: String, status: StatusCode },
     #[error(
-        "the server at {url} refuses the secure channel ({status}); allow security policy None for the \
-         gateway on the server"
+        "the server at {url} refuses the connection ({status}); look into the server's log for the reason"
     )]
     RefusedChannel { url: String, status: StatusCode },
+    #[error("the server at {url} does not take up the secured connection again ({status}); connecting anew")]
+    NotResumed { url: String, status: StatusCode },
+    #[error("riskgate's own OPC UA certificate was replaced; connecting anew to {url}")]
+    Renewed { url: String },
+    #[error("work on certificates broke off ({why}); please report this line")]
+    Broken { why: String },
     #[error("{what} failed at {url}")]
     Service {
         url: String,
@@ -60,8 +90,10 @@ pub(super) enum Patience {
     None,
     /// The network's: fractions of a second, then seconds.
     Network,
-    /// A person's: someone has to change something, and each try may lock an account or cost a session.
-    Person,
+    /// Someone has to change a setting. A try costs the server nothing but a line in its log.
+    Setting,
+    /// Someone has to change a setting, and each try may lock an account.
+    Account,
 }
 
 impl Fault {
@@ -83,14 +115,10 @@ impl Fault {
     }
 
     /// Whether the status says that the server will not have us.
-    pub(super) fn refusal(server: &Server, status: StatusCode) -> Option<Self> {
+    fn refusal(server: &Server, status: StatusCode) -> Option<Self> {
         let url = server.url.clone();
         if is_refusal_of_user(status) {
-            let user = match &server.user {
-                Some((name, _)) => format!("user '{name}'"),
-                None => "anonymous sessions".to_owned(),
-            };
-            Some(Self::RefusedUser { url, user, status })
+            Some(Self::RefusedUser { url, user: server.user.in_words(), status })
         } else if is_refusal_of_channel(status) {
             Some(Self::RefusedChannel { url, status })
         } else {
@@ -98,15 +126,30 @@ impl Fault {
         }
     }
 
+    pub(super) fn is_refusal(status: StatusCode) -> bool {
+        is_refusal_of_user(status) || is_refusal_of_channel(status)
+    }
+
     pub(super) fn patience(&self) -> Patience {
         match self {
-            Self::NoOpenEndpoint { .. } | Self::RefusedUser { .. } | Self::RefusedChannel { .. } => {
-                Patience::Person
+            Self::RefusedUser { .. } => Patience::Account,
+            Self::RefusedDiscovery { .. }
+            | Self::NoEndpoint { .. }
+            | Self::ServerCertificate(_)
+            | Self::UnreadableCertificate { .. }
+            | Self::WeakKey { .. }
+            | Self::Own { .. }
+            | Self::RefusedCertificate { .. }
+            | Self::ShutOut { .. }
+            | Self::RefusedChannel { .. } => Patience::Setting,
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Service { .. }
+            | Self::Lost { .. }
+            | Self::Broken { .. } => Patience::Network,
+            Self::Quiet { .. } | Self::Gone { .. } | Self::NotResumed { .. } | Self::Renewed { .. } => {
+                Patience::None
             }
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Service { .. } | Self::Lost { .. } => {
-                Patience::Network
-            }
-            Self::Quiet { .. } | Self::Gone { .. } => Patience::None,
         }
     }
 
@@ -164,24 +207,25 @@ pub(super) fn is_gone(status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::opcua::{Password, User};
 
     fn server(user: Option<&str>) -> Server {
-        Server { user: user.map(|name| (name.to_owned(), "secret".to_owned())), ..Server::bare() }
+        let name = |name: &str| User::Password { name: name.to_owned(), password: Password::new("secret") };
+        Server { user: user.map_or(User::Anonymous, name), ..Server::bare() }
     }
 
     #[test]
     fn what_a_person_must_change_is_not_tried_again_each_second() {
-        for status in [
-            StatusCode::BadUserAccessDenied,
-            StatusCode::BadIdentityTokenRejected,
-            StatusCode::BadIdentityTokenInvalid,
-            StatusCode::BadCertificateUntrusted,
-            StatusCode::BadSecurityPolicyRejected,
+        for (status, patience) in [
+            (StatusCode::BadUserAccessDenied, Patience::Account),
+            (StatusCode::BadIdentityTokenRejected, Patience::Account),
+            (StatusCode::BadIdentityTokenInvalid, Patience::Account),
+            (StatusCode::BadCertificateUntrusted, Patience::Setting),
+            (StatusCode::BadSecurityPolicyRejected, Patience::Setting),
+            (StatusCode::BadCommunicationError, Patience::Network),
         ] {
-            assert_eq!(Fault::connecting(&server(None), status).patience(), Patience::Person, "{status}");
+            assert_eq!(Fault::connecting(&server(None), status).patience(), patience, "{status}");
         }
-        let down = Fault::connecting(&server(None), StatusCode::BadCommunicationError);
-        assert_eq!(down.patience(), Patience::Network);
     }
 
     #[test]
@@ -190,7 +234,7 @@ mod tests {
         assert_eq!(
             fault.why(),
             "the server at opc.tcp://a refuses user 'op' (BadUserAccessDenied); check user and \
-             password_file of this source, and what the server allows that user"
+             password_file, or user_certificate, of this source, and what the server allows that user"
         );
     }
 

@@ -14,7 +14,7 @@ use opcua::types::{
 };
 use riskgate_point::{Report, Sample, Wall};
 
-use super::notices::Missed;
+use super::notices::{Missed, Seen};
 use super::subscribe::{Filling, Limits};
 use super::{decode, plan};
 
@@ -42,7 +42,8 @@ struct Found {
 
 impl Filling {
     /// Tells of the gap, and asks for what was in it where the source says so.
-    pub(super) async fn past(self, missed: Missed, limits: Limits) {
+    /// After `settled` each point has told its present value.
+    pub(super) async fn past(self, missed: Missed, limits: Limits, settled: Duration) {
         let now = (self.clock)();
         let gap = now.mono.since(missed.since.mono);
         let url = &self.server.url;
@@ -52,6 +53,8 @@ impl Filling {
             self.notices.gap_is_closed();
             return;
         };
+        // The first values after the gap say where it ends: they are in the first publishing.
+        tokio::time::sleep(settled).await;
         let mut found = Found::default();
         if self.run.skips_history() {
             found.lack("the last try ended with the connection", missed.points.len());
@@ -85,28 +88,28 @@ impl Filling {
     async fn ask(&self, missed: &Missed, reach: Duration, limits: &Limits, found: &mut Found) {
         // Those that were seen last at about the same time are asked for together.
         let mut points = missed.points.clone();
-        points.sort_by_key(|(_, since)| *since);
-        let Some(newest) = points.last().map(|(_, since)| *since) else { return };
+        points.sort_by_key(|(_, last)| last.time);
+        let Some(newest) = points.last().map(|(_, last)| last.time) else { return };
         // By the sources' clocks, which may be ahead of the server's.
         let gap = (self.clock)().mono.since(missed.since.mono);
         let end = self.server_time().await.unwrap_or_default().max(later(newest, gap));
         let earliest = earlier(end, reach);
         for portion in points.chunks(limits.nodes_in_a_history.min(POINTS_IN_A_REQUEST)) {
-            let Some((_, since)) = portion.first() else { continue };
+            let Some((_, oldest)) = portion.first() else { continue };
             let details = ReadRawModifiedDetails {
                 is_read_modified: false,
-                start_time: date_time((*since).max(earliest)),
+                start_time: date_time(oldest.time.max(earliest)),
                 end_time: date_time(end),
                 num_values_per_node: VALUES_IN_AN_ANSWER,
                 return_bounds: false,
             };
             let mut open: Vec<Open> = portion
                 .iter()
-                .filter_map(|(at, since)| {
+                .filter_map(|(at, last)| {
                     let node = plan::value_of(self.server.points.get(*at)?, &limits.namespaces)?;
                     Some(Open {
                         at: *at,
-                        since: *since,
+                        last: last.clone(),
                         node: HistoryReadValueId {
                             node_id: node.node_id,
                             index_range: node.index_range,
@@ -134,7 +137,7 @@ impl Filling {
         let values = self.read(what, &[node], TimestampsToReturn::Neither, 0.0).await.ok()?;
         let value = values.into_iter().next()?.value?;
         let Variant::DateTime(time) = value else { return None };
-        decode::wall(&time, self.notices.offset_ms())
+        decode::wall(&time, self.notices.offset_ns())
     }
 
     /// One request. Gives back the points of which there is more.
@@ -179,14 +182,22 @@ impl Filling {
         Ok(more)
     }
 
-    /// What lies after the last that was seen and before the first that came since, in time order.
+    /// What lies between the last that was seen and the first that came since, in time order.
     fn samples(&self, open: &Open, result: &HistoryReadResult) -> Vec<Sample> {
-        let until = self.notices.first_after_gap(open.at).unwrap_or(Wall(i64::MAX));
+        let first = self.notices.first_after_gap(open.at);
+        let is_after = |time: Wall, sample: &Sample| {
+            time > open.last.time || (time == open.last.time && sample.value != open.last.value)
+        };
+        let is_before = |time: Wall, sample: &Sample| {
+            first
+                .as_ref()
+                .is_none_or(|first| time < first.time || (time == first.time && sample.value != first.value))
+        };
         let data = result.history_data.inner_as::<HistoryData>();
         let values = data.and_then(|data| data.data_values.as_deref()).unwrap_or_default();
         let read = values.iter().filter_map(|value| self.notices.backfill(open.at, value));
         let mut samples: Vec<(Wall, Sample)> =
-            read.filter(|(time, _)| *time > open.since && *time < until).collect();
+            read.filter(|(time, sample)| is_after(*time, sample) && is_before(*time, sample)).collect();
         samples.sort_by_key(|(time, _)| *time);
         samples.into_iter().map(|(_, sample)| sample).collect()
     }
@@ -203,7 +214,7 @@ impl Filling {
 /// A point whose gap is being read.
 struct Open {
     at: usize,
-    since: Wall,
+    last: Seen,
     node: HistoryReadValueId,
 }
 

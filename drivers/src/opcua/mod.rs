@@ -1,70 +1,75 @@
-//! OPC UA: subscribes to the items of one server. No Write, no Call.
+//! OPC UA: subscribes to the items and the alarms of one server. No Write, and no Call but ConditionRefresh.
 //!
 //! `decode` and `plan` are pure: a value and its status become a sample's value and quality, an address
-//! becomes a node id, a wish becomes the parameters of a subscription. `connect` opens a session without
-//! security; `subscribe` fills it with subscriptions and their items and `recover` brings them back after
-//! a cut; `notices` turns what the server publishes into reports, and `pulse` counts it; `history` asks
-//! for what was missed. `client` watches over all of it (`fault` says why a session ended): the library's
-//! own reconnect brings a session back in which nothing is published any more, and says so nowhere.
-//!
-//! `browse` lists what a server has, for a person; the driver itself browses nothing.
-//!
-//! It has no certificates yet, and reads no alarms and conditions.
+//! becomes a node id, a wish becomes the parameters of a subscription. `connect` begins a session: `endpoint`
+//! picks what the configuration asks for (`security`), `guard` judges the server's certificate (`trust`) and
+//! brings ours (`own`), `transport` carries it. `subscribe` fills it with subscriptions and their items and
+//! `recover` brings them back after a cut (`tell` says once what the server refuses); `notices` turns what the
+//! server publishes into reports, and `pulse` counts it; `history` asks for what was missed. `alarms` listens
+//! to the conditions that the server keeps: `events` reads what it tells of them, `conditions` holds how they
+//! stand, `refresh` asks for all of them. `client` watches over all of it (`fault` says why a session ended):
+//! the library's own reconnect brings a session back in which nothing is published any more, and says so
+//! nowhere. `browse` lists what a server has, for a person; the driver itself browses nothing.
 
+mod alarms;
 pub mod browse;
+mod certificate;
 mod client;
+mod conditions;
 mod connect;
 mod course;
 mod decode;
+mod endpoint;
+mod events;
 mod fault;
+mod files;
+mod guard;
 mod history;
 mod node;
 mod notices;
+mod own;
 mod plan;
 mod pulse;
 mod recover;
+mod refresh;
+mod security;
 mod subscribe;
+mod tell;
+mod transport;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use certificate::{Certificate, CertificateError, Thumbprint, date};
 pub use client::{Error, run};
+pub use files::FileError;
 pub use node::{Element, NODE_HINT, Namespace, Node, NodeError, NodeName};
+pub use own::{Applicant, Identities, Own, OwnError};
+pub use security::{Channel, Mode, Password, Policy, Security, User, UserCertificate, UserError};
+pub use trust::{Known, Listed, Notes, Pki, Standing, TrustError, USUAL_FOLDER};
 
 use riskgate_point::{PointId, SourceId};
 
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
     pub url: String,
     /// Of the connection: nothing heard for two of them, and it is given up.
     pub keep_alive: Duration,
-    /// Name and password; `None`: anonymous.
-    pub user: Option<(String, String)>,
+    pub security: Security,
+    pub user: User,
     /// After a gap the server is asked for what was missed, so far back. `None`: it is not asked.
     pub history: Option<Duration>,
     /// The first is for the points that choose none.
     pub groups: Vec<Group>,
+    /// The nodes whose events tell of conditions; none: it is not listened to for events.
+    pub notifiers: Vec<Node>,
     pub points: Vec<Point>,
-}
-
-/// The password is not shown.
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server")
-            .field("source", &self.source)
-            .field("url", &self.url)
-            .field("keep_alive", &self.keep_alive)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
-            .field("history", &self.history)
-            .field("groups", &self.groups)
-            .field("points", &self.points)
-            .finish()
-    }
 }
 
 /// Points that are sampled and published alike (订阅组): one subscription at the server, or several where
@@ -148,9 +153,11 @@ impl Server {
             source: SourceId(0),
             url: "opc.tcp://a".to_owned(),
             keep_alive: Duration::from_secs(5),
-            user: None,
+            security: Security::open(),
+            user: User::Anonymous,
             history: None,
             groups: vec![Group::bare()],
+            notifiers: Vec::new(),
             points: Vec::new(),
         }
     }

@@ -11,9 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
 use opcua::sync::RwLock;
-use opcua::types::{ContextOwned, DataChangeNotification, DataValue, NotificationMessage};
+use opcua::types::{
+    ContextOwned, DataChangeNotification, DataValue, EventFieldList, EventNotificationList,
+    NotificationMessage,
+};
 use riskgate_point::{BadReason, Mono, Now, Quality, Report, Sample, UncertainReason, Value, Wall};
 
+use super::alarms::Alarms;
 use super::decode::{self, Reading};
 use super::pulse::Pulse;
 use super::{Deadband, Point, Server, plan};
@@ -30,6 +34,8 @@ pub(super) struct Notices {
     context: Mutex<Option<Arc<RwLock<ContextOwned>>>>,
     /// When the points were last called fresh, as [`Mono`]; 0 is never.
     refreshed: AtomicU64,
+    /// What the server keeps of alarms, where it is listened to for that.
+    alarms: Option<Alarms>,
     book: Mutex<Book>,
 }
 
@@ -41,8 +47,8 @@ struct Book {
     nodeless: BTreeSet<usize>,
     /// When anything last came from the server.
     heard: Option<Now>,
-    /// After a gap: the source time of the first that came of each point since, where it has one.
-    firsts: Option<BTreeMap<usize, Wall>>,
+    /// After a gap: the first that came of each point since, where it has a source time.
+    firsts: Option<BTreeMap<usize, Seen>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,12 +58,19 @@ pub(super) struct Last {
     pub(super) source_time: Option<Wall>,
 }
 
+/// An end of a gap. Times are of a millisecond, in which a plant may have had two values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    pub(super) time: Wall,
+    pub(super) value: Option<Value>,
+}
+
 /// From when what was not seen is missing.
 #[derive(Debug, Clone)]
 pub(super) struct Missed {
     pub(super) since: Now,
-    /// The points, and when the last that was seen of each was.
-    pub(super) points: Vec<(usize, Wall)>,
+    /// The points, and the last that was seen of each.
+    pub(super) points: Vec<(usize, Seen)>,
 }
 
 impl Notices {
@@ -68,7 +81,9 @@ impl Notices {
             heard: None,
             firsts: None,
         };
+        let alarms = (!server.notifiers.is_empty()).then(|| Alarms::new(Arc::clone(&server), clock().mono.0));
         Self {
+            alarms,
             server,
             out,
             clock,
@@ -77,6 +92,10 @@ impl Notices {
             refreshed: AtomicU64::new(0),
             book: Mutex::new(book),
         }
+    }
+
+    pub(super) fn alarms(&self) -> Option<&Alarms> {
+        self.alarms.as_ref()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -88,10 +107,11 @@ impl Notices {
         *self.context.lock().unwrap_or_else(PoisonError::into_inner) = Some(context);
     }
 
-    /// What the library takes off the server's times.
-    pub(super) fn offset_ms(&self) -> i64 {
+    /// What the library takes off the server's times, in nanoseconds.
+    pub(super) fn offset_ns(&self) -> i64 {
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        context.as_ref().map_or(0, |context| context.read().options().client_offset.num_milliseconds())
+        let offset = context.as_ref().map(|context| context.read().options().client_offset);
+        offset.and_then(|offset| offset.num_nanoseconds()).unwrap_or(0)
     }
 
     /// Points to be monitored anew, by their place in the list of points.
@@ -117,15 +137,18 @@ impl Notices {
     pub(super) fn gap_of(&self, ats: impl Iterator<Item = usize>) -> Option<Missed> {
         let mut book = self.book();
         let since = book.heard?;
-        let seen = |at: usize| Some((at, book.last.get(at)?.source_time?));
-        let points: Vec<(usize, Wall)> = ats.filter_map(seen).collect();
+        let seen = |at: usize| {
+            let last = book.last.get(at)?;
+            Some((at, Seen { time: last.source_time?, value: last.value.clone() }))
+        };
+        let points: Vec<(usize, Seen)> = ats.filter_map(seen).collect();
         book.firsts = Some(BTreeMap::new());
         Some(Missed { since, points })
     }
 
-    /// When the first that came of a point after the gap was.
-    pub(super) fn first_after_gap(&self, at: usize) -> Option<Wall> {
-        self.book().firsts.as_ref()?.get(&at).copied()
+    /// The first that came of a point after the gap.
+    pub(super) fn first_after_gap(&self, at: usize) -> Option<Seen> {
+        self.book().firsts.as_ref()?.get(&at).cloned()
     }
 
     pub(super) fn gap_is_closed(&self) {
@@ -149,7 +172,7 @@ impl Notices {
     /// One message of a subscription, published or published again.
     pub(super) fn take(&self, pulse: &Pulse, message: &NotificationMessage) {
         let at = (self.clock)();
-        pulse.beat(message, at.mono);
+        let is_late = pulse.beat(message, at.mono);
         let parts = message.notification_data.as_deref().unwrap_or_default();
         let is_keep_alive = parts.is_empty();
         let changes = parts.iter().filter_map(|part| part.inner_as::<DataChangeNotification>());
@@ -157,9 +180,14 @@ impl Notices {
             .flat_map(|change| change.monitored_items.iter().flatten())
             .map(|item| (item.client_handle, &item.value))
             .collect();
-        let n_items = items.len();
+        let lists = parts.iter().filter_map(|part| part.inner_as::<EventNotificationList>());
+        let events: Vec<&EventFieldList> = lists.flat_map(|list| list.events.iter().flatten()).collect();
+        let n_told = items.len() + events.len();
         let mut reports = self.samples(items.into_iter());
-        pulse.told(n_items);
+        if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+            reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
+        }
+        pulse.told(n_told);
         self.book().heard = Some(at);
         reports.extend(self.refreshed(is_keep_alive, at));
         if !reports.is_empty() {
@@ -181,13 +209,13 @@ impl Notices {
 
     /// What the server says of the items with these handles.
     pub(super) fn samples<'v>(&self, items: impl Iterator<Item = (u32, &'v DataValue)>) -> Vec<Report> {
-        let (received, offset_ms) = ((self.clock)(), self.offset_ms());
+        let (received, offset_ns) = ((self.clock)(), self.offset_ns());
         let mut unfit = Vec::new();
         let mut book = self.book();
         let mut reports = Vec::new();
         for (handle, value) in items {
             let Some((at, point)) = self.known(handle) else { continue };
-            let reading = decode::reading(value, point, offset_ms);
+            let reading = decode::reading(value, point, offset_ns);
             self.note(&reading, point, value, &mut unfit);
             book.note(at, &reading);
             reports.push(Report::Sample(Sample {
@@ -250,7 +278,7 @@ impl Notices {
     /// A sample of what was, to be kept and not to be judged. `None`: nothing that could be kept.
     pub(super) fn backfill(&self, at: usize, value: &DataValue) -> Option<(Wall, Sample)> {
         let point = self.server.points.get(at)?;
-        let reading = decode::reading(value, point, self.offset_ms());
+        let reading = decode::reading(value, point, self.offset_ns());
         let source_time = reading.source_time?;
         let sample = Sample {
             point: point.point,
@@ -267,7 +295,7 @@ impl Notices {
     /// hides, and newer. A node that is gone is always other.
     pub(super) fn is_other(&self, at: usize, value: &DataValue, last: &Last) -> bool {
         let Some(point) = self.server.points.get(at) else { return false };
-        let reading = decode::reading(value, point, self.offset_ms());
+        let reading = decode::reading(value, point, self.offset_ns());
         if reading.quality == Quality::Bad(BadReason::RefusedAddress) {
             return !self.book().nodeless.contains(&at);
         }
@@ -295,7 +323,7 @@ impl Book {
             self.nodeless.remove(&at);
         }
         if let (Some(firsts), Some(time)) = (&mut self.firsts, reading.source_time) {
-            firsts.entry(at).or_insert(time);
+            firsts.entry(at).or_insert_with(|| Seen { time, value: reading.value.clone() });
         }
         let Some(last) = self.last.get_mut(at) else { return };
         last.value.clone_from(&reading.value);
@@ -381,10 +409,11 @@ mod tests {
         assert!(notices.gap_of(0..1).is_none(), "nothing was seen yet: nothing is missed");
         notices.take(&Pulse::default(), &message(1, &[value(1.0, 1000), value(2.0, 2000)]));
         let missed = notices.gap_of(0..1).expect("a gap");
-        assert_eq!(missed.points, [(0, Wall(2000))]);
+        assert_eq!(missed.points, [(0, Seen { time: Wall(2000), value: Value::float(2.0) })]);
         assert_eq!(notices.first_after_gap(0), None);
         notices.take(&Pulse::default(), &message(1, &[value(5.0, 5000), value(6.0, 6000)]));
-        assert_eq!(notices.first_after_gap(0), Some(Wall(5000)));
+        let first = Seen { time: Wall(5000), value: Value::float(5.0) };
+        assert_eq!(notices.first_after_gap(0), Some(first));
     }
 
     #[tokio::test]

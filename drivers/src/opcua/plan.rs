@@ -1,5 +1,6 @@
 //! From the configuration to what is asked of the server: node ids, parameters, portions. Pure.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use opcua::types::{
@@ -129,6 +130,15 @@ pub(super) fn item(
             }),
         },
     })
+}
+
+/// The group of the subscription to events; no group of points has this place.
+pub(super) const EVENTS: usize = usize::MAX;
+
+/// The handles of the items for events, one for each notifier: the last that there are, where none of a point
+/// is. The highest is left out, some take it for none.
+pub(super) fn event_handles(n_notifiers: usize) -> Range<u32> {
+    u32::MAX - u32::try_from(n_notifiers).unwrap_or(0)..u32::MAX
 }
 
 /// The handle by which the server names the point at `at` of the list; 0 is no handle.

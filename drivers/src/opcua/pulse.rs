@@ -34,12 +34,12 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Counts one message, published or published again.
-    pub(super) fn beat(&self, message: &NotificationMessage, now: Mono) {
+    /// Counts one message, published or published again. Whether others that were sent after it came already.
+    pub(super) fn beat(&self, message: &NotificationMessage, now: Mono) -> bool {
         self.give_time(now);
         self.beats.fetch_add(1, Ordering::Relaxed);
         let parts = message.notification_data.as_deref().unwrap_or_default();
-        self.count(message.sequence_number, parts.is_empty());
+        let is_late = self.count(message.sequence_number, parts.is_empty());
         for part in parts {
             if let Some(change) = part.inner_as::<StatusChangeNotification>() {
                 // Timed out, or another session has it: either way it speaks here no more.
@@ -48,6 +48,7 @@ impl Pulse {
                 self.ended.store(status.bits(), Ordering::Relaxed);
             }
         }
+        is_late
     }
 
     /// `n_told` were in one message: fewer than fit, so that nothing waits any more.
@@ -100,11 +101,11 @@ impl Pulse {
     }
 
     /// Keeps count. A keep-alive carries the number that the next message with data will have.
-    fn count(&self, number: u32, is_keep_alive: bool) {
+    fn count(&self, number: u32, is_keep_alive: bool) -> bool {
         let n_missing = number.wrapping_sub(self.next_sequence());
         // An older one, published again: it fills a gap and opens none.
         if n_missing > u32::MAX / 2 {
-            return;
+            return true;
         }
         let last = number.wrapping_sub(u32::from(is_keep_alive));
         let is_first = self.sequence.swap(last, Ordering::Relaxed) == 0;
@@ -115,6 +116,7 @@ impl Pulse {
             let n_over = missing.len().saturating_sub(MISSING_MAX);
             missing.drain(..n_over);
         }
+        false
     }
 }
 
@@ -158,6 +160,9 @@ mod tests {
             missing_after(&[with_data(1), with_data(4), with_data(2), with_data(3), with_data(5)]),
             [2, 3]
         );
+        let pulse = Pulse::default();
+        let late = [1, 4, 2, 3, 5].map(|number| pulse.beat(&with_data(number), Mono(1)));
+        assert_eq!(late, [false, false, true, true, false]);
     }
 
     #[test]

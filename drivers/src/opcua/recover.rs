@@ -31,7 +31,7 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    fn whole(subscribed: Subscribed) -> Self {
+    pub(super) fn whole(subscribed: Subscribed) -> Self {
         Self { subscribed, missed: None }
     }
 }
@@ -39,9 +39,6 @@ impl Filled {
 impl Filling {
     /// Everything, in a session that holds nothing yet. What is left of an earlier one is taken over.
     ///
-    /// A subscription of another kind (of events) is to be made here, in [`Self::resume`] and in
-    /// [`Self::renew`], as a [`Sub`] with a [`super::pulse::Pulse`] and a callback of its own: the watch
-    /// looks at the pulses of all of them.
     pub(super) async fn build(self, left: Option<Subscribed>) -> Result<Filled, Fault> {
         self.notices.watch_clock_offset(self.session.context());
         let limits = self.read_limits().await?;
@@ -140,6 +137,9 @@ impl Filling {
         // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
         self.recover(subs).await?;
+        if let Some(alarms) = self.notices.alarms() {
+            alarms.begin_anew((self.clock)().mono);
+        }
         let ids: Vec<u32> = subs.iter().map(|sub| sub.id).collect();
         self.read_present(subscribed, subscribed.points_of(&ids)).await
     }
@@ -181,6 +181,9 @@ impl Filling {
             }
         }
         if n_missing > 0 {
+            if let Some(alarms) = self.notices.alarms() {
+                alarms.may_have_missed((self.clock)().mono);
+            }
             let url = &self.server.url;
             tracing::info!(url, n_missing, n_lost, "asked again for messages that did not arrive");
         }
@@ -304,7 +307,7 @@ fn holds_data(message: &NotificationMessage) -> bool {
 }
 
 /// There is nobody left to ask, rather than nothing to be had.
-fn is_lost(error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     let closed = [StatusCode::BadTimeout, StatusCode::BadConnectionClosed, StatusCode::BadNotConnected];
     is_gone(error.status()) || closed.contains(&decode::code(error.status()))
 }

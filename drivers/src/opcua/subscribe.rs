@@ -5,9 +5,8 @@
 //! costs no other item anything. One whose deadband it refuses is subscribed without it, so that more is
 //! told and nothing hidden. Requests are split by the server's limits.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::client::Session;
@@ -15,20 +14,14 @@ use opcua::types::{
     DataValue, Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, ReadValueId, StatusCode,
     TimestampsToReturn, VariableId, Variant,
 };
-use riskgate_point::{Report, Sample};
 
 use super::fault::Fault;
 use super::notices::{Callback, Notices};
 use super::pulse::Pulse;
+use super::tell::Run;
 use super::{Group, Point, Server, decode, plan};
 use crate::Clock;
 use crate::intake::Sender;
-
-/// Names of points in one line of the log.
-const NAMED_MAX: usize = 20;
-
-/// A server that does not answer so few in time has another trouble than their number.
-const PORTION_MIN: usize = 10;
 
 /// What is needed to fill a session.
 #[derive(Clone)]
@@ -39,23 +32,6 @@ pub(super) struct Filling {
     pub(super) out: Sender,
     pub(super) clock: Clock,
     pub(super) run: Arc<Run>,
-}
-
-/// What is known over all sessions of a run.
-pub(super) struct Run {
-    told: Mutex<Told>,
-    /// What the server answers in time: less each time that it does not.
-    portion: AtomicUsize,
-    /// The connection was lost while the history was read: perhaps for it.
-    skip_history: AtomicBool,
-}
-
-/// What the log has said, so that it says it once.
-#[derive(Default)]
-struct Told {
-    refused: Vec<usize>,
-    without_deadband: BTreeSet<usize>,
-    given: BTreeMap<usize, Given>,
 }
 
 /// All that the server keeps for us.
@@ -79,6 +55,7 @@ struct Item {
 #[derive(Debug, Clone)]
 pub(super) struct Sub {
     pub(super) id: u32,
+    /// Its place among the groups, or [`plan::EVENTS`].
     pub(super) group: usize,
     pub(super) pulse: Arc<Pulse>,
     /// As the server revised them; the sampling is that of its slowest item.
@@ -94,36 +71,6 @@ pub(super) struct Limits {
     pub(super) nodes_in_a_read: usize,
     items_in_a_call: usize,
     pub(super) nodes_in_a_history: usize,
-}
-
-/// The worst that a group was given.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Given {
-    publishing: Duration,
-    sampling: Duration,
-    queue: u32,
-    keep_alive: Duration,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Self {
-            told: Mutex::default(),
-            portion: AtomicUsize::new(plan::PORTION_MAX),
-            skip_history: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Run {
-    /// A server that breaks off whenever it is asked would otherwise be asked for ever.
-    pub(super) fn skip_history_once(&self) {
-        self.skip_history.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn skips_history(&self) -> bool {
-        self.skip_history.swap(false, Ordering::Relaxed)
-    }
 }
 
 impl Subscribed {
@@ -151,6 +98,11 @@ impl Subscribed {
         }
     }
 
+    /// The subscription to events.
+    pub(super) fn events(&self) -> Option<u32> {
+        self.subs.iter().find(|sub| sub.group == plan::EVENTS).map(|sub| sub.id)
+    }
+
     fn set(&mut self, at: usize, item: Option<Item>) {
         if let Some(place) = Arc::make_mut(&mut self.items).get_mut(at) {
             *place = item;
@@ -161,21 +113,6 @@ impl Subscribed {
 impl Filling {
     pub(super) fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
         move |source| Fault::service(&self.server, what, source)
-    }
-
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.run.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What takes the server too long is asked for in smaller portions from the next session on: of a
-    /// request without an answer nobody knows what was done.
-    pub(super) fn note_slowness(&self, status: StatusCode, portion: usize) {
-        if decode::code(status) == StatusCode::BadTimeout && portion > PORTION_MIN {
-            let smaller = (portion / 2).max(PORTION_MIN);
-            self.run.portion.fetch_min(smaller, Ordering::Relaxed);
-            let url = &self.server.url;
-            tracing::warn!(url, portion, smaller, "the server does not answer so much at once in time");
-        }
     }
 
     /// Values, with the time that the server took counted.
@@ -215,7 +152,7 @@ impl Filling {
         ]
         .map(|variable| ReadValueId::from(NodeId::from(variable)));
         let answers = self.read("reading the namespaces", &nodes, TimestampsToReturn::Neither, 0.0).await?;
-        let portion_max = self.run.portion.load(Ordering::Relaxed);
+        let portion_max = self.run.portion_max();
         let portion = |at: usize| {
             let said = answers.get(at).and_then(|answer| answer.value.as_ref());
             let limit = if let Some(Variant::UInt32(limit)) = said { Some(*limit) } else { None };
@@ -229,7 +166,8 @@ impl Filling {
         })
     }
 
-    /// Creates what is not there: a subscription for each group, an item for each point.
+    /// Creates what is not there: a subscription for each group, an item for each point, and the subscription
+    /// to events.
     pub(super) async fn fill(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
         let mut refusals = Vec::new();
         for (group, asked) in self.server.groups.iter().enumerate() {
@@ -265,11 +203,11 @@ impl Filling {
             }
         }
         self.refuse(subscribed, refusals);
-        Ok(())
+        self.listen(subscribed).await
     }
 
     /// A new subscription. `Err`: the server has none left for us.
-    async fn open(
+    pub(super) async fn open(
         &self,
         group: usize,
         asked: &Group,
@@ -379,27 +317,30 @@ impl Filling {
         sub: u32,
         requests: &[(usize, MonitoredItemCreateRequest)],
     ) -> Result<Vec<MonitoredItemCreateResult>, Fault> {
+        let refused = |status_code| MonitoredItemCreateResult { status_code, ..Default::default() };
         let mut results = Vec::with_capacity(requests.len());
+        let mut room = usize::MAX;
         while let Some(rest) = requests.get(results.len()..).filter(|rest| !rest.is_empty()) {
-            let portion = subscribed.limits.items_in_a_call.min(rest.len());
+            let portion = subscribed.limits.items_in_a_call.min(room).min(rest.len());
             let items = rest.iter().take(portion).map(|(_, request)| request.clone()).collect();
             let answer = self.session.create_monitored_items(sub, TimestampsToReturn::Source, items).await;
-            match answer {
+            match answer.map_err(|error| (decode::code(error.status()), error)) {
                 Ok(made) => {
                     let answered = results.len() + portion;
                     results.extend(made.into_iter().map(|made| made.result).take(portion));
                     // An item that the server passes over is refused, not forgotten.
-                    results.resize_with(answered, || MonitoredItemCreateResult {
-                        status_code: StatusCode::BadUnknownResponse,
-                        ..MonitoredItemCreateResult::default()
-                    });
+                    results.resize_with(answered, || refused(StatusCode::BadUnknownResponse));
                 }
-                // It did not say how much is too much.
-                Err(error) if is_too_much(error.status()) && portion > 1 => {
+                // Of the portion some may fit, and it did not say how many.
+                Err((StatusCode::BadTooManyMonitoredItems, _)) if portion > 1 => room = portion / 2,
+                Err((status @ StatusCode::BadTooManyMonitoredItems, _)) => {
+                    results.resize_with(requests.len(), || refused(status));
+                }
+                Err((status, _)) if is_too_much(status) && portion > 1 => {
                     subscribed.limits.items_in_a_call = portion / 2;
                 }
-                Err(error) => {
-                    self.note_slowness(error.status(), portion);
+                Err((status, error)) => {
+                    self.note_slowness(status, portion);
                     return Err(self.fault("creating monitored items")(error));
                 }
             }
@@ -432,121 +373,6 @@ impl Filling {
             }
         }
         Ok(())
-    }
-
-    /// Names, for a line of the log.
-    pub(super) fn names<T>(&self, points: &[(usize, T)], more: impl Fn(&T) -> String) -> String {
-        let named = points.iter().take(NAMED_MAX).filter_map(|(at, detail)| {
-            let point = self.server.points.get(*at)?;
-            Some(format!("{} {}{}", point.tag, point.node, more(detail)))
-        });
-        let names = named.collect::<Vec<_>>().join(", ");
-        if points.len() > NAMED_MAX { format!("{names}, …") } else { names }
-    }
-
-    /// Reports the refused points and names them once for as long as they stay the same.
-    fn refuse(&self, subscribed: &mut Subscribed, refusals: Vec<(usize, StatusCode)>) {
-        let received = (self.clock)();
-        let bad = |(at, status): &(usize, StatusCode)| {
-            let point = self.server.points.get(*at)?;
-            Some(Report::Sample(Sample::bad(point.point, decode::refusal(*status), received)))
-        };
-        let reports: Vec<Report> = refusals.iter().filter_map(bad).collect();
-        let mut refused: Vec<usize> = refusals.iter().map(|(at, _)| *at).collect();
-        refused.sort_unstable();
-        let is_news = {
-            let mut told = self.told();
-            let is_news = told.refused != refused;
-            told.refused.clone_from(&refused);
-            is_news
-        };
-        if is_news && refused.is_empty() {
-            tracing::info!(url = self.server.url, "the server now has every item");
-        } else if is_news {
-            tracing::warn!(
-                url = self.server.url,
-                n_refused = refused.len(),
-                n_points = self.server.points.len(),
-                points = self.names(&refusals, |status| format!(" ({status})")),
-                "the server refuses items; check their addresses in the point table"
-            );
-        }
-        subscribed.refused = refused;
-        if !reports.is_empty() {
-            self.out.send(reports);
-        }
-    }
-
-    fn tell_without_deadband(&self, points: &[(usize, StatusCode)]) {
-        let is_news = {
-            let mut told = self.told();
-            let before = told.without_deadband.len();
-            told.without_deadband.extend(points.iter().map(|(at, _)| *at));
-            told.without_deadband.len() > before
-        };
-        if is_news {
-            tracing::warn!(
-                url = self.server.url,
-                n_points = points.len(),
-                points = self.names(points, |status| format!(" ({status})")),
-                "the server refuses the deadband of these items, so each change of theirs is told; a \
-                 percentage needs an analog item with an EURange"
-            );
-        }
-    }
-
-    /// Tells once what a group gets less of than it asks for.
-    fn tell_given(&self, subscribed: &mut Subscribed, sub: u32, asked: &Group, worst: (Duration, u32)) {
-        let Some(sub) = subscribed.subs.iter_mut().find(|known| known.id == sub) else { return };
-        sub.sampling = sub.sampling.max(worst.0);
-        let now = Given {
-            publishing: sub.publishing,
-            sampling: sub.sampling,
-            queue: worst.1,
-            keep_alive: sub.keep_alive,
-        };
-        let given = {
-            let mut told = self.told();
-            let before = told.given.get(&sub.group).copied();
-            let given = before.map_or(now, |before| before.or_worse(now));
-            told.given.insert(sub.group, given);
-            (before != Some(given)).then_some(given)
-        };
-        if let Some(given) = given.filter(|given| given.is_less_than(asked)) {
-            tracing::warn!(
-                url = self.server.url,
-                subscription = asked.name,
-                publishing_asked = ?asked.publishing,
-                publishing = ?given.publishing,
-                sampling_asked = ?asked.sampling,
-                sampling = ?given.sampling,
-                queue_asked = asked.queue,
-                queue = given.queue,
-                keep_alive_asked = ?asked.keep_alive,
-                keep_alive = ?given.keep_alive,
-                "the server gives less than was asked for: values come later, or fewer are kept"
-            );
-        }
-    }
-}
-
-impl Given {
-    fn or_worse(self, other: Self) -> Self {
-        Self {
-            publishing: self.publishing.max(other.publishing),
-            sampling: self.sampling.max(other.sampling),
-            queue: self.queue.min(other.queue),
-            keep_alive: self.keep_alive.max(other.keep_alive),
-        }
-    }
-
-    /// By so much that someone would plan otherwise. A sampling of zero is as fast as the server can.
-    fn is_less_than(&self, asked: &Group) -> bool {
-        let is_slower = |given: Duration, asked: Duration| given * 2 > asked * 3 && !asked.is_zero();
-        is_slower(self.publishing, asked.publishing)
-            || is_slower(self.sampling, asked.sampling)
-            || is_slower(self.keep_alive, asked.keep_alive)
-            || self.queue < asked.queue
     }
 }
 
@@ -581,27 +407,4 @@ fn is_refusal_of_filter(status: StatusCode) -> bool {
             | StatusCode::BadMonitoredItemFilterUnsupported
             | StatusCode::BadMonitoredItemFilterInvalid
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_told_of_a_server_is_what_someone_would_plan_with() {
-        let asked = Group { sampling: Duration::from_millis(100), queue: 10, ..Group::bare() };
-        let given = Given {
-            publishing: asked.publishing,
-            sampling: asked.sampling,
-            queue: asked.queue,
-            keep_alive: asked.keep_alive,
-        };
-        assert!(!given.is_less_than(&asked));
-        assert!(!Given { sampling: Duration::from_millis(150), ..given }.is_less_than(&asked));
-        assert!(Given { sampling: Duration::from_millis(250), ..given }.is_less_than(&asked));
-        assert!(Given { queue: 1, ..given }.is_less_than(&asked));
-        assert!(Given { keep_alive: Duration::from_secs(60), ..given }.is_less_than(&asked));
-        let fastest = Group { sampling: Duration::ZERO, ..asked };
-        assert!(!Given { sampling: Duration::from_millis(50), ..given }.is_less_than(&fastest));
-    }
 }

@@ -3,25 +3,37 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opcua::crypto::SecurityPolicy;
+use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
+use opcua::nodes::AccessLevel;
 use opcua::server::address_space::VariableBuilder;
-use opcua::server::diagnostics::NamespaceMetadata;
-use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
+use opcua::server::diagnostics::{DiagnosticsNodeManagerBuilder, NamespaceMetadata};
+use opcua::server::node_manager::ServerContext;
+use opcua::server::node_manager::memory::{
+    CoreNodeManagerBuilder, InMemoryNodeManagerBuilder, simple_node_manager,
+};
 use opcua::server::{ServerBuilder, ServerHandle, ServerUserToken};
 use opcua::types::{
     DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, VariableId, Variant,
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point, Server};
+use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point, Security, Server, User};
 use riskgate_drivers::scaling::Scaling;
+use riskgate_drivers::tally::Tally;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::alarms::{Alarms, Methods};
+use crate::archive::{Archive, Nodes, archived};
+use crate::certs::{Certified, PLANT_URI};
+use crate::wire::{Connection, Recorder};
 
 /// Far beyond what anything here takes; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -29,11 +41,15 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const NAMESPACE: &str = "urn:riskgate:test";
 pub(crate) const USER: &str = "op";
 pub(crate) const PASSWORD: &str = "right";
+/// The user who logs in by a certificate.
+pub(crate) const BEARER: &str = "bearer";
+
+/// 2026-03-01T08:00:00Z
+pub(crate) const START: Now = Now { mono: Mono(1), wall: Wall(1_772_352_000_000) };
 
 pub(crate) fn clock() -> Now {
-    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
-    let since = START.get_or_init(tokio::time::Instant::now).elapsed();
-    Now { mono: Mono(1), wall: Wall(1_772_352_000_000) }.after(since)
+    static BEGUN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+    START.after(BEGUN.get_or_init(tokio::time::Instant::now).elapsed())
 }
 
 /// What a server offers.
@@ -41,13 +57,50 @@ pub(crate) fn clock() -> Now {
 pub(crate) struct Offer {
     /// Namespaces that come before ours, so that ours gets another index.
     pub(crate) before: Vec<&'static str>,
-    pub(crate) policy: SecurityPolicy,
+    pub(crate) endpoints: Vec<(SecurityPolicy, MessageSecurityMode)>,
     pub(crate) users: Vec<&'static str>,
+    /// It keeps these.
+    pub(crate) alarms: Option<Alarms>,
+    pub(crate) archive: Arc<Archive>,
+    /// A session that nobody asks for is gone after so long.
+    pub(crate) session_ms: u64,
+    pub(crate) items_in_a_subscription: usize,
+    pub(crate) items_in_a_call: usize,
+    pub(crate) nodes_in_a_read: usize,
+    /// What it shows on secured endpoints.
+    pub(crate) certified: Option<Certified>,
+    /// Of the user that logs in by it.
+    pub(crate) user_certificate: Vec<u8>,
+    /// Any client is let in; else those alone that [`TestServer::trust_only`] lets in.
+    pub(crate) trusting: bool,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { before: Vec::new(), policy: SecurityPolicy::None, users: vec!["ANONYMOUS"] }
+        Self {
+            before: Vec::new(),
+            endpoints: vec![(SecurityPolicy::None, MessageSecurityMode::None)],
+            users: vec!["ANONYMOUS"],
+            certified: None,
+            user_certificate: Vec::new(),
+            trusting: true,
+            alarms: None,
+            archive: Arc::default(),
+            session_ms: 60_000,
+            items_in_a_subscription: 5000,
+            items_in_a_call: 1000,
+            nodes_in_a_read: 1000,
+        }
+    }
+}
+
+impl Offer {
+    pub(crate) fn secured(certified: &Certified) -> Self {
+        Self {
+            endpoints: vec![(SecurityPolicy::Basic256Sha256, MessageSecurityMode::SignAndEncrypt)],
+            certified: Some(certified.clone()),
+            ..Self::default()
+        }
     }
 }
 
@@ -58,6 +111,7 @@ pub(crate) struct TestServer {
     pub(crate) port: u16,
     namespace: u16,
     pki: PathBuf,
+    pub(crate) archive: Arc<Archive>,
 }
 
 impl TestServer {
@@ -69,29 +123,55 @@ impl TestServer {
         .await;
         let port = listener.local_addr().expect("a bound socket").port();
         let pki = std::env::temp_dir().join(format!("riskgate-opcua-{}-{port}", std::process::id()));
-        let secured = offer.policy != SecurityPolicy::None;
-        let mode = if secured { MessageSecurityMode::SignAndEncrypt } else { MessageSecurityMode::None };
+        let user_file = pki.join("user.der");
+        std::fs::create_dir_all(pki.join("own")).expect("a folder");
+        std::fs::write(&user_file, &offer.user_certificate).expect("a file");
+        if let Some(certified) = &offer.certified {
+            std::fs::write(pki.join("own/cert.der"), &certified.certificate).expect("a file");
+            std::fs::write(pki.join("own/key.pem"), &certified.key).expect("a file");
+        }
         let users: &[&str] = &offer.users;
         let mut builder = ServerBuilder::new()
             .application_name("plant")
-            .application_uri("urn:plant")
-            .product_uri("urn:plant")
+            .application_uri(PLANT_URI)
+            .product_uri(PLANT_URI)
             .host("127.0.0.1")
             .port(port)
             .pki_dir(&pki)
             .diagnostics_enabled(true)
-            .create_sample_keypair(secured)
+            .certificate_path("own/cert.der")
+            .private_key_path("own/key.pem")
+            .trust_client_certs(offer.trusting)
+            .check_cert_time(false)
             .discovery_urls(vec![format!("opc.tcp://127.0.0.1:{port}/")])
             .add_user_token(USER, ServerUserToken::user_pass(USER, PASSWORD))
-            .add_endpoint("only", ("/", offer.policy, mode, users));
-        builder.limits_mut().subscriptions.max_monitored_items_per_sub = 5000;
+            .add_user_token(BEARER, ServerUserToken::x509(BEARER, &user_file));
+        for (policy, mode) in &offer.endpoints {
+            builder = builder.add_endpoint(format!("{policy} {mode:?}"), ("/", *policy, *mode, users));
+        }
+        builder = builder.max_session_timeout_ms(offer.session_ms);
+        let limits = builder.limits_mut();
+        limits.subscriptions.max_monitored_items_per_sub = offer.items_in_a_subscription;
+        limits.operational.max_monitored_items_per_call = offer.items_in_a_call;
+        limits.operational.max_nodes_per_read = offer.nodes_in_a_read;
         // A value is told as it is set, with the time that it was set with.
         builder.limits_mut().subscriptions.min_sampling_interval_ms = 0.0;
+        if let Some(alarms) = offer.alarms {
+            // Before the library's own, or that answers for all that the standard has.
+            builder = builder
+                .without_node_managers()
+                .with_node_manager(move |context: ServerContext| Methods::of(&alarms, &context))
+                .with_node_manager(InMemoryNodeManagerBuilder::new(CoreNodeManagerBuilder))
+                .with_node_manager(DiagnosticsNodeManagerBuilder);
+        }
         for uri in &offer.before {
             builder = builder.with_node_manager(simple_node_manager(metadata(uri), uri));
         }
         let (server, handle) = builder
-            .with_node_manager(simple_node_manager(metadata(NAMESPACE), "ours"))
+            .with_node_manager(InMemoryNodeManagerBuilder::new(archived(
+                metadata(NAMESPACE),
+                Arc::clone(&offer.archive),
+            )))
             .build()
             .expect("a server");
         let namespace = handle.get_namespace_index(NAMESPACE).expect("our namespace");
@@ -104,14 +184,14 @@ impl TestServer {
             let listener = TcpListener::from_std(listener).expect("a listener");
             server.run_with(listener).await
         });
-        Self { runtime: Some(runtime), handle, port, namespace, pki }
+        Self { runtime: Some(runtime), handle, port, namespace, pki, archive: offer.archive }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("opc.tcp://127.0.0.1:{}", self.port)
     }
 
-    fn nodes(&self) -> Arc<SimpleNodeManager> {
+    fn nodes(&self) -> Arc<Nodes> {
         self.handle.node_managers().get_by_name("ours").expect("our node manager")
     }
 
@@ -125,6 +205,8 @@ impl TestServer {
         let added = VariableBuilder::new(&self.id(name), name, name)
             .data_type(DataTypeId::BaseDataType)
             .value_rank(-2)
+            .access_level(AccessLevel::CURRENT_READ | AccessLevel::HISTORY_READ)
+            .user_access_level(AccessLevel::CURRENT_READ | AccessLevel::HISTORY_READ)
             .value(value)
             .organized_by(ObjectId::ObjectsFolder)
             .insert(&mut *space);
@@ -145,6 +227,7 @@ impl TestServer {
             server_timestamp: Some(DateTime::now()),
             ..DataValue::default()
         };
+        self.archive.keep(&self.id(name), value.clone());
         let nodes = self.nodes();
         nodes.set_value(self.handle.subscriptions(), &self.id(name), None, value).expect("a known node");
     }
@@ -153,11 +236,47 @@ impl TestServer {
         self.set(name, value, DateTime::now(), StatusCode::Good);
     }
 
+    /// The node is there no more, and nobody is told.
+    pub(crate) fn remove(&self, name: &str) {
+        let nodes = self.nodes();
+        let mut space = nodes.address_space().write();
+        assert!(space.delete(&self.id(name), true).is_some(), "{name} is not there");
+    }
+
     /// Sessions that the server keeps.
     pub(crate) fn n_sessions(&self) -> u32 {
-        let count = VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount;
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount)
+    }
+
+    pub(crate) fn n_subscriptions(&self) -> u32 {
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSubscriptionCount)
+    }
+
+    /// Sessions that it has made since it started.
+    pub(crate) fn n_sessions_ever(&self) -> u32 {
+        self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CumulatedSessionCount)
+    }
+
+    fn count(&self, count: VariableId) -> u32 {
         let count = self.handle.info().diagnostics.get(count).and_then(|count| count.value);
         count.and_then(|count| count.try_cast_to().ok()).expect("a count")
+    }
+
+    /// Lets in the client with this certificate, and no other any more.
+    pub(crate) fn trust_only(&self, certificate: &[u8]) {
+        for folder in ["rejected", "trusted"].map(|folder| self.pki.join(folder)) {
+            std::fs::remove_dir_all(&folder).expect("its own folder");
+            std::fs::create_dir(&folder).expect("its own folder");
+        }
+        let x509 = X509::from_der(certificate).expect("a certificate");
+        let file = self.pki.join("trusted").join(CertificateStore::cert_file_name(&x509));
+        std::fs::write(file, certificate).expect("a file");
+    }
+
+    /// The certificates of clients that it has refused.
+    pub(crate) fn refused(&self) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(self.pki.join("rejected")).expect("its own folder");
+        entries.map(|entry| std::fs::read(entry.expect("an entry").path()).expect("a file")).collect()
     }
 
     /// As `kill -9` does: no goodbye.
@@ -187,7 +306,19 @@ pub(crate) struct Proxy {
     silence: Arc<Mutex<CancellationToken>>,
     cut: Arc<Mutex<CancellationToken>>,
     closed: Arc<Mutex<bool>>,
+    /// Each piece of an answer takes so long.
+    delay_ms: Arc<AtomicU64>,
+    pub(crate) requests: Recorder,
     _tasks: JoinSet<()>,
+}
+
+/// Whatever a test does, nothing but reading goes through.
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.requests.assert_nothing_but_reading();
+        }
+    }
 }
 
 impl Proxy {
@@ -197,6 +328,8 @@ impl Proxy {
         let silence = Arc::new(Mutex::new(CancellationToken::new()));
         let cut = Arc::new(Mutex::new(CancellationToken::new()));
         let closed = Arc::new(Mutex::new(false));
+        let (delay_ms, requests) = (Arc::new(AtomicU64::new(0)), Recorder::default());
+        let (delay_of, requests_of) = (delay_ms.clone(), requests.clone());
         let mut tasks = JoinSet::new();
         let (silence_of, cut_of, closed_of) = (silence.clone(), cut.clone(), closed.clone());
         tasks.spawn(async move {
@@ -208,10 +341,12 @@ impl Proxy {
                 }
                 let silence = silence_of.lock().expect("no panic").clone();
                 let cut = cut_of.lock().expect("no panic").clone();
-                links.spawn(async move { cut.run_until_cancelled(carry(near, target, silence)).await });
+                let (delay, sent) = (delay_of.clone(), requests_of.connection());
+                let carried = carry(near, target, silence, delay, sent);
+                links.spawn(async move { cut.run_until_cancelled(carried).await });
             }
         });
-        Self { port, silence, cut, closed, _tasks: tasks }
+        Self { port, silence, cut, closed, delay_ms, requests, _tasks: tasks }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -228,15 +363,51 @@ impl Proxy {
         std::mem::take(&mut *self.silence.lock().expect("no panic")).cancel();
     }
 
+    /// Every piece of an answer is so late.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.delay_ms.store(u64::try_from(delay.as_millis()).expect("short"), Ordering::Relaxed);
+    }
+
     /// Whether new connections are closed at once.
     pub(crate) fn refuse(&self, refuse: bool) {
         *self.closed.lock().expect("no panic") = refuse;
     }
 }
 
-async fn carry(mut near: TcpStream, target: u16, silence: CancellationToken) {
-    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
-    let carried = tokio::io::copy_bidirectional(&mut near, &mut far);
+async fn carry(
+    near: TcpStream,
+    target: u16,
+    silence: CancellationToken,
+    delay_ms: Arc<AtomicU64>,
+    mut sent: Connection,
+) {
+    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
+    let (mut from_near, mut to_near) = near.into_split();
+    let (mut from_far, mut to_far) = far.into_split();
+    let there = async {
+        let mut piece = vec![0; 65536];
+        while let Ok(n_bytes @ 1..) = from_near.read(&mut piece).await {
+            let came = piece.get(..n_bytes).expect("no more than fits");
+            sent.sent(came);
+            if to_far.write_all(came).await.is_err() {
+                break;
+            }
+        }
+    };
+    let back = async {
+        let mut piece = vec![0; 65536];
+        while let Ok(n_bytes @ 1..) = from_far.read(&mut piece).await {
+            tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+            let came = piece.get(..n_bytes).expect("no more than fits");
+            if to_near.write_all(came).await.is_err() {
+                break;
+            }
+        }
+    };
+    // One end that closes closes both.
+    let carried = async {
+        tokio::select! { () = there => {}, () = back => {} }
+    };
     if silence.run_until_cancelled(carried).await.is_none() {
         std::future::pending::<()>().await;
     }
@@ -264,9 +435,11 @@ pub(crate) fn config(url: String, nodes: &[&str]) -> Server {
         source: SourceId(3),
         url,
         keep_alive: Duration::from_millis(500),
-        user: None,
+        security: Security::open(),
+        user: User::Anonymous,
         history: None,
         groups: vec![group("")],
+        notifiers: Vec::new(),
         points: nodes.iter().enumerate().map(point).collect(),
     }
 }
@@ -291,6 +464,7 @@ pub(crate) fn ours(name: &str) -> String {
 pub(crate) struct Driver {
     receiver: Receiver,
     pub(crate) seen: Vec<Report>,
+    pub(crate) tally: Arc<Tally>,
     stop: CancellationToken,
     task: JoinSet<Result<(), Error>>,
 }
@@ -298,13 +472,15 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn start(server: Server) -> Self {
         let (sender, receiver) = intake::channel(100_000, |_| Lane::Process);
+        let tally = Arc::new(Tally::default());
+        let sender = sender.counting(Arc::clone(&tally));
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let mut task = JoinSet::new();
         task.spawn(
             async move { riskgate_drivers::opcua::run(&server, &sender, clock as Clock, &stopped).await },
         );
-        Self { receiver, seen: Vec::new(), stop, task }
+        Self { receiver, seen: Vec::new(), tally, stop, task }
     }
 
     /// Waits for a report such as this among all that came since the last [`Self::forget`].
@@ -319,7 +495,13 @@ impl Driver {
             }
         });
         let found = found.await;
-        let last = self.seen.iter().rev().take(8).collect::<Vec<_>>();
+        let last = self
+            .seen
+            .iter()
+            .filter(|r| !matches!(r, Report::Refreshed { .. }))
+            .rev()
+            .take(8)
+            .collect::<Vec<_>>();
         assert!(found.is_ok(), "never saw {what}; last: {last:#?}");
     }
 
@@ -363,6 +545,12 @@ impl Driver {
 
     pub(crate) fn samples(&self, point: u32) -> Vec<&Sample> {
         self.seen.iter().filter_map(sample).filter(|sample| sample.point == PointId(point)).collect()
+    }
+
+    /// How often something of this place and reason could not be used.
+    pub(crate) fn skipped(&self, place: &str, reason: &str) -> u64 {
+        let skips = self.tally.counts().skips;
+        skips.iter().filter(|((of, why), _)| of == place && *why == reason).map(|(_, skip)| skip.count).sum()
     }
 
     pub(crate) fn forget(&mut self) {

@@ -10,7 +10,12 @@
 //                                                     makes it an analog item with an EURange; "array":true
 //   {"do":"set","name":N,"value":V}                   "status":"BadSensorFailure", "at": ms since 1970
 //   {"do":"remove","name":N}
+//   {"do":"alarm","name":N,"condition":C,"high":L}    a variable of 0 and an alarm that watches it
+//   {"do":"calls"}                                    the methods that were called, as node ids
+//   {"do":"reset"}                                    as it began: no variable, no session, no subscription
 //   {"do":"drop","subscriptions":B}                   ends every session; with B its subscriptions too
+//   {"do":"sampled","name":N}                         the value that N's item took last
+//   {"do":"mute","name":N}                            the subscription of N's item never publishes again
 //   {"do":"count"}                                    sessions and subscriptions
 //
 // The end of standard input ends it.
@@ -48,6 +53,7 @@ const server = new OPCUAServer({
 });
 
 const variables = new Map();
+const calls = [];
 
 function variant(type, value, array) {
   return new Variant({
@@ -55,6 +61,21 @@ function variant(type, value, array) {
     arrayType: array ? VariantArrayType.Array : VariantArrayType.Scalar,
     value: type === "DateTime" ? new Date(value) : value,
   });
+}
+
+// The one item of a variable, and its subscription: of a session, or of one that is gone.
+function itemOf(name) {
+  const { node } = variables.get(name);
+  const sessions = Object.values(server.engine._sessions);
+  const engines = [...sessions.map((session) => session.publishEngine), server.engine._orphanPublishEngine];
+  for (const subscription of engines.flatMap((engine) => engine?.subscriptions ?? [])) {
+    for (const item of subscription.monitoredItems.values()) {
+      if (item.node === node) {
+        return { item, subscription };
+      }
+    }
+  }
+  throw new Error(`nobody monitors ${name}`);
 }
 
 const commands = {
@@ -72,11 +93,11 @@ const commands = {
     const node = range
       ? namespace.addAnalogDataItem({ ...options, engineeringUnitsRange: { low: range[0], high: range[1] } })
       : namespace.addVariable(options);
+    variables.set(name, { node, type, array });
+    commands.set({ name, value });
     if (history) {
       space.installHistoricalDataNode(node, { maxOnlineValues: HISTORY_VALUES_MAX });
     }
-    variables.set(name, { node, type, array });
-    commands.set({ name, value });
   },
 
   set({ name, value, status = "Good", at }) {
@@ -90,10 +111,55 @@ const commands = {
     variables.delete(name);
   },
 
+  alarm({ name, condition, high }) {
+    const space = server.engine.addressSpace;
+    const namespace = space.getNamespace(NAMESPACE);
+    const node = namespace.addVariable({
+      nodeId: `s=${name}`,
+      browseName: name,
+      dataType: "Double",
+      organizedBy: space.rootFolder.objects,
+      eventSourceOf: space.rootFolder.objects.server,
+      value: variant("Double", 0, false),
+    });
+    variables.set(name, { node, type: "Double", array: false });
+    const alarm = namespace.instantiateExclusiveLimitAlarm("ExclusiveLimitAlarmType", {
+      browseName: `${name}.${condition}`,
+      conditionName: condition,
+      conditionSource: node,
+      inputNode: node,
+      organizedBy: space.rootFolder.objects,
+      highLimit: high,
+      optionals: ["SuppressedState"],
+    });
+    alarm.setEnabledState(true);
+  },
+
+  calls() {
+    return { calls };
+  },
+
+  reset() {
+    commands.drop({ subscriptions: true });
+    for (const name of [...variables.keys()]) {
+      commands.remove({ name });
+    }
+  },
+
   drop({ subscriptions }) {
     for (const session of Object.values(server.engine._sessions)) {
       server.engine.closeSession(session.authenticationToken, subscriptions, "Terminated");
     }
+  },
+
+  sampled({ name }) {
+    return { value: itemOf(name).item.oldDataValue?.value.value ?? null };
+  },
+
+  mute({ name }) {
+    const { subscription } = itemOf(name);
+    clearInterval(subscription.timerId);
+    subscription.timerId = null;
   },
 
   count() {
@@ -113,6 +179,12 @@ function answer(line) {
 
 await server.initialize();
 server.engine.addressSpace.registerNamespace(NAMESPACE);
+server.engine.addressSpace.installAlarmsAndConditionsService();
+server.on("request", (request) => {
+  for (const { methodId } of request.methodsToCall ?? []) {
+    calls.push(methodId.toString());
+  }
+});
 await server.start();
 console.log(JSON.stringify({ ready: true }));
 for await (const line of readline.createInterface({ input: process.stdin })) {

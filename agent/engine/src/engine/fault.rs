@@ -15,7 +15,9 @@ use crate::hazard::{Raise, plan_of_fault};
 use crate::plant::{DEADLINE, Plant, version};
 use crate::present::SourceState;
 use crate::timer::Timer;
-use crate::{AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, Truth, Words, words};
+use crate::{
+    AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, words,
+};
 
 fn fault_after(patience: Patience, class: Class) -> Duration {
     match class {
@@ -177,13 +179,17 @@ impl Engine {
         evidence
     }
 
-    /// A fix, a sighting, a keep-alive or a heartbeat came from a source: it and its feeds are there.
+    /// A fix, a sighting, a permit, a condition, a keep-alive or a heartbeat came from a source: it and its
+    /// feeds are there.
     pub(super) fn heard_from(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
         let Some(source) = self.present.source_mut(id) else { return };
-        let was_live = source.is_live();
+        let (was_live, was_heard) = (source.is_live(), source.was_heard);
         source.hear(at.mono);
         let was_silent = std::mem::take(&mut source.silent);
         self.answers(id, was_silent, was_live, at, effects);
+        if !was_heard && self.plant.source(id).is_some_and(|source| source.permits) {
+            self.judge_places(id, at, effects);
+        }
     }
 
     /// A point of a source reads something: the source is there. Of its feeds that says nothing.
@@ -280,9 +286,8 @@ impl Engine {
     }
 
     pub(super) fn offer_silent(&mut self, id: SourceId) {
-        let Some(draft) = self.plant.source(id).filter(|draft| draft.fixes || draft.sightings) else {
-            return;
-        };
+        let is_feed = |draft: &&SourceDraft| draft.fixes || draft.sightings || draft.permits;
+        let Some(draft) = self.plant.source(id).filter(is_feed) else { return };
         if let (Some(stale_after), Some(source)) = (draft.stale_after, self.present.source(id))
             && source.is_live()
         {
@@ -290,14 +295,17 @@ impl Engine {
         }
     }
 
-    /// The rules that a feed of fixes or sightings tells something.
+    /// The rules that a source tells something other than readings.
     fn rules_of_places(&self, id: SourceId) -> BTreeSet<u32> {
         let plant = &self.plant;
         let Some(source) = plant.source(id) else { return BTreeSet::new() };
         let zones = (0u32..).zip(plant.zones()).filter(|_| source.fixes);
         let cameras = (0u32..).zip(plant.cameras()).filter(|(_, camera)| camera.source == id);
         let of_zones = zones.flat_map(|(zone, _)| plant.rules_of_zone(zone));
-        of_zones.chain(cameras.flat_map(|(camera, _)| plant.rules_of_camera(camera))).copied().collect()
+        let of_cameras = cameras.flat_map(|(camera, _)| plant.rules_of_camera(camera));
+        let told = of_zones.chain(of_cameras).chain(plant.rules_of_conditions(id)).copied();
+        let permits = if source.permits { self.rules_of_all_permits() } else { BTreeSet::new() };
+        told.chain(permits).collect()
     }
 
     pub(super) fn judge_places(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
@@ -315,8 +323,11 @@ impl Engine {
         let source = self.plant.source(id);
         let people = source.filter(|source| source.fixes).map(|_| Class::People);
         let video = source.filter(|source| source.sightings).map(|_| Class::Video);
+        let permit = source.filter(|source| source.permits).map(|_| Class::Permit);
+        let told =
+            people.into_iter().chain(video).chain(permit).chain(source.and_then(|source| source.events));
         let points = self.points_lost(id).filter_map(|point| self.plant.point(point));
-        points.map(|point| point.class).chain(people).chain(video).max().unwrap_or(Class::System)
+        points.map(|point| point.class).chain(told).max().unwrap_or(Class::System)
     }
 
     fn blinded_by(&self, id: SourceId) -> Blinded {
@@ -331,10 +342,9 @@ impl Engine {
             return;
         }
         source.fault = true;
-        let words = words::of_lost_source(draft, why(&source.link));
+        let (words, condition) = (words_of(draft, source), condition_of(draft, source));
         let blinded = self.blinded_by(id);
         let fault = of_source(&draft.id);
-        let condition = format!("source '{}' is lost", draft.id);
         self.fault(
             &fault,
             condition,
@@ -354,9 +364,9 @@ impl Engine {
         if !source.is_blind() {
             return;
         }
-        let words = &words::of_lost_source(draft, why(&source.link));
+        let words = &words_of(draft, source);
         let fault = of_source(&draft.id);
-        let condition = format!("source '{}' is lost", draft.id);
+        let condition = condition_of(draft, source);
         let evidence = &Evidence {
             rule: fault.clone(),
             version: version(&[&condition]),
@@ -373,9 +383,17 @@ impl Engine {
     }
 }
 
-fn why(link: &Link) -> &str {
-    match link {
+fn condition_of(draft: &SourceDraft, source: &SourceState) -> String {
+    let what = if source.lost || source.silent { "is lost" } else { "does not tell its conditions" };
+    format!("source '{}' {what}", draft.id)
+}
+
+fn words_of(draft: &SourceDraft, source: &SourceState) -> Words {
+    let why = match &source.link {
         Link::Down { why } => why,
         Link::Connecting | Link::Up => "",
-    }
+    };
+    // Its points read, and its feeds speak: what is missing is what it keeps.
+    let conditions_alone = source.untold && !source.lost && !source.silent;
+    if conditions_alone { words::of_untold_conditions(draft) } else { words::of_lost_source(draft, why) }
 }

@@ -191,6 +191,8 @@ impl Engine {
             quality: point.quality,
             at: point.received.map(|received| received.wall),
             source_time: point.source_time,
+            detail: None,
+            until: None,
         })
     }
 

@@ -16,6 +16,7 @@ mod properties;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,9 +60,10 @@ pub struct Unjudged {
     pub late: u64,
     /// They name a point, a source or a camera that the plant does not have.
     pub stray: u64,
-    /// No room for another kind of sighting of this camera.
+    /// No room for another kind of sighting of this camera, another condition of this source, or another
+    /// permit.
     pub crowded: u64,
-    /// Fixes in a zone that the plant does not name: whoever wears the tag counts in none of its zones.
+    /// Fixes in a zone, and permits of a place, that the plant does not name: they count in none of its own.
     pub elsewhere: u64,
 }
 
@@ -86,8 +88,8 @@ pub struct Engine {
 #[derive(Debug)]
 struct RuleState {
     phase: Phase,
-    /// Its episode began before this engine did, and it reads people or cameras: what nobody has told yet
-    /// ends nothing.
+    /// Its episode began before this engine did, and it reads people, cameras or permits: what nobody has
+    /// told yet ends nothing.
     from_before: bool,
     /// Of a written rule.
     memory: Option<Box<Memories>>,
@@ -113,12 +115,14 @@ impl Engine {
         };
         let at = Now { mono: received.mono.min(now.mono).max(self.latest), wall: received.wall };
         self.run_timers(at, effects);
+        self.look_at_calendar(Now { mono: received.mono, wall: received.wall }, at, effects);
         match report {
             Report::Sample(sample) => self.sample(sample, at, effects),
             Report::Fix(fix) => self.fix(&fix, at, effects),
             Report::Sighting(sighting) => self.sighting(&sighting, at, effects),
-            // No rule can read these yet.
-            Report::Permit(_) | Report::Condition(_) | Report::ConditionsTold { .. } => {}
+            Report::Permit(permit) => self.permit(&permit, at, effects),
+            Report::Condition(condition) => self.condition(&condition, at, effects),
+            Report::ConditionsTold { source, at: _ } => self.conditions_told(source, at, effects),
             Report::Link { source, link, at: _ } => self.link(source, link, at, effects),
             Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
         }
@@ -213,6 +217,7 @@ impl Engine {
             match timer {
                 Timer::Stale(point) => self.stale(point, at, effects),
                 Timer::Silent(source) => self.silent(source, at, effects),
+                Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => self.judge(rule, at, effects),
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
@@ -326,9 +331,13 @@ impl Engine {
         };
         let (was_up, is_up) = (source.link == Link::Up, link == Link::Up);
         source.link = link;
+        if !is_up {
+            self.forget_what_was_told(id);
+        }
         if was_up == is_up {
             return;
         }
+        let Some(source) = self.present.source_mut(id) else { return };
         source.since = at.wall;
         source.since_mono = at.mono;
         if !is_up {
@@ -337,8 +346,7 @@ impl Engine {
             return;
         }
         // Silence counts from here.
-        source.hear(at.mono);
-        source.silent = false;
+        source.listen(at.mono);
         self.offer_silent(id);
         // With points, a link alone is no sight: it counts once one of them reads something.
         if !has_points {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use riskgate_point::{
-    BadReason, Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, SourceId, Value, Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Report, Sample,
+    Sighting, SourceId, Value, Wall,
 };
 use uuid::Uuid;
 
 use super::{Engine, Restored};
 use crate::plant::Plant;
-use crate::site::{EPOCH, draft, hazard, plant, restored, rule, secs};
+use crate::site::{EPOCH, draft, hazard, plant, restored, rule, secs, told};
 use crate::*;
 
 /// One thing that happens, after `ms` more milliseconds.
@@ -45,6 +46,24 @@ enum What {
     Sighting {
         confidence: u8,
     },
+    Condition {
+        origin: u8,
+        active: bool,
+        acknowledged: bool,
+        suppressed: bool,
+        severity: u16,
+    },
+    Told {
+        source: u16,
+    },
+    /// It begins and ends so many seconds from now.
+    Permit {
+        id: u8,
+        stage: u8,
+        place: u8,
+        start: Option<i64>,
+        end: Option<i64>,
+    },
     /// The nth of what is open is acted on in this way.
     Act {
         nth: usize,
@@ -65,10 +84,19 @@ fn what() -> impl Strategy<Value = What> {
         // One more than there are.
         12 => (0..5u32, value, told, backfill)
             .prop_map(|(point, value, told, backfill)| What::Sample { point, value, told, backfill }),
-        2 => (0..4u16, any::<bool>()).prop_map(|(source, up)| What::Link { source, up }),
-        1 => (0..4u16).prop_map(|source| What::Refreshed { source }),
+        2 => (0..6u16, any::<bool>()).prop_map(|(source, up)| What::Link { source, up }),
+        1 => (0..6u16).prop_map(|source| What::Refreshed { source }),
         2 => (0..4u8, 0..4u8).prop_map(|(tag, zone)| What::Fix { tag, zone }),
         1 => (0..=100u8).prop_map(|confidence| What::Sighting { confidence }),
+        2 => (0..3u8, any::<bool>(), any::<bool>(), any::<bool>(), 1..=1000u16).prop_map(
+            |(origin, active, acknowledged, suppressed, severity)| {
+                What::Condition { origin, active, acknowledged, suppressed, severity }
+            }
+        ),
+        1 => (2..5u16).prop_map(|source| What::Told { source }),
+        2 => (0..3u8, 0..3u8, 0..4u8, prop::option::of(-30..60i64), prop::option::of(-30..120i64)).prop_map(
+            |(id, stage, place, start, end)| What::Permit { id, stage, place, start, end }
+        ),
         3 => (0..5usize, 0..5u8).prop_map(|(nth, deed)| What::Act { nth, deed }),
         1 => (-100_000..100_000i64).prop_map(What::WallSteps),
         1 => (0..2usize).prop_map(|to| What::Reload { to }),
@@ -110,8 +138,23 @@ fn plants() -> [Arc<Plant>; 2] {
             ..rule("smoke", "seen('U-1', 'smoke', confidence = 0.5, window = 20s) and {TI} > 30")
         },
         rule("crowd", "held(people('Z-1') > 1, 5s) or bad({TI})"),
+        RuleDraft {
+            for_: secs(1),
+            clear_for: secs(2),
+            hazard: Some(hazard(Confirm::Auto)),
+            ..rule("trip", "condition('dcs', 'HH', severity = 300) and {TI} > 20")
+        },
+        RuleDraft {
+            hazard: Some(hazard(Confirm::Person)),
+            ..rule("fire-work", "permit('U-1', 'hot_work') and maybe(seen('U-1', 'smoke'))")
+        },
+        rule(
+            "mute",
+            "held(condition('dcs', 'T0/HH', state = 'suppressed'), 3s) or not permit('U-1', 'hot_work')",
+        ),
     ];
     let mut first = Draft { rules, ..draft() };
+    first.sources.extend(told(Vec::new()).sources.split_off(3));
     first.points.iter_mut().for_each(|point| point.stale_after = secs(20));
     first.sources[1].stale_after = Some(secs(30));
     // One source with both points and fixes.
@@ -119,6 +162,7 @@ fn plants() -> [Arc<Plant>; 2] {
     let mut second = first.clone();
     second.points.reverse();
     second.zones.reverse();
+    second.sources.swap(3, 4);
     second.rules.remove(0);
     second.rules[0].when = "avg({TI}, 20s) > 70".to_owned();
     [plant(first), plant(second)]
@@ -195,6 +239,22 @@ impl Run {
                 received: at,
                 backfill: false,
             }),
+            What::Condition { origin, active, acknowledged, suppressed, severity } => {
+                Report::Condition(Condition {
+                    source: self.source("dcs"),
+                    origin: Arc::from(format!("T{origin}")),
+                    name: Arc::from("HH"),
+                    active: *active,
+                    acknowledged: *acknowledged,
+                    suppressed: *suppressed,
+                    severity: *severity,
+                    message: Arc::from(""),
+                    source_time: None,
+                    received: at,
+                })
+            }
+            What::Told { source } => Report::ConditionsTold { source: SourceId(*source), at },
+            What::Permit { .. } => self.permit(what),
             What::Act { nth, deed } => return self.deed(*nth, *deed),
             What::WallSteps(ms) => {
                 self.now.wall = Wall(self.now.wall.0 + ms);
@@ -205,6 +265,31 @@ impl Run {
             }
         };
         self.engine.handle(report, at, &mut self.effects);
+    }
+
+    fn permit(&self, what: &What) -> Report {
+        let What::Permit { id, stage, place, start, end } = what else { panic!("{what:?}") };
+        let at = self.now;
+        let wall = |seconds: Option<i64>| seconds.map(|seconds| Wall(at.wall.0 + seconds * 1000));
+        Report::Permit(Permit {
+            source: self.source("ptw"),
+            id: Arc::from(id.to_string()),
+            kind: PermitKind::HotWork,
+            level: None,
+            stage: [PermitStage::Before, PermitStage::Working, PermitStage::After][usize::from(*stage)],
+            place: [None, Some("U-1"), Some("Z-1"), Some("U-9")][usize::from(*place)].map(Arc::from),
+            start: wall(*start),
+            end: wall(*end),
+            guardian: None,
+            source_time: None,
+            received: at,
+            backfill: false,
+        })
+    }
+
+    fn source(&self, id: &str) -> SourceId {
+        let at = self.engine.plant().sources().iter().position(|source| source.id == id);
+        SourceId(u16::try_from(at.expect("it is there")).expect("few"))
     }
 
     fn deed(&mut self, nth: usize, deed: u8) {

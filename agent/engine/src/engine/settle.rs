@@ -36,7 +36,7 @@ impl Engine {
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
-            let from_before = active && !(rule.zones.is_empty() && rule.cameras.is_empty());
+            let from_before = active && rule.reads_places();
             RuleState { from_before, ..state }
         });
         let mut engine = Self {
@@ -152,6 +152,9 @@ impl Engine {
                 }
             }
         }
+        if let Some(due) = timers.due(Timer::Calendar) {
+            self.timers.set(Timer::Calendar, due);
+        }
         for (at, state) in (0u32..).zip(&self.rules) {
             if let Some(due) = state.phase.due() {
                 self.timers.set(Timer::Delay(at), due);
@@ -265,7 +268,8 @@ impl Engine {
         for (id, rule) in (0u32..).zip(plant.rules()) {
             let read =
                 |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
-            if !rule.zones.is_empty() || !rule.cameras.is_empty() || rule.points.iter().any(read) {
+            let told = rule.reads_places() || !rule.conditions.is_empty();
+            if told || rule.points.iter().any(read) {
                 self.judge(id, at, effects);
             }
         }

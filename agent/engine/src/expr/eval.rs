@@ -1,10 +1,10 @@
 //! Evaluation: what a program says now, and when it may say something else by itself.
 //!
-//! One evaluation brings the memory to the present (windows, then sightings, then conditions over time,
-//! inner before outer) and then looks at the tree. Nothing is short-cut on the way, so what is remembered
+//! One evaluation brings the memory to the present (windows, then sightings and permits, then conditions over
+//! time, inner before outer) and then looks at the tree. Nothing is short-cut on the way, so what is remembered
 //! does not depend on what the other half of an `or` said.
 
-use riskgate_point::{BadReason, Mono, Now, Quality, Value};
+use riskgate_point::{BadReason, Condition, Mono, Now, Quality, Value};
 
 use super::ast::{Compare, Factor, Sign};
 use super::program::{Age, Limit, Measured, Number, Program, SeenTerm, Term, TermOf, Test, Word};
@@ -21,6 +21,7 @@ pub(crate) struct Memory {
     outcomes: Vec<Outcome>,
     helds: Vec<Held>,
     seens: Vec<Truth>,
+    permits: Vec<Truth>,
     next: Option<Mono>,
 }
 
@@ -35,6 +36,7 @@ impl Program {
             outcomes: vec![nothing; self.windows.len()],
             helds: self.helds.iter().map(|term| Held::new(nanos(term.length))).collect(),
             seens: vec![Truth::Unknown; self.seens.len()],
+            permits: vec![Truth::Unknown; self.permits.len()],
             next: None,
         }
     }
@@ -50,6 +52,11 @@ impl Program {
             let (truth, until) = seen(world, term, now);
             *known = truth;
             until.into_iter().for_each(|until| next.offer(until.0));
+        }
+        for (known, term) in memory.permits.iter_mut().zip(&self.permits) {
+            let permitted = world.permit(term.place, term.kind, now);
+            *known = permitted.truth;
+            permitted.until.into_iter().for_each(|until| next.offer(until.0));
         }
         for (place, term) in self.helds.iter().enumerate() {
             let truth = Look { program: self, memory, world, now }.test(&term.condition);
@@ -87,7 +94,7 @@ impl Program {
         memory.next.map(|next| next.max(now))
     }
 
-    /// Each point, window, head count, sighting and `held` as it is written, in the order of the text,
+    /// Each point, window, head count, sighting, condition, permit and `held` as it is written, in the order of the text,
     /// with what it said at the last evaluation, which was at `now`.
     pub(crate) fn operands(&self, memory: &Memory, world: &dyn World, now: Mono) -> Vec<Operand> {
         self.terms.iter().map(|term| self.operand(term, memory, world, now)).collect()
@@ -118,6 +125,28 @@ impl Program {
                 let truth = self.seens.get(place).map_or(Truth::Unknown, |term| seen(world, term, now).0);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
+            TermOf::Condition(place) => {
+                let asked = self.conditions.get(place).map(|term| world.condition(&term.asked));
+                let (truth, condition) = asked.unwrap_or((Truth::Unknown, None));
+                Operand {
+                    at: condition.map(|condition| condition.received.wall),
+                    source_time: condition.and_then(|condition| condition.source_time),
+                    detail: condition.map(told),
+                    ..truth_operand(term, truth, BadReason::CommFailure)
+                }
+            }
+            TermOf::Permit(place) => {
+                let permitted = self.permits.get(place).map(|term| world.permit(term.place, term.kind, now));
+                let (truth, ticket) =
+                    permitted.map_or((Truth::Unknown, None), |permitted| (permitted.truth, permitted.ticket));
+                Operand {
+                    at: ticket.map(|ticket| ticket.received.wall),
+                    source_time: ticket.and_then(|ticket| ticket.source_time),
+                    detail: ticket.map(|ticket| ticket.id.to_string()),
+                    until: ticket.and_then(|ticket| ticket.end),
+                    ..truth_operand(term, truth, BadReason::CommFailure)
+                }
+            }
             TermOf::Held(place) => {
                 let held = memory.helds.get(place);
                 let truth = held.map_or(Truth::Unknown, |held| held.truth(now.0));
@@ -136,6 +165,14 @@ fn truth_operand(term: &Term, truth: Truth, unknown: BadReason) -> Operand {
     }
 }
 
+/// A condition as its source tells it: `LIA-101/HighHigh 液位高高 (severity 900)`.
+fn told(condition: &Condition) -> String {
+    let Condition { origin, name, severity, message, .. } = condition;
+    let who = if origin.is_empty() { name.to_string() } else { format!("{origin}/{name}") };
+    let message = if message.is_empty() { String::new() } else { format!(" {message}") };
+    format!("{who}{message} (severity {severity})")
+}
+
 fn operand(term: &Term, value: Option<Value>, quality: Quality, point: Option<&PointNow<'_>>) -> Operand {
     Operand {
         text: term.text.clone(),
@@ -143,6 +180,8 @@ fn operand(term: &Term, value: Option<Value>, quality: Quality, point: Option<&P
         quality,
         at: point.and_then(|point| point.received).map(|received| received.wall),
         source_time: point.and_then(|point| point.source_time),
+        detail: None,
+        until: None,
     }
 }
 
@@ -266,6 +305,11 @@ impl Look<'_> {
                 self.memory.helds.get(*place).map_or(Truth::Unknown, |held| held.truth(self.now.0))
             }
             Test::Seen(place) => self.memory.seens.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Condition(place) => {
+                let term = self.program.conditions.get(*place);
+                term.map_or(Truth::Unknown, |term| self.world.condition(&term.asked).0)
+            }
+            Test::Permit(place) => self.memory.permits.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Bad(id) => Truth::from(self.world.point(*id).quality.is_bad()),
             Test::Stale(id) => Truth::from(self.world.point(*id).quality == Quality::Bad(BadReason::Stale)),
             Test::Limit(limit) => self.limit(limit),

@@ -68,6 +68,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "seen", usage: "seen('unit', 'kind' [, confidence = 0.6] [, window = 30s])",
         zh: "摄像头在时间窗内看到", en: "a camera of the unit saw it within the window",
         example: "seen('tank-area', 'smoke', confidence = 0.6, window = 30s)" },
+    Function { name: "condition", usage: "condition('source', 'name' [, state = 'active'] [, severity = 1])",
+        zh: "数据源自身的报警处于该状态", en: "an alarm that the source itself keeps is in the state, with at least the severity",
+        example: "condition('dcs', 'HighHigh', severity = 700) or condition('dcs', 'LIA-101/HighHigh', state = 'suppressed')" },
+    Function { name: "permit", usage: "permit('unit', 'kind')",
+        zh: "单元内有该类作业票正在作业", en: "work of the kind is permitted and going on in the unit",
+        example: "{GD-101} >= 10 and permit('tank-area', 'hot_work')" },
 ];
 
 /// A window shorter than this is shorter than any poll.
@@ -131,6 +137,8 @@ impl Checker<'_> {
             ("people", [place]) => self.people(place, None, span),
             ("people", [place, role]) => self.people(place, Some(role), span),
             ("seen", [unit, kind]) => self.seen(unit, kind, &call.named, span),
+            ("condition", [source, name]) => self.kept_condition(source, name, &call.named, span),
+            ("permit", [unit, kind]) => self.permit(unit, kind, span),
             _ => {
                 let n = arguments.len();
                 let given = if n == 1 { "1 argument is".to_owned() } else { format!("{n} arguments are") };
@@ -152,7 +160,11 @@ impl Checker<'_> {
     }
 
     fn takes_named(&mut self, call: &Call, function: &Function) -> bool {
-        let takes: &[&str] = if function.name == "seen" { &["confidence", "window"] } else { &[] };
+        let takes: &[&str] = match function.name {
+            "seen" => &["confidence", "window"],
+            "condition" => &["state", "severity"],
+            _ => &[],
+        };
         let mut fits = true;
         for (place, (name, span, _)) in call.named.iter().enumerate() {
             let twice = call.named.iter().take(place).any(|(other, ..)| other == name);
@@ -328,7 +340,7 @@ impl Checker<'_> {
         None
     }
 
-    fn text_argument(&mut self, argument: &Ast, what: &str) -> Option<String> {
+    pub(super) fn text_argument(&mut self, argument: &Ast, what: &str) -> Option<String> {
         let Node::Text(text) = &argument.node else {
             self.expected(argument, &format!("this argument is {what}"));
             return None;
@@ -354,7 +366,7 @@ impl Checker<'_> {
     }
 
     /// The argument is of another kind; what is wrong inside it is told first.
-    fn expected(&mut self, argument: &Ast, message: &str) {
+    pub(super) fn expected(&mut self, argument: &Ast, message: &str) {
         let written = self.written(&argument.span).to_owned();
         let given = match self.typed(argument) {
             Typed::Wrong => return,

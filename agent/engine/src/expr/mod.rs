@@ -59,11 +59,18 @@
 //! | `age({TAG})` | time since the value was received, compared with a duration; never unknown |
 //! | `people('zone or unit' [, 'role'])` | persons in a zone or a unit |
 //! | `seen('unit', 'kind' [, confidence = 0.6] [, window = 30s])` | a camera of the unit saw it within the window |
+//! | `condition('source', 'name' [, state = 'active'] [, severity = 1])` | an alarm that the source itself keeps is in the state, with at least the severity |
+//! | `permit('unit', 'kind')` | work of the kind is permitted and going on in the unit |
 //!
 //! A window begins with the value in force at its start; it is unknown until it is covered, and with more
 //! than 10 % unknown time, except that a `min` or `max` that already decides its comparison with a
 //! constant decides it. `avg` and `stddev` move in hundredths of the window. `held` is unknown if never
 //! false but sometimes unknown, or not yet covered. See the module `window` for errors and memory.
+//!
+//! The name of a condition is its ConditionName, or `SourceName/ConditionName` where that alone does not say
+//! which; its states are `active`, `unacknowledged` and `suppressed`. That the source suppresses a condition
+//! hides it from its operators and changes nothing here. A permit counts from its start to its end, while it
+//! is in work.
 
 mod ast;
 mod eval;
@@ -75,19 +82,21 @@ mod parse;
 mod program;
 #[cfg(test)]
 mod tests;
+mod told;
 mod types;
 mod window;
 
 pub(crate) use eval::Memory;
 pub(crate) use functions::sighting_zh;
 pub(crate) use program::{About, Program};
+pub(crate) use told::{ConditionState, permit_words};
 pub(crate) use window::WindowKind;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Mono, Now, PointId, Quality, Value, Wall};
+use riskgate_point::{Condition, Mono, Now, Permit, PermitKind, PointId, Quality, SourceId, Value, Wall};
 
 use crate::{Severity, Truth};
 
@@ -98,6 +107,14 @@ pub(crate) trait Names {
     fn place(&self, id: &str) -> Option<Place>;
     /// The cameras of a unit, as places in the plant's camera list; `None`: there is no such unit.
     fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>>;
+    /// A unit's place in the plant's unit list.
+    fn unit(&self, id: &str) -> Option<u32>;
+    /// The unit of a zone: a hint for who names the zone where a unit belongs.
+    fn unit_of_zone(&self, zone: &str) -> Option<&str>;
+    /// A source, and whether it tells of conditions.
+    fn source(&self, id: &str) -> Option<(SourceId, bool)>;
+    /// The sources that tell of conditions.
+    fn condition_sources(&self) -> Vec<&str>;
     /// All tags, zones and units, from which the nearest to a wrong name is found.
     fn tags(&self) -> Vec<&str>;
     fn places(&self) -> Vec<&str>;
@@ -146,6 +163,31 @@ pub(crate) trait World {
         window: Duration,
         now: Mono,
     ) -> (Truth, Option<Mono>);
+    /// Whether a condition as asked for is there, and the gravest that is.
+    fn condition(&self, asked: &AskedCondition) -> (Truth, Option<&Condition>);
+    /// Whether work of the kind is permitted and going on in the unit.
+    fn permit(&self, unit: u32, kind: PermitKind, now: Mono) -> Permitted<'_>;
+}
+
+/// What a text asks of the conditions that a source keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AskedCondition {
+    pub(crate) source: SourceId,
+    /// ConditionName, or SourceName/ConditionName.
+    pub(crate) name: String,
+    pub(crate) state: ConditionState,
+    /// At least.
+    pub(crate) severity: u16,
+}
+
+/// What is known of permitted work.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Permitted<'a> {
+    pub(crate) truth: Truth,
+    /// When it may be different without another word from anyone: a ticket begins or ends.
+    pub(crate) until: Option<Mono>,
+    /// Of those in work, the ticket that lasts longest.
+    pub(crate) ticket: Option<&'a Permit>,
 }
 
 /// A point at this moment.
@@ -179,6 +221,17 @@ pub(crate) struct Reads {
     pub(crate) zones: Vec<u32>,
     /// Places in the plant's camera list.
     pub(crate) cameras: Vec<u32>,
+    /// Whose conditions it reads.
+    pub(crate) conditions: Vec<SourceId>,
+    /// Places in the plant's unit list, of the units whose permits it reads.
+    pub(crate) permits: Vec<u32>,
+}
+
+impl Reads {
+    pub(crate) fn count(&self) -> usize {
+        let Self { points, zones, cameras, conditions, permits } = self;
+        points.len() + zones.len() + cameras.len() + conditions.len() + permits.len()
+    }
 }
 
 /// One thing wrong with a text, at its bytes.

@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::PointId;
+use riskgate_point::{PermitKind, PointId};
 
-use super::Reads;
 use super::ast::{Compare, Factor, Sign};
 use super::window::WindowKind;
+use super::{AskedCondition, ConditionState, Reads};
 
 /// A text of type bool that is known to name only what the plant has. Immutable.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(super) helds: Vec<HeldTerm>,
     pub(super) peoples: Vec<PeopleTerm>,
     pub(super) seens: Vec<SeenTerm>,
+    pub(super) conditions: Vec<ConditionTerm>,
+    pub(super) permits: Vec<PermitTerm>,
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
     pub(super) terms: Vec<Term>,
@@ -45,6 +47,10 @@ pub(super) enum Test {
     Held(usize),
     /// The place in [`Program::seens`].
     Seen(usize),
+    /// The place in [`Program::conditions`].
+    Condition(usize),
+    /// The place in [`Program::permits`].
+    Permit(usize),
     Bad(PointId),
     Stale(PointId),
     Limit(Limit),
@@ -132,6 +138,21 @@ pub(super) struct SeenTerm {
     pub(super) window: Duration,
 }
 
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ConditionTerm {
+    /// The id of the source, as it is written.
+    pub(super) source: String,
+    pub(super) asked: AskedCondition,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PermitTerm {
+    /// The id of the unit, as it is written, and its place.
+    pub(super) unit: String,
+    pub(super) place: u32,
+    pub(super) kind: PermitKind,
+}
+
 /// What is told as evidence, as it stands in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Term {
@@ -145,6 +166,8 @@ pub(super) enum TermOf {
     Window(usize),
     People(usize),
     Seen(usize),
+    Condition(usize),
+    Permit(usize),
     Held(usize),
 }
 
@@ -155,6 +178,8 @@ pub(crate) enum About<'a> {
     Window { kind: WindowKind, point: PointId, length: Duration },
     People { place: &'a str, role: Option<&'a str> },
     Seen { unit: &'a str, kind: &'a str },
+    Condition { source: &'a str, name: &'a str, state: ConditionState },
+    Permit { unit: &'a str, kind: PermitKind },
     Held(Duration),
 }
 
@@ -175,6 +200,14 @@ impl Program {
                 TermOf::Seen(place) => {
                     let of = self.seens.get(place)?;
                     About::Seen { unit: &of.unit, kind: &of.kind }
+                }
+                TermOf::Condition(place) => {
+                    let of = self.conditions.get(place)?;
+                    About::Condition { source: &of.source, name: &of.asked.name, state: of.asked.state }
+                }
+                TermOf::Permit(place) => {
+                    let of = self.permits.get(place)?;
+                    About::Permit { unit: &of.unit, kind: of.kind }
                 }
                 TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
             })
@@ -201,6 +234,8 @@ impl Program {
                 Test::Held(_)
                 | Test::Point(_)
                 | Test::Seen(_)
+                | Test::Condition(_)
+                | Test::Permit(_)
                 | Test::Stale(_)
                 | Test::Limit(_)
                 | Test::Numbers(..)
@@ -251,6 +286,8 @@ impl Mover<'_> {
             Test::Same(..)
             | Test::Point(_)
             | Test::Seen(_)
+            | Test::Condition(_)
+            | Test::Permit(_)
             | Test::Bad(_)
             | Test::Stale(_)
             | Test::Numbers(..)

@@ -7,13 +7,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::PointId;
+use riskgate_point::{PointId, SourceId};
 
 use super::ast::{Ast, Compare, Factor, Node, Sign};
 use super::nearest::nearest;
 use super::program::{
-    Age, HeldTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, WindowTerm,
-    Word,
+    Age, ConditionTerm, HeldTerm, Limit, Measured, Number, PeopleTerm, PermitTerm, Program, SeenTerm, Term,
+    TermOf, Test, WindowTerm, Word,
 };
 use super::{ExprFault, FAULTS_MAX, Names, PointKind, PointName, Reads};
 use crate::Severity;
@@ -48,11 +48,15 @@ pub(super) struct Checker<'a> {
     pub(super) helds: Vec<HeldTerm>,
     pub(super) peoples: Vec<PeopleTerm>,
     pub(super) seens: Vec<SeenTerm>,
+    pub(super) conditions: Vec<ConditionTerm>,
+    pub(super) permits: Vec<PermitTerm>,
     marks: Vec<(PointId, Duration)>,
     terms: Vec<(usize, Term)>,
     points: BTreeSet<PointId>,
     pub(super) zones: BTreeSet<u32>,
     pub(super) cameras: BTreeSet<u32>,
+    pub(super) condition_sources: BTreeSet<SourceId>,
+    pub(super) permit_units: BTreeSet<u32>,
 }
 
 /// The program, if nothing is wrong with the tree; and what is wrong or doubtful.
@@ -65,26 +69,30 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         helds: Vec::new(),
         peoples: Vec::new(),
         seens: Vec::new(),
+        conditions: Vec::new(),
+        permits: Vec::new(),
         marks: Vec::new(),
         terms: Vec::new(),
         points: BTreeSet::new(),
         zones: BTreeSet::new(),
         cameras: BTreeSet::new(),
+        condition_sources: BTreeSet::new(),
+        permit_units: BTreeSet::new(),
     };
     let root = checker.condition(tree);
-    let Checker {
-        faults, windows, helds, peoples, seens, mut marks, mut terms, points, zones, cameras, ..
-    } = checker;
+    let Checker { faults, mut marks, mut terms, .. } = checker;
     terms.sort_by_key(|(at, _)| *at);
     marks.sort_unstable();
     marks.dedup();
     let program = root.map(|root| Program {
         text: text.to_owned(),
         root,
-        windows,
-        helds,
-        peoples,
-        seens,
+        windows: checker.windows,
+        helds: checker.helds,
+        peoples: checker.peoples,
+        seens: checker.seens,
+        conditions: checker.conditions,
+        permits: checker.permits,
         marks,
         terms: terms.into_iter().map(|(_, term)| term).collect(),
         maybes: {
@@ -93,9 +101,11 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
             found
         },
         reads: Reads {
-            points: points.into_iter().collect(),
-            zones: zones.into_iter().collect(),
-            cameras: cameras.into_iter().collect(),
+            points: checker.points.into_iter().collect(),
+            zones: checker.zones.into_iter().collect(),
+            cameras: checker.cameras.into_iter().collect(),
+            conditions: checker.condition_sources.into_iter().collect(),
+            permits: checker.permit_units.into_iter().collect(),
         },
     });
     (program, faults)

@@ -1,4 +1,4 @@
-//! Who is touched by what: for each point, zone or camera the rules that read it, in rule order.
+//! Who is touched by what: for each point, zone, camera, source or unit the rules that read it, in rule order.
 //!
 //! One flat list with the start of each run, so that a sample costs two loads and no hash. Built once.
 

@@ -40,6 +40,8 @@ pub struct Plant {
     rules_of_age: Index,
     rules_of_zone: Index,
     rules_of_camera: Index,
+    rules_of_conditions: Index,
+    rules_of_permits: Index,
     points_of_source: Index,
 }
 
@@ -66,6 +68,11 @@ impl Plant {
         let rules_of_zone = Index::build(draft.zones.len(), zones);
         let cameras = numbered().flat_map(|(at, rule)| rule.cameras.iter().map(move |camera| (*camera, at)));
         let rules_of_camera = Index::build(draft.cameras.len(), cameras);
+        let conditions = numbered()
+            .flat_map(|(at, rule)| rule.conditions.iter().map(move |source| (u32::from(source.0), at)));
+        let rules_of_conditions = Index::build(draft.sources.len(), conditions);
+        let permits = numbered().flat_map(|(at, rule)| rule.permits.iter().map(move |unit| (*unit, at)));
+        let rules_of_permits = Index::build(draft.units.len(), permits);
         let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
         let points_of_source = Index::build(draft.sources.len(), of_source);
         Self {
@@ -85,6 +92,8 @@ impl Plant {
             rules_of_age,
             rules_of_zone,
             rules_of_camera,
+            rules_of_conditions,
+            rules_of_permits,
             points_of_source,
             draft,
             rules,
@@ -123,6 +132,11 @@ impl Plant {
 
     pub fn source(&self, id: SourceId) -> Option<&SourceDraft> {
         self.draft.sources.get(usize::from(id.0))
+    }
+
+    pub(crate) fn source_id(&self, id: &str) -> Option<SourceId> {
+        let at = self.draft.sources.iter().position(|source| source.id == id)?;
+        u16::try_from(at).ok().map(SourceId)
     }
 
     pub fn units(&self) -> &[UnitDraft] {
@@ -212,6 +226,14 @@ impl Plant {
 
     pub(crate) fn rules_of_camera(&self, camera: u32) -> &[u32] {
         self.rules_of_camera.of(camera)
+    }
+
+    pub(crate) fn rules_of_conditions(&self, source: SourceId) -> &[u32] {
+        self.rules_of_conditions.of(u32::from(source.0))
+    }
+
+    pub(crate) fn rules_of_permits(&self, unit: u32) -> &[u32] {
+        self.rules_of_permits.of(unit)
     }
 
     /// The unit that a measure belongs to.

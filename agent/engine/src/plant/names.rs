@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use riskgate_point::PointId;
+use riskgate_point::{PointId, SourceId};
 
 use crate::Draft;
 use crate::expr::{Names, Place, PointKind, PointName};
@@ -61,6 +61,26 @@ impl Names for DraftNames<'_> {
     fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>> {
         let cameras = (0u32..).zip(&self.draft.cameras).filter(|(_, camera)| camera.unit == unit);
         self.has_unit(unit).then(|| cameras.map(|(at, _)| at).collect())
+    }
+
+    fn unit(&self, id: &str) -> Option<u32> {
+        (0u32..).zip(&self.draft.units).find(|(_, unit)| unit.id == id).map(|(at, _)| at)
+    }
+
+    fn unit_of_zone(&self, zone: &str) -> Option<&str> {
+        let zone = self.draft.zones.iter().find(|of| of.id == zone)?;
+        Some(zone.unit.as_str())
+    }
+
+    fn source(&self, id: &str) -> Option<(SourceId, bool)> {
+        let at = self.draft.sources.iter().position(|source| source.id == id)?;
+        let tells = self.draft.sources.get(at)?.events.is_some();
+        Some((SourceId(u16::try_from(at).ok()?), tells))
+    }
+
+    fn condition_sources(&self) -> Vec<&str> {
+        let tells = self.draft.sources.iter().filter(|source| source.events.is_some());
+        tells.map(|source| source.id.as_str()).collect()
     }
 
     fn tags(&self) -> Vec<&str> {

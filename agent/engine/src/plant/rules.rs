@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::PointId;
+use riskgate_point::{PointId, SourceId};
 use uuid::Uuid;
 
 use crate::expr::{self, ExprFault, Program, Reads};
@@ -46,6 +46,10 @@ pub struct Rule {
     pub(crate) points: Vec<PointId>,
     pub(crate) zones: Vec<u32>,
     pub(crate) cameras: Vec<u32>,
+    /// Whose conditions it reads.
+    pub(crate) conditions: Vec<SourceId>,
+    /// The units whose permits it reads.
+    pub(crate) permits: Vec<u32>,
     /// A sample that repeats the value matters to it.
     pub(crate) ages: bool,
 }
@@ -144,6 +148,12 @@ impl Rule {
             && self.zones.len() == other.zones.len()
             && self.cameras.len() == other.cameras.len()
     }
+
+    /// People, cameras, permits: what it reads of them is what was told since the engine was made, one by
+    /// one, so that silence at first says nothing.
+    pub(crate) fn reads_places(&self) -> bool {
+        !(self.zones.is_empty() && self.cameras.is_empty() && self.permits.is_empty())
+    }
 }
 
 impl LimitKind {
@@ -227,6 +237,8 @@ fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: Limit
         points: vec![id],
         zones: Vec::new(),
         cameras: Vec::new(),
+        conditions: Vec::new(),
+        permits: Vec::new(),
         ages: false,
     }
 }
@@ -303,7 +315,7 @@ fn written_rule(
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
     }
-    let others = reads.points.len() + reads.zones.len() + reads.cameras.len() > 1;
+    let others = reads.count() > 1;
     if others && rule.for_.is_zero() && when.reads_states() {
         faults.push(Fault {
             severity: Severity::Warning,
@@ -352,6 +364,8 @@ fn written_rule(
         points: reads.points,
         zones: reads.zones,
         cameras: reads.cameras,
+        conditions: reads.conditions,
+        permits: reads.permits,
         ages,
     })
 }
@@ -365,6 +379,8 @@ fn both(one: &Reads, other: &Reads) -> Reads {
         points: merged(&one.points, &other.points),
         zones: merged(&one.zones, &other.zones),
         cameras: merged(&one.cameras, &other.cameras),
+        conditions: merged(&one.conditions, &other.conditions),
+        permits: merged(&one.permits, &other.permits),
     }
 }
 
@@ -373,13 +389,19 @@ fn unreadable(draft: &Draft, reads: &Reads) -> Option<(&'static str, &'static st
     if *reads == Reads::default() {
         return Some((
             "the condition reads nothing of the plant: it never changes",
-            "name a point, as {LI-101}, a zone or a camera",
+            "name a point, as {LI-101}, a zone, a camera, a condition or a permit",
         ));
     }
-    let blind = !reads.zones.is_empty() && !draft.sources.iter().any(|source| source.fixes);
+    if !reads.zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {
+        return Some((
+            "no source carries fixes: how many people are there is unknown for ever",
+            "give a source `fixes = [...]`",
+        ));
+    }
+    let blind = !reads.permits.is_empty() && !draft.sources.iter().any(|source| source.permits);
     blind.then_some((
-        "no source carries fixes: how many people are there is unknown for ever",
-        "give a source `fixes = [...]`",
+        "no source carries permits: what work is permitted is unknown for ever",
+        "give a source `permits = [...]`",
     ))
 }
 
@@ -387,7 +409,11 @@ fn strictest(draft: &Draft, reads: &Reads) -> Class {
     let class = |id: &PointId| Some(draft.points.get(usize::try_from(id.0).ok()?)?.class);
     let people = (!reads.zones.is_empty()).then_some(Class::People);
     let video = (!reads.cameras.is_empty()).then_some(Class::Video);
-    reads.points.iter().filter_map(class).chain(people).chain(video).max().unwrap_or(Class::Process)
+    let permit = (!reads.permits.is_empty()).then_some(Class::Permit);
+    let kept = |id: &SourceId| draft.sources.get(usize::from(id.0))?.events;
+    let points = reads.points.iter().filter_map(class);
+    let told = people.into_iter().chain(video).chain(permit).chain(reads.conditions.iter().filter_map(kept));
+    points.chain(told).max().unwrap_or(Class::Process)
 }
 
 fn compile(

@@ -1,6 +1,6 @@
 //! What `Plant::build` refuses, and what it makes.
 
-use crate::site::{draft, hazard, measure, point, rule, ruled, secs, task, unit};
+use crate::site::{draft, hazard, measure, point, rule, ruled, secs, task, told, unit};
 use crate::*;
 
 /// The faults of the test plant after a change, one line each.
@@ -314,6 +314,35 @@ fn people_without_any_feed_of_fixes_are_a_fault() {
 }
 
 #[test]
+fn permits_without_any_feed_of_them_are_a_fault() {
+    check(
+        "Rule(0) when: no source carries permits: what work is permitted is unknown for ever [give a source \
+         `permits = [...]`]",
+        |draft| draft.rules.push(rule("r", "permit('U-1', 'lifting')")),
+    );
+}
+
+#[test]
+fn conditions_are_of_a_source_that_tells_them() {
+    let of = |when| {
+        move |draft: &mut Draft| {
+            *draft = told(vec![rule("r", when)]);
+            draft.measures.truncate(1);
+        }
+    };
+    check("", of("condition('dcs', 'HH')"));
+    check("Rule(0) when: there is no source 'dsc' [did you mean 'dcs'?]", of("condition('dsc', 'HH')"));
+    check(
+        "Rule(0) when: the source 'plc' tells of no conditions [give it `events = true` (kind opcua)]",
+        of("condition('plc', 'HH')"),
+    );
+    check(
+        "Rule(0) when: there is no unit 'Z-1' ['Z-1' is a zone: name its unit, 'U-1']",
+        of("permit('Z-1', 'hot_work')"),
+    );
+}
+
+#[test]
 fn limits_make_rules_by_themselves() {
     let (plant, _) = Plant::build(draft()).unwrap();
     let rules: Vec<_> = plant.rules().iter().map(|rule| (rule.id(), rule.text(), rule.priority())).collect();
@@ -338,14 +367,20 @@ fn a_rule_takes_the_strictest_class_that_it_reads_unless_it_says_another() {
         let (plant, _) = Plant::build(draft).unwrap();
         plant.rules().iter().map(Rule::class).collect::<Vec<_>>()
     };
-    let read = classes(ruled(vec![
+    let read = classes(told(vec![
         rule("a", "{TI} > 1"),
         rule("b", "{TI} > 1 and {GD-1} > 1"),
         rule("c", "people('Z-1') > 1"),
         rule("d", "seen('U-1', 'smoke')"),
         RuleDraft { class: Some(Class::Fire), ..rule("e", "{TI} > 1") },
+        rule("f", "{TI} > 1 and permit('U-1', 'hot_work')"),
+        rule("g", "condition('dcs', 'HH')"),
     ]));
-    assert_eq!(read, [Class::Process, Class::Gas, Class::People, Class::Video, Class::Fire]);
+    let expected = [Class::Process, Class::Gas, Class::People, Class::Video, Class::Fire, Class::Permit];
+    assert_eq!(read, [&expected[..], &[Class::Process]].concat());
+    let mut trips = told(vec![rule("g", "condition('dcs', 'HH')")]);
+    trips.sources[3].events = Some(Class::Sis);
+    assert_eq!(classes(trips), [Class::Sis]);
 }
 
 #[test]

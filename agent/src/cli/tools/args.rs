@@ -18,7 +18,7 @@ pub(in crate::cli) const SCAN_HELP: &str = "例 Examples:
   riskgate scan modbus --help         全部选项 every option";
 
 pub(in crate::cli) const BROWSE_HELP: &str = "例 Examples:
-  riskgate browse opcua opc.tcp://10.0.0.6:4840
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 --policy None
   riskgate browse opcua --help        全部选项 every option";
 
 pub(in crate::cli) const PROBE_MODBUS_HELP: &str = "例 Examples:
@@ -49,11 +49,12 @@ at a time, and Ctrl-C shows what was found so far.
 下一步 Next: riskgate probe modbus ADDRESS --device-id N --register 100";
 
 pub(in crate::cli) const BROWSE_OPCUA_HELP: &str = "例 Examples:
-  riskgate browse opcua opc.tcp://10.0.0.6:4840 --depth 2
-  riskgate browse opcua opc.tcp://10.0.0.6:4840 Plant/TankA --filter level
-  riskgate browse opcua opc.tcp://10.0.0.6:4840 'nsu=urn:plc;s=Tanks'          从一个节点开始 from a node
-  riskgate browse opcua opc.tcp://10.0.0.6:4840 --csv --source opc > points.csv
-  riskgate browse opcua opc.tcp://10.0.0.6:4840 --user op --password-file /etc/riskgate.d/opc
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 --policy None --depth 2           不加密 without security
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 --config /etc/riskgate            用网关的证书 as the gateway
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 Plant/TankA --filter level --policy None
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 'nsu=urn:plc;s=Tanks' --policy None   从一个节点开始 from a node
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 --policy None --csv --source opc > points.csv
+  riskgate browse opcua opc.tcp://10.0.0.6:4840 --config /etc/riskgate --user op --password-file op.password
 
 PATH 是从 Objects 起的浏览名，以 / 分隔。服务器自己的 Server 节点只在写明时列出。
 PATH is browse names from Objects on, with / between. The server's own node Server is listed only where named.
@@ -248,6 +249,26 @@ pub(in crate::cli) struct BrowseOpcua {
     /// 密码文件，第一行 / a file whose first line is the password
     #[arg(long, value_name = "PATH", requires = "user")]
     pub(in crate::cli) password_file: Option<PathBuf>,
+
+    /// 安全策略，默认取服务器最强的 / the security policy; the strongest of the server if none is said
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(in crate::cli) policy: Option<PolicyWord>,
+
+    /// 配置文件夹：用其网关的证书和信任 / the configuration whose gateway's certificate and trust are used
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum PolicyWord {
+    #[value(name = "Basic256Sha256")]
+    Basic256Sha256,
+    #[value(name = "Aes128Sha256RsaOaep")]
+    Aes128Sha256RsaOaep,
+    #[value(name = "Aes256Sha256RsaPss")]
+    Aes256Sha256RsaPss,
+    #[value(name = "None")]
+    None,
 }
 
 impl From<TableWord> for Table {

@@ -5,28 +5,35 @@ use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_drivers::opcua::browse::{self, Found, Listed, Wish};
-use riskgate_drivers::opcua::{Kind, Server};
+use riskgate_drivers::opcua::{
+    Applicant, Channel, Kind, Mode, Password, Pki, Policy, Security, Server, User,
+};
 
-use super::super::{Outcome, Screen};
-use super::args::BrowseOpcua;
+use super::super::{Outcome, Screen, site_of};
+use super::args::{BrowseOpcua, PolicyWord};
 use super::on_one_thread;
 use super::progress::Progress;
+use crate::clock;
 use crate::config::paste::{self, Row};
 
 const VALUE_SHOWN: usize = 40;
 
 pub(super) fn opcua(args: &BrowseOpcua, screen: &mut Screen) -> Outcome {
+    let security = match security(args, screen) {
+        Ok(security) => security,
+        Err(outcome) => return outcome,
+    };
     let user = match (&args.user, &args.password_file) {
         (Some(user), Some(file)) => match password(file) {
-            Ok(password) => Some((user.clone(), password)),
+            Ok(password) => User::Password { name: user.clone(), password: Password::new(password) },
             Err(why) => {
                 screen.problem(&why);
                 return Outcome::Refused;
             }
         },
-        (Some(_) | None, _) => None,
+        (Some(_) | None, _) => User::Anonymous,
     };
-    let server = Server::to_browse(&args.url, user);
+    let server = Server::to_browse(&args.url, security, user);
     let wish = Wish {
         from: args.path.clone(),
         depth: args.depth,
@@ -35,7 +42,8 @@ pub(super) fn opcua(args: &BrowseOpcua, screen: &mut Screen) -> Outcome {
     };
     let progress = Progress::of_process();
     let mut show = |nodes: usize| progress.show(nodes, None, &format!("已列 listed {nodes} 节点 nodes"));
-    let listed = on_one_thread(browse::browse(&server, &wish, &mut show)).and_then(|listed| listed);
+    let listed =
+        on_one_thread(browse::browse(server, clock::now, &wish, &mut show)).and_then(|listed| listed);
     progress.clear();
     let listed = match listed {
         Ok(listed) => listed,
@@ -56,6 +64,42 @@ pub(super) fn opcua(args: &BrowseOpcua, screen: &mut Screen) -> Outcome {
         ));
     }
     if listed.is_cut || !listed.faults.is_empty() { Outcome::Refused } else { Outcome::Done }
+}
+
+/// As a source has it: the strongest policy of the server, and the gateway's certificate, unless said otherwise.
+fn security(args: &BrowseOpcua, screen: &mut Screen) -> Result<Security, Outcome> {
+    let policy = match args.policy {
+        Some(PolicyWord::None) => return Ok(Security::open()),
+        Some(PolicyWord::Basic256Sha256) => Some(Policy::Basic256Sha256),
+        Some(PolicyWord::Aes128Sha256RsaOaep) => Some(Policy::Aes128Sha256RsaOaep),
+        Some(PolicyWord::Aes256Sha256RsaPss) => Some(Policy::Aes256Sha256RsaPss),
+        None => None,
+    };
+    let Some(folder) = &args.config else {
+        screen.problem(
+            "加密连接要用本网关的证书：写 --config /etc/riskgate；不加密：--policy None a secured channel is opened with \
+             the gateway's certificate: write --config /etc/riskgate; without any security: --policy None",
+        );
+        return Err(Outcome::Usage);
+    };
+    let site =
+        site_of(folder, "the gateway's certificate is not known: mend it, or write --policy None", screen)?;
+    let pki = site.store.pki();
+    // Whoever makes it, owns it: made here by root, the agent could not read its key.
+    if !matches!(Pki::new(pki.clone()).own(), Ok(Some(_))) {
+        screen.problem(
+            "网关还没有自己的证书，或读不了 the gateway has no certificate of its own yet, or it cannot be read: the agent \
+             makes one at its first start with a secured source; riskgate opcua show own; use sudo with the service",
+        );
+        return Err(Outcome::Refused);
+    }
+    Ok(Security {
+        channel: Channel::Secured { policy, mode: Mode::SignAndEncrypt },
+        trust_first: false,
+        pki,
+        applicant: Applicant { company: site.company, gateway: site.gateway },
+        source: "browse".to_owned(),
+    })
 }
 
 fn password(file: &Path) -> Result<String, String> {

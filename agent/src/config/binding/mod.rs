@@ -181,34 +181,36 @@ pub(super) fn words(line: &Line<'_>, kind: Option<Type>, source: Option<&Source>
     Some(Words::Of(Arc::from(words)))
 }
 
+const OF_MQTT: &str = "is for points of MQTT sources";
+
 /// Gives the point to its source's driver.
 pub(super) fn bind(line: &Line<'_>, source: &mut Source, read: Read) {
     let Some(address) = line.required(Column::Address) else { return };
     match &mut source.kind {
         Kind::Modbus { device, habits } => {
-            refuse_paths(line);
+            refuse_paths(line, OF_MQTT);
             refuse_items(line);
             let point = modbus::register(line, &address.value, habits, device, read);
             device.points.extend(point);
         }
         Kind::Opcua(server) => {
-            refuse_paths(line);
+            refuse_paths(line, OF_MQTT);
             refuse_registers(line, read.kind);
             server.points.extend(opcua::item(line, &address.value, read, &server.groups));
         }
-        Kind::Mqtt { feed: _, topics } => {
+        Kind::Mqtt(gathered) => {
             refuse_registers(line, read.kind);
             refuse_items(line);
-            mqtt::add(line, &address.value, topics, read);
+            mqtt::add(line, &address.value, gathered, read);
         }
         Kind::Unknown => {}
     }
 }
 
-fn refuse_paths(line: &Line<'_>) {
+fn refuse_paths(line: &Line<'_>, why: &str) {
     for column in [Column::Value, Column::Quality, Column::Time] {
         if let Some(cell) = line.said(column) {
-            line.wrong(column, &cell.value, "is for points of MQTT sources", "leave it empty".to_owned());
+            line.wrong(column, &cell.value, why, "leave it empty".to_owned());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is read of the messages of an MQTT feed: `fixes` and `sightings` of a `[[source]]`.
+//! What is read of the messages of an MQTT feed: `points`, `fixes`, `sightings` and `permits` of a `[[source]]`.
 //!
 //! A preset says where a known system writes its fields; what a table says beside it holds instead.
 //! The names that it maps to are kept, with their places, for [`Source::names`].
@@ -6,11 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use riskgate_drivers::mqtt::{self, FixFields, Renames, Shape, SightingFields, Subscription, What, Where};
+use riskgate_drivers::mqtt::{
+    self, FixFields, ListFields, PermitFields, Qualities, Renames, Shape, SightingFields, Subscription, What,
+    Where,
+};
+use riskgate_point::{BadReason, PermitKind, PermitStage, Quality, UncertainReason};
 
 use super::Source;
+use super::mqtt::List;
 use crate::config::address;
-use crate::config::fields::Fields;
+use crate::config::fields::{Fields, one_of};
 use crate::config::place::Placed;
 
 /// A name of the plant that a feed's own name stands for.
@@ -23,6 +28,8 @@ pub(super) struct Named {
 pub(super) enum NameOf {
     Camera,
     Zone,
+    /// A zone or a unit.
+    Place,
 }
 
 /// The presets of sightings, with the topic that each is found under by default.
@@ -39,12 +46,41 @@ enum Preset {
     Hikvision,
 }
 
+/// The presets of permits.
+type Ticket = fn() -> PermitFields;
+const TICKETS: [(&str, Ticket); 2] = [("jt", PermitFields::jt), ("national", PermitFields::national)];
+
+const PERMIT_KINDS: [(&str, PermitKind); 8] = [
+    ("hot_work", PermitKind::HotWork),
+    ("confined_space", PermitKind::ConfinedSpace),
+    ("blind_plate", PermitKind::BlindPlate),
+    ("height", PermitKind::Height),
+    ("lifting", PermitKind::Lifting),
+    ("temporary_power", PermitKind::TemporaryPower),
+    ("earthwork", PermitKind::Earthwork),
+    ("road_closing", PermitKind::RoadClosing),
+];
+
+const STAGES: [(&str, PermitStage); 3] =
+    [("before", PermitStage::Before), ("working", PermitStage::Working), ("after", PermitStage::After)];
+
+const LEVELS: [(&str, u8); 4] = [("1", 1), ("2", 2), ("3", 3), ("4", 4)];
+
 /// No system writes full confidence as more.
 const CONFIDENCE_MAX: u32 = 1_000_000;
 
-pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Vec<Subscription> {
+/// What a feed's own word for a quality may be told to mean.
+const QUALITIES: [(&str, Quality); 3] = [
+    ("good", Quality::Good),
+    ("uncertain", Quality::Uncertain(UncertainReason::Source)),
+    ("bad", Quality::Bad(BadReason::DeviceFailure)),
+];
+
+/// `None` in place of a list that is at fault.
+pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> (Vec<Subscription>, Option<Vec<List>>) {
     source.fixes = fields.has("fixes");
     source.sightings = fields.has("sightings");
+    source.permits = fields.has("permits");
     let mut subscriptions = Vec::new();
     for table in fields.tables("fixes") {
         subscriptions.extend(fixes(table, &mut source.names));
@@ -52,7 +88,11 @@ pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Vec<Subscrip
     for table in fields.tables("sightings") {
         subscriptions.extend(sightings(table, &mut source.names));
     }
-    subscriptions
+    for table in fields.tables("permits") {
+        subscriptions.extend(permits(table, &mut source.names));
+    }
+    let lists: Vec<Option<List>> = fields.tables("points").into_iter().map(list).collect();
+    (subscriptions, lists.into_iter().collect())
 }
 
 pub(super) fn topic_filter(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
@@ -72,7 +112,7 @@ fn topic(fields: &mut Fields<'_>, usual: Option<&str>) -> Option<String> {
     topic_filter(fields, "topic").or(usual)
 }
 
-fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
+pub(super) fn path(fields: &mut Fields<'_>, key: &'static str) -> Option<mqtt::Path> {
     let text = fields.text(key)?;
     match mqtt::Path::parse(&text.value) {
         Ok(path) => Some(path),
@@ -127,6 +167,102 @@ fn renames(
         names.extend(of.map(|what| Named { what, name: ours }));
     }
     Renames::new(map)
+}
+
+fn list(mut fields: Fields<'_>) -> Option<List> {
+    let place = fields.at();
+    let filter = topic(&mut fields, None);
+    let many = path(&mut fields, "many");
+    let [tag, value] = ["tag", "value"].map(|key| required(&mut fields, key));
+    let [quality, time, connected] = ["quality", "time", "connected"].map(|key| stands(&mut fields, key));
+    let replay = path(&mut fields, "replay");
+    let qualities: Qualities = meanings(&mut fields, "qualities", "quality", &QUALITIES);
+    fields.finish();
+    let fields = ListFields { many, tag: tag?, value: value?, quality, time, qualities, connected, replay };
+    Some(List { filter: filter?, fields: Arc::new(fields), topics: BTreeMap::new(), place })
+}
+
+/// `{ "their word" = "ours" }`, where ours is one of a list.
+fn meanings<T: Copy>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    of: &str,
+    words: &[(&str, T)],
+) -> BTreeMap<String, T> {
+    let mut meanings = BTreeMap::new();
+    for (theirs, ours) in fields.map(key).unwrap_or_default() {
+        match words.iter().find(|(word, _)| *word == ours.value) {
+            Some((_, meant)) => {
+                meanings.insert(theirs, *meant);
+            }
+            None => {
+                let message = format!("'{}' is no {of}", ours.value);
+                fields.faults().error(ours.place, message, one_of(words.iter().map(|(word, _)| *word)));
+            }
+        }
+    }
+    meanings
+}
+
+fn permits(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription> {
+    let preset = fields.word("preset", &TICKETS).map(|preset| preset());
+    if preset.is_none() && fields.has("preset") {
+        return None;
+    }
+    let filter = topic(&mut fields, None);
+    let many = path(&mut fields, "many");
+    let needed = ["id", "kind", "stage"];
+    if preset.is_none() {
+        needed.iter().filter(|key| !fields.has(key)).for_each(|key| fields.missing(key));
+    }
+    let [id, kind, stage] = needed.map(|key| stands(&mut fields, key));
+    known_word(&fields, "kind", kind.as_ref(), &PERMIT_KINDS, |word| mqtt::permit_kind(word).is_some());
+    known_word(&fields, "stage", stage.as_ref(), &STAGES, |word| mqtt::permit_stage(word).is_some());
+    let keys = ["level", "cancelled", "place", "start", "end", "guardian", "time"];
+    let [level, cancelled, place, start, end, guardian, time] = keys.map(|key| stands(&mut fields, key));
+    let kinds = meanings(&mut fields, "kinds", "kind of special work", &PERMIT_KINDS);
+    let stages = meanings(&mut fields, "stages", "stage of a ticket", &STAGES);
+    let levels = meanings(&mut fields, "levels", "level", &LEVELS);
+    let places = renames(&mut fields, "places", Some(NameOf::Place), names);
+    fields.finish();
+    let usual = match preset {
+        Some(usual) => usual,
+        None => PermitFields::of(id.clone()?, kind.clone()?, stage.clone()?),
+    };
+    let what = What::Permits(PermitFields {
+        many,
+        id: id.unwrap_or(usual.id),
+        kind: kind.unwrap_or(usual.kind),
+        level: level.or(usual.level),
+        stage: stage.unwrap_or(usual.stage),
+        cancelled: cancelled.or(usual.cancelled),
+        place: place.or(usual.place),
+        start: start.or(usual.start),
+        end: end.or(usual.end),
+        guardian: guardian.or(usual.guardian),
+        time,
+        kinds,
+        levels,
+        stages,
+        places,
+    });
+    Some(Subscription { filter: filter?, what })
+}
+
+/// What is always the same is a word that is understood.
+fn known_word<T>(
+    fields: &Fields<'_>,
+    key: &'static str,
+    stands: Option<&Where>,
+    words: &[(&str, T)],
+    is_known: impl Fn(&str) -> bool,
+) {
+    if let Some(Where::Fixed(fixed)) = stands
+        && !fixed.as_str().is_some_and(is_known)
+    {
+        let hint = one_of(words.iter().map(|(word, _)| *word));
+        fields.error(key, format!("{fixed} is no {key} of special work"), hint);
+    }
 }
 
 fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription> {

@@ -1,17 +1,17 @@
 //! `[[source]]`: the connections into the plant, a file for each protocol. Their points come from the point
 //! tables and are added in `binding`.
 
+mod events;
 mod messages;
 pub(super) mod modbus;
 mod modbus_line;
-mod mqtt;
+pub(super) mod mqtt;
 mod opcua;
 mod subscriptions;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use riskgate_engine::SourceDraft;
+use riskgate_engine::{Class, SourceDraft};
 use riskgate_point::SourceId;
 
 use messages::NameOf;
@@ -51,8 +51,8 @@ pub(super) struct Source {
     pub(super) fixes: bool,
     pub(super) sightings: bool,
     pub(super) permits: bool,
-    /// It tells of its own alarms.
-    pub(super) events: bool,
+    /// It tells of the alarms that it keeps itself, which are of this class.
+    pub(super) events: Option<Class>,
     /// A row of a point table names it.
     pub(super) named: bool,
     /// The names of the plant that its messages are told to mean.
@@ -67,10 +67,7 @@ pub(super) enum Kind {
         habits: modbus::Habits,
     },
     Opcua(riskgate_drivers::opcua::Server),
-    Mqtt {
-        feed: riskgate_drivers::mqtt::Feed,
-        topics: BTreeMap<String, Vec<riskgate_drivers::mqtt::Point>>,
-    },
+    Mqtt(Box<mqtt::Gathered>),
     /// `kind` is missing or wrong: its points cannot be checked further.
     Unknown,
 }
@@ -143,14 +140,17 @@ fn source(
         fixes: false,
         sightings: false,
         permits: false,
-        events: false,
+        events: None,
         named: false,
         names: Vec::new(),
         stale_after: None,
     };
     match fields.required_word("kind", &KINDS) {
         Some(Speaks::Modbus(way)) => source.kind = modbus::device(&mut fields, place, way),
-        Some(Speaks::Opcua) => source.kind = opcua::server(&mut fields, place, secrets),
+        Some(Speaks::Opcua) => {
+            source.kind = opcua::server(&mut fields, place, secrets);
+            source.events = events::read(&mut fields, &mut source.kind);
+        }
         Some(Speaks::Mqtt) => mqtt::feed(&mut fields, place, site, secrets, &mut source),
         // Which keys it may have hangs on the kind: of the rest nothing can be said.
         None => return id.map(|_| source),
@@ -177,14 +177,7 @@ impl Source {
         let driver = match self.kind {
             Kind::Modbus { device, .. } => Driver::Modbus(device),
             Kind::Opcua(server) => Driver::Opcua(server),
-            Kind::Mqtt { mut feed, topics } => {
-                let points = |(filter, points)| riskgate_drivers::mqtt::Subscription {
-                    filter,
-                    what: riskgate_drivers::mqtt::What::Points(points),
-                };
-                feed.subscriptions.extend(topics.into_iter().map(points));
-                Driver::Mqtt(feed)
-            }
+            Kind::Mqtt(gathered) => Driver::Mqtt(gathered.into_feed()),
             Kind::Unknown => return None,
         };
         Some(SourceConfig { id, name: self.id, driver })
@@ -198,19 +191,22 @@ pub(super) fn check_names(sources: &mut [Source], model: &Model, faults: &Faults
     }
     let cameras: Vec<&str> = model.cameras.iter().map(|(camera, _)| camera.id.as_str()).collect();
     let zones: Vec<&str> = model.zones.iter().map(|(zone, _)| zone.id.as_str()).collect();
+    let units = model.units.iter().map(|(unit, _)| unit.id.as_str());
+    let places: Vec<&str> = zones.iter().copied().chain(units).collect();
     for source in sources {
         for messages::Named { what, name } in &source.names {
             let (known, of) = match what {
                 NameOf::Camera => (&cameras, "camera"),
                 NameOf::Zone => (&zones, "zone"),
+                NameOf::Place => (&places, "zone or unit"),
             };
             if !name.value.is_empty() && !known.contains(&name.value.as_str()) {
                 let hint = suggest(&name.value, known.iter().copied());
                 faults.error(name.place, format!("there is no {of} '{}'", name.value), hint);
             }
         }
-        if let Kind::Mqtt { feed, topics: _ } = &mut source.kind {
-            feed.know_cameras(&cameras);
+        if let Kind::Mqtt(gathered) = &mut source.kind {
+            gathered.feed.know_cameras(&cameras);
         }
     }
 }
@@ -220,13 +216,20 @@ pub(super) fn check_whole(sources: &[Source], uplink: (&str, u16, &str), faults:
     modbus_line::check_shared(sources, faults);
     let mut clients: Vec<(&str, u16, &str, Option<Place>)> = vec![(uplink.0, uplink.1, uplink.2, None)];
     for source in sources {
-        let is_feed = source.fixes || source.sightings || source.permits || source.events;
+        let is_feed = source.fixes || source.sightings || source.permits || source.events.is_some();
         let is_read = source.named || is_feed;
         if !is_read && !faults.has_unreadable_part() {
             let message = format!("nothing is read of source '{}': no point names it", source.id);
             faults.warning(source.id_place, message, None);
         }
-        let Kind::Mqtt { feed, topics: _ } = &source.kind else { continue };
+        let Kind::Mqtt(gathered) = &source.kind else { continue };
+        let feed = &gathered.feed;
+        let unread = gathered.lists.iter().filter(|list| list.topics.is_empty() && !faults.any_error());
+        for list in unread {
+            let message = format!("no row of a point table reads of the list '{}'", list.filter);
+            let hint = "write the tag of an element as the address 地址 of a row".to_owned();
+            faults.warning(list.place, message, hint);
+        }
         let client = (feed.host.as_str(), feed.port, feed.client_id.as_str());
         let taken = clients.iter().find(|(host, port, id, _)| (*host, *port, *id) == client);
         if let Some((_, _, id, other)) = taken {

@@ -1,19 +1,64 @@
 //! `[[source]]` of kind `mqtt`: the connection. What is read of its messages is in `messages`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_drivers::mqtt;
+use riskgate_drivers::mqtt::{self, Subscription, What};
 use riskgate_point::SourceId;
 
-use super::messages::{self, topic_filter};
+use super::messages::{self, path, topic_filter};
 use super::{Kind, STALE_MAX, STALE_MIN, Source};
+use crate::config::address;
 use crate::config::fields::Fields;
+use crate::config::place::Place;
 use crate::config::secret::{SecretFile, Whose};
 use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
+use crate::config::tls;
 
+/// The port of a broker under TLS.
+const MQTTS_PORT: u16 = 8883;
+const VERSIONS: [(&str, mqtt::Versions); 3] = [
+    ("auto", mqtt::Versions::Both),
+    ("3.1.1", mqtt::Versions::Only(mqtt::Version::V3)),
+    ("5", mqtt::Versions::Only(mqtt::Version::V5)),
+];
 /// Of a feed that has a heartbeat and does not say how long it may be silent.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// A feed while its points are being gathered.
+pub(in crate::config) struct Gathered {
+    pub(in crate::config) feed: mqtt::Feed,
+    /// Points with a topic of their own.
+    pub(in crate::config) topics: BTreeMap<String, Vec<mqtt::Point>>,
+    pub(in crate::config) lists: Vec<List>,
+    /// A list is at fault, which was told: whether an address is of one cannot be said.
+    pub(in crate::config) lists_unread: bool,
+}
+
+/// Messages that list many points, each under a tag.
+pub(in crate::config) struct List {
+    pub(in crate::config) filter: String,
+    pub(in crate::config) fields: Arc<mqtt::ListFields>,
+    /// By topic and tag.
+    pub(in crate::config) topics: BTreeMap<String, HashMap<Arc<str>, Vec<mqtt::Reading>>>,
+    pub(super) place: Place,
+}
+
+impl Gathered {
+    pub(super) fn into_feed(self) -> mqtt::Feed {
+        let Self { mut feed, topics, lists, lists_unread: _ } = self;
+        let points = topics.into_iter().map(|(filter, points)| (filter, What::Points(points)));
+        let listed = lists.into_iter().flat_map(|List { fields, topics, .. }| {
+            let list =
+                move |(topic, rows)| (topic, What::List(mqtt::List { fields: Arc::clone(&fields), rows }));
+            topics.into_iter().map(list)
+        });
+        let all = points.chain(listed).map(|(filter, what)| Subscription { filter, what });
+        feed.subscriptions.extend(all);
+        feed
+    }
+}
 
 pub(super) fn feed(
     fields: &mut Fields<'_>,
@@ -22,9 +67,11 @@ pub(super) fn feed(
     secrets: &mut Vec<SecretFile>,
     source: &mut Source,
 ) {
-    let (host, port) = host_and_port(fields, MQTT_PORT);
+    let tls = tls::settings(fields);
+    let (host, port) = host_and_port(fields, if fields.has("tls") { MQTTS_PORT } else { MQTT_PORT });
     let default_client = format!("riskgate-{}-{}", site.gateway, source.id);
     let client_id = fields.text("client_id").map_or(default_client, |id| id.value);
+    let versions = fields.word("version", &VERSIONS).unwrap_or_default();
     let user = user(fields, Whose::Source(place), secrets).map(|user| (user, String::new()));
     let mut subscriptions = Vec::new();
     source.stale_after = fields.duration("stale_after", STALE_MIN..=STALE_MAX);
@@ -32,14 +79,47 @@ pub(super) fn feed(
         subscriptions.push(mqtt::Subscription { filter, what: mqtt::What::Heartbeat });
         source.stale_after = source.stale_after.or(Some(DEFAULT_HEARTBEAT));
     }
-    subscriptions.extend(messages::read(fields, source));
-    if (source.fixes || source.sightings) && source.stale_after.is_none() && !fields.has("stale_after") {
-        let hint = "write heartbeat = \"topic\" or stale_after = \"60s\"".to_owned();
+    let status = fields.table("status").and_then(status);
+    let (said, lists) = messages::read(fields, source);
+    subscriptions.extend(said);
+    // Its own last will tells that it is dead as well.
+    let is_missed = source.stale_after.is_some() || fields.has("stale_after") || fields.has("status");
+    if (source.fixes || source.sightings || source.permits) && !is_missed {
+        let hint =
+            "write heartbeat = \"topic\", stale_after = \"60s\", or status where the feed has a last will"
+                .to_owned();
         let message =
             "this feed has neither 'heartbeat' nor 'stale_after': only a lost link tells that it is dead";
         fields.faults().warning(fields.at(), message, hint);
     }
     let zone = site.timezone.clone();
-    let feed = mqtt::Feed { source: place, host, port, client_id, user, zone, subscriptions };
-    source.kind = Kind::Mqtt { feed, topics: BTreeMap::new() };
+    let feed =
+        mqtt::Feed { source: place, host, port, client_id, versions, tls, user, zone, status, subscriptions };
+    source.kind = Kind::Mqtt(Box::new(Gathered {
+        feed,
+        topics: BTreeMap::new(),
+        lists_unread: lists.is_none(),
+        lists: lists.unwrap_or_default(),
+    }));
+}
+
+/// A topic where the feed says of itself whether it is there; mostly its last will says that it is not.
+fn status(mut fields: Fields<'_>) -> Option<mqtt::Status> {
+    let topic = fields.required_text("topic");
+    if let Some(Err(wrong)) = topic.as_ref().map(|topic| address::exact_topic(&topic.value)) {
+        fields.error("topic", wrong.message, wrong.hint);
+    }
+    let value = path(&mut fields, "value");
+    let mut word = |key, default: &str| fields.text(key).map_or(default.to_owned(), |word| word.value);
+    let (online, offline) = (word("online", "online"), word("offline", "offline"));
+    if online.eq_ignore_ascii_case(&offline) {
+        let hint = "write what the feed sends when it comes and what its last will says".to_owned();
+        fields.error(
+            "offline",
+            format!("'{offline}' cannot say both that the feed is there and that it is not"),
+            hint,
+        );
+    }
+    fields.finish();
+    Some(mqtt::Status { topic: topic?.value, value, online, offline })
 }

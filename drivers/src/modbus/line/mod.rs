@@ -133,6 +133,17 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+impl Line {
+    /// Connects by `connect` from now on.
+    pub(super) async fn over_memory(
+        &self,
+        connect: impl FnMut() -> Option<tokio::io::DuplexStream> + Send + 'static,
+    ) {
+        self.held.lock().await.over_memory(connect);
+    }
+}
+
 /// The device itself has spoken, if only to refuse. A gateway that speaks for it has not reached it.
 fn is_answer(asked: &Result<Reply, Fault>) -> bool {
     match asked {

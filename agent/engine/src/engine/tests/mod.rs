@@ -5,6 +5,7 @@ mod beginnings;
 mod hazard;
 mod records;
 mod sight;
+mod told;
 mod work;
 
 use crate::site::{draft, hazard, rule, ruled, secs};

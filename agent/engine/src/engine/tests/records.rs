@@ -5,7 +5,7 @@ use std::sync::Arc;
 use riskgate_point::{Mono, Now, Report, Sample, Value, Wall};
 
 use super::both;
-use crate::site::{EPOCH, draft, plant, rule, ruled, secs};
+use crate::site::{EPOCH, draft, plant, rule, ruled, secs, told};
 use crate::*;
 
 const NOW: Now = Now { mono: Mono(1_000_000_000), wall: Wall(1_700_000_000_000) };
@@ -71,7 +71,8 @@ fn the_alarm_of_a_written_rule_says_its_name_and_what_it_read() {
 
 /// The words of the alarm that a value of TI raises by the rule.
 fn said(when: &str) -> Words {
-    let mut draft = ruled(vec![RuleDraft { name_en: "Rule".to_owned(), ..rule("规则", when) }]);
+    let mut draft = told(vec![RuleDraft { name_en: "Rule".to_owned(), ..rule("规则", when) }]);
+    draft.sources[3].name = "罐区DCS".to_owned();
     draft.points.push(PointDraft { boolean: true, ..crate::site::point("SIS-201", Class::Sis) });
     draft.units[0].name = "罐区A".to_owned();
     draft.zones[0].name = "装卸台".to_owned();
@@ -105,7 +106,36 @@ fn said(when: &str) -> Words {
         received: NOW,
         backfill: false,
     });
-    let reports = [up(0), up(2), sample("SIS-201", Value::Bool(true)), sighting].into_iter();
+    let condition = Report::Condition(riskgate_point::Condition {
+        source: riskgate_point::SourceId(3),
+        origin: "LIA-101".into(),
+        name: "HighHigh".into(),
+        active: true,
+        acknowledged: false,
+        suppressed: false,
+        severity: 900,
+        message: "液位高高".into(),
+        source_time: None,
+        received: NOW,
+    });
+    let permit = Report::Permit(riskgate_point::Permit {
+        source: riskgate_point::SourceId(4),
+        id: "DH-7".into(),
+        kind: riskgate_point::PermitKind::HotWork,
+        level: None,
+        stage: riskgate_point::PermitStage::Working,
+        place: Some("Z-1".into()),
+        start: None,
+        end: None,
+        guardian: None,
+        source_time: None,
+        received: NOW,
+        backfill: false,
+    });
+    let all_told = Report::ConditionsTold { source: riskgate_point::SourceId(3), at: NOW };
+    let told = [up(4), permit, condition].into_iter();
+    let told = told.chain([up(3), all_told].into_iter().filter(|_| !when.contains("maybe")));
+    let reports = [up(0), up(2), sample("SIS-201", Value::Bool(true)), sighting].into_iter().chain(told);
     let people = if when.contains("people") && !when.contains("maybe") {
         vec![up(1), fix("t1", "Z-1"), fix("t2", "Z-2")]
     } else {
@@ -132,6 +162,21 @@ fn the_words_of_a_written_rule_are_those_of_the_plant() {
             "maybe(people('U-1') > 1) and {TI} > 80",
             "罐区A内人数未知，TI = 88.07",
             "number of people in 罐区A unknown, TI = 88.07",
+        ),
+        (
+            "condition('dcs', 'HighHigh') and permit('U-1', 'hot_work')",
+            "罐区DCS报警激活：LIA-101/HighHigh 液位高高 (severity 900)，罐区A动火作业中（作业票DH-7）",
+            "alarm of 罐区DCS active: LIA-101/HighHigh 液位高高 (severity 900), hot work in 罐区A (permit DH-7)",
+        ),
+        (
+            "not condition('dcs', 'Low', state = 'suppressed') and {TI} > 80",
+            "罐区DCS报警 Low 未被抑制，TI = 88.07",
+            "alarm Low of 罐区DCS not suppressed, TI = 88.07",
+        ),
+        (
+            "maybe(condition('dcs', 'Low')) and maybe(permit('U-1', 'lifting')) and {TI} > 80",
+            "罐区DCS报警 Low 未知，罐区A有无吊装作业票未知，TI = 88.07",
+            "alarm Low of 罐区DCS unknown, lifting permit in 罐区A unknown, TI = 88.07",
         ),
         ("seen('U-1', 'smoke', confidence = 0.6, window = 5s)", "罐区A视频：烟雾", "camera of 罐区A: smoke"),
         (

@@ -53,20 +53,83 @@ fn names_that_do_not_exist_get_the_nearest_that_does() {
     check(
         "averag({TI-101}, 1m) > 3",
         &[
-            "0[averag] there is no function `averag` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen)",
+            "0[averag] there is no function `averag` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
         ],
     );
     check(
         "count({ESD-1}, 1m) > 3",
         &[
-            "0[count] there is no function `count` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen)",
+            "0[count] there is no function `count` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
         ],
     );
     check(
         "recently({ESD-1}, 1m)",
         &[
-            "0[recently] there is no function `recently` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen)",
+            "0[recently] there is no function `recently` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
         ],
+    );
+}
+
+#[test]
+fn conditions_name_a_source_that_tells_them_a_state_and_a_severity() {
+    check("condition('dsc', 'HighHigh')", &["10['dsc'] there is no source 'dsc' (did you mean 'dcs'?)"]);
+    check("condition('nowhere', 'x')", &["10['nowhere'] there is no source 'nowhere'"]);
+    check(
+        "condition('rtls', 'HighHigh')",
+        &["10['rtls'] the source 'rtls' tells of no conditions (give it `events = true` (kind opcua))"],
+    );
+    check(
+        "condition('dcs', 'HighHigh', state = 'acked', severity = 1001)",
+        &[
+            "37['acked'] there is no state of a condition 'acked' (there are active, unacknowledged, suppressed)",
+            "57[1001] a severity is a whole number from 1 to 1000 (this is 1001)",
+        ],
+    );
+    check(
+        "condition('dcs', 'HighHigh', state = 'activ')",
+        &[
+            "37['activ'] there is no state of a condition 'activ' (did you mean 'active'? There are active, unacknowledged, suppressed)",
+        ],
+    );
+    check(
+        "condition('dcs', {TI-101})",
+        &[
+            "17[{TI-101}] this argument is the name of the condition, a text: condition('dcs', 'HighHigh') (this is a measured number)",
+        ],
+    );
+    check(
+        "condition('dcs', 'H', confidence = 1)",
+        &[
+            "22[confidence] `condition` has no argument `confidence` (condition('source', 'name' [, state = 'active'] [, severity = 1]))",
+        ],
+    );
+}
+
+#[test]
+fn permits_name_a_unit_and_a_kind_of_work() {
+    check(
+        "permit('tank-aria', 'hot_work')",
+        &["7['tank-aria'] there is no unit 'tank-aria' (did you mean 'tank-area'?)"],
+    );
+    check(
+        "permit('tank-a', 'hot_work')",
+        &["7['tank-a'] there is no unit 'tank-a' ('tank-a' is a zone: name its unit, 'tank-area')"],
+    );
+    let all =
+        "hot_work, confined_space, blind_plate, height, lifting, temporary_power, earthwork, road_closing";
+    check(
+        "permit('tank-area', 'hot-work')",
+        &[&format!(
+            "20['hot-work'] there is no kind of work 'hot-work' (did you mean 'hot_work'? There are {all})"
+        )],
+    );
+    check(
+        "permit('tank-area', '动火作业')",
+        &["20['动火作业'] there is no kind of work '动火作业' (write 'hot_work')"],
+    );
+    check(
+        "permit('tank-area')",
+        &["0[permit('tank-area')] 1 argument is not what `permit` takes (permit('unit', 'kind'))"],
     );
 }
 
@@ -75,7 +138,7 @@ fn comparisons_fit_their_sides() {
     check(
         "mx({TI-101}, 1m) > 3",
         &[
-            "0[mx] there is no function `mx` (did you mean `max`? The functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen)",
+            "0[mx] there is no function `mx` (did you mean `max`? The functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
         ],
     );
     check("20 < {TI-101} < 30", &["14[<] comparisons do not chain (write 20 < {TI-101} and {TI-101} < 30)"]);

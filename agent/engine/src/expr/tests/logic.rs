@@ -206,13 +206,70 @@ fn seen_asks_for_the_cameras_of_the_unit_and_has_defaults() {
 }
 
 #[test]
+fn a_condition_is_asked_for_by_source_name_state_and_severity_and_has_defaults() {
+    let mut world = Present { condition: Some(condition()), ..Present::default() };
+    assert_eq!(verdict("condition('dcs', 'HighHigh')", &world), True);
+    let full = "condition('dcs', 'LIA-101/HighHigh', severity = 700, state = 'unacknowledged')";
+    assert_eq!(verdict(full, &world), True);
+    assert_eq!(
+        world.asked.take(),
+        ["condition 4 HighHigh Active 1", "condition 4 LIA-101/HighHigh Unacknowledged 700"]
+    );
+    world.condition = None;
+    assert_eq!(verdict("condition('dcs', 'HighHigh')", &world), False);
+    world.untold = true;
+    assert_eq!(verdict("condition('dcs', 'HighHigh')", &world), Unknown);
+    assert_eq!(verdict("maybe(condition('dcs', 'HighHigh', state = 'suppressed'))", &world), True);
+}
+
+#[test]
+fn a_permit_is_asked_for_by_unit_and_kind_and_ends_by_itself() {
+    let mut world = Present { ticket: Some((ticket(), sec(30))), ..Present::default() };
+    let mut judge = Judge::new("permit('tank-area', 'hot_work')");
+    assert_eq!(judge.at(sec(0), &world), True);
+    assert_eq!(world.asked.take(), ["permit 0 HotWork"]);
+    assert_eq!(judge.next(sec(0)), Some(sec(30)));
+    assert_eq!(judge.at(sec(30), &world), False);
+    assert_eq!(judge.next(sec(30)), None);
+    world.permits_down = true;
+    assert_eq!(judge.at(sec(31), &world), Unknown);
+}
+
+#[test]
+fn what_stands_behind_a_condition_and_a_permit_is_told_with_them() {
+    let world =
+        Present { condition: Some(condition()), ticket: Some((ticket(), sec(30))), ..Present::default() };
+    let mut judge = Judge::new("condition('dcs', 'HighHigh') and permit('tank-area', 'hot_work')");
+    judge.at(sec(0), &world);
+    let [kept, permit] = judge.program.operands(&judge.memory, &world, sec(0)).try_into().expect("two");
+    assert_eq!(kept.text, "condition('dcs', 'HighHigh')");
+    assert_eq!((kept.value, kept.quality), (Some(Value::Bool(true)), Quality::Good));
+    assert_eq!(kept.detail.as_deref(), Some("LIA-101/HighHigh 液位高高 (severity 900)"));
+    assert_eq!((kept.source_time, kept.at), (Some(Wall(7)), Some(now(sec(0)).wall)));
+    assert_eq!(permit.text, "permit('tank-area', 'hot_work')");
+    assert_eq!((permit.detail.as_deref(), permit.until), (Some("DH-7"), Some(Wall(99))));
+
+    let down = Present { untold: true, permits_down: true, ..Present::default() };
+    judge.at(sec(1), &down);
+    for operand in judge.program.operands(&judge.memory, &down, sec(1)) {
+        assert_eq!((operand.value, operand.detail, operand.until), (None, None, None));
+        assert_eq!(operand.quality, Quality::Bad(BadReason::CommFailure));
+    }
+}
+
+#[test]
 fn a_program_reads_what_it_names_sorted_and_once() {
     let text = "{TI-101} > 1 or {GD-102} > max({GD-101}, 1m) or {GD-102} > 2 or stale({BATCH}) \
-                or people('tank-area') > 0 or people('tank-a') > 3 or seen('tank-area', 'smoke')";
+                or people('tank-area') > 0 or people('tank-a') > 3 or seen('tank-area', 'smoke') \
+                or condition('dcs', 'b') or condition('dcs', 'a') or permit('office', 'lifting') \
+                or permit('tank-area', 'lifting') or permit('office', 'height')";
     let reads = program(text).reads().clone();
     assert_eq!(reads.points, [0, 1, 3, 8].map(PointId));
     assert_eq!(reads.zones, [0, 1]);
     assert_eq!(reads.cameras, [2, 3]);
+    assert_eq!(reads.conditions, [SourceId(4)]);
+    assert_eq!(reads.permits, [0, 1]);
+    assert_eq!(reads.count(), 11);
 }
 
 #[test]

@@ -71,6 +71,26 @@ impl Names for Plant {
         }
     }
 
+    fn unit(&self, id: &str) -> Option<u32> {
+        ["tank-area", "office"].iter().position(|unit| *unit == id).map(|at| u32::try_from(at).unwrap())
+    }
+
+    fn unit_of_zone(&self, zone: &str) -> Option<&str> {
+        (zone == "tank-a").then_some("tank-area")
+    }
+
+    fn source(&self, id: &str) -> Option<(SourceId, bool)> {
+        match id {
+            "dcs" => Some((SourceId(4), true)),
+            "rtls" => Some((SourceId(5), false)),
+            _ => None,
+        }
+    }
+
+    fn condition_sources(&self) -> Vec<&str> {
+        vec!["dcs"]
+    }
+
     fn tags(&self) -> Vec<&str> {
         POINTS.iter().map(|(tag, ..)| *tag).collect()
     }
@@ -94,6 +114,11 @@ struct Present {
     /// The newest sighting; `None`: none since the start.
     sighted: Option<Mono>,
     camera_down: bool,
+    condition: Option<Condition>,
+    untold: bool,
+    /// A ticket in work, and its end.
+    ticket: Option<(Permit, Mono)>,
+    permits_down: bool,
     asked: RefCell<Vec<String>>,
 }
 
@@ -145,6 +170,60 @@ impl World for Present {
             Some(until) if until > now => (Truth::True, Some(until)),
             Some(_) | None => (Truth::False, None),
         }
+    }
+
+    fn condition(&self, asked: &AskedCondition) -> (Truth, Option<&Condition>) {
+        let AskedCondition { source, name, state, severity } = asked;
+        self.asked.borrow_mut().push(format!("condition {} {name} {state:?} {severity}", source.0));
+        if self.untold {
+            return (Truth::Unknown, None);
+        }
+        (Truth::from(self.condition.is_some()), self.condition.as_ref())
+    }
+
+    fn permit(&self, unit: u32, kind: PermitKind, now: Mono) -> Permitted<'_> {
+        self.asked.borrow_mut().push(format!("permit {unit} {kind:?}"));
+        if self.permits_down {
+            return Permitted { truth: Truth::Unknown, until: None, ticket: None };
+        }
+        match &self.ticket {
+            Some((permit, end)) if now < *end => {
+                Permitted { truth: Truth::True, until: Some(*end), ticket: Some(permit) }
+            }
+            Some(_) | None => Permitted { truth: Truth::False, until: None, ticket: None },
+        }
+    }
+}
+
+fn condition() -> Condition {
+    Condition {
+        source: SourceId(4),
+        origin: Arc::from("LIA-101"),
+        name: Arc::from("HighHigh"),
+        active: true,
+        acknowledged: false,
+        suppressed: false,
+        severity: 900,
+        message: Arc::from("液位高高"),
+        source_time: Some(Wall(7)),
+        received: now(sec(0)),
+    }
+}
+
+fn ticket() -> Permit {
+    Permit {
+        source: SourceId(5),
+        id: Arc::from("DH-7"),
+        kind: PermitKind::HotWork,
+        level: Some(1),
+        stage: riskgate_point::PermitStage::Working,
+        place: Some(Arc::from("tank-a")),
+        start: None,
+        end: Some(Wall(99)),
+        guardian: None,
+        source_time: Some(Wall(8)),
+        received: now(sec(0)),
+        backfill: false,
     }
 }
 

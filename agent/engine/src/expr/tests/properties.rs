@@ -26,6 +26,8 @@ const TEXTS: &[&str] = &[
     "{GD-101} / (avg({GD-102}, 1s) - 20) > 1",
     "(max({GD-101}, 1s) > 15) == (min({GD-102}, 1s) > 15)",
     "people('tank-a') > 2 or not held({ESD-1}, 300ms)",
+    "condition('dcs', 'HighHigh') and not permit('tank-area', 'hot_work')",
+    "held(permit('tank-area', 'hot_work') or condition('dcs', 'HighHigh', severity = 500), 300ms)",
 ];
 
 #[derive(Debug, Clone)]
@@ -36,6 +38,11 @@ enum Event {
     People(Option<u32>),
     Sighting,
     Camera(bool),
+    Condition(bool),
+    Told(bool),
+    /// One that ends after so many milliseconds.
+    Permit(Option<u64>),
+    Permits(bool),
 }
 
 fn script() -> impl Strategy<Value = Vec<(u64, Event)>> {
@@ -47,6 +54,10 @@ fn script() -> impl Strategy<Value = Vec<(u64, Event)>> {
         1 => prop::option::of(0..5_u32).prop_map(Event::People),
         1 => Just(Event::Sighting),
         1 => any::<bool>().prop_map(Event::Camera),
+        1 => any::<bool>().prop_map(Event::Condition),
+        1 => any::<bool>().prop_map(Event::Told),
+        1 => prop::option::of(0..2_000_u64).prop_map(Event::Permit),
+        1 => any::<bool>().prop_map(Event::Permits),
     ];
     prop::collection::vec((prop_oneof![Just(0), Just(100), 0..400_u64, Just(2_000)], event), 1..40)
 }
@@ -60,6 +71,12 @@ impl Present {
             Event::People(people) => self.people = *people,
             Event::Sighting => self.sighted = Some(at),
             Event::Camera(down) => self.camera_down = *down,
+            Event::Condition(active) => self.condition = active.then(condition),
+            Event::Told(told) => self.untold = !told,
+            Event::Permit(ends) => {
+                self.ticket = ends.map(|after| (ticket(), at.after(Duration::from_millis(after))));
+            }
+            Event::Permits(down) => self.permits_down = *down,
         }
     }
 }
@@ -117,6 +134,10 @@ fn soup() -> impl Strategy<Value = String> {
         "age(",
         "people('tank-a')",
         "seen('tank-area', 'smoke'",
+        "condition('dcs', 'HighHigh'",
+        "permit('tank-area', 'hot_work'",
+        "state = 'active'",
+        "severity = 700",
         "confidence = 0.5",
         "window = 1m",
         "≥",

@@ -1,0 +1,111 @@
+//! What others keep and tell whole: alarms of control systems, and tickets of special work.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use riskgate_point::{Condition, Link, Now, Permit, SourceId};
+
+use super::Engine;
+use crate::Effect;
+use crate::calendar::{Look, SETTLED_AFTER};
+use crate::permit::{Place, Taken};
+use crate::present::place_of;
+use crate::timer::Timer;
+
+impl Engine {
+    pub(super) fn condition(&mut self, condition: &Condition, at: Now, effects: &mut Vec<Effect>) {
+        let id = condition.source;
+        if self.plant.source(id).is_none_or(|source| source.events.is_none()) {
+            self.unjudged.stray += 1;
+            return;
+        }
+        self.heard_from(id, at, effects);
+        if !self.present.conditions.take(condition) {
+            self.unjudged.crowded += 1;
+        }
+        self.judge_conditions(id, at, effects);
+    }
+
+    /// The source has told all the conditions that it keeps.
+    pub(super) fn conditions_told(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        if self.plant.source(id).is_none_or(|source| source.events.is_none()) {
+            self.unjudged.stray += 1;
+            return;
+        }
+        self.heard_from(id, at, effects);
+        self.present.conditions.all_told(id);
+        let Some(source) = self.present.source_mut(id) else { return };
+        if std::mem::take(&mut source.untold) && source.link == Link::Up {
+            self.found(id, at, effects);
+        }
+        self.judge_conditions(id, at, effects);
+    }
+
+    /// The link of a source is down, or begins anew: what it told of conditions says nothing any more.
+    pub(super) fn forget_what_was_told(&mut self, id: SourceId) {
+        self.present.conditions.lost(id);
+        let tells = self.plant.source(id).is_some_and(|source| source.events.is_some());
+        if let Some(source) = self.present.source_mut(id) {
+            source.untold = tells;
+        }
+    }
+
+    fn judge_conditions(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let plant = Arc::clone(&self.plant);
+        self.judge_all(plant.rules_of_conditions(id).iter().copied(), at, effects);
+    }
+
+    /// What a broker has retained of a ticket is how it stands, so history is taken like news.
+    pub(super) fn permit(&mut self, permit: &Permit, at: Now, effects: &mut Vec<Effect>) {
+        let id = permit.source;
+        if self.plant.source(id).is_none_or(|source| !source.permits) {
+            self.unjudged.stray += 1;
+            return;
+        }
+        self.heard_from(id, at, effects);
+        let plant = Arc::clone(&self.plant);
+        let place = place_of(&plant, permit.place.as_deref());
+        self.unjudged.elsewhere += u64::from(place == Place::Elsewhere);
+        let touched = match self.present.permits.take(permit, place, at.mono, at.wall) {
+            Taken::At(from, to) => from.into_iter().chain([to]).collect(),
+            Taken::Late => {
+                self.unjudged.late += 1;
+                if let Some(source) = self.present.source_mut(id) {
+                    source.late = source.late.saturating_add(1);
+                }
+                BTreeSet::new()
+            }
+            Taken::Full => {
+                self.unjudged.crowded += 1;
+                BTreeSet::from([Place::Unsaid])
+            }
+        };
+        let rules = touched.into_iter().flat_map(|place| match place {
+            Place::Unit(unit) => plant.rules_of_permits(unit).iter().copied().collect(),
+            Place::Elsewhere => BTreeSet::new(),
+            Place::Unsaid => self.rules_of_all_permits(),
+        });
+        let rules: BTreeSet<u32> = rules.collect();
+        self.judge_all(rules, at, effects);
+    }
+
+    pub(super) fn rules_of_all_permits(&self) -> BTreeSet<u32> {
+        let units = (0u32..).zip(self.plant.units());
+        units.flat_map(|(unit, _)| self.plant.rules_of_permits(unit)).copied().collect()
+    }
+
+    /// Sees a step of the wall clock: which of its times is right shows in a while.
+    pub(super) fn look_at_calendar(&mut self, read: Now, at: Now, effects: &mut Vec<Effect>) {
+        match self.present.calendar.look(read) {
+            Look::Same => return,
+            Look::Doubtful => self.timers.set(Timer::Calendar, at.mono.after(SETTLED_AFTER)),
+            Look::Sure => self.timers.clear(Timer::Calendar),
+        }
+        self.judge_all(self.rules_of_all_permits(), at, effects);
+    }
+
+    pub(super) fn calendar_settled(&mut self, at: Now, effects: &mut Vec<Effect>) {
+        self.present.calendar.settle();
+        self.judge_all(self.rules_of_all_permits(), at, effects);
+    }
+}

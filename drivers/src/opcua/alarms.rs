@@ -1,0 +1,325 @@
+//! Listens to the alarms that a server keeps: the subscription to its events, and the refresh after which all
+//! of them are known.
+//!
+//! They have a subscription of their own, beside those of the points: a server that gives out no events loses
+//! no value for it. What an event says is read in `events`, what follows in `conditions`; `refresh` asks for
+//! all. It is asked for whenever something may have been missed: after each connection, after lost messages,
+//! and when the server says so. Until it has ended nothing is known of the server's conditions, which the
+//! engine sees by itself.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opcua::types::{EventFieldList, MonitoredItemCreateRequest, StatusCode, TimestampsToReturn};
+use riskgate_point::{Mono, Now, Report};
+
+use super::conditions::{Conditions, Ended, Taken};
+use super::events::{self, Event, Given};
+use super::fault::Fault;
+use super::recover::{Filled, is_lost};
+use super::subscribe::{Filling, Subscribed};
+use super::{Server, plan, refresh};
+use crate::backoff::Backoff;
+use crate::tally::Tally;
+
+/// Keep-alives within which a server has to tell all that it keeps: 30 s with keep-alives of 5 s.
+const REFRESHED_WITHIN: u32 = 6;
+
+/// Between two refreshes, however often the server asks for one: 10,000 conditions are some megabytes.
+const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// Keep-alives between two tries of what the server refuses: from 30 s to 10 min with keep-alives of 5 s.
+const AGAIN: (u32, u32) = (6, 120);
+
+/// Of the refusals that are told of in the log.
+const HINT: &str = "check that the server offers Alarms & Conditions, that the nodes of 'notifiers' are event \
+                    notifiers, and that the user may receive events";
+
+pub(super) struct Alarms {
+    server: Arc<Server>,
+    state: Mutex<State>,
+}
+
+/// An event item as the server made it.
+struct Item {
+    given: Given,
+    /// Events that it keeps for us between two publishings.
+    queue: u32,
+}
+
+struct State {
+    conditions: Conditions,
+    /// By their handles.
+    items: BTreeMap<u32, Item>,
+    /// When the server is to be asked for all: something was, or may have been, missed.
+    due: Option<Mono>,
+    /// When it was last asked, and has not answered whole.
+    asked: Option<Mono>,
+    /// When it was last asked, whatever came of it.
+    last_asked: Option<Mono>,
+    /// What it refuses, as the log has told it.
+    refused: Option<String>,
+    again: Backoff,
+}
+
+impl Alarms {
+    pub(super) fn new(server: Arc<Server>, seed: u64) -> Self {
+        let (first, longest) = AGAIN;
+        let state = State {
+            conditions: Conditions::new(server.source),
+            items: BTreeMap::new(),
+            due: None,
+            asked: None,
+            last_asked: None,
+            refused: None,
+            again: Backoff::new(server.keep_alive * first, server.keep_alive * longest, seed),
+        };
+        Self { server, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The events of one message. `is_late`: others that were sent after it came already; how things stand is
+    /// asked for anew, so that nothing old is taken for the present.
+    pub(super) fn take(
+        &self,
+        events: &[&EventFieldList],
+        is_late: bool,
+        offset_ns: i64,
+        at: Now,
+        tally: &Tally,
+    ) -> Vec<Report> {
+        let mut state = self.state();
+        if is_late {
+            state.missed(at.mono);
+            return Vec::new();
+        }
+        let mut reports = Vec::new();
+        let mut is_in_part = false;
+        for event in events {
+            let Some(item) = state.items.get(&event.client_handle) else {
+                tally.skipped("events", "never asked for", || event.client_handle.to_string());
+                continue;
+            };
+            let fields = event.event_fields.as_deref().unwrap_or_default();
+            match events::read(fields, &item.given, offset_ns) {
+                Event::Condition(told) => match state.conditions.take(told, at) {
+                    Taken::News(report) => reports.push(report),
+                    Taken::Known => {}
+                    Taken::Crowded(report) => {
+                        tally.skipped("events", "too many conditions to remember", || format!("{report:?}"));
+                        reports.push(report);
+                    }
+                },
+                Event::RefreshStart => state.conditions.refresh_has_begun(event.client_handle),
+                Event::RefreshEnd => match state.conditions.end_refresh(event.client_handle, at) {
+                    Some(Ended::Whole(all)) => {
+                        reports.extend(all);
+                        state.is_told(&self.server.url);
+                    }
+                    Some(Ended::InPart(some)) => {
+                        reports.extend(some);
+                        is_in_part = true;
+                    }
+                    None => {}
+                },
+                Event::RefreshRequired => {
+                    tally.skipped("events", "the server lost events", String::new);
+                    state.missed(at.mono);
+                }
+                Event::Unusable(why) => {
+                    tally.skipped("events", why, || format!("{fields:?}"));
+                }
+                Event::Other => {}
+            }
+        }
+        if let Some(queue) = state.overflown(events) {
+            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
+            state.missed(at.mono);
+        }
+        drop(state);
+        if is_in_part {
+            self.put_off(at.mono, "of all its conditions only a part arrives".to_owned(), tally);
+        }
+        reports
+    }
+
+    fn has(&self, handle: u32, item: Item) {
+        self.state().items.insert(handle, item);
+    }
+
+    /// The subscription is new, or its connection is: what was asked for before may never be answered.
+    pub(super) fn begin_anew(&self, now: Mono) {
+        let mut state = self.state();
+        state.asked = None;
+        state.due = Some(now);
+    }
+
+    /// Something was lost on its way.
+    pub(super) fn may_have_missed(&self, now: Mono) {
+        self.state().missed(now);
+    }
+
+    /// Whether it is time to ask the server for all that it keeps.
+    pub(super) fn is_time(&self, now: Mono, tally: &Tally) -> bool {
+        let state = self.state();
+        let within = self.server.keep_alive * REFRESHED_WITHIN;
+        if state.asked.is_some_and(|asked| now.since(asked) > within) {
+            drop(state);
+            self.put_off(now, "a refresh of its conditions does not end".to_owned(), tally);
+            return false;
+        }
+        state.asked.is_none() && state.due.is_some_and(|due| due <= now)
+    }
+
+    /// The server is asked: each of these event items will say when it has told all.
+    fn asks(&self, now: Mono, items: Range<u32>) {
+        let mut state = self.state();
+        state.due = None;
+        state.asked = Some(now);
+        state.last_asked = Some(now);
+        state.conditions.begin_refresh(items);
+    }
+
+    /// The server does not do as it is asked; it is asked again after a while.
+    fn put_off(&self, now: Mono, what: String, tally: &Tally) {
+        tally.skipped("events", "refused", || what.clone());
+        let mut state = self.state();
+        state.asked = None;
+        let wait = state.again.next();
+        state.due = Some(now.after(wait));
+        drop(state);
+        self.refuse(what);
+    }
+
+    /// Tells of a refusal, once for as long as it stays the same. What is refused is tried again.
+    fn refuse(&self, what: String) {
+        let mut state = self.state();
+        if state.refused.as_ref() == Some(&what) {
+            return;
+        }
+        tracing::warn!(
+            url = self.server.url,
+            what,
+            "the server does not tell its conditions, they stay unknown; {HINT}"
+        );
+        state.refused = Some(what);
+    }
+}
+
+impl State {
+    /// Something was: a refresh that runs is not whole, and there is to be another.
+    fn missed(&mut self, now: Mono) {
+        self.conditions.spoil();
+        let earliest = self.last_asked.map_or(now, |last| last.after(REFRESH_PAUSE).max(now));
+        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+    }
+
+    fn is_told(&mut self, url: &str) {
+        self.asked = None;
+        self.again.reset();
+        if self.refused.take().is_some() {
+            tracing::info!(url, "the server tells its conditions");
+        }
+    }
+
+    /// The length of a queue that came full: many servers do not say that they dropped what was over.
+    fn overflown(&self, events: &[&EventFieldList]) -> Option<u32> {
+        let mut came: BTreeMap<u32, u32> = BTreeMap::new();
+        for event in events {
+            *came.entry(event.client_handle).or_default() += 1;
+        }
+        let queues = came.into_iter().filter_map(|(handle, n_came)| {
+            let queue = self.items.get(&handle)?.queue;
+            (queue > 0 && n_came >= queue).then_some(queue)
+        });
+        queues.min()
+    }
+}
+
+impl Filling {
+    /// Subscribes to the events of each notifier, where that is wanted and not done. What the server refuses
+    /// is told, and costs no value of a point anything.
+    pub(super) async fn listen(&self, subscribed: &mut Subscribed) -> Result<(), Fault> {
+        let Some(alarms) = self.notices.alarms() else { return Ok(()) };
+        if subscribed.events().is_some() {
+            return Ok(());
+        }
+        let Some(group) = self.server.groups.first() else { return Ok(()) };
+        let now = (self.clock)().mono;
+        let sub = match self.open(plan::EVENTS, group, subscribed).await? {
+            Ok(sub) => sub,
+            Err(status) => {
+                alarms.put_off(now, format!("it takes no subscription more ({status})"), self.out.tally());
+                return Ok(());
+            }
+        };
+        let handles = plan::event_handles(self.server.notifiers.len());
+        for (notifier, handle) in self.server.notifiers.iter().zip(handles) {
+            let made = match plan::node_id(notifier, &subscribed.limits.namespaces) {
+                Some(node) => {
+                    let request = |narrow| events::request(node.clone(), handle, narrow);
+                    match self.ask_for_events(sub, request(true)).await? {
+                        // Some cannot choose among events; then all come, and are looked at here.
+                        Err(_) => self.ask_for_events(sub, request(false)).await?,
+                        made => made,
+                    }
+                }
+                None => Err(StatusCode::BadNodeIdUnknown),
+            };
+            match made {
+                Ok(item) => alarms.has(handle, item),
+                Err(status) => {
+                    self.close(subscribed, &[sub]).await?;
+                    let what = format!("it gives out no events of {notifier} ({status})");
+                    alarms.put_off(now, what, self.out.tally());
+                    return Ok(());
+                }
+            }
+        }
+        alarms.begin_anew(now);
+        Ok(())
+    }
+
+    async fn ask_for_events(
+        &self,
+        sub: u32,
+        request: MonitoredItemCreateRequest,
+    ) -> Result<Result<Item, StatusCode>, Fault> {
+        let made = self.session.create_monitored_items(sub, TimestampsToReturn::Neither, vec![request]).await;
+        Ok(match made {
+            Ok(made) => match made.into_iter().next().map(|made| made.result) {
+                Some(result) if !result.status_code.is_bad() => {
+                    Ok(Item { given: Given::by(&result.filter_result), queue: result.revised_queue_size })
+                }
+                Some(result) => Err(result.status_code),
+                None => Err(StatusCode::BadUnknownResponse),
+            },
+            Err(error) if is_lost(&error) => return Err(self.fault("subscribing to events")(error)),
+            Err(error) => Err(error.status()),
+        })
+    }
+
+    /// Asks the server for all the conditions that it keeps, or tries again to be told of any.
+    pub(super) async fn ask_for_conditions(self, mut subscribed: Subscribed) -> Result<Filled, Fault> {
+        self.listen(&mut subscribed).await?;
+        let (Some(alarms), Some(sub)) = (self.notices.alarms(), subscribed.events()) else {
+            return Ok(Filled::whole(subscribed));
+        };
+        let now = (self.clock)().mono;
+        alarms.asks(now, plan::event_handles(self.server.notifiers.len()));
+        match refresh::ask(&self.session, sub).await {
+            Ok(()) => {}
+            Err(error) if is_lost(&error) => return Err(self.fault("asking for the conditions")(error)),
+            Err(error) => {
+                let what = format!("it does not refresh its conditions ({})", error.status());
+                alarms.put_off(now, what, self.out.tally());
+            }
+        }
+        Ok(Filled::whole(subscribed))
+    }
+}
