@@ -13,7 +13,7 @@ use opcua::server::ServerBuilder;
 use opcua::server::address_space::VariableBuilder;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
-use opcua::types::{DataTypeId, DataValue, MessageSecurityMode, NodeId, ObjectId, ReferenceTypeId, Variant};
+use opcua::types::{DataTypeId, MessageSecurityMode, NodeId, ObjectId, ReferenceTypeId, Variant};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -314,6 +314,9 @@ impl Nodes {
         listener.set_nonblocking(true).expect("set");
         let port = listener.local_addr().expect("an address").port();
         let pki = TempDir::new().expect("a directory");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let within = runtime.enter();
         let metadata = NamespaceMetadata { namespace_uri: PLANT.to_owned(), ..NamespaceMetadata::default() };
         let (server, handle) = ServerBuilder::new()
             .application_name("plant")
@@ -347,7 +350,7 @@ impl Nodes {
                 ] {
                     VariableBuilder::new(&id(&format!("{tank}.{name}")), name, name)
                         .data_type(data_type)
-                        .value(DataValue::new_now(value))
+                        .value(value)
                         .organized_by(id(tank))
                         .insert(&mut *space);
                 }
@@ -355,11 +358,10 @@ impl Nodes {
             // A folder that holds the one that it lies in.
             space.insert_reference(&id("b"), &id("plant"), ReferenceTypeId::Organizes);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
         drop(runtime.handle().spawn(async move {
             server.run_with(TcpListener::from_std(listener).expect("a listener")).await
         }));
+        drop(within);
         Self { _runtime: runtime, port, _pki: pki }
     }
 

@@ -106,10 +106,12 @@ impl Server {
 }
 
 impl Listed {
-    /// What matches and what stands above it, each below its parent, with its depth.
+    /// What matches and what stands above it, each below its parent and by name, with its depth: a server may
+    /// give another order each time.
     pub fn in_order(&self) -> impl Iterator<Item = (usize, &Found)> {
         let mut below: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
         let mut is_shown = vec![false; self.nodes.len()];
+        let name = |place: &usize| self.nodes.get(*place).map_or("", |found| &found.name);
         for (place, found) in self.nodes.iter().enumerate().rev() {
             let shown = found.is_match || is_shown.get(place).copied().unwrap_or_default();
             if let Some(own) = is_shown.get_mut(place) {
@@ -122,6 +124,9 @@ impl Listed {
             if let Some(children) = below.get_mut(parent) {
                 children.push(place);
             }
+        }
+        for children in &mut below {
+            children.sort_by(|a, b| name(b).cmp(name(a)));
         }
         let roots = self.nodes.iter().enumerate().rev().filter(|(_, found)| found.parent.is_none());
         let mut open: Vec<(usize, usize)> = roots.map(|(place, _)| (0, place)).collect();

@@ -162,7 +162,9 @@ fn rows(args: &BrowseOpcua, listed: &Listed, screen: &mut Screen) -> usize {
             ..Row::default()
         });
     }
-    screen.say(&paste::csv(&rows));
+    if !rows.is_empty() {
+        screen.say(&paste::csv(&rows));
+    }
     if unfit > 0 {
         screen.problem(&format!("{unfit} 个不能作测点：数组、结构 are no points: arrays, structures"));
     }
