@@ -216,6 +216,19 @@ fn one_wrong_guess_is_diagnosed_and_the_pasted_row_reads_the_right_value() {
 }
 
 #[test]
+fn where_two_readings_agree_both_rows_are_told_until_more_digits_decide() {
+    let (high, low) = halves(47.53);
+    let line = Line::with(0..300, &[(100, low), (101, high), (102, 475)]);
+    let probed = line.probe("--register 101 --expect 47.5").ends(0);
+    probed.holds("only one of these rows is right");
+    let pasted =
+        "tag,source,address,type,order\nTAG-1,SOURCE,holding:101,f32,\nTAG-1,SOURCE,holding:100,f32,CDAB\n";
+    assert_eq!(probed.pasted(), pasted);
+    let decided = line.probe("--register 101 --expect 47.53").ends(0);
+    assert_eq!(decided.pasted(), "tag,source,address,type,order\nTAG-1,SOURCE,holding:100,f32,CDAB\n");
+}
+
+#[test]
 fn each_sort_of_row_is_read_by_the_agent_as_the_probe_shows_it() {
     let texts = [(30, 0xB9DE_u16), (31, 0xC7F8)];
     let words = [(10, 475_u16), (20, 0x5678), (21, 0x1234), (40, 0x4028), (41, 0x8000)];

@@ -301,7 +301,13 @@ impl Likely {
         self.kind == Kind::F32 && bits.is_some_and(|bits| bits.trailing_zeros() >= 16)
     }
 
-    /// Another reading with the same upper half, as said above.
+    /// Another reading with the same upper half, as said above. Where both have a lower half, nothing here
+    /// tells which one is its own.
+    pub fn is_as_good_as(&self, twin: &Self) -> bool {
+        self.is_twin_of(twin) && self.fit == twin.fit && self.lacks_half() == twin.lacks_half()
+    }
+
+    /// Another reading with the same upper half.
     pub fn is_twin_of(&self, other: &Self) -> bool {
         let numbers = (self.value.number(), other.value.number());
         let near = matches!(numbers, (Some(a), Some(b)) if (a - b).abs() <= a.abs() / 64.0);
@@ -394,6 +400,19 @@ mod tests {
             assert_eq!((first.address, first.order), right, "{:?}", guess.likely);
             assert!(first.is_twin_of(second) && second.is_twin_of(first), "{:?}", guess.likely);
         }
+    }
+
+    #[test]
+    fn where_both_have_a_lower_half_only_more_digits_tell_which_is_right() {
+        let [high, low] = halves(47.53);
+        let words = [piece(100, &[low, high, 475, 0x4142, 0, 0])];
+        let of = |expected: &str| {
+            let guess = guess(Table::Holding, 101, &words, FOUR, Some(&Expected::parse(expected)));
+            let [first, second, ..] = guess.likely.as_slice() else { panic!("{:?}", guess.likely) };
+            (first.address, first.is_as_good_as(second))
+        };
+        assert_eq!(of("47.5"), (101, true));
+        assert_eq!(of("47.53"), (100, false));
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<'w> Walk<'w> {
     async fn list(mut self, progress: &mut (dyn FnMut(usize) + Send)) -> Result<Listed, String> {
         self.namespaces = self.read_namespaces().await?;
         let (root, name) = self.root().await?;
-        let names_server = root == NodeId::from(ObjectId::Server);
+        let names_server = root == ObjectId::Server;
         if !names_server {
             self.seen.insert(ObjectId::Server.into());
         }
@@ -312,13 +312,13 @@ impl<'w> Walk<'w> {
     }
 
     fn reference(&mut self, parent: usize, reference: &ReferenceDescription) {
-        let is_property = reference.reference_type_id == NodeId::from(ReferenceTypeId::HasProperty);
+        let is_property = reference.reference_type_id == ReferenceTypeId::HasProperty;
         // A node of another server is not ours to browse.
         if is_property || reference.node_id.server_index != 0 {
             return;
         }
         let id = reference.node_id.node_id.clone();
-        if id == NodeId::from(ObjectId::Server) && self.seen.contains(&id) {
+        if id == ObjectId::Server && self.seen.contains(&id) {
             return;
         }
         if self.listed.nodes.len() >= self.wish.nodes_max {

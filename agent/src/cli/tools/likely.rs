@@ -36,7 +36,7 @@ impl Told<'_> {
             };
             parts.push(format!("{what}\n{}", self.likely(width)));
             parts.extend(self.twins());
-            parts.extend(self.guess.likely.first().map(|best| self.row(best)));
+            parts.extend(self.rows());
         }
         parts.join("\n\n")
     }
@@ -143,18 +143,32 @@ impl Told<'_> {
         ))
     }
 
-    /// What was wrong with what the person believed, and the row that is right.
-    fn row(&self, best: &Likely) -> String {
-        let order = if best.order == Order::Abcd { "" } else { order_word(best.order) };
-        let row = Row {
+    fn row(&self, likely: &Likely) -> Row {
+        let order = if likely.order == Order::Abcd { "" } else { order_word(likely.order) };
+        Row {
             tag: self.args.tag.clone(),
             source: self.args.source.clone(),
-            address: paste::register(self.asked.table, best.address),
-            kind: type_word(best.kind),
+            address: paste::register(self.asked.table, likely.address),
+            kind: type_word(likely.kind),
             order: order.to_owned(),
-            scale: if best.scale == 1.0 { String::new() } else { best.scale.to_string() },
+            scale: if likely.scale == 1.0 { String::new() } else { likely.scale.to_string() },
             ..Row::default()
-        };
+        }
+    }
+
+    /// What was wrong with what the person believed, and the row that is right; two where nothing tells.
+    fn rows(&self) -> Option<String> {
+        let (best, others) = self.guess.likely.split_first()?;
+        let rivals: Vec<&Likely> = others.iter().filter(|other| other.is_as_good_as(best)).collect();
+        let rows: Vec<Row> =
+            std::iter::once(best).chain(rivals.iter().copied()).map(|likely| self.row(likely)).collect();
+        if !rivals.is_empty() {
+            let csv = paste::csv(&rows);
+            return Some(format!(
+                "这几行只有一行对，粘一行：末几位与就地显示相符的 only one of these rows is right; paste the one whose last digits \
+                 agree with the display (address_base = 0):\n{csv}"
+            ));
+        }
         let mut lines = Vec::new();
         match best.offset {
             0 => {}
@@ -174,8 +188,8 @@ impl Told<'_> {
             "点表的行（address_base = 0；位号和数据源改成你的） row to paste (tag and source are yours to name):"
                 .to_owned(),
         );
-        lines.push(paste::csv(&[row]));
-        lines.join("\n")
+        lines.push(paste::csv(&rows));
+        Some(lines.join("\n"))
     }
 
     fn nothing(&self) -> String {
