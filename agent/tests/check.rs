@@ -131,6 +131,7 @@ broken! {
     a_permit_is_told_in_words_of_the_standard: "74-permits",
     what_is_said_of_registers_is_for_modbus: "74-registers-of-other-sources",
     the_limits_of_a_device_are_checked: "75-limits-of-a-device",
+    a_sparkplug_metric_is_named_whole: "75-sparkplug",
     the_events_of_a_server_are_asked_for_in_full: "80-events-of-a-server",
     a_serial_port_is_said_with_what_it_can_do: "80-serial-lines",
     a_condition_has_a_source_and_a_permit_a_unit: "81-conditions-and-permits-in-rules",

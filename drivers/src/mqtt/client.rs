@@ -307,9 +307,18 @@ impl<'f> Reader<'f> {
                 let topic = String::from_utf8_lossy(&message.topic).into_owned();
                 self.skip(self.filter_of(&topic), "repeated", || topic.clone());
             }
+            Event::Alive => self.answered(),
             Event::TimeUp => self.time_up(connection),
         }
         Ok(())
+    }
+
+    /// Where all that is read tells its own death through the broker, the broker's answer says that it lives:
+    /// what does not change is not told again.
+    fn answered(&self) {
+        if self.feed.tells_its_deaths() && self.told == Told::Up {
+            self.out.send(vec![Report::Refreshed { source: self.feed.source, at: (self.clock)() }]);
+        }
     }
 
     async fn message(&mut self, incoming: Incoming) {

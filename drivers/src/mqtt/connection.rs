@@ -46,6 +46,8 @@ pub(super) enum Event {
         codes: Vec<u8>,
         said: Said,
     },
+    /// The broker answered when asked whether it is there.
+    Alive,
     /// The time that the caller gave is up.
     TimeUp,
 }
@@ -190,7 +192,7 @@ impl Connection {
             Packet::SubAck { id, codes, said } => Ok(Some(Event::SubAck { id, codes, said })),
             Packet::Pong => {
                 self.round_trip = self.pinged.take().map(|pinged| pinged.elapsed());
-                Ok(None)
+                Ok(Some(Event::Alive))
             }
             Packet::Disconnect { code, said } => Err(Fault::of_disconnect(self.version, code, &said)),
             Packet::ConnAck { .. } => Err(wire::Malformed("a second CONNACK").into()),

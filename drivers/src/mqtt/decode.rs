@@ -60,6 +60,22 @@ pub enum Skip {
     Unusable(Field),
     /// More than full confidence, or less than none: it is written on another scale than configured.
     ConfidenceOutOfRange,
+    /// The payload is no Sparkplug payload: nothing of it was used.
+    NotSparkplug,
+    /// The broker kept a message that is no birth: it says nothing of now.
+    Kept,
+    /// An alias that no birth has given a name: its value was not used.
+    UnknownAlias,
+    /// The metric of a row is not among those that its device was born with.
+    NotInBirth,
+    /// The value of a metric is not of its type, or its type is not known yet.
+    UnreadableMetric,
+    /// A message of the node was missed.
+    SequenceGap,
+    /// The same message again.
+    Repeated,
+    /// The death of a connection that was over before the present one.
+    OldDeath,
     /// No row of a point table reads this tag of a list.
     UnknownTag,
     /// The plant has no camera of this name, and the feed's map does not say which is meant.
@@ -82,6 +98,14 @@ macro_rules! fields {
                 match self {
                     Self::NotJson => "not_json",
                     Self::ConfidenceOutOfRange => "confidence_out_of_range",
+                    Self::NotSparkplug => "not_sparkplug",
+                    Self::Kept => "kept_by_the_broker",
+                    Self::UnknownAlias => "unknown_alias",
+                    Self::NotInBirth => "metric_not_in_birth",
+                    Self::UnreadableMetric => "unreadable_metric",
+                    Self::SequenceGap => "sequence_gap",
+                    Self::Repeated => "repeated",
+                    Self::OldDeath => "old_death",
                     Self::UnknownTag => "unknown_tag",
                     Self::UnknownCamera => "unknown_camera",
                     Self::UnknownKind => "unknown_kind",
@@ -142,8 +166,13 @@ pub struct Message<'m> {
 /// Reads one message as `what` says. A heartbeat holds nothing to read.
 pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decoded {
     let mut reader = Reader { message, memory, decoded: Decoded::default() };
-    if matches!(what, What::Heartbeat) {
-        return reader.decoded;
+    match what {
+        What::Heartbeat => return reader.decoded,
+        What::Sparkplug(node) | What::Births(node) => {
+            reader.sparkplug(node);
+            return reader.decoded;
+        }
+        What::Points(_) | What::List(_) | What::Fixes(_) | What::Sightings(_) | What::Permits(_) => {}
     }
     let text = message.payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message.payload);
     let Ok(json) = serde_json::from_slice::<Json>(text) else {
@@ -156,7 +185,7 @@ pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decod
         What::Fixes(fields) => reader.fixes(fields, &json),
         What::Sightings(fields) => reader.sightings(fields, &json),
         What::Permits(fields) => reader.permits(fields, &json),
-        What::Heartbeat => {}
+        What::Heartbeat | What::Sparkplug(_) | What::Births(_) => {}
     }
     reader.decoded
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use riskgate_point::Mono;
 
+use super::sparkplug::{EdgeNode, Node};
+
 /// An event that is told again within this time is still going on. Cameras repeat an alarm about each
 /// second, and some never say that it is over.
 pub const AGAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -21,6 +23,8 @@ const EVENTS_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Memory {
     pub(super) events: Events,
+    /// Sparkplug's edge nodes, as many as the configuration names, by group and edge node.
+    nodes: HashMap<String, Node>,
 }
 
 impl Memory {
@@ -28,6 +32,11 @@ impl Memory {
     /// handed on again, or it would seem to have ended with the link.
     pub fn link_lost(&mut self) {
         self.events.0.clear();
+        self.nodes.clear();
+    }
+
+    pub(super) fn node(&mut self, of: &EdgeNode) -> &mut Node {
+        self.nodes.entry(format!("{}/{}", of.group, of.edge)).or_default()
     }
 }
 

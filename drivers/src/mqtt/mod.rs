@@ -8,6 +8,7 @@ mod fields;
 pub mod memory;
 mod presets;
 mod reason;
+pub mod sparkplug;
 mod status;
 pub mod time;
 pub mod topic;
@@ -25,6 +26,7 @@ pub use fields::{
     Shape, SightingFields, Where,
 };
 pub use reason::{Version, Versions};
+pub use sparkplug::EdgeNode;
 pub use status::Status;
 
 use crate::tls;
@@ -58,6 +60,12 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// All that is read are nodes whose death the broker tells.
+    pub fn tells_its_deaths(&self) -> bool {
+        let tells = |one: &Subscription| matches!(one.what, What::Sparkplug(_) | What::Births(_));
+        !self.subscriptions.is_empty() && self.subscriptions.iter().all(tells)
     }
 
     pub fn points(&self) -> impl Iterator<Item = PointId> + '_ {
@@ -94,6 +102,10 @@ pub struct Subscription {
 pub enum What {
     Points(Vec<Point>),
     List(List),
+    /// All that an edge node says.
+    Sparkplug(Arc<EdgeNode>),
+    /// What a broker keeps of the births of an edge node.
+    Births(Arc<EdgeNode>),
     Fixes(FixFields),
     Sightings(SightingFields),
     Permits(PermitFields),
@@ -115,7 +127,7 @@ pub enum Brings {
 impl What {
     pub fn brings(&self) -> Brings {
         match self {
-            Self::Points(_) | Self::List(_) => Brings::Samples,
+            Self::Points(_) | Self::List(_) | Self::Sparkplug(_) | Self::Births(_) => Brings::Samples,
             Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) => Brings::Events,
             Self::Heartbeat => Brings::Life,
         }
@@ -125,7 +137,10 @@ impl What {
         match self {
             Self::Points(points) => points.iter().map(|point| point.reading.point).collect(),
             Self::List(list) => list.rows.values().flatten().map(|reading| reading.point).collect(),
-            Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) | Self::Heartbeat => Vec::new(),
+            Self::Sparkplug(node) => node.readings().map(|reading| reading.point).collect(),
+            Self::Births(_) | Self::Fixes(_) | Self::Sightings(_) | Self::Permits(_) | Self::Heartbeat => {
+                Vec::new()
+            }
         }
     }
 }

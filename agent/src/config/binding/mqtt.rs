@@ -1,24 +1,29 @@
-//! A point of an MQTT feed: its topic and where in the message its value is, or its tag in a list.
+//! A point of an MQTT feed: its topic and where in the message its value is, its tag in a list, or its metric
+//! of a Sparkplug node.
 //!
 //! An address is `topic`, or `topic#tag`. No topic holds a `#`, so the first one ends it; a tag may hold
 //! more. Where the source has one list under one topic, the tag alone is enough.
 
 use std::sync::Arc;
 
-use riskgate_drivers::mqtt;
 use riskgate_drivers::mqtt::topic::matches;
+use riskgate_drivers::mqtt::{self, sparkplug};
 
 use super::{Read, Type, refuse_paths};
 use crate::config::address;
 use crate::config::headers::Column;
 use crate::config::row::Line;
-use crate::config::sources::mqtt::{Gathered, List};
+use crate::config::sources::mqtt::{Gathered, List, SPARKPLUG_STALE_MIN, Sparkplug};
+use crate::config::values::{duration, duration_text};
 
 const SEPARATOR: char = '#';
 
 pub(super) fn add(line: &Line<'_>, address: &str, gathered: &mut Gathered, read: Read) {
     if gathered.lists_unread {
         return;
+    }
+    if let Some(nodes) = &mut gathered.sparkplug {
+        return metric(line, address, nodes, read);
     }
     let lists = &mut gathered.lists;
     match address.split_once(SEPARATOR) {
@@ -27,6 +32,31 @@ pub(super) fn add(line: &Line<'_>, address: &str, gathered: &mut Gathered, read:
         None => tag_alone(line, address, lists, read),
         Some(("", tag)) => tag_alone(line, tag, lists, read),
         Some((topic, tag)) => listed(line, topic, tag, lists, read),
+    }
+}
+
+fn metric(line: &Line<'_>, address: &str, of: &mut Sparkplug, read: Read) {
+    refuse_paths(line, "is told by Sparkplug itself");
+    if let Some(own) = line.said(Column::StaleAfter)
+        && duration(&own.value).is_some_and(|after| after < SPARKPLUG_STALE_MIN)
+    {
+        let why = "is less than the three signs of life of the broker that keep it fresh";
+        let hint = format!("write {} or more", duration_text(SPARKPLUG_STALE_MIN));
+        line.wrong(Column::StaleAfter, &own.value, why, hint);
+    }
+    match sparkplug::Address::parse(address) {
+        Ok(sparkplug::Address { group, edge, device, metric }) => {
+            let node = of.nodes.entry((group.clone(), edge.clone())).or_default();
+            (node.group, node.edge) = (group, edge);
+            let rows = node.metrics.entry(Arc::from(device)).or_default();
+            rows.entry(Arc::from(metric)).or_default().push(reading(read));
+        }
+        Err(why) => {
+            let what = format!("is no metric of a Sparkplug node: {why}");
+            let hint = "write group/edge/device#metric, group/edge#metric for one of the node itself, or paste \
+                        the topic: spBv1.0/group/DDATA/edge/device#metric";
+            line.wrong(Column::Address, address, &what, hint.to_owned());
+        }
     }
 }
 

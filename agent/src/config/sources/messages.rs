@@ -76,8 +76,16 @@ const QUALITIES: [(&str, Quality); 3] = [
     ("bad", Quality::Bad(BadReason::DeviceFailure)),
 ];
 
-/// `None` in place of a list that is at fault.
-pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> (Vec<Subscription>, Option<Vec<List>>) {
+/// What is read of the messages.
+pub(super) struct Said {
+    pub(super) subscriptions: Vec<Subscription>,
+    /// `None`: one is at fault.
+    pub(super) lists: Option<Vec<List>>,
+    /// They are of Sparkplug nodes; true: the broker keeps births.
+    pub(super) sparkplug: Option<bool>,
+}
+
+pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> Said {
     source.fixes = fields.has("fixes");
     source.sightings = fields.has("sightings");
     source.permits = fields.has("permits");
@@ -91,8 +99,30 @@ pub(super) fn read(fields: &mut Fields<'_>, source: &mut Source) -> (Vec<Subscri
     for table in fields.tables("permits") {
         subscriptions.extend(permits(table, &mut source.names));
     }
-    let lists: Vec<Option<List>> = fields.tables("points").into_iter().map(list).collect();
-    (subscriptions, lists.into_iter().collect())
+    let mut lists = Some(Vec::new());
+    let mut sparkplug = None;
+    for mut table in fields.tables("points") {
+        let preset = table.word("preset", &[("sparkplug-b", ())]);
+        match (preset, table.has("preset")) {
+            (Some(()), _) => {
+                sparkplug = Some(table.flag("aware").unwrap_or_default());
+                table.finish();
+            }
+            (None, true) => lists = None,
+            (None, false) => {
+                let list = list(table);
+                lists = lists.zip(list).map(|(mut lists, list)| {
+                    lists.push(list);
+                    lists
+                });
+            }
+        }
+    }
+    if sparkplug.is_some() && lists.as_ref().is_some_and(|lists| !lists.is_empty()) {
+        let message = "a source of Sparkplug nodes reads nothing else: their death is told by the broker";
+        fields.error("points", message, "write another [[source]] for the lists".to_owned());
+    }
+    Said { subscriptions, lists, sparkplug }
 }
 
 pub(super) fn topic_filter(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {

@@ -15,6 +15,7 @@ use crate::config::place::Place;
 use crate::config::secret::{SecretFile, Whose};
 use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
 use crate::config::tls;
+use crate::config::values::duration_text;
 
 /// The port of a broker under TLS.
 const MQTTS_PORT: u16 = 8883;
@@ -26,14 +27,26 @@ const VERSIONS: [(&str, mqtt::Versions); 3] = [
 /// Of a feed that has a heartbeat and does not say how long it may be silent.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// Of Sparkplug nodes: three signs of life, and some air.
+pub(in crate::config) const SPARKPLUG_STALE_MIN: Duration = Duration::from_secs(45);
+const SPARKPLUG_STALE: Duration = Duration::from_secs(60);
+
 /// A feed while its points are being gathered.
 pub(in crate::config) struct Gathered {
     pub(in crate::config) feed: mqtt::Feed,
     /// Points with a topic of their own.
     pub(in crate::config) topics: BTreeMap<String, Vec<mqtt::Point>>,
     pub(in crate::config) lists: Vec<List>,
+    pub(in crate::config) sparkplug: Option<Sparkplug>,
     /// A list is at fault, which was told: whether an address is of one cannot be said.
     pub(in crate::config) lists_unread: bool,
+}
+
+/// The edge nodes whose metrics rows read, by group and edge node.
+pub(in crate::config) struct Sparkplug {
+    pub(in crate::config) nodes: BTreeMap<(String, String), mqtt::EdgeNode>,
+    /// The broker keeps births.
+    pub(super) aware: bool,
 }
 
 /// Messages that list many points, each under a tag.
@@ -47,7 +60,7 @@ pub(in crate::config) struct List {
 
 impl Gathered {
     pub(super) fn into_feed(self) -> mqtt::Feed {
-        let Self { mut feed, topics, lists, lists_unread: _ } = self;
+        let Self { mut feed, topics, lists, sparkplug, lists_unread: _ } = self;
         let points = topics.into_iter().map(|(filter, points)| (filter, What::Points(points)));
         let listed = lists.into_iter().flat_map(|List { fields, topics, .. }| {
             let list =
@@ -56,7 +69,38 @@ impl Gathered {
         });
         let all = points.chain(listed).map(|(filter, what)| Subscription { filter, what });
         feed.subscriptions.extend(all);
+        for (aware, node) in sparkplug.into_iter().flat_map(Sparkplug::into_nodes) {
+            if aware {
+                let what = What::Births(Arc::clone(&node));
+                feed.subscriptions.push(Subscription { filter: node.births_filter(), what });
+            }
+            feed.subscriptions.push(Subscription { filter: node.filter(), what: What::Sparkplug(node) });
+        }
         feed
+    }
+}
+
+impl Sparkplug {
+    fn into_nodes(self) -> impl Iterator<Item = (bool, Arc<mqtt::EdgeNode>)> {
+        let aware = self.aware;
+        self.nodes.into_values().map(move |node| (aware, Arc::new(node)))
+    }
+}
+
+/// The broker's word keeps the points of nodes alive, and is asked for so often. A source of nodes reads
+/// nothing else, whose death no broker tells.
+fn check_sparkplug(fields: &Fields<'_>, source: &mut Source) {
+    source.stale_after = source.stale_after.or(Some(SPARKPLUG_STALE));
+    if source.stale_after.is_some_and(|after| after < SPARKPLUG_STALE_MIN) {
+        let message = "nodes tell only what changes, and the broker is asked for a sign of life each 15 s";
+        let hint = format!("write {} or more", duration_text(SPARKPLUG_STALE_MIN));
+        fields.error("stale_after", message, hint);
+    }
+    for key in ["heartbeat", "fixes", "sightings", "permits"] {
+        if fields.has(key) {
+            let message = "a source of Sparkplug nodes reads nothing else: their death is told by the broker";
+            fields.error(key, message, "write another [[source]] for it".to_owned());
+        }
     }
 }
 
@@ -80,8 +124,11 @@ pub(super) fn feed(
         source.stale_after = source.stale_after.or(Some(DEFAULT_HEARTBEAT));
     }
     let status = fields.table("status").and_then(status);
-    let (said, lists) = messages::read(fields, source);
+    let messages::Said { subscriptions: said, lists, sparkplug } = messages::read(fields, source);
     subscriptions.extend(said);
+    if sparkplug.is_some() {
+        check_sparkplug(fields, source);
+    }
     // Its own last will tells that it is dead as well.
     let is_missed = source.stale_after.is_some() || fields.has("stale_after") || fields.has("status");
     if (source.fixes || source.sightings || source.permits) && !is_missed {
@@ -98,6 +145,7 @@ pub(super) fn feed(
     source.kind = Kind::Mqtt(Box::new(Gathered {
         feed,
         topics: BTreeMap::new(),
+        sparkplug: sparkplug.map(|aware| Sparkplug { nodes: BTreeMap::new(), aware }),
         lists_unread: lists.is_none(),
         lists: lists.unwrap_or_default(),
     }));

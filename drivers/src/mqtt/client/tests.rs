@@ -14,7 +14,9 @@ use tokio::task::JoinSet;
 
 use super::super::connection::Stream;
 use super::super::wire::MESSAGE_BYTES_MAX;
-use super::super::{FixFields, Kind, Path, Point, Reading, SightingFields, Subscription, What, Where};
+use super::super::{
+    EdgeNode, FixFields, Kind, Path, Point, Reading, SightingFields, Subscription, What, Where,
+};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -23,6 +25,7 @@ use crate::tally::Tally;
 const CONNECT: u8 = 1;
 const PUBACK: u8 = 4;
 const SUBSCRIBE: u8 = 8;
+const PING: u8 = 12;
 const DISCONNECT: u8 = 14;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -373,6 +376,41 @@ async fn a_refused_filter_is_asked_for_again_after_a_minute() {
     }
     let read: Vec<Quality> = samples(&heard, 1).iter().map(|sample| sample.quality).collect();
     assert_eq!(read, [Quality::Bad(BadReason::RefusedAddress), Quality::Good]);
+}
+
+/// Sparkplug nodes tell only what changes, and the broker tells their deaths; nobody tells those of others.
+#[tokio::test(start_paused = true)]
+async fn the_brokers_answer_keeps_nodes_alive_that_tell_their_deaths_and_nothing_else() {
+    let node = Arc::new(EdgeNode { group: "g".to_owned(), edge: "e".to_owned(), ..EdgeNode::default() });
+    let nodes = Subscription { filter: node.filter(), what: What::Sparkplug(node) };
+    for (subscriptions, expect) in [
+        (vec![nodes.clone()], 3),
+        (vec![nodes, points("t", vec![point(0, "$")])], 0),
+        (vec![points("t", vec![point(0, "$")])], 0),
+    ] {
+        let feed = feed(0, subscriptions);
+        let (sender, mut receiver) = intake::channel(1000, |_| Lane::Process);
+        let (ours, theirs) = tokio::io::duplex(1000);
+        let mut connection = Connection::over(Box::new(ours), Version::V3, None);
+        let mut reader = Reader::new(&feed, &sender, clock);
+        let mut peer = Peer::over(theirs);
+        let broker = async {
+            let filters = peer.subscribe().await;
+            peer.suback(&vec![1; filters.len()]).await;
+            for _ in 0..3 {
+                assert_eq!(peer.packet().await.0, PING);
+                peer.send(b"\xD0\0").await;
+            }
+            // What was answered has been told when the next question comes.
+            assert_eq!(peer.packet().await.0, PING);
+        };
+        tokio::select! {
+            fault = reader.read(&mut connection) => panic!("{fault:?}"),
+            () = broker => {}
+        }
+        let heard = receiver.recv(1000).await.expect("the link was told");
+        assert_eq!(refreshed(&heard), expect);
+    }
 }
 
 #[tokio::test]

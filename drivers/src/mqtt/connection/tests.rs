@@ -54,7 +54,14 @@ async fn an_answer_to_the_question_keeps_it_and_measures_the_way() {
         peer
     };
     let due = Instant::now() + Duration::from_secs(50);
-    let (event, _peer) = tokio::join!(connection.next(Some(due)), broker);
+    let reader = async {
+        for _ in 0..3 {
+            let event = connection.next(Some(due)).await;
+            assert!(matches!(event, Ok(Event::Alive)), "{event:?}");
+        }
+        connection.next(Some(due)).await
+    };
+    let (event, _peer) = tokio::join!(reader, broker);
     assert!(matches!(event, Ok(Event::TimeUp)), "{event:?}");
     assert_eq!(connection.take_round_trip(), Some(Duration::from_millis(40)));
     assert_eq!(connection.take_round_trip(), None, "once");

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::values::{Name, name, quality_of, truth_of, value_of};
 use super::{At, Field, Reader, Skip};
 use crate::mqtt::fields::{List, ListFields, Path, Point, Reading};
+use crate::mqtt::sparkplug::{EdgeNode, Kind, Out, Payload, Told};
 
 /// What a list says of all its elements.
 #[derive(Clone, Copy)]
@@ -56,6 +57,30 @@ impl Reader<'_> {
     fn unvouched(&mut self, field: Field) -> Quality {
         self.skip(Skip::Missing(field));
         Quality::Bad(BadReason::ConfigError)
+    }
+
+    pub(super) fn sparkplug(&mut self, edge: &EdgeNode) {
+        let Some(mut told) = Told::of_topic(self.message.topic) else { return };
+        let payload = match Payload::read(self.message.payload) {
+            Ok(payload) => payload,
+            Err(why) => return self.skip_with(Skip::NotSparkplug, || why),
+        };
+        if self.message.retained && told.kind != Kind::Birth {
+            return self.skip(Skip::Kept);
+        }
+        told.kept |= self.message.retained;
+        for out in self.memory.node(edge).take(edge, told, &payload, self.message.payload) {
+            match out {
+                Out::Value { reading, value, quality, time, historical } => {
+                    self.sample(reading, &value, quality, time, historical);
+                }
+                Out::Bad { reading, reason } => {
+                    let bad = Sample::bad(reading.point, reason, self.message.received);
+                    self.decoded.reports.push(Report::Sample(bad));
+                }
+                Out::Skipped(skipped) => self.decoded.skipped.push(skipped),
+            }
+        }
     }
 
     pub(super) fn list(&mut self, list: &List, whole: &Json) {
