@@ -8,6 +8,7 @@
 //! A message that the broker kept (retained) is marked as backfill: nobody knows how old it is.
 
 mod fixes;
+pub mod fuzz;
 pub(super) mod permits;
 mod samples;
 pub(super) mod sightings;
