@@ -42,8 +42,8 @@ pub(super) struct Held {
     ended: Option<Instant>,
     /// Of the last exchange.
     round_trip: Duration,
-    /// When something was last answered, or a connection made.
-    heard: Instant,
+    /// Since when nothing was answered on this connection, though asked for.
+    unanswered: Option<Instant>,
     /// The last try to connect that failed. Who had been waiting for the line meanwhile is told the same.
     failed: Option<(Instant, Fault)>,
     born: Instant,
@@ -94,7 +94,7 @@ impl Held {
             transaction: fastrand::u16(..),
             ended: None,
             round_trip: Duration::ZERO,
-            heard: now,
+            unanswered: None,
             failed: None,
             born: now,
             owed: Owed::default(),
@@ -175,7 +175,7 @@ impl Held {
         tally.connected();
         self.wire = None;
         self.failed = None;
-        self.heard = Instant::now();
+        self.unanswered = None;
         if !pace.connect_pause.is_zero() {
             sleep(pace.connect_pause).await;
         }
@@ -241,7 +241,8 @@ impl Held {
                 }
             }
             Err(fault) => {
-                let is_hopeless = self.heard.elapsed() > UNANSWERED_MAX;
+                let since = *self.unanswered.get_or_insert_with(Instant::now);
+                let is_hopeless = since.elapsed() > UNANSWERED_MAX;
                 if self.kept && self.is_in_step_after(&fault) && !is_hopeless {
                     self.wire = Some(wire);
                 } else if let Way::Tcp(hosts) = &mut self.way
@@ -255,7 +256,7 @@ impl Held {
     }
 
     fn answered(&mut self) {
-        self.heard = Instant::now();
+        self.unanswered = None;
         if let Way::Tcp(hosts) = &mut self.way {
             hosts.answered();
         }
@@ -319,7 +320,12 @@ impl Held {
         question: Question,
     ) -> Result<Result<Answer, Silence>, Fault> {
         let Question { device_id, request, pace } = question;
-        wire.silence(self.ended, self.quiet.max(pace.pause), &mut self.owed).await?;
+        // The rest that the device wants is one thing, the silence that ends what came is another: what is said
+        // on the line within a long rest does not make it begin anew.
+        if let Some(ended) = self.ended.filter(|_| !pace.pause.is_zero()) {
+            sleep_until(ended + pace.pause).await;
+        }
+        wire.silence(self.ended, self.quiet, &mut self.owed).await?;
         let reply_bytes = usize::from(request.value_bytes()) + rtu::AROUND_VALUES;
         let on_the_wire = match &self.way {
             Way::Serial(port) => port.time_of(rtu::REQUEST_BYTES + reply_bytes),
