@@ -98,6 +98,11 @@ impl Alarms {
             state.missed(at.mono);
             return Vec::new();
         }
+        // Before what came is taken: the end of a refresh may be in it, and then not all was told.
+        if let Some(queue) = state.overflown(events) {
+            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
+            state.missed(at.mono);
+        }
         let mut reports = Vec::new();
         let mut is_in_part = false;
         for event in events {
@@ -136,10 +141,6 @@ impl Alarms {
                 }
                 Event::Other => {}
             }
-        }
-        if let Some(queue) = state.overflown(events) {
-            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
-            state.missed(at.mono);
         }
         drop(state);
         if is_in_part {
@@ -321,5 +322,45 @@ impl Filling {
             }
         }
         Ok(Filled::whole(subscribed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::types::{NodeId, ObjectTypeId, Variant};
+    use riskgate_point::{SourceId, Wall};
+
+    use super::*;
+    use crate::intake::{self, Lane};
+
+    const NOW: Now = Now { mono: Mono(5), wall: Wall(6) };
+    const ITEM: u32 = 9;
+
+    fn around(kind: ObjectTypeId) -> EventFieldList {
+        let mut fields = vec![Variant::Empty; 17];
+        fields[1] = Variant::from(NodeId::from(kind));
+        EventFieldList { client_handle: ITEM, event_fields: Some(fields) }
+    }
+
+    /// What comes of a refresh of which both ends are in one message, from a queue of this length.
+    fn refreshed(queue: u32, has_missed: bool) -> Vec<Report> {
+        let alarms = Alarms::new(Arc::new(Server::bare()), 1);
+        let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
+        alarms.has(ITEM, Item { given: Given::default(), queue });
+        alarms.asks(NOW.mono, ITEM..ITEM + 1);
+        if has_missed {
+            alarms.may_have_missed(NOW.mono);
+        }
+        let [start, end] =
+            [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType].map(around);
+        alarms.take(&[&start, &end], false, 0, NOW, sender.tally())
+    }
+
+    #[test]
+    fn a_refresh_is_whole_only_if_no_event_can_have_been_lost() {
+        let source: SourceId = Server::bare().source;
+        assert_eq!(refreshed(3, false), [Report::ConditionsTold { source, at: NOW }]);
+        assert_eq!(refreshed(2, false), [], "the queue was full");
+        assert_eq!(refreshed(3, true), [], "a message is missing");
     }
 }

@@ -185,6 +185,10 @@ impl Notices {
         let n_told = items.len() + events.len();
         let mut reports = self.samples(items.into_iter());
         if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+            // First of all: the end of a refresh may have come, and a part of it not.
+            if pulse.is_any_missing() {
+                alarms.may_have_missed(at.mono);
+            }
             reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
         }
         pulse.told(n_told);

@@ -169,6 +169,12 @@ impl Filling {
 
     async fn recover(&self, subs: &[Sub]) -> Result<(), Fault> {
         let (mut n_missing, mut n_lost) = (0_usize, 0_usize);
+        // Before the wait for what is missing: a refresh may end meanwhile.
+        if let Some(alarms) = self.notices.alarms()
+            && subs.iter().any(|sub| sub.pulse.is_any_missing())
+        {
+            alarms.may_have_missed((self.clock)().mono);
+        }
         for sub in subs {
             for sequence in sub.pulse.missing() {
                 n_missing += 1;
