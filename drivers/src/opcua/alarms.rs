@@ -18,7 +18,7 @@ use riskgate_point::{Mono, Now, Report};
 use super::conditions::{Conditions, Ended, Taken};
 use super::events::{self, Event, Given};
 use super::fault::Fault;
-use super::recover::{Filled, is_lost};
+use super::recover::{Filled, is_lost_beside, is_slow};
 use super::subscribe::{Filling, Subscribed};
 use super::{Server, plan, refresh};
 use crate::backoff::Backoff;
@@ -255,7 +255,8 @@ impl Filling {
         let sub = match self.open(plan::EVENTS, group, subscribed).await? {
             Ok(sub) => sub,
             Err(status) => {
-                alarms.put_off(now, format!("it takes no subscription more ({status})"), self.out.tally());
+                let what = format!("it makes no subscription to events ({status})");
+                alarms.put_off(now, what, self.out.tally());
                 return Ok(());
             }
         };
@@ -266,7 +267,7 @@ impl Filling {
                     let request = |narrow| events::request(node.clone(), handle, narrow);
                     match self.ask_for_events(sub, request(true)).await? {
                         // Some cannot choose among events; then all come, and are looked at here.
-                        Err(_) => self.ask_for_events(sub, request(false)).await?,
+                        Err(status) if !is_slow(status) => self.ask_for_events(sub, request(false)).await?,
                         made => made,
                     }
                 }
@@ -275,7 +276,7 @@ impl Filling {
             match made {
                 Ok(item) => alarms.has(handle, item),
                 Err(status) => {
-                    self.close(subscribed, &[sub]).await?;
+                    self.stop_listening(subscribed, sub).await?;
                     let what = format!("it gives out no events of {notifier} ({status})");
                     alarms.put_off(now, what, self.out.tally());
                     return Ok(());
@@ -284,6 +285,17 @@ impl Filling {
         }
         alarms.begin_anew(now);
         Ok(())
+    }
+
+    /// Deletes the subscription to events. One that the server cannot delete now ends with the session.
+    async fn stop_listening(&self, subscribed: &mut Subscribed, sub: u32) -> Result<(), Fault> {
+        match self.session.delete_subscriptions(&[sub]).await {
+            Err(error) if is_lost_beside(&error) => Err(self.fault("deleting a subscription")(error)),
+            Ok(_) | Err(_) => {
+                subscribed.forget(&[sub]);
+                Ok(())
+            }
+        }
     }
 
     async fn ask_for_events(
@@ -300,7 +312,7 @@ impl Filling {
                 Some(result) => Err(result.status_code),
                 None => Err(StatusCode::BadUnknownResponse),
             },
-            Err(error) if is_lost(&error) => return Err(self.fault("subscribing to events")(error)),
+            Err(error) if is_lost_beside(&error) => return Err(self.fault("subscribing to events")(error)),
             Err(error) => Err(error.status()),
         })
     }
@@ -315,7 +327,9 @@ impl Filling {
         alarms.asks(now, plan::event_handles(self.server.notifiers.len()));
         match refresh::ask(&self.session, sub).await {
             Ok(()) => {}
-            Err(error) if is_lost(&error) => return Err(self.fault("asking for the conditions")(error)),
+            Err(error) if is_lost_beside(&error) => {
+                return Err(self.fault("asking for the conditions")(error));
+            }
             Err(error) => {
                 let what = format!("it does not refresh its conditions ({})", error.status());
                 alarms.put_off(now, what, self.out.tally());

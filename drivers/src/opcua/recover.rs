@@ -316,8 +316,33 @@ fn holds_data(message: &NotificationMessage) -> bool {
     message.notification_data.as_ref().is_some_and(|parts| !parts.is_empty())
 }
 
+/// The same, for what is asked beside the values. A slow answer to it ends nothing that works: whether the
+/// link is dead, the silence of the subscriptions shows.
+pub(super) fn is_lost_beside(error: &Error) -> bool {
+    is_lost(error) && !is_slow(error.status())
+}
+
+/// No answer came in time.
+pub(super) fn is_slow(status: StatusCode) -> bool {
+    decode::code(status) == StatusCode::BadTimeout
+}
+
 /// There is nobody left to ask, rather than nothing to be had.
 pub(super) fn is_lost(error: &Error) -> bool {
     let closed = [StatusCode::BadTimeout, StatusCode::BadConnectionClosed, StatusCode::BadNotConnected];
     is_gone(error.status()) || closed.contains(&decode::code(error.status()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_about_what_is_beside_the_values_is_no_lost_link() {
+        let ends = |status| (is_lost(&Error::new(status, "")), is_lost_beside(&Error::new(status, "")));
+        assert_eq!(ends(StatusCode::BadTimeout), (true, false));
+        assert_eq!(ends(StatusCode::BadConnectionClosed), (true, true));
+        assert_eq!(ends(StatusCode::BadSessionIdInvalid), (true, true));
+        assert_eq!(ends(StatusCode::BadServiceUnsupported), (false, false));
+    }
 }
