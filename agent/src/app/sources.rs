@@ -1,6 +1,7 @@
 //! Starts the drivers of one configuration, each under its supervisor, and ends them together.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +52,11 @@ impl Sources {
         let tallies = Tallies::new(plant.sources().len());
         let lines = lines_of(&configs);
         for listener in modbus::Listener::of(lines.values().map(|shared| shared.line.as_ref())) {
-            let (out, stop) = (out.clone(), stop.clone());
-            tasks.spawn(async move { listener.run(&out, &stop).await });
+            let behind = configs.iter().filter(|config| dials_in_at(config, listener.listen()));
+            let tallies: Vec<_> =
+                behind.filter_map(|config| tallies.get(config.id).map(Arc::clone)).collect();
+            let stop = stop.clone();
+            tasks.spawn(async move { listener.run(&tallies, &stop).await });
         }
         for config in configs {
             let charge = charge_of(&config, &lines);
@@ -145,6 +149,11 @@ fn lines_of(configs: &[SourceConfig]) -> HashMap<modbus::Endpoint, Shared> {
         shared.devices += 1;
     }
     lines
+}
+
+fn dials_in_at(config: &SourceConfig, listen: SocketAddr) -> bool {
+    let Driver::Modbus(device) = &config.driver else { return false };
+    matches!(&device.endpoint, modbus::Endpoint::DialIn(dial_in) if dial_in.listen == listen)
 }
 
 fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -> Charge {
