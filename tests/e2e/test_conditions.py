@@ -30,6 +30,7 @@ id = "dcs-opc"
 name = "罐区DCS"
 kind = "opcua"
 url = "{url}"
+policy = "None"
 publishing = "100ms"
 keep_alive = "1s"
 events = true

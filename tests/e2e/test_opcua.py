@@ -26,6 +26,7 @@ id = "opc"
 name = "OPC"
 kind = "opcua"
 url = "{url}"
+policy = "None"
 publishing = "100ms"
 sampling = "50ms"
 keep_alive = "500ms"
@@ -242,11 +243,12 @@ def test_a_half_open_link_is_noticed_and_comes_back(line):
     line.server.tell("add", name="Level", value=40.0)
     line.start(row("Level"))
     line.until_told("Level", 40.0)
-    line.proxy.hold_replies.set()
-    line.until_link("down")
-    line.server.tell("set", name="Level", value=41.0)
-    line.proxy.hold_replies.clear()
-    line.until_told("Level", 41.0)
+    for value in [41.0, 42.0]:
+        line.forget()
+        line.proxy.half_open()
+        line.server.tell("set", name="Level", value=value)
+        line.until_told("Level", None, "bad comm_failure")
+        line.until_told("Level", value)
 
 
 def test_a_server_that_cannot_hand_over_subscriptions_is_subscribed_anew(binary, tmp_path, closers):

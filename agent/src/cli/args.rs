@@ -1,11 +1,11 @@
 //! What can be typed: the commands, their options, and the help that teaches them.
 
 use std::path::PathBuf;
-#[cfg(feature = "demo")]
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
 use crate::console::socket::What;
 
 const ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序
@@ -24,6 +24,7 @@ const AFTER: &str = "第一次使用 First steps:
   riskgate run --config /etc/riskgate --once   每个测点读一次 does every point read?
   riskgate run --config /etc/riskgate          运行 run it; control room page: http://127.0.0.1:8080/
   riskgate show                                现在有什么 what is open now?
+  riskgate probe modbus 10.0.0.5 --register 100 --expect 47.5   读数不对 a value is wrong?
 
 退出码 Exit codes:
   0  完成 done
@@ -82,6 +83,18 @@ pub(super) enum Command {
     /// 重新读取配置 / read the configuration anew
     #[command(after_help = RELOAD_HELP)]
     Reload(ReloadArgs),
+
+    /// 试读：地址、类型、字节序对不对 / try a device's register: is the address, type and order right?
+    #[command(after_help = PROBE_HELP)]
+    Probe(ProbeArgs),
+
+    /// 搜索：哪些站号有应答 / which device ids of a line answer
+    #[command(after_help = SCAN_HELP)]
+    Scan(ScanArgs),
+
+    /// 浏览：OPC UA 服务器有哪些节点 / what nodes an OPC UA server has
+    #[command(after_help = BROWSE_HELP)]
+    Browse(BrowseArgs),
 
     /// OPC UA 证书：信任哪些服务器，本网关用哪个证书 / certificates of OPC UA: which servers are trusted
     #[command(subcommand, after_help = OPCUA_HELP)]
@@ -340,14 +353,13 @@ pub(super) struct ReloadArgs {
 }
 
 /// A name or a reason that says something.
-fn said(text: &str) -> Result<String, String> {
+pub(super) fn said(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("不能为空 / it says nothing".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// As the configuration writes durations: a whole number and a unit.
-#[cfg(feature = "demo")]
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     let text = text.trim();
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
@@ -385,6 +397,18 @@ mod tests {
             let example = format!("riskgate {}", command.get_name());
             assert!(help.contains("例 Examples:") && help.contains(&example), "{}", command.get_name());
         }
+        let looks = ["probe", "scan", "browse"];
+        for command in Cli::command().get_subcommands().filter(|command| looks.contains(&command.get_name()))
+        {
+            for what in command.get_subcommands() {
+                let help = what.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let example = format!("riskgate {} {} ", command.get_name(), what.get_name());
+                for said in [example.as_str(), "例 Examples:", "只读", "退出码 Exit codes", "下一步 Next:"]
+                {
+                    assert!(help.contains(said), "{example}: {said}");
+                }
+            }
+        }
         let top = Cli::command().render_long_help().to_string();
         for said in ["双重预防机制", "edge agent", "Exit codes", "--help"] {
             assert!(top.contains(said), "{said}");
@@ -418,7 +442,6 @@ mod tests {
         assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict);
     }
 
-    #[cfg(feature = "demo")]
     #[test]
     fn durations_are_written_as_in_the_configuration() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));

@@ -10,6 +10,7 @@ mod client;
 mod opcua;
 mod run;
 mod tables;
+mod tools;
 
 #[cfg(test)]
 pub(crate) use run::RUNTIME_ENDS_WITHIN;
@@ -34,6 +35,8 @@ enum Outcome {
     Done,
     /// A problem was found, or an act was refused.
     Refused,
+    /// Beside clap's own: an address that is none.
+    Usage,
     Unreachable,
 }
 
@@ -45,10 +48,10 @@ impl Outcome {
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        // 2 is clap's, for wrong usage.
         match outcome {
             Outcome::Done => Self::from(0),
             Outcome::Refused => Self::from(1),
+            Outcome::Usage => Self::from(2),
             Outcome::Unreachable => Self::from(3),
         }
     }
@@ -100,6 +103,9 @@ pub fn main() -> ExitCode {
 
 fn obey(command: Command, screen: &mut Screen) -> ExitCode {
     let outcome = match command {
+        Command::Probe(args) => tools::probe(&args, screen),
+        Command::Scan(args) => tools::scan(&args, screen),
+        Command::Browse(args) => tools::browse(&args, screen),
         #[cfg(feature = "demo")]
         Command::Demo(args) => return run::demo(&args),
         Command::Run(args) if args.once => run::once(&args.config, screen),

@@ -157,7 +157,7 @@ fn is_garbled(value: &Value) -> bool {
 }
 
 /// Enough digits to recognise a value by, without those that only say that it was a 32-bit float.
-fn value_text(value: &Value) -> String {
+pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::Float(number) if is_garbled(value) => format!("{:.2e}", number.get()),
         Value::Float(number) => {

@@ -21,6 +21,7 @@ mod fields;
 mod gas_levels;
 mod headers;
 mod model;
+pub(crate) mod paste;
 mod patience;
 mod place;
 mod points;

@@ -9,10 +9,12 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzz;
 mod grid;
+pub mod guess;
 mod line;
 pub mod memory;
 pub mod plan;
 mod quarantine;
+pub mod query;
 mod raw;
 mod rest;
 pub mod status;

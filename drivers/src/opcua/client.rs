@@ -246,7 +246,7 @@ impl Watch<'_> {
     }
 }
 
-trait Events: Stream<Item = Result<SessionPollResult, StatusCode>> + Send {}
+pub(super) trait Events: Stream<Item = Result<SessionPollResult, StatusCode>> + Send {}
 impl<S: Stream<Item = Result<SessionPollResult, StatusCode>> + Send> Events for S {}
 
 fn tick_of(server: &Server) -> Duration {
@@ -254,7 +254,7 @@ fn tick_of(server: &Server) -> Duration {
 }
 
 /// Closes the session at the server, so that it does not count against its limit until it times out.
-async fn goodbye(session: &Session, mut events: Pin<&mut impl Events>) {
+pub(super) async fn goodbye(session: &Session, mut events: Pin<&mut impl Events>) {
     let polite = async {
         tokio::select! {
             _closed = session.disconnect() => {}

@@ -9,9 +9,10 @@
 //! to the conditions that the server keeps: `events` reads what it tells of them, `conditions` holds how they
 //! stand, `refresh` asks for all of them. `client` watches over all of it (`fault` says why a session ended):
 //! the library's own reconnect brings a session back in which nothing is published any more, and says so
-//! nowhere.
+//! nowhere. `browse` lists what a server has, for a person; the driver itself browses nothing.
 
 mod alarms;
+pub mod browse;
 mod certificate;
 mod client;
 mod conditions;
@@ -22,6 +23,7 @@ mod endpoint;
 mod events;
 mod fault;
 mod files;
+pub mod fuzz;
 mod guard;
 mod history;
 mod node;

@@ -20,6 +20,10 @@ use super::{decode, plan};
 /// can have been lost on the way; servers keep a few more.
 const REPUBLISHED_MAX: u32 = 32;
 
+/// Of a publishing interval, when what the server kept is awaited before the present is read: what a slower
+/// group kept comes after its present values, and is counted as late.
+const AWAITED_MAX: Duration = Duration::from_secs(5);
+
 /// A group that is slower than this is not looked after: its items may be silent for long.
 const LOOKED_AFTER_MAX: Duration = Duration::from_secs(30);
 
@@ -132,7 +136,7 @@ impl Filling {
             self.catch_up(sub).await?;
         }
         self.session.trigger_publish_now();
-        let longest = subs.iter().map(|sub| sub.publishing).max().unwrap_or_default();
+        let longest = subs.iter().map(|sub| sub.publishing).max().unwrap_or_default().min(AWAITED_MAX);
         let drained = futures_util::future::join_all(subs.iter().map(|sub| sub.pulse.drained.notified()));
         // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
@@ -295,7 +299,7 @@ impl Filling {
             tracing::warn!(
                 url = self.server.url,
                 n_points = other.len(),
-                points = self.names(other, |_| String::new()),
+                points = self.names(other, |_, _| String::new()),
                 "the server told nothing of items that have changed; subscribing them anew"
             );
         }

@@ -9,12 +9,21 @@ use opcua::types::{CallMethodRequest, Error, MethodId, NodeId, ObjectTypeId, Sta
 
 use super::decode::code;
 
+fn method() -> NodeId {
+    NodeId::from(MethodId::ConditionType_ConditionRefresh)
+}
+
+/// Whether this is that Call and no other.
+pub(super) fn is_one(call: &CallMethodRequest) -> bool {
+    call.method_id == method()
+}
+
 /// Asks the server to tell all conditions on the subscription. Its answer only says that it will.
 pub(super) async fn ask(session: &Session, subscription: u32) -> Result<(), Error> {
     let answer = session
         .call_one(CallMethodRequest {
             object_id: NodeId::from(ObjectTypeId::ConditionType),
-            method_id: NodeId::from(MethodId::ConditionType_ConditionRefresh),
+            method_id: method(),
             input_arguments: Some(vec![Variant::from(subscription)]),
         })
         .await?;

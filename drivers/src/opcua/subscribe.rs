@@ -51,6 +51,13 @@ struct Item {
     id: u32,
 }
 
+/// An item that is to be made.
+struct Wish {
+    at: usize,
+    has_deadband: bool,
+    request: MonitoredItemCreateRequest,
+}
+
 /// One subscription.
 #[derive(Debug, Clone)]
 pub(super) struct Sub {
@@ -259,21 +266,20 @@ impl Filling {
         ats: Vec<usize>,
         refusals: &mut Vec<(usize, StatusCode)>,
     ) -> Result<Vec<usize>, Fault> {
-        let mut requests = Vec::with_capacity(ats.len());
+        let mut wishes = Vec::with_capacity(ats.len());
         for at in ats {
-            match self.request(at, asked, true, &subscribed.limits.namespaces) {
-                Some(request) => requests.push((at, request)),
+            match self.wish(at, asked, true, subscribed) {
+                Some(wish) => wishes.push(wish),
+                // No such namespace.
                 None => refusals.push((at, StatusCode::BadNodeIdUnknown)),
             }
         }
         let (mut over, mut without_deadband) = (Vec::new(), Vec::new());
         let mut worst = (Duration::ZERO, asked.queue);
-        while !requests.is_empty() {
-            let results = self.create(subscribed, sub, &requests).await?;
+        while !wishes.is_empty() {
+            let results = self.create(subscribed, sub, &wishes).await?;
             let mut again = Vec::new();
-            for ((at, _), result) in requests.into_iter().zip(results) {
-                let has_deadband = !without_deadband.iter().any(|(other, _)| *other == at)
-                    && self.server.points.get(at).is_some_and(|point| plan::has_deadband(asked, point));
+            for (Wish { at, has_deadband, .. }, result) in wishes.into_iter().zip(results) {
                 match decode::code(result.status_code) {
                     status if !status.is_bad() => {
                         subscribed.set(at, Some(Item { sub, id: result.monitored_item_id }));
@@ -283,31 +289,24 @@ impl Filling {
                     StatusCode::BadTooManyMonitoredItems => over.push(at),
                     status if has_deadband && is_refusal_of_filter(status) => {
                         without_deadband.push((at, status));
-                        again.extend(
-                            self.request(at, asked, false, &subscribed.limits.namespaces)
-                                .map(|request| (at, request)),
-                        );
+                        again.extend(self.wish(at, asked, false, subscribed));
                     }
                     status => refusals.push((at, status)),
                 }
             }
-            requests = again;
+            wishes = again;
         }
         self.tell_without_deadband(&without_deadband);
         self.tell_given(subscribed, sub, asked, worst);
         Ok(over)
     }
 
-    fn request(
-        &self,
-        at: usize,
-        group: &Group,
-        deadband: bool,
-        namespaces: &[String],
-    ) -> Option<MonitoredItemCreateRequest> {
+    fn wish(&self, at: usize, group: &Group, deadband: bool, subscribed: &Subscribed) -> Option<Wish> {
         let point = self.server.points.get(at)?;
-        let deadband = deadband && plan::has_deadband(group, point);
-        plan::item(point, plan::handle_of(at)?, group, deadband, namespaces)
+        let has_deadband = deadband && plan::has_deadband(group, point);
+        let namespaces = &subscribed.limits.namespaces;
+        let request = plan::item(point, plan::handle_of(at)?, group, has_deadband, namespaces)?;
+        Some(Wish { at, has_deadband, request })
     }
 
     /// One result for each request, in portions that the server takes.
@@ -315,14 +314,14 @@ impl Filling {
         &self,
         subscribed: &mut Subscribed,
         sub: u32,
-        requests: &[(usize, MonitoredItemCreateRequest)],
+        wishes: &[Wish],
     ) -> Result<Vec<MonitoredItemCreateResult>, Fault> {
         let refused = |status_code| MonitoredItemCreateResult { status_code, ..Default::default() };
-        let mut results = Vec::with_capacity(requests.len());
+        let mut results = Vec::with_capacity(wishes.len());
         let mut room = usize::MAX;
-        while let Some(rest) = requests.get(results.len()..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = wishes.get(results.len()..).filter(|rest| !rest.is_empty()) {
             let portion = subscribed.limits.items_in_a_call.min(room).min(rest.len());
-            let items = rest.iter().take(portion).map(|(_, request)| request.clone()).collect();
+            let items = rest.iter().take(portion).map(|wish| wish.request.clone()).collect();
             let answer = self.session.create_monitored_items(sub, TimestampsToReturn::Source, items).await;
             match answer.map_err(|error| (decode::code(error.status()), error)) {
                 Ok(made) => {
@@ -334,7 +333,7 @@ impl Filling {
                 // Of the portion some may fit, and it did not say how many.
                 Err((StatusCode::BadTooManyMonitoredItems, _)) if portion > 1 => room = portion / 2,
                 Err((status @ StatusCode::BadTooManyMonitoredItems, _)) => {
-                    results.resize_with(requests.len(), || refused(status));
+                    results.resize_with(wishes.len(), || refused(status));
                 }
                 Err((status, _)) if is_too_much(status) && portion > 1 => {
                     subscribed.limits.items_in_a_call = portion / 2;

@@ -87,10 +87,10 @@ impl Filling {
     }
 
     /// Names, for a line of the log.
-    pub(super) fn names<T>(&self, points: &[(usize, T)], more: impl Fn(&T) -> String) -> String {
+    pub(super) fn names<T>(&self, points: &[(usize, T)], more: impl Fn(usize, &T) -> String) -> String {
         let named = points.iter().take(NAMED_MAX).filter_map(|(at, detail)| {
             let point = self.server.points.get(*at)?;
-            Some(format!("{} {}{}", point.tag, point.node, more(detail)))
+            Some(format!("{} {}{}", point.tag, point.node, more(*at, detail)))
         });
         let names = named.collect::<Vec<_>>().join(", ");
         if points.len() > NAMED_MAX { format!("{names}, …") } else { names }
@@ -99,6 +99,14 @@ impl Filling {
     /// Reports the refused points and names them once for as long as they stay the same.
     pub(super) fn refuse(&self, subscribed: &mut Subscribed, refusals: Vec<(usize, StatusCode)>) {
         let received = (self.clock)();
+        let namespaces = &subscribed.limits.namespaces;
+        let detail = |at: usize, status: &StatusCode| {
+            let point = self.server.points.get(at);
+            match point.is_some_and(|point| plan::node_id(&point.node, namespaces).is_none()) {
+                true => " (the server has no such namespace)".to_owned(),
+                false => format!(" ({status})"),
+            }
+        };
         let bad = |(at, status): &(usize, StatusCode)| {
             let point = self.server.points.get(*at)?;
             Some(Report::Sample(Sample::bad(point.point, decode::refusal(*status), received)))
@@ -119,7 +127,7 @@ impl Filling {
                 url = self.server.url,
                 n_refused = refused.len(),
                 n_points = self.server.points.len(),
-                points = self.names(&refusals, |status| format!(" ({status})")),
+                points = self.names(&refusals, detail),
                 "the server refuses items; check their addresses in the point table"
             );
         }
@@ -140,7 +148,7 @@ impl Filling {
             tracing::warn!(
                 url = self.server.url,
                 n_points = points.len(),
-                points = self.names(points, |status| format!(" ({status})")),
+                points = self.names(points, |_, status| format!(" ({status})")),
                 "the server refuses the deadband of these items, so each change of theirs is told; a \
                  percentage needs an analog item with an EURange"
             );
@@ -182,7 +190,8 @@ impl Filling {
                 queue = given.queue,
                 keep_alive_asked = ?asked.keep_alive,
                 keep_alive = ?given.keep_alive,
-                "the server gives less than was asked for: values come later, or fewer are kept"
+                "the server gives less than was asked for: values come later or fewer are kept, and between \
+                 longer keep-alives what does not move turns stale"
             );
         }
     }

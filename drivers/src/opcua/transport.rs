@@ -9,7 +9,9 @@
 //! - On a secured channel the opening of the channel overwrites the nonce that the session's next login has
 //!   to sign, so that no session survives a cut; here the session's own nonce is put back.
 //!
-//! It also keeps count of how far a login came, so that a refusal can be told with who was refused.
+//! It also keeps count of how far a login came, so that a refusal can be told with who was refused. And it is
+//! the gate of the invariant that nothing is written to a plant: a request that does more than read is not
+//! sent, whoever asks for it, on a secured channel too, where no test can look into what is sent.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +36,7 @@ use tokio::time::Instant;
 use tokio_util::codec::FramedRead;
 
 use super::guard::Papers;
+use super::refresh;
 
 /// For the opening of a channel. Some servers say nothing to what they cannot decrypt, and the library waits
 /// for half a minute.
@@ -240,6 +243,15 @@ impl Watched {
         reason = "the library's requests: all others are asked of an open session"
     )]
     fn pass(&mut self, message: OutgoingMessage) {
+        if !only_reads(&message.request) {
+            tracing::error!(
+                request = message.request.type_name(),
+                "a request that does more than read was not sent; please report this line"
+            );
+            let error = Error::new(StatusCode::BadNotSupported, "riskgate only reads");
+            let _nobody_may_wait = message.callback.map(|callback| callback.send(Err(error)));
+            return;
+        }
         if !matches!(message.request, RequestMessage::OpenSecureChannel(_)) {
             self.opened_by = None;
         }
@@ -292,6 +304,33 @@ impl Watched {
     }
 }
 
+/// Whether it leaves the plant, and the server's nodes, as they are.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not known to be harmless is not sent")]
+fn only_reads(request: &RequestMessage) -> bool {
+    match request {
+        RequestMessage::OpenSecureChannel(_)
+        | RequestMessage::CloseSecureChannel(_)
+        | RequestMessage::GetEndpoints(_)
+        | RequestMessage::CreateSession(_)
+        | RequestMessage::ActivateSession(_)
+        | RequestMessage::CloseSession(_)
+        | RequestMessage::Read(_)
+        | RequestMessage::HistoryRead(_)
+        | RequestMessage::Browse(_)
+        | RequestMessage::BrowseNext(_)
+        | RequestMessage::TranslateBrowsePathsToNodeIds(_)
+        | RequestMessage::CreateSubscription(_)
+        | RequestMessage::DeleteSubscriptions(_)
+        | RequestMessage::TransferSubscriptions(_)
+        | RequestMessage::CreateMonitoredItems(_)
+        | RequestMessage::DeleteMonitoredItems(_)
+        | RequestMessage::Publish(_)
+        | RequestMessage::Republish(_) => true,
+        RequestMessage::Call(calls) => calls.methods_to_call.iter().flatten().all(refresh::is_one),
+        _ => false,
+    }
+}
+
 /// Never, where there is nothing to wait for.
 async fn reached(time: Option<Instant>) {
     match time {
@@ -308,5 +347,30 @@ fn close_session(header: RequestHeader, behind: &OutgoingMessage) -> OutgoingMes
         callback: None,
         deadline: behind.deadline,
         span: behind.span.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_changes_a_plant_or_a_server_is_sent() {
+        for harmful in [
+            RequestMessage::Write(Box::default()),
+            RequestMessage::AddNodes(Box::default()),
+            RequestMessage::DeleteNodes(Box::default()),
+            RequestMessage::AddReferences(Box::default()),
+            RequestMessage::DeleteReferences(Box::default()),
+            RequestMessage::RegisterServer(Box::default()),
+        ] {
+            assert!(!only_reads(&harmful), "{}", harmful.type_name());
+        }
+        let mut calls = RequestMessage::Call(Box::default());
+        if let RequestMessage::Call(calls) = &mut calls {
+            calls.methods_to_call = Some(vec![Default::default()]);
+        }
+        assert!(!only_reads(&calls), "any other method");
+        assert!(only_reads(&RequestMessage::Read(Box::default())));
     }
 }

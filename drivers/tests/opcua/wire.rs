@@ -1,5 +1,6 @@
 //! What goes to the server, read on the wire: without security the type of each request is in clear, and so
-//! is each method that is called.
+//! is each method that is called. On a secured channel nothing is in clear, and nothing is read here: there
+//! the driver's own transport is what every request passes, and it lets through no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -68,7 +69,7 @@ impl Recorder {
     }
 
     pub(crate) fn connection(&self) -> Connection {
-        Connection { recorder: self.clone(), unread: Vec::new(), begun: BTreeSet::new() }
+        Connection { recorder: self.clone(), unread: Vec::new(), begun: BTreeSet::new(), is_sealed: false }
     }
 }
 
@@ -84,12 +85,16 @@ pub(crate) struct Connection {
     unread: Vec<u8>,
     /// Requests of which the first chunk came: the type stands in it alone.
     begun: BTreeSet<u32>,
+    /// Its channel is secured.
+    is_sealed: bool,
 }
 
 /// Of a chunk: its type and size; then the ids of the channel and its token, the number, and the request.
 const SIZE_AT: usize = 4;
 const REQUEST_AT: usize = 20;
 const BODY_AT: usize = 24;
+/// Where the opening of a channel says its policy: behind the channel's id and the text's length.
+const POLICY_AT: usize = 16;
 
 fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
@@ -97,6 +102,9 @@ fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 impl Connection {
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        if self.is_sealed {
+            return;
+        }
         self.unread.extend_from_slice(bytes);
         while let Some(size) = number_at(&self.unread, SIZE_AT).and_then(|size| usize::try_from(size).ok()) {
             if self.unread.len() < size {
@@ -112,7 +120,12 @@ impl Connection {
         match kind {
             b"HEL" => {}
             // Its header holds the policy; nothing else is sent in one.
-            b"OPN" => self.note(ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary as u32),
+            b"OPN" => {
+                self.note(ObjectId::OpenSecureChannelRequest_Encoding_DefaultBinary as u32);
+                let policy = chunk.get(POLICY_AT..).expect("a policy");
+                self.is_sealed = !policy.starts_with(b"http://opcfoundation.org/UA/SecurityPolicy#None");
+            }
+            b"MSG" | b"CLO" if self.is_sealed => {}
             b"MSG" | b"CLO" => {
                 let request = number_at(chunk, REQUEST_AT).expect("a request");
                 if self.begun.insert(request) {

@@ -84,6 +84,11 @@ const FIELDS: [(&str, Encoding); 3] =
 const FIELD: Type = Type::Field(Wire::Text { registers: EIGHT, encoding: Encoding::Utf8 });
 const EIGHT: NonZeroU8 = NonZeroU8::MIN.saturating_add(7);
 
+/// The word of a number of registers. Fields and bits are said otherwise.
+pub(super) fn word_of(kind: Wire) -> &'static str {
+    TYPES.iter().find(|(_, known)| *known == Type::Number(kind)).map_or("u16", |(word, _)| *word)
+}
+
 /// What a driver is told of a point beside its address.
 pub(super) struct Read {
     pub(super) point: PointId,

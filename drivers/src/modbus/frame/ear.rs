@@ -63,9 +63,10 @@ impl<'h> Ear<'h> {
             if rest.is_empty() {
                 break None;
             }
-            if rest.starts_with(&self.sent) {
+            // The question that is open is one of them.
+            if rest.get(..rtu::REQUEST_BYTES).is_some_and(|frame| owed.was_sent(frame)) {
                 self.echoed = true;
-                at += self.sent.len();
+                at += rtu::REQUEST_BYTES;
                 continue;
             }
             let found = rtu::frame_at(rest);
@@ -159,6 +160,9 @@ pub(crate) fn overhear(came: &mut Vec<u8>, owed: &mut Owed) -> Option<u8> {
     let mut at = 0;
     while let Some(rest) = came.get(at..).filter(|rest| !rest.is_empty()) {
         match rtu::frame_at(rest) {
+            _ if rest.get(..rtu::REQUEST_BYTES).is_some_and(|frame| owed.was_sent(frame)) => {
+                at += rtu::REQUEST_BYTES;
+            }
             Found::Whole(frame) => {
                 at += frame.bytes;
                 if owed.answered_by(&frame) == Whose::Nobodys && owed.repeats(frame.device_id) {
@@ -240,6 +244,18 @@ mod tests {
         assert_eq!(heard(&[echo.as_slice(), &REPLY].concat()), (values(), Silence::Nothing, true));
         assert_eq!(heard(&echo), (None, Silence::Nothing, true));
         assert_eq!(heard(&echo[..5]), (None, Silence::Nothing, false));
+    }
+
+    #[test]
+    fn the_late_echo_of_an_earlier_question_is_no_reply_either() {
+        let coils = |address, count| Request { table: Table::Coil, address, count };
+        let mut owed = Owed::default();
+        owed.ask(1, coils(0x03C6, 16), Duration::ZERO);
+        owed.ask(1, coils(500, 24), Duration::ZERO);
+        let mut ear = Ear::new(1, coils(500, 24), &[]);
+        let mut came = rtu::request(1, coils(0x03C6, 16)).to_vec();
+        assert!(matches!(rtu::frame_at(&came), Found::Whole(_)), "it looks like a reply");
+        assert_eq!(ear.hear(&mut came, &mut owed), None);
     }
 
     #[test]

@@ -17,15 +17,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::rtu::{Frame, Said};
-use super::{Function, Request};
+use super::Request;
+use super::rtu::{self, Frame, Said};
 
 /// What a reply must look like to be of this question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Open {
     device_id: u8,
-    function: Function,
-    value_bytes: u16,
+    request: Request,
     /// Since the line began.
     asked_at: Duration,
 }
@@ -58,14 +57,13 @@ impl Owed {
         if self.open.len() >= OPEN_MAX {
             self.open.pop_front();
         }
-        let (function, value_bytes) = (request.function(), request.value_bytes());
-        self.open.push_back(Open { device_id, function, value_bytes, asked_at });
+        self.open.push_back(Open { device_id, request, asked_at });
     }
 
     /// The device may yet answer an earlier question in a way that would fit this one.
     pub(crate) fn could_be_mistaken(&self, device_id: u8, request: Request) -> bool {
-        let shape = (device_id, request.function(), request.value_bytes());
-        self.open.iter().any(|open| (open.device_id, open.function, open.value_bytes) == shape)
+        let shape = |request: Request| (request.function(), request.value_bytes());
+        self.open.iter().any(|open| open.device_id == device_id && shape(open.request) == shape(request))
     }
 
     /// A read that cannot be mistaken: a part of what is wanted, or else a little more of the same table.
@@ -84,9 +82,9 @@ impl Owed {
     /// A frame has come. What its device was asked before the question that it answers is open no longer.
     pub(super) fn answered_by(&mut self, frame: &Frame<'_>) -> Whose {
         let fits = |open: &Open| {
-            open.function == frame.function
+            open.request.function() == frame.function
                 && match frame.said {
-                    Said::Values(values) => usize::from(open.value_bytes) == values.len(),
+                    Said::Values(values) => usize::from(open.request.value_bytes()) == values.len(),
                     Said::Exception(_) => true,
                 }
         };
@@ -114,6 +112,11 @@ impl Owed {
         self.repeat.insert(device_id)
     }
 
+    /// An adapter sends our own requests back, and some of them look like replies.
+    pub(super) fn was_sent(&self, frame: &[u8]) -> bool {
+        self.open.iter().any(|open| rtu::request(open.device_id, open.request) == frame)
+    }
+
     /// Whether a frame of this device would tell anything.
     pub(super) fn is_owed_by(&self, device_id: u8) -> bool {
         self.open.iter().any(|open| open.device_id == device_id)
@@ -129,7 +132,7 @@ impl Owed {
 mod tests {
     use super::*;
     use crate::modbus::Table;
-    use crate::modbus::frame::rtu;
+    use crate::modbus::frame::Function;
 
     const NOW: Duration = Duration::ZERO;
 

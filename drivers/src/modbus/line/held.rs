@@ -130,7 +130,11 @@ impl Held {
         tally: &Tally,
     ) -> Result<Reply, Fault> {
         let question = Question { device_id, request, pace };
-        if let Some(wire) = self.idle_wire(pace) {
+        let wire = match self.newer(pace.connect_timeout) {
+            Some(newer) => Some(self.begun(newer, pace, tally).await),
+            None => self.idle_wire(),
+        };
+        if let Some(wire) = wire {
             let asked = self.exchange_unless_replaced(wire, question).await;
             if !matches!(asked, Err(Fault::Broken { .. })) {
                 return asked;
@@ -140,39 +144,52 @@ impl Held {
             return Err(fault.clone());
         }
         let wire = match self.connect(pace.connect_timeout).await {
-            Ok(wire) => wire,
+            Ok(wire) => self.begun(wire, pace, tally).await,
             Err(fault) => {
                 self.failed = Some((Instant::now(), fault.clone()));
                 return Err(fault);
             }
         };
+        let asked = self.exchange_unless_replaced(wire, question).await;
+        if matches!(asked, Err(Fault::Broken { .. }))
+            && let Some(newer) = self.newer(pace.connect_timeout)
+        {
+            let wire = self.begun(newer, pace, tally).await;
+            return self.exchange_unless_replaced(wire, question).await;
+        }
+        asked
+    }
+
+    /// A connection that is to be used instead of the one that is there. Never waits.
+    fn newer(&mut self, limit: Duration) -> Option<Wire> {
+        match &mut self.way {
+            Way::Tcp(hosts) => hosts.returned(limit).map(Wire::new),
+            Way::DialIn(arrivals) => arrivals.take().map(Wire::new),
+            Way::Serial(_) => None,
+            #[cfg(test)]
+            Way::Memory(_) => None,
+        }
+    }
+
+    async fn begun(&mut self, wire: Wire, pace: Pace, tally: &Tally) -> Wire {
         tally.connected();
+        self.wire = None;
         self.failed = None;
         self.heard = Instant::now();
         if !pace.connect_pause.is_zero() {
             sleep(pace.connect_pause).await;
         }
-        self.exchange_unless_replaced(wire, question).await
+        wire
     }
 
     /// The connection, where it is fit for a request.
-    fn idle_wire(&mut self, pace: Pace) -> Option<Wire> {
-        let wire = self.wire.take();
-        let newer = match &mut self.way {
-            Way::Tcp(hosts) => hosts.returned(pace.connect_timeout).map(Wire::new),
-            Way::DialIn(arrivals) => arrivals.take().map(Wire::new),
-            Way::Serial(_) => None,
-            #[cfg(test)]
-            Way::Memory(_) => None,
-        };
-        if newer.is_some() {
-            return newer;
-        }
+    fn idle_wire(&mut self) -> Option<Wire> {
+        let wire = self.wire.take()?;
         match (self.framing, self.kept) {
-            (Framing::Tcp, false) => wire?.if_idle(),
-            (Framing::Tcp, true) => wire?.emptied(),
+            (Framing::Tcp, false) => wire.if_idle(),
+            (Framing::Tcp, true) => wire.emptied(),
             // What came meanwhile is read off before the request.
-            (Framing::Rtu, _) => wire,
+            (Framing::Rtu, _) => Some(wire),
         }
     }
 

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::termios::{
-    ControlModes, OptionalActions, QueueSelector, ioctl_tiocexcl, isatty, tcflush, tcgetattr, tcsetattr,
+    ControlModes, OptionalActions, QueueSelector, ioctl_tiocexcl, ioctl_tiocnxcl, isatty, tcflush, tcgetattr,
+    tcsetattr,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -24,8 +25,9 @@ struct Open(OwnedFd);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // A port that was unplugged has nothing to flush.
+        // A port that was unplugged has nothing to flush, and nobody to be let in.
         _ = tcflush(&self.0, QueueSelector::IOFlush);
+        _ = ioctl_tiocnxcl(&self.0);
     }
 }
 
@@ -40,7 +42,12 @@ impl Serial {
     pub(super) async fn open(port: &Port) -> io::Result<Self> {
         let port = port.clone();
         let opened = tokio::task::spawn_blocking(move || configured(&port)).await;
-        let open = opened.map_err(io::Error::other)??;
+        Self::over(opened.map_err(io::Error::other)??)
+    }
+
+    /// A descriptor that never blocks.
+    pub(super) fn over(fd: OwnedFd) -> io::Result<Self> {
+        let open = Open(fd);
         #[expect(
             deprecated,
             reason = "its successor is unsafe; it owns the one descriptor that it registers"
@@ -50,17 +57,17 @@ impl Serial {
     }
 }
 
-fn configured(port: &Port) -> io::Result<Open> {
+fn configured(port: &Port) -> io::Result<OwnedFd> {
     // Without waiting for a carrier, and never as our terminal.
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = Open(open(&port.path, flags, Mode::empty())?);
-    if !isatty(&fd.0) {
+    let fd = open(&port.path, flags, Mode::empty())?;
+    if !isatty(&fd) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no serial port"));
     }
-    flock(&fd.0, FlockOperation::NonBlockingLockExclusive)
+    flock(&fd, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another program has the port open"))?;
-    ioctl_tiocexcl(&fd.0)?;
-    let mut modes = tcgetattr(&fd.0)?;
+    ioctl_tiocexcl(&fd)?;
+    let mut modes = tcgetattr(&fd)?;
     modes.make_raw();
     modes.set_speed(port.baud)?;
     modes.control_modes |= ControlModes::CREAD | ControlModes::CLOCAL;
@@ -68,14 +75,14 @@ fn configured(port: &Port) -> io::Result<Open> {
     modes.control_modes.set(ControlModes::PARENB, port.parity != Parity::None);
     modes.control_modes.set(ControlModes::PARODD, port.parity == Parity::Odd);
     modes.control_modes.set(ControlModes::CSTOPB, port.stop_bits == 2);
-    tcsetattr(&fd.0, OptionalActions::Now, &modes)?;
+    tcsetattr(&fd, OptionalActions::Now, &modes)?;
     // A port that cannot do what it is told says nothing.
-    let baud = tcgetattr(&fd.0)?.output_speed();
+    let baud = tcgetattr(&fd)?.output_speed();
     if baud != port.baud {
         let message = format!("the port does {baud} baud where {} is asked for", port.baud);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    tcflush(&fd.0, QueueSelector::IOFlush)?;
+    tcflush(&fd, QueueSelector::IOFlush)?;
     Ok(fd)
 }
 

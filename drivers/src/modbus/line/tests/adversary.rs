@@ -3,25 +3,34 @@
 //! bytes, with noise around, or not at all; and who asks goes away in the middle.
 //!
 //! What a register holds follows from its device, its table, its address and the moment at which it is read,
-//! so a value from anywhere else or from another time is seen. On a serial line a device answers in the
-//! order in which it was asked, and one that answers twice does so at once; neither can be told from the
-//! truth otherwise. Memory and paused time: `RISKGATE_ADVERSARY_READS` asks for more than the default.
+//! so a value from anywhere else or from another time is seen. `RISKGATE_ADVERSARY_READS` asks for more
+//! reads than the default.
+//!
+//! What they do not do cannot be told from the truth by anybody. On a serial line a device answers in the
+//! order in which it was asked, one that answers twice does so at once, and one that answers with another
+//! function, length or name is not late as well: its frame would be that of another question. Over TCP,
+//! which has no checksum of its own, a reply that breaks off is the last of its connection: what is missing
+//! could else be filled by the beginning of the next.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
-use tokio::sync::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::super::super::{Framing, Table};
 use super::super::*;
+use super::{Terminals, port};
 use crate::modbus::frame::rtu;
 
 const READS_DEFAULT: u64 = 20_000;
+/// Over a pair of terminals the time is real.
+const READS_OVER_TERMINALS: u64 = 300;
+const SEED: u64 = 0x5EED;
 const DEVICES: [u8; 3] = [1, 2, 7];
-const TIMEOUT: Duration = Duration::from_millis(200);
 /// As long as the shortest silence that a line keeps between two frames.
 const AT_ONCE: Duration = Duration::from_micros(1_700);
 
@@ -108,36 +117,60 @@ const DEEDS: [Deed; 23] = [
     Deed::Unasked,
 ];
 
-type Writer = Arc<Mutex<Option<WriteHalf<DuplexStream>>>>;
+type Writer = Arc<Mutex<Option<Box<dyn AsyncWrite + Send + Unpin>>>>;
+
+/// What a device writes: after a while, these pieces, each after another while.
+struct Answer {
+    thinks: Duration,
+    pieces: Vec<(Duration, Vec<u8>)>,
+    /// Nothing comes after it on this connection.
+    is_last: bool,
+    to: Writer,
+}
 
 /// The devices and the way to them.
 struct Plant {
     framing: Framing,
     /// One wire: what comes late comes to whoever is connected then.
     is_serial: bool,
+    can_close: bool,
+    timeout: Duration,
     /// Requests that came, all in all.
     moment: AtomicU64,
     rng: StdMutex<fastrand::Rng>,
-    /// A device answers one question after the other.
-    free_at: StdMutex<[Instant; 256]>,
+    /// On one wire a device answers one question after the other.
+    answers: StdMutex<BTreeMap<u8, mpsc::UnboundedSender<Answer>>>,
+    /// Answers that each still has to give.
+    behind: StdMutex<BTreeMap<u8, u32>>,
     current: StdMutex<Writer>,
     tasks: StdMutex<JoinSet<()>>,
     /// Bytes that are no reading request; there should be none.
     forbidden: StdMutex<Vec<Vec<u8>>>,
 }
 
+async fn say(to: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>, piece: &[u8]) {
+    if let Some(open) = to
+        && open.write_all(piece).await.is_err()
+    {
+        *to = None;
+    }
+}
+
 impl Plant {
-    fn new(framing: Framing, is_serial: bool, seed: u64) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(framing: Framing, is_serial: bool, timeout: Duration) -> Self {
+        Self {
             framing,
             is_serial,
+            can_close: true,
+            timeout,
             moment: AtomicU64::new(0),
-            rng: StdMutex::new(fastrand::Rng::with_seed(seed)),
-            free_at: StdMutex::new([Instant::now(); 256]),
+            rng: StdMutex::new(fastrand::Rng::with_seed(SEED)),
+            answers: StdMutex::default(),
+            behind: StdMutex::default(),
             current: StdMutex::default(),
             tasks: StdMutex::new(JoinSet::new()),
             forbidden: StdMutex::default(),
-        })
+        }
     }
 
     fn random<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
@@ -152,14 +185,18 @@ impl Plant {
 
     fn connect(self: &Arc<Self>) -> DuplexStream {
         let (ours, theirs) = duplex(4096);
-        let (reader, writer) = split(theirs);
-        let writer = Arc::new(Mutex::new(Some(writer)));
-        *self.current.lock().unwrap() = Arc::clone(&writer);
-        self.spawn(Arc::clone(self).serve(reader, writer));
+        self.attach(theirs);
         ours
     }
 
-    async fn serve(self: Arc<Self>, mut reader: ReadHalf<DuplexStream>, writer: Writer) {
+    fn attach(self: &Arc<Self>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let (reader, writer) = split(stream);
+        let writer: Writer = Arc::new(Mutex::new(Some(Box::new(writer))));
+        *self.current.lock().unwrap() = Arc::clone(&writer);
+        self.spawn(Arc::clone(self).serve(reader, writer));
+    }
+
+    async fn serve(self: Arc<Self>, mut reader: impl AsyncRead + Unpin, to: Writer) {
         let mut frame = vec![0; if self.framing == Framing::Tcp { 12 } else { 8 }];
         while reader.read_exact(&mut frame).await.is_ok() {
             self.moment.fetch_add(1, Ordering::SeqCst);
@@ -167,58 +204,93 @@ impl Plant {
                 self.forbidden.lock().unwrap().push(frame.clone());
                 return;
             };
-            let (deed, thinks) = self.random(|rng| {
-                let deed = if rng.u8(..) < 170 { Deed::Answer } else { rng.choice(DEEDS).unwrap() };
-                (deed, Duration::from_micros(rng.u64(50..20_000)))
-            });
-            let closes = matches!(deed, Deed::AnswerAndClose | Deed::Close | Deed::HalfAndClose);
-            let chunks = self.reply(&frame, device_id, request, deed);
-            let due = self.due(device_id, deed, thinks);
-            let plant = Arc::clone(&self);
-            let writer = Arc::clone(&writer);
-            self.spawn(async move {
-                sleep_until(due).await;
-                for (after, chunk) in chunks {
-                    sleep(after).await;
-                    let writer = match plant.is_serial {
-                        true => Arc::clone(&plant.current.lock().unwrap()),
-                        false => Arc::clone(&writer),
-                    };
-                    let mut writer = writer.lock().await;
-                    if let Some(open) = writer.as_mut()
-                        && open.write_all(&chunk).await.is_err()
-                    {
-                        *writer = None;
-                    }
-                }
-                if closes {
-                    *writer.lock().await = None;
-                }
-            });
+            let deed = self.deed(device_id);
+            let closes =
+                self.can_close && matches!(deed, Deed::AnswerAndClose | Deed::Close | Deed::HalfAndClose);
+            let answer = Answer {
+                thinks: self.thinks(deed),
+                pieces: self.reply(&frame, device_id, request, deed),
+                is_last: closes || (!self.is_serial && matches!(deed, Deed::Truncated)),
+                to: Arc::clone(&to),
+            };
+            if self.is_serial {
+                *self.behind.lock().unwrap().entry(device_id).or_default() += 1;
+                self.queue_of(device_id).send(answer).unwrap();
+            } else {
+                // Over TCP even in another order.
+                let plant = Arc::clone(&self);
+                self.spawn(async move { plant.write(answer).await });
+            }
             if closes {
-                // What is closed for writing is soon closed for reading.
-                sleep_until(due).await;
                 return;
             }
         }
     }
 
-    /// One after the other where the device has one wire; over TCP even in another order.
-    fn due(&self, device_id: u8, deed: Deed, thinks: Duration) -> Instant {
-        let late = if matches!(deed, Deed::Late | Deed::LateException) {
-            self.random(|rng| TIMEOUT.mul_f64(rng.f64() * if rng.bool() { 1.5 } else { 12.0 }))
-        } else {
-            Duration::ZERO
-        };
+    fn deed(&self, device_id: u8) -> Deed {
+        let deed =
+            self.random(|rng| if rng.u8(..) < 170 { Deed::Answer } else { rng.choice(DEEDS).unwrap() });
+        let lies = matches!(
+            deed,
+            Deed::Short | Deed::Long | Deed::WrongByteCount | Deed::WrongFunction | Deed::WrongDevice
+        );
+        let is_behind = self.behind.lock().unwrap().get(&device_id).is_some_and(|answers| *answers > 0);
+        if lies && is_behind { Deed::Answer } else { deed }
+    }
+
+    fn queue_of(self: &Arc<Self>, device_id: u8) -> mpsc::UnboundedSender<Answer> {
+        let mut answers = self.answers.lock().unwrap();
+        let queue = answers.entry(device_id).or_insert_with(|| {
+            let (queue, mut answers) = mpsc::unbounded_channel();
+            let plant = Arc::downgrade(self);
+            self.spawn(async move {
+                while let Some(answer) = answers.recv().await
+                    && let Some(plant) = plant.upgrade()
+                {
+                    plant.write(answer).await;
+                    *plant.behind.lock().unwrap().entry(device_id).or_default() -= 1;
+                }
+            });
+            queue
+        });
+        queue.clone()
+    }
+
+    async fn write(&self, answer: Answer) {
+        sleep(answer.thinks).await;
         if !self.is_serial {
-            return Instant::now() + thinks + late;
+            // What goes into TCP whole comes out whole.
+            let mut to = answer.to.lock().await;
+            for (after, piece) in answer.pieces {
+                sleep(after).await;
+                say(&mut to, &piece).await;
+            }
+            if answer.is_last {
+                *to = None;
+            }
+            return;
         }
-        let mut free_at = self.free_at.lock().unwrap();
-        let free_at = &mut free_at[usize::from(device_id)];
-        // It is busy for as long as its longest answer takes on the wire.
-        let due = (*free_at).max(Instant::now()) + thinks + late;
-        *free_at = due + Duration::from_millis(120);
-        due
+        for (after, piece) in answer.pieces {
+            sleep(after).await;
+            // Where two speak at once, both are garbled.
+            let to = Arc::clone(&self.current.lock().unwrap());
+            say(&mut *to.lock().await, &piece).await;
+        }
+        if answer.is_last {
+            *answer.to.lock().await = None;
+        }
+    }
+
+    fn thinks(&self, deed: Deed) -> Duration {
+        let timeout = self.timeout;
+        self.random(|rng| {
+            let most = if matches!(deed, Deed::Late | Deed::LateException) {
+                if rng.bool() { 1.5 } else { 12.0 }
+            } else {
+                0.1
+            };
+            timeout.mul_f64(rng.f64() * most)
+        })
     }
 
     fn parse(&self, frame: &[u8]) -> Option<(u8, Request)> {
@@ -328,7 +400,7 @@ impl Plant {
             pdu.iter_mut().skip(2).for_each(|byte| *byte ^= 0xFF);
         }
         let frame = self.seal(asked, device_id, &pdu, deed);
-        let now = Duration::ZERO;
+        let (now, timeout) = (Duration::ZERO, self.timeout);
         match deed {
             Deed::Silence | Deed::Close => Vec::new(),
             Deed::Truncated | Deed::HalfAndClose => {
@@ -337,8 +409,10 @@ impl Plant {
             }
             Deed::Twice => {
                 let apart = match self.is_serial {
+                    // In real time nobody can say how far apart they come out.
+                    true if !self.can_close => now,
                     true => self.random(|rng| AT_ONCE.mul_f64(rng.f64())),
-                    false => self.random(|rng| TIMEOUT.mul_f64(3.0 * rng.f64())),
+                    false => self.random(|rng| timeout.mul_f64(3.0 * rng.f64())),
                 };
                 vec![(now, frame.clone()), (apart, frame)]
             }
@@ -348,11 +422,13 @@ impl Plant {
             Deed::EchoOnly => vec![(now, asked.to_vec())],
             Deed::Bytewise => {
                 let apart = Duration::from_micros(self.random(|rng| rng.u64(0..600)));
-                frame.into_iter().map(|byte| (apart, vec![byte])).collect()
+                // In real time no wait is so short.
+                let at_once = if self.can_close { 1 } else { 16 };
+                frame.chunks(at_once).map(|bytes| (apart, bytes.to_vec())).collect()
             }
             Deed::Unasked => {
                 let unasked = self.seal(asked, other, &[function, 2, 0xAA, 0xAA], deed);
-                vec![(now, frame), (TIMEOUT * 3, if self.is_serial { noise(self) } else { unasked })]
+                vec![(now, frame), (timeout * 3, if self.is_serial { noise(self) } else { unasked })]
             }
             Deed::Answer
             | Deed::Late
@@ -385,11 +461,11 @@ fn any_request(rng: &mut fastrand::Rng) -> Request {
 }
 
 /// One device's questions: how many answers were right, and those that were not.
-async fn ask_on(line: &Line, plant: &Plant, device_id: u8, reads: u64, seed: u64) -> (u64, Vec<String>) {
-    let mut rng = fastrand::Rng::with_seed(seed ^ u64::from(device_id) << 32);
+async fn ask_on(line: &Line, plant: &Plant, device_id: u8, reads: u64) -> (u64, Vec<String>) {
+    let mut rng = fastrand::Rng::with_seed(SEED ^ u64::from(device_id) << 32);
     let pace = Pace {
-        timeout: TIMEOUT,
-        connect_timeout: TIMEOUT,
+        timeout: plant.timeout,
+        connect_timeout: plant.timeout,
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
     };
@@ -400,13 +476,13 @@ async fn ask_on(line: &Line, plant: &Plant, device_id: u8, reads: u64, seed: u64
         let request = any_request(&mut rng);
         let before = plant.moment.load(Ordering::SeqCst);
         let asked = line.ask(device_id, request, pace, &tally);
-        let patience = if rng.u8(..) < 8 { TIMEOUT.mul_f64(2.0 * rng.f64()) } else { Duration::MAX };
+        let patience = if rng.u8(..) < 8 { plant.timeout.mul_f64(2.0 * rng.f64()) } else { Duration::MAX };
         let reply = match timeout(patience, asked).await {
             Ok(Ok(reply)) => reply,
             // Refused, or given up by us in the middle.
             Ok(Err(_)) | Err(_) => {
                 if rng.bool() {
-                    sleep(TIMEOUT.mul_f64(rng.f64())).await;
+                    sleep(plant.timeout.mul_f64(rng.f64())).await;
                 }
                 continue;
             }
@@ -427,16 +503,19 @@ fn reads() -> u64 {
 
 /// Asks the devices at once over one line and returns the share of questions that were answered.
 async fn check(endpoint: Endpoint, is_serial: bool, devices: &[u8]) -> f64 {
-    let seed = 0x5EED;
-    let reads = reads() / devices.len() as u64;
-    let plant = Plant::new(endpoint.framing(), is_serial, seed);
+    let plant = Arc::new(Plant::new(endpoint.framing(), is_serial, Duration::from_millis(200)));
     let line = Line::new(endpoint);
     let dialled = Arc::clone(&plant);
     line.held.lock().await.over_memory(move || {
         let lets_in = dialled.random(|rng| rng.u8(..) < 240);
         lets_in.then(|| dialled.connect())
     });
-    let asked = devices.iter().map(|device_id| ask_on(&line, &plant, *device_id, reads, seed));
+    ask_all(&line, &plant, devices, reads()).await
+}
+
+async fn ask_all(line: &Line, plant: &Plant, devices: &[u8], reads: u64) -> f64 {
+    let reads = reads / devices.len() as u64;
+    let asked = devices.iter().map(|device_id| ask_on(line, plant, *device_id, reads));
     let asked = futures_util::future::join_all(asked).await;
     let forbidden = plant.forbidden.lock().unwrap();
     assert!(forbidden.is_empty(), "no reading requests: {forbidden:?}");
@@ -457,8 +536,7 @@ fn dial_in(framing: Framing) -> Endpoint {
 }
 
 fn serial() -> Endpoint {
-    let path = "/dev/memory".into();
-    Endpoint::Serial(Port { path, baud: 115_200, parity: Parity::None, stop_bits: 1 })
+    Endpoint::Serial(port())
 }
 
 #[tokio::test(start_paused = true)]
@@ -491,4 +569,16 @@ async fn no_value_is_ever_wrong_over_a_connection_that_we_cannot_make_anew() {
         let answered = check(dial_in(framing), is_serial, &DEVICES).await;
         assert!(answered > 0.6, "only {answered} of the questions were answered");
     }
+}
+
+#[tokio::test]
+async fn no_value_is_ever_wrong_over_a_pair_of_terminals() {
+    let terminals = Terminals::open();
+    let mut plant = Plant::new(Framing::Rtu, true, Duration::from_millis(60));
+    plant.can_close = false;
+    let plant = Arc::new(plant);
+    plant.attach(terminals.device);
+    let line = Line::new(Endpoint::Serial(Port { path: terminals.path, ..port() }));
+    let answered = ask_all(&line, &plant, &DEVICES, READS_OVER_TERMINALS).await;
+    assert!(answered > 0.2, "only {answered} of the questions were answered");
 }
