@@ -176,3 +176,40 @@ fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -
         silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::SourceId;
+
+    use super::*;
+
+    fn device(id: u16, port: u16, device_id: u8) -> SourceConfig {
+        let device = modbus::Device {
+            source: SourceId(id),
+            endpoint: modbus::Endpoint::tcp("10.0.0.5", port),
+            device_id,
+            period: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(3),
+            gap_max: 8,
+            registers_max: 125,
+            bits_max: 2000,
+            one_request_per_point: false,
+            pause: Duration::ZERO,
+            connect_pause: Duration::ZERO,
+            points: Vec::new(),
+        };
+        SourceConfig { id: SourceId(id), name: format!("device-{id}"), driver: Driver::Modbus(device) }
+    }
+
+    #[test]
+    fn devices_behind_one_endpoint_share_a_line_and_are_given_time_for_each_other() {
+        let configs = [device(0, 502, 1), device(1, 502, 2), device(2, 503, 1)];
+        let lines = lines_of(&configs);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.get(&modbus::Endpoint::tcp("10.0.0.5", 502)).map(|shared| shared.devices), Some(2));
+        let patience = |config| charge_of(config, &lines).silent_max;
+        assert_eq!(patience(&configs[0]), Some(Duration::from_secs(100)));
+        assert_eq!(patience(&configs[2]), Some(Duration::from_secs(50)));
+    }
+}

@@ -22,8 +22,12 @@ use crate::tally::Tally;
 /// Behind a converter the serial line's own quiet time is the converter's to keep; this is for what it may
 /// still send when a reply seems whole.
 const QUIET_BEHIND_CONVERTER: Duration = Duration::from_millis(5);
-/// Later than this no reply comes any more: longer than any buffer on the way holds it.
-const OWED_MAX: Duration = Duration::from_secs(60);
+/// Later than this no reply comes any more. A device on our own wire has none left after so long...
+const OWED_ON_OUR_WIRE: Duration = Duration::from_secs(10);
+/// ...and no converter and no network on the way holds one for longer...
+const OWED_BEHIND_OTHERS: Duration = Duration::from_secs(60);
+/// ...nor is any device later than so many times what it is given.
+const OWED_TIMEOUTS: u32 = 4;
 /// A connection that is kept after failures is made anew when it has answered nothing for so long: an
 /// adapter may hang, and a DTU may be gone without a word.
 const UNANSWERED_MAX: Duration = Duration::from_secs(60);
@@ -42,7 +46,7 @@ pub(super) struct Held {
     ended: Option<Instant>,
     /// Of the last exchange.
     round_trip: Duration,
-    /// Since when nothing was answered on this connection, though asked for.
+    /// Since when nothing that was asked on this connection has been answered.
     unanswered: Option<Instant>,
     /// The last try to connect that failed. Who had been waiting for the line meanwhile is told the same.
     failed: Option<(Instant, Fault)>,
@@ -300,7 +304,14 @@ impl Held {
     /// A device that still owes a reply of the length that is wanted is asked for a part of it first.
     async fn exchange_rtu(&mut self, wire: &mut Wire, question: Question) -> Result<Answer, Fault> {
         let Question { device_id, request, pace } = question;
-        self.owed.forget(self.born.elapsed().saturating_sub(OWED_MAX));
+        let owed_max = match &self.way {
+            Way::Serial(_) => OWED_ON_OUR_WIRE,
+            Way::Tcp(_) | Way::DialIn(_) => OWED_BEHIND_OTHERS,
+            #[cfg(test)]
+            Way::Memory(_) => OWED_BEHIND_OTHERS,
+        };
+        let owed_max = owed_max.max(pace.timeout * OWED_TIMEOUTS);
+        self.owed.forget(self.born.elapsed().saturating_sub(owed_max));
         if self.owed.could_be_mistaken(device_id, request) {
             let marker = self.owed.marker(device_id, request).ok_or(Fault::NoReply(pace.timeout))?;
             let marked = self.ask_rtu(wire, Question { request: marker, ..question }).await?;
