@@ -1,7 +1,7 @@
 //! Sightings out of a message.
 //!
 //! A repeated alarm is not a new one. Where the message names its event (`id`), an event that is told again
-//! within [`AGAIN_WITHIN`](crate::mqtt::memory::AGAIN_WITHIN) is still going on and is handed on, so that
+//! within [`AGAIN_WITHIN`] is still going on and is handed on, so that
 //! what is seen stays seen; told again later it is no news, unless its confidence has risen. Where it does
 //! not, a camera that repeats itself is handed on at a bounded rate. What the source ends is forgotten.
 //! The engine takes handed-on repeats as one episode for as long as they come within the rule's window.
