@@ -221,8 +221,7 @@ fn where_two_readings_agree_both_rows_are_told_until_more_digits_decide() {
     let line = Line::with(0..300, &[(100, low), (101, high), (102, 475)]);
     let probed = line.probe("--register 101 --expect 47.5").ends(0);
     probed.holds("only one of these rows is right");
-    let pasted =
-        "tag,source,address,type,order\nTAG-1,SOURCE,holding:101,f32,\nTAG-1,SOURCE,holding:100,f32,CDAB\n";
+    let pasted = "tag,source,address,type,order\nTAG-1,SOURCE,holding:101,f32,ABCD\nTAG-1,SOURCE,holding:100,f32,CDAB\n";
     assert_eq!(probed.pasted(), pasted);
     let decided = line.probe("--register 101 --expect 47.53").ends(0);
     assert_eq!(decided.pasted(), "tag,source,address,type,order\nTAG-1,SOURCE,holding:100,f32,CDAB\n");
@@ -235,7 +234,7 @@ fn each_sort_of_row_is_read_by_the_agent_as_the_probe_shows_it() {
     let words: Vec<(u16, u16)> = words.into_iter().chain(texts).collect();
     let line = Line::with(0..300, &words);
     for (arguments, row, value) in [
-        ("--register 10 --range 40..60", "A,dcs,holding:10,u16,0.1", "47.5"),
+        ("--register 10 --range 40..60", "A,dcs,holding:10,u16,ABCD,0.1", "47.5"),
         ("--register 20 --expect 305419896", "A,dcs,holding:20,u32,CDAB", "305419896"),
         ("--register 30 --expect 罐区 --count 2", "A,dcs,holding:30,gbk:2", "罐区"),
         ("--register 40 --expect 12.25", "A,dcs,holding:40,f64", "12.25"),
