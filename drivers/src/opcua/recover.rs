@@ -140,7 +140,7 @@ impl Filling {
         let drained = futures_util::future::join_all(subs.iter().map(|sub| sub.pulse.drained.notified()));
         // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
-        let _all_are_read = self.recover(subs).await?;
+        self.recover(subs).await?;
         if let Some(alarms) = self.notices.alarms() {
             alarms.begin_anew((self.clock)().mono);
         }
@@ -148,11 +148,9 @@ impl Filling {
         self.read_present(subscribed, subscribed.points_of(&ids)).await
     }
 
-    /// Asks again for messages whose numbers show that they were sent and did not arrive. Each comes after
-    /// others and says what was, so what is is read: of a point none of those may have said it.
+    /// Asks again for messages whose numbers show that they were sent and did not arrive.
     pub(super) async fn fill_gaps(self, subscribed: Subscribed) -> Result<Filled, Fault> {
-        let missed = self.recover(&subscribed.subs).await?;
-        self.read_present(&subscribed, subscribed.points_of(&missed)).await?;
+        self.recover(&subscribed.subs).await?;
         Ok(Filled::whole(subscribed))
     }
 
@@ -169,10 +167,8 @@ impl Filling {
         Ok(())
     }
 
-    /// Gives the subscriptions of which messages did not arrive in their turn.
-    async fn recover(&self, subs: &[Sub]) -> Result<Vec<u32>, Fault> {
+    async fn recover(&self, subs: &[Sub]) -> Result<(), Fault> {
         let (mut n_missing, mut n_lost) = (0_usize, 0_usize);
-        let mut missed = Vec::new();
         // Before the wait for what is missing: a refresh may end meanwhile.
         if let Some(alarms) = self.notices.alarms()
             && subs.iter().any(|sub| sub.pulse.is_any_missing())
@@ -180,11 +176,7 @@ impl Filling {
             alarms.may_have_missed((self.clock)().mono);
         }
         for sub in subs {
-            let missing = sub.pulse.missing();
-            if !missing.is_empty() {
-                missed.push(sub.id);
-            }
-            for sequence in missing {
+            for sequence in sub.pulse.missing() {
                 n_missing += 1;
                 match self.session.republish(sub.id, sequence).await {
                     Ok(message) if holds_data(&message) => self.notices.take(&sub.pulse, &message),
@@ -205,7 +197,7 @@ impl Filling {
             let url = &self.server.url;
             tracing::info!(url, n_missing, n_lost, "asked again for messages that did not arrive");
         }
-        Ok(missed)
+        Ok(())
     }
 
     /// Tries the refused points and those without a node again, with the namespaces as they are now.
@@ -252,7 +244,7 @@ impl Filling {
             let max_age_ms = publishing.as_secs_f64() * 1000.0;
             let what = "reading the present values";
             let values = self.read(what, &asked, TimestampsToReturn::Source, max_age_ms).await?;
-            let reports: Vec<Report> = self.notices.samples(handles.into_iter().zip(&values), false);
+            let reports: Vec<Report> = self.notices.samples(handles.into_iter().zip(&values));
             self.out.send(reports);
         }
         Ok(())
