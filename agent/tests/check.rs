@@ -213,6 +213,35 @@ fn what_is_commented_out_in_the_example_passes_too() {
     checked(files);
 }
 
+/// Else a Frigate that is gone would look alive for as long as its broker does.
+#[test]
+fn frigate_alone_is_watched_by_its_own_last_will() {
+    let status = |extra: &str, points: &str| {
+        let sources =
+            base().into_iter().find(|(name, _)| name == Path::new("sources.toml")).expect("sources").1;
+        let frigate = format!(
+            "[[source]]\nid = \"nvr\"\nname = \"n\"\nkind = \"mqtt\"\nhost = \"h\"\n{extra}\n\
+             [[source.sightings]]\npreset = \"frigate\"\ntopic = \"site1/frigate/events\"\n"
+        );
+        let points = format!("tag,source,address,type,stale_after\nLT-101,dcs,holding:100,u16,\n{points}");
+        let sources = [sources, frigate.into_bytes()].concat();
+        let files = vec![
+            (PathBuf::from("sources.toml"), sources),
+            (PathBuf::from("points.csv"), points.into_bytes()),
+        ];
+        let checked = checked(over_base(files));
+        let warned = render(&checked.warnings, false).contains("only a lost link tells that it is dead");
+        let status = checked.sources.iter().find(|source| source.name == "nvr").and_then(|source| {
+            let Driver::Mqtt(feed) = &source.driver else { panic!("{source:?}") };
+            feed.status.as_ref().map(|status| status.topic.clone())
+        });
+        (status, warned)
+    };
+    assert_eq!(status("", ""), (Some("site1/frigate/available".to_owned()), false));
+    assert_eq!(status("status = { topic = \"a/b\" }", ""), (Some("a/b".to_owned()), false));
+    assert_eq!(status("", "A,nvr,plant/level,,60s\n").0, None, "it knows nothing of the level");
+}
+
 #[test]
 fn the_base_of_the_broken_ones_passes() {
     assert_eq!(render(&checked(base()).warnings, false), "");

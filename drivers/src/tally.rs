@@ -14,7 +14,8 @@ use riskgate_point::SourceId;
 /// What comes beyond is counted under one name, so that a hostile feed cannot fill the memory.
 const SKIPS_MAX: usize = 256;
 
-/// An example shows the shape of a payload; longer ones would fill the page.
+/// An example shows the shape of a payload; longer ones would fill the page. Control characters are left
+/// out: it is shown on terminals.
 const EXAMPLE_CHARS_MAX: usize = 400;
 
 #[derive(Debug, Default)]
@@ -99,7 +100,7 @@ impl Tally {
         }
         let skipped = skips.entry(key).or_insert_with(|| Skipped {
             count: 0,
-            example: example().chars().take(EXAMPLE_CHARS_MAX).collect(),
+            example: example().chars().filter(|c| !c.is_control()).take(EXAMPLE_CHARS_MAX).collect(),
         });
         skipped.count += 1;
         skipped.count

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from support import peers
-from support.modbus_peers import LibModbus, Pymodbus, SerialPair, build_libmodbus_server, register_at
+from support.modbus_peers import Dtu, LibModbus, Pymodbus, SerialPair, build_libmodbus_server, register_at
 from support.peers import until
 from support.proxy import Proxy
 
@@ -299,5 +299,49 @@ def test_a_link_that_is_lost_is_told_once_however_long_it_is_away(plant):
     assert readings.count("bad comm_failure") <= 1, readings
     assert count_of(plant, "no reply within") == 1, plant.agent.log()
     proxy.black_hole.clear()
+    plant.until_all_good(len(points))
+    check_values(plant.told(len(points)))
+
+
+def test_a_device_behind_a_dtu_that_dials_in_is_read_and_read_again_when_it_dials_anew(plant):
+    device = plant.own(Pymodbus("rtu over tcp"))
+    port = peers.free_port()
+    points = registers(range(0, 10)) + registers([500])
+    way = f'kind = "modbus-dial-in"\nlisten = "127.0.0.1:{port}"\nregistration = "DTU-01"\nconnect_timeout = "200ms"\n'
+    plant.start(way, points)
+    plant.until_down()
+    stranger = plant.own(Dtu(port, b"DTU-99", device.port))
+    until(lambda: f"it listens: {plant.agent.log()}", lambda: peers.answers(port))
+    stranger.dial()
+    refused = r"'DTU-99' from 127\.0\.0\.1:\d+ is refused"
+    until(lambda: f"the stranger is told: {plant.agent.log()}", lambda: re.search(refused, plant.agent.log()))
+    counted = [("unknown_registration", 1)]
+    until(
+        lambda: f"and counted: {plant.source()['skipped']}",
+        lambda: counted == [(skip["reason"], skip["count"]) for skip in plant.source()["skipped"] if "DTU" in skip["example"]],
+    )
+    dtu = plant.own(Dtu(port, b"DTU-01", device.port))
+    dtu.dial()
+    plant.until_all_good(len(points))
+    # It dials anew while the old connection still seems to live, then goes and comes.
+    dtu.dial()
+    plant.until_all_good(len(points))
+    dtu.hang_up()
+    plant.until_down()
+    dtu.dial()
+    plant.until_all_good(len(points))
+    check_values(plant.told(len(points)))
+
+
+def test_a_redundant_device_is_read_at_its_second_address(plant):
+    first, second = Pymodbus("tcp"), plant.own(Pymodbus("tcp"))
+    points = registers(range(0, 10))
+    try:
+        plant.start(over_tcp(first.port) + f'second_host = "127.0.0.1"\nsecond_port = {second.port}\n', points)
+        plant.until_all_good(len(points))
+    finally:
+        first.close()
+    said = f"127.0.0.1:{second.port} is in use now"
+    until(lambda: f"the second is told: {plant.agent.log()}", lambda: said in plant.agent.log())
     plant.until_all_good(len(points))
     check_values(plant.told(len(points)))

@@ -9,7 +9,9 @@ import subprocess
 import pytest
 from asyncua import ua
 from support import peers
+from support.node_server import SecuredNodeOpcUa
 from support.opcua_secured import NAME, PASSWORD, Certified, SecuredOpcUa
+from support.proxy import Proxy
 
 POINT = "位号,名称,数据源,地址,数据类型,工程单位\nTT-201,R-201温度,sis,nsu=urn:riskgate:test;s=TT-201,f32,℃\n"
 
@@ -190,6 +192,32 @@ def test_a_wrong_password_is_told_and_leaves_nothing_behind(site):
     assert server.sessions() == 1
     log = agent.log()
     assert "guessed-wrong" not in log and PASSWORD not in log
+
+
+def test_a_server_of_a_second_make_trusts_us_and_its_session_survives_a_cut(site):
+    server = site.own(SecuredNodeOpcUa(site.folder / "node"))
+    (site.folder / "config").mkdir(exist_ok=True)
+    password = site.folder / "config" / "password"
+    password.write_text("guessed-wrong-0815\n")
+    proxy = site.own(Proxy(server.port))
+    url = f"opc.tcp://127.0.0.1:{proxy.port}/riskgate"
+    site.write(url, 'trust = "first"', f'user = "{NAME}"', 'password_file = "password"')
+    agent = site.agent.start()
+    why = site.until_why("does not accept riskgate's certificate (BadSecurityChecksFailed)", "from rejected to trusted")
+    (file,) = server.trust_rejected()
+    (thumbprint,) = re.findall(r"[0-9a-f]{40}", file)
+    assert thumbprint in why, f"{file}: {why}"
+    site.until_why(f"refuses user '{NAME}' (BadUserAccessDenied)")
+    peers.until(lambda: f"no session: {server.sessions()}", lambda: server.sessions() == (0, 1))
+    password.write_text(PASSWORD + "\n")
+    assert agent.command("reload").returncode == 0
+    site.until_up()
+    assert server.sessions() == (1, 2)
+
+    proxy.cut()
+    peers.until(lambda: f"back: {site.source()}\n{agent.log()}", lambda: site.source()["connects"] == 2)
+    site.until_up()
+    assert server.sessions() == (1, 2), "the session came back, no other was made"
 
 
 def test_what_the_server_does_not_offer_is_told_with_what_it_does(site):

@@ -6,6 +6,7 @@ point is seen, and beyond address 999 nothing.
 
 import os
 import select
+import socket
 import subprocess
 import threading
 import tty
@@ -94,6 +95,55 @@ class Pymodbus(InLoop):
     def close(self):
         self.call(self.server.shutdown())
         self.end()
+
+
+class Dtu:
+    """A DTU: dials in to the agent, says who it is, and passes bytes on between it and a device behind it."""
+
+    def __init__(self, agent_port, registration, device_port):
+        self.agent_port, self.registration, self.device_port = agent_port, registration, device_port
+        self.ends = []
+        self.threads = []
+
+    def dial(self):
+        """Once more, as after it lost its network: the old connection is left as it is."""
+        agent = socket.create_connection(("127.0.0.1", self.agent_port), timeout=PATIENCE_S)
+        agent.sendall(self.registration)
+        device = socket.create_connection(("127.0.0.1", self.device_port), timeout=PATIENCE_S)
+        self.ends += [agent, device]
+        for source, sink in [(agent, device), (device, agent)]:
+            source.settimeout(None)
+            thread = threading.Thread(target=self._pass_on, args=(source, sink), daemon=True)
+            thread.start()
+            self.threads.append(thread)
+
+    @staticmethod
+    def _pass_on(source, sink):
+        try:
+            while piece := source.recv(4096):
+                sink.sendall(piece)
+        except OSError:
+            pass
+        # What has ended at one side ends at the other.
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def hang_up(self):
+        for end in self.ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.hang_up()
+        for thread in self.threads:
+            thread.join(PATIENCE_S)
+        for end in self.ends:
+            end.close()
 
 
 def build_libmodbus_server(folder):

@@ -17,6 +17,8 @@ START_S = 120.0
 
 
 class NodeOpcUa:
+    SCRIPT = "server.js"
+
     def __init__(self, folder, port=None):
         nodes = list(INSTALLED.glob("node_modules/node-linux-*/bin/node"))
         assert nodes, f"{INSTALLED} holds no Node: run tests/support/node_opcua/install"
@@ -29,7 +31,7 @@ class NodeOpcUa:
 
     def start(self):
         # Modules are looked for beside the script.
-        script = shutil.copy(HERE / "server.js", INSTALLED / "server.js")
+        script = shutil.copy(HERE / self.SCRIPT, INSTALLED / self.SCRIPT)
         log = open(self.folder / "node-opcua.log", "ab")
         self.process = subprocess.Popen(
             [self.node, script, str(self.port), self.folder / "keys"],
@@ -74,3 +76,22 @@ class NodeOpcUa:
                 self.process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+class SecuredNodeOpcUa(NodeOpcUa):
+    """It lets nobody in before a person trusts him: `support/node_opcua/secured.js`."""
+
+    SCRIPT = "secured.js"
+
+    def trust_rejected(self):
+        """What a person does at the server."""
+        clients = self.folder / "keys" / "keys"
+        rejected = list((clients / "rejected").iterdir())
+        for file in rejected:
+            file.rename(clients / "trusted" / "certs" / file.name)
+        return [file.name for file in rejected]
+
+    def sessions(self):
+        """Those that are open, and those that ever were."""
+        counted = self.tell("count")
+        return counted["sessions"], counted["ever"]

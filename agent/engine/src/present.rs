@@ -191,7 +191,9 @@ impl Present {
             if let Some((before_draft, before)) = before {
                 // A source that only now tells of conditions has not told them yet.
                 let untold = draft.events.is_some() && (before.untold || before_draft.events.is_none());
-                *state = SourceState { stale: BTreeSet::new(), untold, ..before.clone() };
+                // Nor has one that only now tells of permits told any.
+                let was_heard = before.was_heard && (before_draft.permits || !draft.permits);
+                *state = SourceState { stale: BTreeSet::new(), untold, was_heard, ..before.clone() };
             }
         }
         for (id, state) in (0u32..).map(PointId).zip(&moved.points) {

@@ -1,6 +1,7 @@
 //! Starts the drivers of one configuration, each under its supervisor, and ends them together.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +52,11 @@ impl Sources {
         let tallies = Tallies::new(plant.sources().len());
         let lines = lines_of(&configs);
         for listener in modbus::Listener::of(lines.values().map(|shared| shared.line.as_ref())) {
-            let (out, stop) = (out.clone(), stop.clone());
-            tasks.spawn(async move { listener.run(&out, &stop).await });
+            let behind = configs.iter().filter(|config| dials_in_at(config, listener.listen()));
+            let tallies: Vec<_> =
+                behind.filter_map(|config| tallies.get(config.id).map(Arc::clone)).collect();
+            let stop = stop.clone();
+            tasks.spawn(async move { listener.run(&tallies, &stop).await });
         }
         for config in configs {
             let charge = charge_of(&config, &lines);
@@ -147,6 +151,11 @@ fn lines_of(configs: &[SourceConfig]) -> HashMap<modbus::Endpoint, Shared> {
     lines
 }
 
+fn dials_in_at(config: &SourceConfig, listen: SocketAddr) -> bool {
+    let Driver::Modbus(device) = &config.driver else { return false };
+    matches!(&device.endpoint, modbus::Endpoint::DialIn(dial_in) if dial_in.listen == listen)
+}
+
 fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -> Charge {
     let (points, beat) = match &config.driver {
         Driver::Modbus(device) => {
@@ -165,5 +174,42 @@ fn charge_of(config: &SourceConfig, lines: &HashMap<modbus::Endpoint, Shared>) -
         name: config.name.clone(),
         points,
         silent_max: beat.map(|beat| (beat * SILENT_PERIODS).max(SILENT_MIN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::SourceId;
+
+    use super::*;
+
+    fn device(id: u16, port: u16, device_id: u8) -> SourceConfig {
+        let device = modbus::Device {
+            source: SourceId(id),
+            endpoint: modbus::Endpoint::tcp("10.0.0.5", port),
+            device_id,
+            period: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(3),
+            gap_max: 8,
+            registers_max: 125,
+            bits_max: 2000,
+            one_request_per_point: false,
+            pause: Duration::ZERO,
+            connect_pause: Duration::ZERO,
+            points: Vec::new(),
+        };
+        SourceConfig { id: SourceId(id), name: format!("device-{id}"), driver: Driver::Modbus(device) }
+    }
+
+    #[test]
+    fn devices_behind_one_endpoint_share_a_line_and_are_given_time_for_each_other() {
+        let configs = [device(0, 502, 1), device(1, 502, 2), device(2, 503, 1)];
+        let lines = lines_of(&configs);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.get(&modbus::Endpoint::tcp("10.0.0.5", 502)).map(|shared| shared.devices), Some(2));
+        let patience = |config| charge_of(config, &lines).silent_max;
+        assert_eq!(patience(&configs[0]), Some(Duration::from_secs(100)));
+        assert_eq!(patience(&configs[2]), Some(Duration::from_secs(50)));
     }
 }

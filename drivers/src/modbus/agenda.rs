@@ -206,7 +206,14 @@ impl Agenda {
     /// An answer without values that says nothing of the address: the device is busy, or fails.
     /// False: the parts that were joined on trial are asked again, each by itself.
     pub(super) fn failed(&mut self, id: PieceId) -> bool {
-        !self.part(id, Duration::ZERO)
+        if self.part(id, Duration::ZERO) {
+            return false;
+        }
+        // It answered, and said nothing against the address.
+        if let Some(piece) = self.pieces.get_mut(&id) {
+            piece.state = State::Live;
+        }
+        true
     }
 
     /// An answer that says that the address does not exist.
@@ -261,12 +268,13 @@ impl Agenda {
                     self.cut(id, halves, || State::Silent { tries: SILENT_TRIES - 1 });
                 }
             }
-            State::Held(held) => {
+            // It proves nothing against the address; but a refused one is not to be asked in each cycle.
+            State::Held(held) if held.is_proven() => {
                 if let Some(table) = self.tables.get(&piece.read.table) {
                     held.refuse(table, now);
                 }
             }
-            State::Live | State::Doubtful => {}
+            State::Held(_) | State::Live | State::Doubtful => {}
         }
         true
     }

@@ -285,10 +285,8 @@ impl<'d> Cycles<'d> {
 
     fn end_answered(&mut self, failures: Vec<(Request, Fault)>) {
         for (request, fault) in failures {
-            if fault.is_of_the_read() {
-                let why = self.sentence(request, &fault);
-                tracing::warn!(source = self.device.source.0, "{why}; the other points are read on");
-            }
+            let why = self.sentence(request, &fault);
+            tracing::warn!(source = self.device.source.0, "{why}; the other points are read on");
         }
         self.agenda.end_answered();
         for (read, refused) in self.agenda.unanswered() {

@@ -158,7 +158,7 @@ impl Fault {
                 "see whether the adapter is plugged in: ls -l /dev/serial/by-id"
             }
             Self::Port { source } if source.kind() == ErrorKind::PermissionDenied => {
-                "give the service the group of the port, mostly dialout"
+                "let the service reach serial ports: systemd/serial.conf, group dialout"
             }
             Self::Port { .. } => "check the path and baud, and what else uses the port",
             Self::Neither { .. } => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use riskgate_point::{Now, PointId, Report, Value};
 
 use super::decode::{Reply, samples};
+pub use super::frame::fuzz::frames;
 use super::memory::Memory;
 use super::plan::{Limits, Plan, Read};
 use super::status::{Meaning, State, StatusMap};

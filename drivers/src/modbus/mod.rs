@@ -57,7 +57,6 @@ pub struct Device {
     pub pause: Duration,
     /// How long a new connection rests before its first request; zero: not at all.
     pub connect_pause: Duration,
-    pub framing: Framing,
     pub points: Vec<Point>,
 }
 

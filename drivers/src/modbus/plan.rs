@@ -169,7 +169,8 @@ impl Item {
 impl Plan {
     /// Every point, and every register beside one, lies in exactly one read; or the point is unreadable.
     pub fn of(device: &Device) -> Self {
-        let Device { gap_max, registers_max, bits_max, one_request_per_point, framing, .. } = *device;
+        let Device { gap_max, registers_max, bits_max, one_request_per_point, .. } = *device;
+        let framing = device.endpoint.framing();
         let limits = Limits { gap_max, registers_max, bits_max, one_request_per_point, framing };
         Self::of_points(&device.points, limits)
     }

@@ -8,6 +8,7 @@
 //! A message that the broker kept (retained) is marked as backfill: nobody knows how old it is.
 
 mod fixes;
+pub mod fuzz;
 pub(super) mod permits;
 mod samples;
 pub(super) mod sightings;
@@ -177,6 +178,9 @@ pub fn message(what: &What, message: &Message<'_>, memory: &mut Memory) -> Decod
     let text = message.payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message.payload);
     let Ok(json) = serde_json::from_slice::<Json>(text) else {
         reader.skip(Skip::NotJson);
+        if let What::Points(points) = what {
+            points.iter().for_each(|point| reader.unreadable(point));
+        }
         return reader.decoded;
     };
     match what {

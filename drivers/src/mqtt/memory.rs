@@ -69,7 +69,8 @@ struct Told {
 
 impl Events {
     /// Whether a message of an event is to be handed on: it is new, still going on, or surer than before.
-    pub(super) fn is_told(&mut self, key: EventKey, confidence: f64, at: Mono) -> bool {
+    /// It goes on where the next message of it comes within `lasts`.
+    pub(super) fn is_told(&mut self, key: EventKey, confidence: f64, at: Mono, lasts: Duration) -> bool {
         let told = Told { heard: at, handed: at, confidence, quiet: false };
         let has_id = key.id.is_some();
         let Some(known) = self.0.get_mut(&key) else {
@@ -77,7 +78,7 @@ impl Events {
             self.0.insert(key, told);
             return true;
         };
-        let goes_on = at.since(known.heard) <= AGAIN_WITHIN;
+        let goes_on = at.since(known.heard) <= lasts;
         known.heard = at;
         known.quiet |= has_id && !goes_on;
         let is_news = match (has_id, goes_on) {
@@ -123,9 +124,9 @@ mod tests {
             id: id.map(Arc::from),
         };
         let second = |second: u64| Mono(second * 1_000_000_000);
-        let handed = told
-            .iter()
-            .filter(|(at, percent)| events.is_told(key.clone(), f64::from(*percent) / 100.0, second(*at)));
+        let handed = told.iter().filter(|(at, percent)| {
+            events.is_told(key.clone(), f64::from(*percent) / 100.0, second(*at), AGAIN_WITHIN)
+        });
         handed.map(|(at, _)| *at).collect()
     }
 
@@ -148,7 +149,7 @@ mod tests {
         let key =
             EventKey { place: 0, camera: Arc::from("C"), kind: Arc::from("smoke"), rule: None, id: None };
         let frames = (0..100).map(|frame: u64| Mono(frame * 40_000_000));
-        let handed = frames.filter(|at| events.is_told(key.clone(), 1.0, *at)).count();
+        let handed = frames.filter(|at| events.is_told(key.clone(), 1.0, *at, AGAIN_WITHIN)).count();
         assert_eq!(handed, 4);
     }
 
@@ -162,9 +163,9 @@ mod tests {
             rule: None,
             id: Some(Arc::from("e")),
         };
-        assert!(events.is_told(key.clone(), 1.0, Mono(0)));
+        assert!(events.is_told(key.clone(), 1.0, Mono(0), AGAIN_WITHIN));
         events.over(&key);
-        assert!(events.is_told(key, 1.0, Mono(1)));
+        assert!(events.is_told(key, 1.0, Mono(1), AGAIN_WITHIN));
     }
 
     #[test]
@@ -177,9 +178,9 @@ mod tests {
             rule: None,
             id: Some(Arc::from("e")),
         };
-        assert!(memory.events.is_told(key.clone(), 1.0, Mono(0)));
+        assert!(memory.events.is_told(key.clone(), 1.0, Mono(0), AGAIN_WITHIN));
         memory.link_lost();
-        assert!(memory.events.is_told(key, 1.0, Mono(1)));
+        assert!(memory.events.is_told(key, 1.0, Mono(1), AGAIN_WITHIN));
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
         for event in 0..10_000_u64 {
             let id = Some(Arc::from(event.to_string()));
             let key = EventKey { place: 0, camera: Arc::from("C"), kind: Arc::from("smoke"), rule: None, id };
-            assert!(events.is_told(key, 1.0, Mono(event)));
+            assert!(events.is_told(key, 1.0, Mono(event), AGAIN_WITHIN));
         }
         assert_eq!(events.0.len(), EVENTS_MAX);
     }

@@ -20,6 +20,9 @@ const COMPACT: &str = "%Y%m%d%H%M%S";
 /// 14 digits as a number: from the year 1900 to 2999. As milliseconds they would lie beyond 2572.
 const COMPACT_RANGE: Range<i64> = 19_000_000_000_000..30_000_000_000_000;
 
+/// 2000-01-01: what is told as older is no time.
+const OLDEST_SECONDS: i64 = 946_684_800;
+
 /// `None` where it is no time in any of these ways.
 pub fn parse(value: &Value, zone: &TimeZone) -> Option<Wall> {
     match value {
@@ -50,8 +53,10 @@ fn of_whole(number: i64, zone: &TimeZone) -> Option<Wall> {
         let civil = strtime::parse(COMPACT, number.to_string()).and_then(|parts| parts.to_datetime());
         return civil.ok().and_then(|civil| civil_in(civil, zone));
     }
-    // Zero and less are how feeds write that they do not know.
-    if number <= 0 {
+    // Zero and less are how feeds write that they do not know; and a date in digits, 20261101 or 202611011830,
+    // would be read as a time around 1970, of which no feed speaks.
+    let seconds = if number < MILLIS_FROM { number } else { number / 1000 };
+    if seconds < OLDEST_SECONDS {
         return None;
     }
     let millis = if number < MILLIS_FROM { number * 1000 } else { number };
@@ -156,10 +161,18 @@ mod tests {
         }
 
         #[test]
-        fn seconds_and_milliseconds_are_told_apart(millis in 100_000_000_000_i64..18_000_000_000_000) {
+        fn seconds_and_milliseconds_are_told_apart(millis in 946_684_800_000_i64..18_000_000_000_000) {
             prop_assert_eq!(parse(&json!(millis)), Some(Wall(millis)));
             let seconds = millis / 1000;
             prop_assert_eq!(parse(&json!(seconds)), Some(Wall(seconds * 1000)));
+        }
+    }
+
+    #[test]
+    fn a_date_in_digits_is_no_time_of_1970() {
+        for text in ["20261101", "202611011830"] {
+            assert_eq!(parse(&json!(text)), None, "{text}");
+            assert_eq!(parse(&json!(text.parse::<i64>().expect("digits"))), None, "{text}");
         }
     }
 }

@@ -18,7 +18,7 @@ use riskgate_point::{Mono, Now, Report};
 use super::conditions::{Conditions, Ended, Taken};
 use super::events::{self, Event, Given};
 use super::fault::Fault;
-use super::recover::{Filled, is_lost};
+use super::recover::{Filled, is_lost_beside, is_slow};
 use super::subscribe::{Filling, Subscribed};
 use super::{Server, plan, refresh};
 use crate::backoff::Backoff;
@@ -98,6 +98,11 @@ impl Alarms {
             state.missed(at.mono);
             return Vec::new();
         }
+        // Before what came is taken: the end of a refresh may be in it, and then not all was told.
+        if let Some(queue) = state.overflown(events) {
+            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
+            state.missed(at.mono);
+        }
         let mut reports = Vec::new();
         let mut is_in_part = false;
         for event in events {
@@ -136,10 +141,6 @@ impl Alarms {
                 }
                 Event::Other => {}
             }
-        }
-        if let Some(queue) = state.overflown(events) {
-            tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
-            state.missed(at.mono);
         }
         drop(state);
         if is_in_part {
@@ -254,7 +255,8 @@ impl Filling {
         let sub = match self.open(plan::EVENTS, group, subscribed).await? {
             Ok(sub) => sub,
             Err(status) => {
-                alarms.put_off(now, format!("it takes no subscription more ({status})"), self.out.tally());
+                let what = format!("it makes no subscription to events ({status})");
+                alarms.put_off(now, what, self.out.tally());
                 return Ok(());
             }
         };
@@ -265,7 +267,7 @@ impl Filling {
                     let request = |narrow| events::request(node.clone(), handle, narrow);
                     match self.ask_for_events(sub, request(true)).await? {
                         // Some cannot choose among events; then all come, and are looked at here.
-                        Err(_) => self.ask_for_events(sub, request(false)).await?,
+                        Err(status) if !is_slow(status) => self.ask_for_events(sub, request(false)).await?,
                         made => made,
                     }
                 }
@@ -274,7 +276,7 @@ impl Filling {
             match made {
                 Ok(item) => alarms.has(handle, item),
                 Err(status) => {
-                    self.close(subscribed, &[sub]).await?;
+                    self.stop_listening(subscribed, sub).await?;
                     let what = format!("it gives out no events of {notifier} ({status})");
                     alarms.put_off(now, what, self.out.tally());
                     return Ok(());
@@ -283,6 +285,17 @@ impl Filling {
         }
         alarms.begin_anew(now);
         Ok(())
+    }
+
+    /// Deletes the subscription to events. One that the server cannot delete now ends with the session.
+    async fn stop_listening(&self, subscribed: &mut Subscribed, sub: u32) -> Result<(), Fault> {
+        match self.session.delete_subscriptions(&[sub]).await {
+            Err(error) if is_lost_beside(&error) => Err(self.fault("deleting a subscription")(error)),
+            Ok(_) | Err(_) => {
+                subscribed.forget(&[sub]);
+                Ok(())
+            }
+        }
     }
 
     async fn ask_for_events(
@@ -299,7 +312,7 @@ impl Filling {
                 Some(result) => Err(result.status_code),
                 None => Err(StatusCode::BadUnknownResponse),
             },
-            Err(error) if is_lost(&error) => return Err(self.fault("subscribing to events")(error)),
+            Err(error) if is_lost_beside(&error) => return Err(self.fault("subscribing to events")(error)),
             Err(error) => Err(error.status()),
         })
     }
@@ -314,12 +327,54 @@ impl Filling {
         alarms.asks(now, plan::event_handles(self.server.notifiers.len()));
         match refresh::ask(&self.session, sub).await {
             Ok(()) => {}
-            Err(error) if is_lost(&error) => return Err(self.fault("asking for the conditions")(error)),
+            Err(error) if is_lost_beside(&error) => {
+                return Err(self.fault("asking for the conditions")(error));
+            }
             Err(error) => {
                 let what = format!("it does not refresh its conditions ({})", error.status());
                 alarms.put_off(now, what, self.out.tally());
             }
         }
         Ok(Filled::whole(subscribed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opcua::types::{NodeId, ObjectTypeId, Variant};
+    use riskgate_point::{SourceId, Wall};
+
+    use super::*;
+    use crate::intake::{self, Lane};
+
+    const NOW: Now = Now { mono: Mono(5), wall: Wall(6) };
+    const ITEM: u32 = 9;
+
+    fn around(kind: ObjectTypeId) -> EventFieldList {
+        let mut fields = vec![Variant::Empty; 17];
+        fields[1] = Variant::from(NodeId::from(kind));
+        EventFieldList { client_handle: ITEM, event_fields: Some(fields) }
+    }
+
+    /// What comes of a refresh of which both ends are in one message, from a queue of this length.
+    fn refreshed(queue: u32, has_missed: bool) -> Vec<Report> {
+        let alarms = Alarms::new(Arc::new(Server::bare()), 1);
+        let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
+        alarms.has(ITEM, Item { given: Given::default(), queue });
+        alarms.asks(NOW.mono, ITEM..ITEM + 1);
+        if has_missed {
+            alarms.may_have_missed(NOW.mono);
+        }
+        let [start, end] =
+            [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType].map(around);
+        alarms.take(&[&start, &end], false, 0, NOW, sender.tally())
+    }
+
+    #[test]
+    fn a_refresh_is_whole_only_if_no_event_can_have_been_lost() {
+        let source: SourceId = Server::bare().source;
+        assert_eq!(refreshed(3, false), [Report::ConditionsTold { source, at: NOW }]);
+        assert_eq!(refreshed(2, false), [], "the queue was full");
+        assert_eq!(refreshed(3, true), [], "a message is missing");
     }
 }

@@ -241,7 +241,9 @@ impl Conditions {
         }
         let mut over: Vec<Arc<str>> = Vec::new();
         if !self.spoilt {
-            let left_out = self.kept.iter().filter(|(_, kept)| kept.turn != self.turn);
+            // What the server does not trust itself ends nothing, and neither does its silence about it.
+            let is_over = |kept: &Kept| kept.turn != self.turn && !kept.told.doubtful;
+            let left_out = self.kept.iter().filter(|(_, kept)| is_over(kept));
             over.extend(left_out.map(|(id, _)| Arc::clone(id)));
         }
         // Said outright: the link may never have been lost, and then only this ends them.
@@ -392,6 +394,15 @@ mod tests {
         assert_eq!(take(&mut conditions, quiet("a", 3)), "LIA-1/HH 1");
         // And begins nothing.
         assert_eq!(take(&mut conditions, Told { doubtful: true, ..quiet("a", 4) }), "known");
+    }
+
+    #[test]
+    fn a_refresh_that_leaves_out_what_the_server_does_not_trust_ends_it_not() {
+        let mut conditions = Conditions::new(SourceId(1));
+        take(&mut conditions, told("a", 1));
+        take(&mut conditions, Told { doubtful: true, ..quiet("a", 2) });
+        assert_eq!(refreshed(&mut conditions, []), ["LIA-1/HH 500 active", "all told"]);
+        assert_eq!(take(&mut conditions, quiet("a", 3)), "LIA-1/HH 1");
     }
 
     #[test]

@@ -183,8 +183,12 @@ impl Notices {
         let lists = parts.iter().filter_map(|part| part.inner_as::<EventNotificationList>());
         let events: Vec<&EventFieldList> = lists.flat_map(|list| list.events.iter().flatten()).collect();
         let n_told = items.len() + events.len();
-        let mut reports = self.samples(items.into_iter());
+        let mut reports = self.samples(items.into_iter(), is_late);
         if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+            // First of all: the end of a refresh may have come, and a part of it not.
+            if pulse.is_any_missing() {
+                alarms.may_have_missed(at.mono);
+            }
             reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
         }
         pulse.told(n_told);
@@ -207,8 +211,13 @@ impl Notices {
         })
     }
 
-    /// What the server says of the items with these handles.
-    pub(super) fn samples<'v>(&self, items: impl Iterator<Item = (u32, &'v DataValue)>) -> Vec<Report> {
+    /// What the server says of the items with these handles. `is_late`: others that were sent after it came
+    /// already; it is kept and is not how things stand.
+    pub(super) fn samples<'v>(
+        &self,
+        items: impl Iterator<Item = (u32, &'v DataValue)>,
+        is_late: bool,
+    ) -> Vec<Report> {
         let (received, offset_ns) = ((self.clock)(), self.offset_ns());
         let mut unfit = Vec::new();
         let mut book = self.book();
@@ -217,18 +226,20 @@ impl Notices {
             let Some((at, point)) = self.known(handle) else { continue };
             let reading = decode::reading(value, point, offset_ns);
             self.note(&reading, point, value, &mut unfit);
-            book.note(at, &reading);
+            if !is_late {
+                book.note(at, &reading);
+            }
             reports.push(Report::Sample(Sample {
                 point: point.point,
                 value: reading.value,
                 quality: reading.quality,
                 source_time: reading.source_time,
                 received,
-                backfill: false,
+                backfill: is_late,
             }));
         }
         drop(book);
-        if !reports.is_empty() {
+        if !reports.is_empty() && !is_late {
             self.may_be_good.store(true, Ordering::Relaxed);
         }
         for (point, why, came) in unfit {
@@ -414,6 +425,25 @@ mod tests {
         notices.take(&Pulse::default(), &message(1, &[value(5.0, 5000), value(6.0, 6000)]));
         let first = Seen { time: Wall(5000), value: Value::float(5.0) };
         assert_eq!(notices.first_after_gap(0), Some(first));
+    }
+
+    #[tokio::test]
+    async fn a_value_of_a_message_that_others_overtook_is_kept_and_is_not_the_present_one() {
+        let (notices, mut receiver) = notices(Group::bare());
+        let pulse = Pulse::default();
+        for (number, ms) in [(1, 1000), (3, 3000), (2, 2000)] {
+            notices.take(&pulse, &message(number, &[value(f64::from(number), ms)]));
+        }
+        let mut told = Vec::new();
+        for report in receiver.recv(10).await.expect("open") {
+            if let Report::Sample(sample) = report {
+                told.push((sample.value, sample.backfill));
+            }
+        }
+        let float = |number| Value::float(number);
+        assert_eq!(told, [(float(1.0), false), (float(3.0), false), (float(2.0), true)]);
+        let last = Last { value: float(3.0), source_time: Some(Wall(3000)) };
+        assert_eq!(notices.last(0), Some(last));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
 //! another pair there; that is used and never touched. Ours is valid for ten years.
 //!
 //! A server trusts one certificate, by a person's act there. A renewed one is another certificate, so that
-//! renewing alone would end the session and everything that hangs on it. Therefore, [`RENEW_BEFORE`] the old
+//! renewing alone would end the session and everything that hangs on it. Therefore, 90 days before the old
 //! one ends, a new one is made beside it, in `next/`. From then on each server is offered the new one first
 //! and the old one where it refuses, and the log says what is to be done at the server. Only when the old
 //! one has ended does the new one take its place.

@@ -140,7 +140,7 @@ impl Filling {
         let drained = futures_util::future::join_all(subs.iter().map(|sub| sub.pulse.drained.notified()));
         // A server with nothing to say says so only at the next keep-alive: no need to wait for that.
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
-        self.recover(subs).await?;
+        let _all_are_read = self.recover(subs).await?;
         if let Some(alarms) = self.notices.alarms() {
             alarms.begin_anew((self.clock)().mono);
         }
@@ -148,9 +148,11 @@ impl Filling {
         self.read_present(subscribed, subscribed.points_of(&ids)).await
     }
 
-    /// Asks again for messages whose numbers show that they were sent and did not arrive.
+    /// Asks again for messages whose numbers show that they were sent and did not arrive. Each comes after
+    /// others and says what was, so what is is read: of a point none of those may have said it.
     pub(super) async fn fill_gaps(self, subscribed: Subscribed) -> Result<Filled, Fault> {
-        self.recover(&subscribed.subs).await?;
+        let missed = self.recover(&subscribed.subs).await?;
+        self.read_present(&subscribed, subscribed.points_of(&missed)).await?;
         Ok(Filled::whole(subscribed))
     }
 
@@ -167,10 +169,22 @@ impl Filling {
         Ok(())
     }
 
-    async fn recover(&self, subs: &[Sub]) -> Result<(), Fault> {
+    /// Gives the subscriptions of which messages did not arrive in their turn.
+    async fn recover(&self, subs: &[Sub]) -> Result<Vec<u32>, Fault> {
         let (mut n_missing, mut n_lost) = (0_usize, 0_usize);
+        let mut missed = Vec::new();
+        // Before the wait for what is missing: a refresh may end meanwhile.
+        if let Some(alarms) = self.notices.alarms()
+            && subs.iter().any(|sub| sub.pulse.is_any_missing())
+        {
+            alarms.may_have_missed((self.clock)().mono);
+        }
         for sub in subs {
-            for sequence in sub.pulse.missing() {
+            let missing = sub.pulse.missing();
+            if !missing.is_empty() {
+                missed.push(sub.id);
+            }
+            for sequence in missing {
                 n_missing += 1;
                 match self.session.republish(sub.id, sequence).await {
                     Ok(message) if holds_data(&message) => self.notices.take(&sub.pulse, &message),
@@ -191,7 +205,7 @@ impl Filling {
             let url = &self.server.url;
             tracing::info!(url, n_missing, n_lost, "asked again for messages that did not arrive");
         }
-        Ok(())
+        Ok(missed)
     }
 
     /// Tries the refused points and those without a node again, with the namespaces as they are now.
@@ -238,7 +252,7 @@ impl Filling {
             let max_age_ms = publishing.as_secs_f64() * 1000.0;
             let what = "reading the present values";
             let values = self.read(what, &asked, TimestampsToReturn::Source, max_age_ms).await?;
-            let reports: Vec<Report> = self.notices.samples(handles.into_iter().zip(&values));
+            let reports: Vec<Report> = self.notices.samples(handles.into_iter().zip(&values), false);
             self.out.send(reports);
         }
         Ok(())
@@ -310,8 +324,33 @@ fn holds_data(message: &NotificationMessage) -> bool {
     message.notification_data.as_ref().is_some_and(|parts| !parts.is_empty())
 }
 
+/// The same, for what is asked beside the values. A slow answer to it ends nothing that works: whether the
+/// link is dead, the silence of the subscriptions shows.
+pub(super) fn is_lost_beside(error: &Error) -> bool {
+    is_lost(error) && !is_slow(error.status())
+}
+
+/// No answer came in time.
+pub(super) fn is_slow(status: StatusCode) -> bool {
+    decode::code(status) == StatusCode::BadTimeout
+}
+
 /// There is nobody left to ask, rather than nothing to be had.
 pub(super) fn is_lost(error: &Error) -> bool {
     let closed = [StatusCode::BadTimeout, StatusCode::BadConnectionClosed, StatusCode::BadNotConnected];
     is_gone(error.status()) || closed.contains(&decode::code(error.status()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_about_what_is_beside_the_values_is_no_lost_link() {
+        let ends = |status| (is_lost(&Error::new(status, "")), is_lost_beside(&Error::new(status, "")));
+        assert_eq!(ends(StatusCode::BadTimeout), (true, false));
+        assert_eq!(ends(StatusCode::BadConnectionClosed), (true, true));
+        assert_eq!(ends(StatusCode::BadSessionIdInvalid), (true, true));
+        assert_eq!(ends(StatusCode::BadServiceUnsupported), (false, false));
+    }
 }

@@ -18,6 +18,7 @@ use opcua::types::{
 use super::fault::Fault;
 use super::notices::{Callback, Notices};
 use super::pulse::Pulse;
+use super::recover::is_lost_beside;
 use super::tell::Run;
 use super::{Group, Point, Server, decode, plan};
 use crate::Clock;
@@ -213,7 +214,7 @@ impl Filling {
         self.listen(subscribed).await
     }
 
-    /// A new subscription. `Err`: the server has none left for us.
+    /// A new subscription. `Err`: the server has none left for us, or makes none to events.
     pub(super) async fn open(
         &self,
         group: usize,
@@ -236,6 +237,10 @@ impl Filling {
         let id = match made.await {
             Ok(id) => id,
             Err(error) if decode::code(error.status()) == StatusCode::BadTooManySubscriptions => {
+                return Ok(Err(error.status()));
+            }
+            // No value depends on it.
+            Err(error) if group == plan::EVENTS && !is_lost_beside(&error) => {
                 return Ok(Err(error.status()));
             }
             Err(error) => return Err(self.fault("creating a subscription")(error)),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use riskgate_drivers::intake::{self, Lane, Receiver};
-use riskgate_drivers::modbus::{Device, Endpoint, Framing, Kind, Line, Point, Table, run};
+use riskgate_drivers::modbus::{Device, Endpoint, Kind, Line, Point, Table, run};
 use riskgate_drivers::tally::{Counts, Tally};
 use riskgate_point::{BadReason, Link, Now, PointId, Quality, Report, Sample, SourceId, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -204,7 +204,6 @@ pub(crate) fn device(port: u16, points: Vec<Point>) -> Device {
         one_request_per_point: false,
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
-        framing: Framing::Tcp,
         points,
     }
 }

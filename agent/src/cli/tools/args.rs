@@ -104,7 +104,7 @@ pub(in crate::cli) enum BrowseWhat {
 /// Where a device is reached.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LineArgs {
-    /// 主机[:端口]，或串口路径 / host[:port], 502 if none is said; or the path of a serial port
+    /// 主机或主机:端口，或串口路径 / host or host:port, 502 if none is said; or the path of a serial port
     #[arg(value_name = "ADDRESS")]
     pub(in crate::cli) address: String,
 

@@ -144,7 +144,8 @@ impl Told<'_> {
     }
 
     fn row(&self, likely: &Likely) -> Row {
-        let order = if likely.order == Order::Abcd { "" } else { order_word(likely.order) };
+        // Said even where it is the usual one: an empty cell means the order of the source. A bit has none.
+        let order = if likely.kind == Kind::Bool { "" } else { order_word(likely.order) };
         Row {
             tag: self.args.tag.clone(),
             source: self.args.source.clone(),

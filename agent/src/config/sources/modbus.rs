@@ -83,7 +83,6 @@ pub(super) fn device(fields: &mut Fields<'_>, source: SourceId, way: Way) -> Kin
         one_request_per_point: fields.flag("one_request_per_point").unwrap_or_default(),
         pause: fields.duration("pause", pauses.clone()).unwrap_or_default(),
         connect_pause: fields.duration("connect_pause", pauses).unwrap_or_default(),
-        framing,
         points: Vec::new(),
     };
     let habits = Habits {

@@ -61,6 +61,10 @@ pub(in crate::config) struct List {
 impl Gathered {
     pub(super) fn into_feed(self) -> mqtt::Feed {
         let Self { mut feed, topics, lists, sparkplug, lists_unread: _ } = self;
+        // It would speak for what else is read here, of which Frigate knows nothing.
+        if feed.status.is_none() && topics.is_empty() && lists.is_empty() {
+            feed.status = frigate_status(&feed.subscriptions);
+        }
         let points = topics.into_iter().map(|(filter, points)| (filter, What::Points(points)));
         let listed = lists.into_iter().flat_map(|List { fields, topics, .. }| {
             let list =
@@ -130,7 +134,8 @@ pub(super) fn feed(
         check_sparkplug(fields, source);
     }
     // Its own last will tells that it is dead as well.
-    let is_missed = source.stale_after.is_some() || fields.has("stale_after") || fields.has("status");
+    let has_will = fields.has("status") || frigate_status(&subscriptions).is_some();
+    let is_missed = source.stale_after.is_some() || fields.has("stale_after") || has_will;
     if (source.fixes || source.sightings || source.permits) && !is_missed {
         let hint =
             "write heartbeat = \"topic\", stale_after = \"60s\", or status where the feed has a last will"
@@ -149,6 +154,18 @@ pub(super) fn feed(
         lists_unread: lists.is_none(),
         lists: lists.unwrap_or_default(),
     }));
+}
+
+/// Frigate's own last will lies beside its events.
+fn frigate_status(subscriptions: &[Subscription]) -> Option<mqtt::Status> {
+    let [Subscription { filter, what: What::Sightings(fields) }] = subscriptions else { return None };
+    let prefix = filter.strip_suffix("/events").filter(|prefix| !prefix.contains(['+', '#']))?;
+    matches!(fields.shape, mqtt::Shape::Frigate { .. }).then(|| mqtt::Status {
+        topic: format!("{prefix}/available"),
+        value: None,
+        online: "online".to_owned(),
+        offline: "offline".to_owned(),
+    })
 }
 
 /// A topic where the feed says of itself whether it is there; mostly its last will says that it is not.

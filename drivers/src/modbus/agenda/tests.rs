@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use riskgate_point::PointId;
 
 use super::super::plan::BITS_MAX;
-use super::super::{Device, Endpoint, Framing, Kind};
+use super::super::{Device, Endpoint, Kind};
 use super::*;
 
 /// What a read does at the simulated device.
@@ -157,7 +157,6 @@ fn device(points: Vec<Point>) -> Device {
         one_request_per_point: false,
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
-        framing: Framing::Tcp,
         points,
     }
 }

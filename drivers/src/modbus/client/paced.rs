@@ -6,7 +6,7 @@ use riskgate_point::{Now, PointId, SourceId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
-use super::super::{Framing, Kind, Point, Table};
+use super::super::{Kind, Point, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::tally::{Counts, Tally};
@@ -87,7 +87,6 @@ fn device(source: u16, device_id: u8, period: Duration, timeout: Duration) -> De
         one_request_per_point: false,
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
-        framing: Framing::Tcp,
         points: vec![Point::new(PointId(u32::from(source)), Table::Holding, 0, Kind::U16)],
     }
 }

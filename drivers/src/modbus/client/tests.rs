@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::fault::Exception;
-use super::super::{Beside, Framing, Kind, Order, Point, Register, Table};
+use super::super::{Beside, Kind, Order, Point, Register, Table};
 use super::*;
 use crate::intake::{self, Lane, Receiver};
 use crate::scaling::Scaling;
@@ -44,7 +44,6 @@ fn device(port: u16, points: Vec<Point>) -> Device {
         one_request_per_point: false,
         pause: Duration::ZERO,
         connect_pause: Duration::ZERO,
-        framing: Framing::Tcp,
         points,
     }
 }

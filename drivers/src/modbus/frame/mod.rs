@@ -6,6 +6,7 @@
 //! never becomes a [`Reply`]. What follows from a misfit is the line's to decide.
 
 pub(super) mod ear;
+pub(super) mod fuzz;
 pub(super) mod owed;
 pub(super) mod rtu;
 pub(super) mod tcp;

@@ -22,7 +22,7 @@ use super::super::fault::Fault;
 use super::Line;
 use super::endpoint::{Endpoint, shown};
 use crate::backoff::Backoff;
-use crate::intake::Sender;
+use crate::tally::Tally;
 
 /// For a caller to say who it is: a DTU says so at once, over a slow network.
 const REGISTER_WITHIN: Duration = Duration::from_secs(15);
@@ -81,7 +81,7 @@ impl Arrivals {
                 (Some(why), _) => format!("; the port cannot be opened: {why}"),
                 (None, 0) => String::new(),
                 (None, refused) => {
-                    format!("; {refused} callers with other registrations, the last {}", news.last_refused)
+                    format!("; {refused} other callers were refused, the last {}", news.last_refused)
                 }
             });
             Fault::Absent { limit, besides: besides.into() }
@@ -94,6 +94,16 @@ pub struct Listener {
     listen: SocketAddr,
     lines: Vec<(Vec<u8>, Arrivals)>,
 }
+
+/// Who was refused. The reasons are those of the tally.
+struct Stranger {
+    why: &'static str,
+    who: String,
+}
+
+const UNKNOWN: &str = "unknown_registration";
+const SILENT: &str = "silent_caller";
+const TOO_MANY: &str = "too_many_callers";
 
 impl Listener {
     /// For those of the lines whose devices dial in, one listener for each port.
@@ -110,8 +120,12 @@ impl Listener {
         listeners
     }
 
-    /// Until told to stop. Who is refused is counted with `out`.
-    pub async fn run(self, out: &Sender, stop: &CancellationToken) {
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Until told to stop. Who is refused is counted in the tallies of all sources behind the port.
+    pub async fn run(self, tallies: &[Arc<Tally>], stop: &CancellationToken) {
         let listener = Arc::new(self);
         let mut backoff = Backoff::new(BIND_RETRY_MIN, BIND_RETRY_MAX, u64::from(listener.listen.port()));
         let forever = async {
@@ -120,7 +134,7 @@ impl Listener {
                     Ok(socket) => {
                         listener.tell(|news| news.closed = None);
                         backoff.reset();
-                        Arc::clone(&listener).serve(&socket, out).await;
+                        Arc::clone(&listener).serve(&socket, tallies).await;
                     }
                     Err(error) => {
                         listener.tell(|news| news.closed = Some(error.to_string()));
@@ -143,7 +157,7 @@ impl Listener {
     }
 
     /// Until the port fails.
-    async fn serve(self: Arc<Self>, socket: &TcpListener, out: &Sender) {
+    async fn serve(self: Arc<Self>, socket: &TcpListener, tallies: &[Arc<Tally>]) {
         let mut callers = JoinSet::new();
         loop {
             tokio::select! {
@@ -152,7 +166,7 @@ impl Listener {
                         let listener = Arc::clone(&self);
                         callers.spawn(async move { listener.register(stream, from).await });
                     }
-                    Ok((_, from)) => self.refuse(out, "too_many_callers", &from.to_string()),
+                    Ok((_, from)) => self.refuse(tallies, TOO_MANY, &from.to_string()),
                     Err(error) => {
                         tracing::warn!("modbus: no device can dial in at {}: {error}", self.listen);
                         sleep(BIND_RETRY_MAX).await;
@@ -160,18 +174,22 @@ impl Listener {
                     }
                 },
                 Some(registered) = callers.join_next() => {
-                    if let Ok(Err(who)) = registered {
-                        self.refuse(out, "unknown_registration", &who);
+                    if let Ok(Err(Stranger { why, who })) = registered {
+                        self.refuse(tallies, why, &who);
                     }
                 }
             }
         }
     }
 
-    fn refuse(&self, out: &Sender, why: &'static str, who: &str) {
+    fn refuse(&self, tallies: &[Arc<Tally>], why: &'static str, who: &str) {
         let place = format!("dial-in {}", self.listen);
-        if out.tally().skipped(&place, why, || who.to_owned()) == 1 {
-            tracing::warn!("modbus: {who} is refused at {}: no source has this registration", self.listen);
+        let mut is_first = false;
+        for tally in tallies {
+            is_first |= tally.skipped(&place, why, || who.to_owned()) == 1;
+        }
+        if is_first {
+            tracing::warn!("modbus: {who} is refused at {}: {why}", self.listen);
         }
         self.tell(|news| {
             news.refused += 1;
@@ -180,7 +198,7 @@ impl Listener {
     }
 
     /// Hands the connection to the line that it is for, or says who it was.
-    async fn register(&self, mut stream: TcpStream, from: SocketAddr) -> Result<(), String> {
+    async fn register(&self, mut stream: TcpStream, from: SocketAddr) -> Result<(), Stranger> {
         let mut said = Vec::new();
         let found = timeout(REGISTER_WITHIN, self.hear_name(&mut stream, &mut said)).await;
         match found {
@@ -193,8 +211,8 @@ impl Listener {
                 }
                 Ok(())
             }
-            Ok(None) | Err(_) if said.is_empty() => Err(format!("a caller who says nothing, from {from}")),
-            Ok(None) | Err(_) => Err(format!("{} from {from}", shown(&said))),
+            Ok(None) | Err(_) if said.is_empty() => Err(Stranger { why: SILENT, who: from.to_string() }),
+            Ok(None) | Err(_) => Err(Stranger { why: UNKNOWN, who: format!("{} from {from}", shown(&said)) }),
         }
     }
 

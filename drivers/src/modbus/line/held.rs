@@ -22,8 +22,12 @@ use crate::tally::Tally;
 /// Behind a converter the serial line's own quiet time is the converter's to keep; this is for what it may
 /// still send when a reply seems whole.
 const QUIET_BEHIND_CONVERTER: Duration = Duration::from_millis(5);
-/// Later than this no reply comes any more: longer than any buffer on the way holds it.
-const OWED_MAX: Duration = Duration::from_secs(60);
+/// Later than this no reply comes any more. A device on our own wire has none left after so long...
+const OWED_ON_OUR_WIRE: Duration = Duration::from_secs(10);
+/// ...and no converter and no network on the way holds one for longer...
+const OWED_BEHIND_OTHERS: Duration = Duration::from_secs(60);
+/// ...nor is any device later than so many times what it is given.
+const OWED_TIMEOUTS: u32 = 4;
 /// A connection that is kept after failures is made anew when it has answered nothing for so long: an
 /// adapter may hang, and a DTU may be gone without a word.
 const UNANSWERED_MAX: Duration = Duration::from_secs(60);
@@ -42,8 +46,8 @@ pub(super) struct Held {
     ended: Option<Instant>,
     /// Of the last exchange.
     round_trip: Duration,
-    /// When something was last answered, or a connection made.
-    heard: Instant,
+    /// Since when nothing that was asked on this connection has been answered.
+    unanswered: Option<Instant>,
     /// The last try to connect that failed. Who had been waiting for the line meanwhile is told the same.
     failed: Option<(Instant, Fault)>,
     born: Instant,
@@ -94,7 +98,7 @@ impl Held {
             transaction: fastrand::u16(..),
             ended: None,
             round_trip: Duration::ZERO,
-            heard: now,
+            unanswered: None,
             failed: None,
             born: now,
             owed: Owed::default(),
@@ -175,7 +179,7 @@ impl Held {
         tally.connected();
         self.wire = None;
         self.failed = None;
-        self.heard = Instant::now();
+        self.unanswered = None;
         if !pace.connect_pause.is_zero() {
             sleep(pace.connect_pause).await;
         }
@@ -241,7 +245,8 @@ impl Held {
                 }
             }
             Err(fault) => {
-                let is_hopeless = self.heard.elapsed() > UNANSWERED_MAX;
+                let since = *self.unanswered.get_or_insert_with(Instant::now);
+                let is_hopeless = since.elapsed() > UNANSWERED_MAX;
                 if self.kept && self.is_in_step_after(&fault) && !is_hopeless {
                     self.wire = Some(wire);
                 } else if let Way::Tcp(hosts) = &mut self.way
@@ -255,7 +260,7 @@ impl Held {
     }
 
     fn answered(&mut self) {
-        self.heard = Instant::now();
+        self.unanswered = None;
         if let Way::Tcp(hosts) = &mut self.way {
             hosts.answered();
         }
@@ -299,7 +304,14 @@ impl Held {
     /// A device that still owes a reply of the length that is wanted is asked for a part of it first.
     async fn exchange_rtu(&mut self, wire: &mut Wire, question: Question) -> Result<Answer, Fault> {
         let Question { device_id, request, pace } = question;
-        self.owed.forget(self.born.elapsed().saturating_sub(OWED_MAX));
+        let owed_max = match &self.way {
+            Way::Serial(_) => OWED_ON_OUR_WIRE,
+            Way::Tcp(_) | Way::DialIn(_) => OWED_BEHIND_OTHERS,
+            #[cfg(test)]
+            Way::Memory(_) => OWED_BEHIND_OTHERS,
+        };
+        let owed_max = owed_max.max(pace.timeout * OWED_TIMEOUTS);
+        self.owed.forget(self.born.elapsed().saturating_sub(owed_max));
         if self.owed.could_be_mistaken(device_id, request) {
             let marker = self.owed.marker(device_id, request).ok_or(Fault::NoReply(pace.timeout))?;
             let marked = self.ask_rtu(wire, Question { request: marker, ..question }).await?;
@@ -319,7 +331,12 @@ impl Held {
         question: Question,
     ) -> Result<Result<Answer, Silence>, Fault> {
         let Question { device_id, request, pace } = question;
-        wire.silence(self.ended, self.quiet.max(pace.pause), &mut self.owed).await?;
+        // The rest that the device wants is one thing, the silence that ends what came is another: what is said
+        // on the line within a long rest does not make it begin anew.
+        if let Some(ended) = self.ended.filter(|_| !pace.pause.is_zero()) {
+            sleep_until(ended + pace.pause).await;
+        }
+        wire.silence(self.ended, self.quiet, &mut self.owed).await?;
         let reply_bytes = usize::from(request.value_bytes()) + rtu::AROUND_VALUES;
         let on_the_wire = match &self.way {
             Way::Serial(port) => port.time_of(rtu::REQUEST_BYTES + reply_bytes),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::super::fault::Fault;
 use super::super::frame::ear::{Ear, Silence, overhear};
 use super::super::frame::owed::Owed;
-use super::super::frame::tcp::Asked;
+use super::super::frame::tcp::{Asked, Frame};
 use super::super::frame::{Answer, Misfit, rtu, tcp};
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -125,25 +125,31 @@ impl Wire {
 
     fn answer_to(&mut self, asked: Asked, patience: Patience<'_>) -> Result<Option<Answer>, Fault> {
         loop {
+            let first = tcp::frame(&self.came);
+            if let Ok(Some(frame)) = first
+                && (frame.transaction == asked.transaction || !patience.kept)
+            {
+                let answer = asked.judge(frame).map_err(Fault::Mismatch)?;
+                if frame.bytes != self.came.len() {
+                    return Err(Fault::Mismatch(Misfit::Surplus));
+                }
+                self.came.clear();
+                self.has_answered = true;
+                return Ok(Some(answer));
+            }
             let of_dtu = |heartbeat: &&Vec<u8>| self.came.starts_with(heartbeat);
             if let Some(heartbeat) = patience.heartbeats.iter().find(of_dtu) {
                 self.came.drain(..heartbeat.len());
                 continue;
             }
-            let Some(frame) = tcp::frame(&self.came).map_err(Fault::Mismatch)? else { return Ok(None) };
-            let bytes = frame.bytes;
-            if patience.kept && frame.transaction != asked.transaction {
+            if patience.heartbeats.iter().any(|heartbeat| heartbeat.starts_with(&self.came)) {
+                return Ok(None);
+            }
+            match first.map_err(Fault::Mismatch)? {
+                None => return Ok(None),
                 // The late answer to an earlier question.
-                self.came.drain(..bytes);
-                continue;
+                Some(Frame { bytes, .. }) => drop(self.came.drain(..bytes)),
             }
-            let answer = asked.judge(frame).map_err(Fault::Mismatch)?;
-            if bytes != self.came.len() {
-                return Err(Fault::Mismatch(Misfit::Surplus));
-            }
-            self.came.clear();
-            self.has_answered = true;
-            return Ok(Some(answer));
         }
     }
 

@@ -588,8 +588,9 @@ async fn an_unusable_message_costs_neither_the_connection_nor_the_next_message()
     for payload in ["", "{", "[]", r#"{"v": 1}"#] {
         peer.publish("t", payload, false).await;
     }
-    bench.until(|heard| !samples(heard, 0).is_empty()).await;
-    assert_eq!(samples(&bench.heard, 0)[0].value, Value::float(1.0));
+    bench.until(|heard| samples(heard, 0).len() == 3).await;
+    let values: Vec<_> = samples(&bench.heard, 0).iter().map(|sample| sample.value.clone()).collect();
+    assert_eq!(values, [None, None, Value::float(1.0)], "what is no JSON takes the old value away");
     assert!(downs(&bench.heard).is_empty());
     assert_eq!(bench.skipped("t", "not_json"), Some((2, String::new())), "the first is the example");
     assert_eq!(bench.skipped("t", "missing_value"), Some((1, "[]".to_owned())));

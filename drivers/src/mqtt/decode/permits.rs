@@ -4,6 +4,8 @@
 //! after a restart: it is told like any other, and marked. One whose kind or stage cannot be read is left
 //! out, because either guess could hide open work.
 
+use std::collections::BTreeMap;
+
 use riskgate_point::{Permit, PermitKind, PermitStage, Report, Wall};
 use serde_json::Value as Json;
 
@@ -22,7 +24,8 @@ impl Reader<'_> {
     fn permit(&mut self, fields: &PermitFields, at: At<'_>) {
         let Some(id) = self.needed(&fields.id, Field::Id, at) else { return };
         let Some(told) = self.needed(&fields.kind, Field::Kind, at) else { return };
-        let Some(kind) = fields.kinds.get(&*told).copied().or_else(|| kind(&told)) else {
+        let Some(kind) = fields.kinds.get(&*told).copied().or_else(|| usual(&told, &fields.kinds, kind))
+        else {
             let example = || format!("'{told}' is no kind of special work; say in kinds which it is");
             return self.skip_with(Skip::Unusable(Field::Kind), example);
         };
@@ -54,7 +57,7 @@ impl Reader<'_> {
             }
         }
         let told = self.needed(&fields.stage, Field::Stage, at)?;
-        let stage = fields.stages.get(&*told).copied().or_else(|| stage(&told));
+        let stage = fields.stages.get(&*told).copied().or_else(|| usual(&told, &fields.stages, stage));
         if stage.is_none() {
             let example = || format!("'{told}' is no stage of a ticket; say in stages which it is");
             self.skip_with(Skip::Unusable(Field::Stage), example);
@@ -79,6 +82,13 @@ impl Reader<'_> {
             Some(Name::Is(_) | Name::Unusable) | None => self.instant(found.as_deref(), of),
         }
     }
+}
+
+/// What a code means by the exchange standard; but where the configuration says what numbers mean, one that it
+/// leaves out means nothing: the platform has numbers of its own.
+fn usual<T>(told: &str, own: &BTreeMap<String, T>, means: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let is_number = |code: &str| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(told.trim()) && own.keys().any(|code| is_number(code)) { None } else { means(told) }
 }
 
 /// By the exchange standard's number, by our word, or as it is called on site.

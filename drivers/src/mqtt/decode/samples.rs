@@ -28,6 +28,13 @@ impl Reader<'_> {
         self.sample(&point.reading, found, said, time, self.message.retained);
     }
 
+    /// The point's topic brought something that is no value: its last one does not stand any more.
+    pub(super) fn unreadable(&mut self, point: &Point) {
+        let bad = Sample::bad(point.reading.point, BadReason::NotANumber, self.message.received);
+        let backfill = self.message.retained;
+        self.decoded.reports.push(Report::Sample(Sample { backfill, ..bad }));
+    }
+
     /// A value whose quality was said. Where that is bad, there is no value.
     fn sample(&mut self, reading: &Reading, found: &Json, said: Quality, time: Option<Wall>, backfill: bool) {
         let (value, quality) = match said {

@@ -1,13 +1,14 @@
 //! Sightings out of a message.
 //!
 //! A repeated alarm is not a new one. Where the message names its event (`id`), an event that is told again
-//! within [`AGAIN_WITHIN`](crate::mqtt::memory::AGAIN_WITHIN) is still going on and is handed on, so that
+//! within [`AGAIN_WITHIN`] is still going on and is handed on, so that
 //! what is seen stays seen; told again later it is no news, unless its confidence has risen. Where it does
 //! not, a camera that repeats itself is handed on at a bounded rate. What the source ends is forgotten.
 //! The engine takes handed-on repeats as one episode for as long as they come within the rule's window.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use riskgate_point::{Report, Sighting};
 use serde_json::Value as Json;
@@ -15,7 +16,7 @@ use serde_json::Value as Json;
 use super::values::{Name, name, number_of, truth_of};
 use super::{At, Field, Reader, Skip};
 use crate::mqtt::fields::{Shape, SightingFields};
-use crate::mqtt::memory::EventKey;
+use crate::mqtt::memory::{AGAIN_WITHIN, EventKey};
 use crate::mqtt::presets::{frigate, hikvision, onvif};
 
 /// One event as the shape of its message shows it. What is `None` the configuration may say.
@@ -31,6 +32,8 @@ pub(in crate::mqtt) struct Seen<'j> {
     pub(in crate::mqtt) confidence: Option<&'j Json>,
     pub(in crate::mqtt) time: Option<&'j Json>,
     pub(in crate::mqtt) phase: Phase,
+    /// An event of which nothing is told for longer is over, or stands still.
+    pub(in crate::mqtt) lasts: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,17 @@ pub(in crate::mqtt) enum Phase {
 impl<'j> Seen<'j> {
     pub(in crate::mqtt) fn of(element: &'j Json) -> Self {
         let (camera, kind, rule, id) = (None, None, None, None);
-        Seen { element, camera, kind, rule, id, confidence: None, time: None, phase: Phase::Seen }
+        Seen {
+            element,
+            camera,
+            kind,
+            rule,
+            id,
+            confidence: None,
+            time: None,
+            phase: Phase::Seen,
+            lasts: AGAIN_WITHIN,
+        }
     }
 }
 
@@ -95,7 +108,7 @@ impl Reader<'_> {
         let Some(confidence) = self.confidence(fields, seen, at) else { return };
         // What the broker kept is not news, and must not keep what is from being told.
         let retained = self.message.retained;
-        if !retained && !self.memory.events.is_told(key, confidence, self.message.received.mono) {
+        if !retained && !self.memory.events.is_told(key, confidence, self.message.received.mono, seen.lasts) {
             return;
         }
         let sighting = Sighting {

@@ -200,9 +200,12 @@ fn a_retained_message_is_backfill() {
 }
 
 #[test]
-fn what_is_no_json_yields_nothing_but_a_count() {
+fn what_is_no_json_is_counted_and_takes_the_last_value_away() {
     for payload in [&b"{\"v\": 1"[..], b"", b"{\"v\": NaN}", b"\xFF\xFE", b"{\"v\": 1e999}"] {
-        let decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), payload, false);
+        let mut decoded = decode_bytes(&What::Points(vec![point(Kind::Number)]), payload, false);
+        let reports = std::mem::take(&mut decoded.reports);
+        let bad = Quality::Bad(BadReason::NotANumber);
+        assert!(matches!(reports.as_slice(), [Report::Sample(sample)] if sample.quality == bad));
         assert_eq!(decoded, nothing_but(Skip::NotJson));
     }
 }

@@ -2,11 +2,15 @@
 //! over `update` to `end`. Of its snapshots, reviews and counts nothing is read.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use crate::mqtt::decode::sightings::{Phase, Seen};
 use crate::mqtt::decode::{Field, Skip};
+
+/// Frigate speaks of an object that it tracks each 5 s where something changed, else each minute.
+const TOLD_EACH: Duration = Duration::from_secs(90);
 
 /// With `zones`, an object counts while it is in one of them.
 pub(in crate::mqtt) fn read<'j>(whole: &'j Json, zones: &[String]) -> Result<Vec<Seen<'j>>, Skip> {
@@ -25,9 +29,11 @@ pub(in crate::mqtt) fn read<'j>(whole: &'j Json, zones: &[String]) -> Result<Vec
         let mut current = current.into_iter().flatten().filter_map(Json::as_str);
         !zones.is_empty() && !current.any(|zone| zones.iter().any(|wanted| wanted == zone))
     };
-    if is_false || (phase == Phase::Seen && is_elsewhere()) {
+    if is_false {
         return Ok(Vec::new());
     }
+    // Out of the zones it is over: when it comes back it is news.
+    let phase = if is_elsewhere() { Phase::Over } else { phase };
     let text = |key: &str| after.get(key).and_then(Json::as_str).map(Cow::Borrowed);
     let score = |key: &str| after.get(key).filter(|score| score.is_number());
     Ok(vec![Seen {
@@ -37,6 +43,7 @@ pub(in crate::mqtt) fn read<'j>(whole: &'j Json, zones: &[String]) -> Result<Vec
         confidence: score("top_score").or_else(|| score("score")),
         time: after.get("frame_time").filter(|time| !time.is_null()),
         phase,
+        lasts: TOLD_EACH,
         ..Seen::of(whole)
     }])
 }

@@ -103,9 +103,18 @@ mod frigate {
     fn an_update_much_later_is_not_a_new_one_and_its_end_is_none() {
         let mut feed = feed(&[]);
         assert_eq!(feed.hear(0, &corpus!("frigate_new.json")), ["CAM-07 flame 0.78125"]);
-        assert_eq!(feed.hear(10, &corpus!("frigate_update.json")), NOTHING);
-        assert_eq!(feed.hear(11, &corpus!("frigate_update.json")), NOTHING);
-        assert_eq!(feed.hear(30, &corpus!("frigate_end.json")), NOTHING);
+        assert_eq!(feed.hear(100, &corpus!("frigate_update.json")), NOTHING);
+        assert_eq!(feed.hear(101, &corpus!("frigate_update.json")), NOTHING);
+        assert_eq!(feed.hear(130, &corpus!("frigate_end.json")), NOTHING);
+    }
+
+    #[test]
+    fn an_object_that_is_still_there_is_seen_for_as_long_as_it_is_spoken_of() {
+        let mut feed = feed(&[]);
+        assert_eq!(feed.hear(0, &corpus!("frigate_new.json")).len(), 1);
+        for second in [6, 12, 18, 78, 138] {
+            assert_eq!(feed.hear(second, &corpus!("frigate_update.json")).len(), 1, "at {second} s");
+        }
     }
 
     #[test]

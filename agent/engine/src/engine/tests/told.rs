@@ -244,6 +244,21 @@ fn no_permit_is_known_only_of_a_feed_that_was_heard_and_is_there() {
 }
 
 #[test]
+fn a_feed_that_tells_of_permits_only_since_a_reload_was_not_heard_before() {
+    let mut before = told(Vec::new());
+    before.sources[4].permits = false;
+    check_all(
+        vec![before, cold()],
+        "
+1s alive ptw
+20s reload 1
+100s alive ptw
+  100s alarm no-permit unacknowledged #1
+",
+    );
+}
+
+#[test]
 fn what_a_broker_retained_of_a_permit_is_how_it_stands() {
     check(
         told(vec![

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::super::super::frame::rtu;
 use super::super::*;
 use super::{PACE, holding, registers};
-use crate::intake::{self, Lane};
 use crate::modbus::Framing;
 
 /// Two lines behind one port, and what listens there.
@@ -19,7 +18,7 @@ struct Site {
     listen: SocketAddr,
     one: Arc<Line>,
     two: Arc<Line>,
-    out: intake::Sender,
+    tallies: Vec<Arc<Tally>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -39,16 +38,15 @@ impl Site {
         };
         let (one, two) = (line(b"DTU-01", Framing::Rtu), line(&[0xAA, 0x02], Framing::Tcp));
         let listeners = Listener::of([one.as_ref(), two.as_ref()]);
-        let (out, receiver) = intake::channel(100, |_| Lane::Process);
-        drop(receiver);
+        let tallies = vec![Arc::new(Tally::default()), Arc::new(Tally::default())];
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for listener in listeners {
-            let (out, stop) = (out.clone(), stop.clone());
-            tasks.spawn(async move { listener.run(&out, &stop).await });
+            let (tallies, stop) = (tallies.clone(), stop.clone());
+            tasks.spawn(async move { listener.run(&tallies, &stop).await });
         }
         assert_eq!(tasks.len(), 1, "one port, one listener");
-        Self { listen, one, two, out, stop, tasks }
+        Self { listen, one, two, tallies, stop, tasks }
     }
 
     /// The port is opened a moment after the start.
@@ -148,19 +146,25 @@ async fn who_is_not_known_is_refused_counted_and_told_to_who_waits() {
         let mut stranger = site.dial(registration).await;
         assert_eq!(stranger.read(&mut [0; 8]).await.unwrap_or(0), 0, "it is refused");
     }
+    drop(site.dial(b"").await);
+    let strangers = |tally: &Tally| {
+        let skips = tally.counts().skips;
+        skips.into_iter().map(|((_, why), skipped)| (why, skipped.count)).collect::<Vec<_>>()
+    };
     let counted = async {
-        while site.out.tally().counts().skips.values().map(|skipped| skipped.count).sum::<u64>() < 2 {
+        while strangers(&site.tallies[1]) != [("silent_caller", 1), ("unknown_registration", 2)] {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), counted).await.unwrap();
+    assert_eq!(strangers(&site.tallies[0]), strangers(&site.tallies[1]));
     let pace = Pace { connect_timeout: Duration::from_millis(50), ..PACE };
     let absent = site.one.ask(1, holding(0, 1), pace, &Tally::default()).await.unwrap_err();
     let said = absent.sentence(site.one.endpoint(), 1, holding(0, 1));
     assert!(said.contains("'DTU-01' on 127.0.0.1") && said.contains("has not dialled in"), "{said}");
-    assert!(said.contains("2 callers with other registrations"), "{said}");
-    let skips = site.out.tally().counts().skips;
-    let skipped = skips.values().next().unwrap();
+    assert!(said.contains("3 other callers were refused"), "{said}");
+    let skips = site.tallies[0].counts().skips;
+    let skipped = skips.values().last().unwrap();
     assert!(skipped.example.starts_with("'DTU-99' from 127.0.0.1"), "{skipped:?}");
 }
 
