@@ -1,14 +1,19 @@
-//! What a fuzzer calls, and the tests that replay what is kept: points of any kind and values of any bytes.
+//! What a fuzzer calls, and the tests that replay what is kept: points of any kind and values of any bytes, and
+//! events of any bytes.
 //!
-//! The first bytes make a point, the rest is what a server sends of it. Pure; it panics where the value
-//! became what it cannot be.
+//! Of a value the first bytes make a point, the rest is what a server sends of it. Pure; it panics where the
+//! value, or the condition, became what it cannot be.
 
 use std::io::Cursor;
 use std::sync::Arc;
 
-use opcua::types::{BinaryDecodable, ContextOwned, DataValue, StatusCode};
-use riskgate_point::{PointId, Value};
+use opcua::types::{
+    BinaryDecodable, ContextOwned, DataValue, EventNotificationList, ExtensionObject, StatusCode, Variant,
+};
+use riskgate_point::{Now, PointId, Report, SourceId, Value};
 
+use super::conditions::{Conditions, Taken};
+use super::events::{self, Event, Given};
 use super::{Element, Kind, Namespace, Node, NodeName, Point, decode};
 use crate::scaling::{EnumWords, OutOfRange, Scaling};
 
@@ -38,6 +43,34 @@ pub fn decode(data: &[u8]) {
             let is_within =
                 |number: f64| point.scaling.range.is_none() || (RANGE.0..=RANGE.1).contains(&number);
             assert!(number.is_some_and(|number| number.is_finite() && is_within(number)), "{value:?}");
+        }
+    }
+}
+
+/// Events as a server publishes them. Panics where a condition has no name, a severity that is none, or is
+/// active though nothing in its event says so; and where one who listens is not told how it stands.
+pub fn events(data: &[u8]) {
+    let context = ContextOwned::default();
+    let Ok(list) = EventNotificationList::decode(&mut Cursor::new(data), &context.context()) else { return };
+    let mut conditions = Conditions::new(SourceId(0));
+    let given = Given::by(&ExtensionObject::null());
+    conditions.begin_refresh([0]);
+    for event in list.events.into_iter().flatten() {
+        let fields = event.event_fields.unwrap_or_default();
+        match events::read(&fields, &given, 1_500_000) {
+            Event::Condition(told) => {
+                assert!(!told.name.is_empty() && (1..=1000).contains(&told.severity), "{told:?}");
+                let is_said = fields.contains(&Variant::Boolean(true));
+                assert!(is_said || !(told.active || told.suppressed), "{told:?}");
+                let (active, doubtful) = (told.active, told.doubtful);
+                if let Taken::News(Report::Condition(is)) = conditions.take(told, Now::default()) {
+                    assert!(is.active || !active || doubtful, "{is:?}");
+                }
+            }
+            Event::RefreshStart => conditions.refresh_has_begun(event.client_handle),
+            Event::RefreshEnd => drop(conditions.end_refresh(event.client_handle, Now::default())),
+            Event::RefreshRequired => conditions.spoil(),
+            Event::Other | Event::Unusable(_) => {}
         }
     }
 }
