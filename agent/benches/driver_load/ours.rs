@@ -33,7 +33,7 @@ pub(crate) async fn modbus(ports: &[String]) -> anyhow::Result<()> {
 pub(crate) async fn opcua(at: &[String]) -> anyhow::Result<()> {
     let [url, items] = at else { anyhow::bail!("URL and items") };
     let sources = format!(
-        "[[source]]\nid = \"o\"\nname = \"o\"\nkind = \"opcua\"\nurl = \"{url}\"\n\
+        "[[source]]\nid = \"o\"\nname = \"o\"\nkind = \"opcua\"\nurl = \"{url}\"\npolicy = \"None\"\n\
          publishing = \"500ms\"\nsampling = \"500ms\"\n"
     );
     let mut points = String::new();
