@@ -300,16 +300,7 @@ fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
 }
 
 fn sample_at(lane: &VecDeque<Report>, at: usize) -> Option<&Sample> {
-    match lane.get(at)? {
-        Report::Sample(sample) => Some(sample),
-        Report::Fix(_)
-        | Report::Sighting(_)
-        | Report::Permit(_)
-        | Report::Condition(_)
-        | Report::ConditionsTold { .. }
-        | Report::Link { .. }
-        | Report::Refreshed { .. } => None,
-    }
+    lane.get(at)?.sample()
 }
 
 /// Which of one point's samples stay: first, last, smallest, largest, the first of each word or boolean,
@@ -356,16 +347,7 @@ mod tests {
     }
 
     fn numbers(reports: &[Report]) -> Vec<f64> {
-        let value = |report: &Report| match report {
-            Report::Sample(sample) => sample.value.as_ref().and_then(Value::number),
-            Report::Fix(_)
-            | Report::Sighting(_)
-            | Report::Permit(_)
-            | Report::Condition(_)
-            | Report::ConditionsTold { .. }
-            | Report::Link { .. }
-            | Report::Refreshed { .. } => None,
-        };
+        let value = |report: &Report| report.sample()?.value.as_ref().and_then(Value::number);
         reports.iter().filter_map(value).collect()
     }
 

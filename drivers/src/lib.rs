@@ -1,7 +1,7 @@
 //! Plant-side protocols, read only. Each splits into a pure half (plan, decode) and a thin client.
 //!
 //! A driver is given checked points and an [`intake::Sender`], and reports until it is told to stop:
-//! samples, fixes, sightings, and how its link is. It decides about reconnecting, never about meaning:
+//! samples, fixes, sightings, permits, conditions, and how its link is. It decides about reconnecting, never about meaning:
 //! it knows nothing of risk. It holds no call that writes to a plant device (Modbus function codes 1 to 4
 //! only; OPC UA without Write, and without Call but ConditionRefresh; no PUBLISH to a plant-side broker).
 

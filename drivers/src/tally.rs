@@ -51,7 +51,7 @@ pub struct Skipped {
     pub example: String,
 }
 
-/// The counts at one moment, all since the start.
+/// The counts at one moment, all since the source was last started: a reload starts it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Requests for values that were answered (Modbus reads, OPC UA publishings, MQTT messages).

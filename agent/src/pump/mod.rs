@@ -369,16 +369,8 @@ fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
 
 /// A sample and its point's tag.
 fn tagged<'a>(tags: &'a [Arc<str>], report: &'a Report) -> Option<(&'a Arc<str>, &'a Sample)> {
-    match report {
-        Report::Sample(sample) => Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample)),
-        Report::Fix(_)
-        | Report::Sighting(_)
-        | Report::Permit(_)
-        | Report::Condition(_)
-        | Report::ConditionsTold { .. }
-        | Report::Link { .. }
-        | Report::Refreshed { .. } => None,
-    }
+    let sample = report.sample()?;
+    Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample))
 }
 
 /// Of reports, as the metric names them.

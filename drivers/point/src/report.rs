@@ -175,6 +175,22 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// The reading, if it is one.
+    pub fn sample(&self) -> Option<&Sample> {
+        match self {
+            Self::Sample(sample) => Some(sample),
+            Self::Fix(_)
+            | Self::Sighting(_)
+            | Self::Permit(_)
+            | Self::Condition(_)
+            | Self::ConditionsTold { .. }
+            | Self::Link { .. }
+            | Self::Refreshed { .. } => None,
+        }
+    }
+}
+
 impl Sample {
     pub fn good(point: PointId, value: Value, received: Now) -> Self {
         Self {

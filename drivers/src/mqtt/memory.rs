@@ -113,16 +113,15 @@ impl Events {
 mod tests {
     use super::*;
 
+    fn key_of(id: Option<&str>) -> EventKey {
+        let (camera, kind) = (Arc::from("C"), Arc::from("smoke"));
+        EventKey { place: 0, camera, kind, rule: None, id: id.map(Arc::from) }
+    }
+
     /// The seconds at which an event is told, with its confidence in percent, and those that are handed on.
     fn handed_on(id: Option<&str>, told: &[(u64, u32)]) -> Vec<u64> {
         let mut events = Events::default();
-        let key = EventKey {
-            place: 0,
-            camera: Arc::from("C"),
-            kind: Arc::from("smoke"),
-            rule: None,
-            id: id.map(Arc::from),
-        };
+        let key = key_of(id);
         let second = |second: u64| Mono(second * 1_000_000_000);
         let handed = told.iter().filter(|(at, percent)| {
             events.is_told(key.clone(), f64::from(*percent) / 100.0, second(*at), AGAIN_WITHIN)
@@ -146,8 +145,7 @@ mod tests {
     #[test]
     fn a_camera_that_repeats_itself_with_every_frame_is_handed_on_once_a_second() {
         let mut events = Events::default();
-        let key =
-            EventKey { place: 0, camera: Arc::from("C"), kind: Arc::from("smoke"), rule: None, id: None };
+        let key = key_of(None);
         let frames = (0..100).map(|frame: u64| Mono(frame * 40_000_000));
         let handed = frames.filter(|at| events.is_told(key.clone(), 1.0, *at, AGAIN_WITHIN)).count();
         assert_eq!(handed, 4);
@@ -156,13 +154,7 @@ mod tests {
     #[test]
     fn what_is_over_may_begin_anew() {
         let mut events = Events::default();
-        let key = EventKey {
-            place: 0,
-            camera: Arc::from("C"),
-            kind: Arc::from("smoke"),
-            rule: None,
-            id: Some(Arc::from("e")),
-        };
+        let key = key_of(Some("e"));
         assert!(events.is_told(key.clone(), 1.0, Mono(0), AGAIN_WITHIN));
         events.over(&key);
         assert!(events.is_told(key, 1.0, Mono(1), AGAIN_WITHIN));
@@ -171,13 +163,7 @@ mod tests {
     #[test]
     fn what_goes_on_after_a_lost_link_is_told_again() {
         let mut memory = Memory::default();
-        let key = EventKey {
-            place: 0,
-            camera: Arc::from("C"),
-            kind: Arc::from("smoke"),
-            rule: None,
-            id: Some(Arc::from("e")),
-        };
+        let key = key_of(Some("e"));
         assert!(memory.events.is_told(key.clone(), 1.0, Mono(0), AGAIN_WITHIN));
         memory.link_lost();
         assert!(memory.events.is_told(key, 1.0, Mono(1), AGAIN_WITHIN));
