@@ -232,7 +232,10 @@ impl Agenda {
         }
         let Some(piece) = self.pieces.get_mut(&id) else { return Outcome::Held };
         let Some(table) = self.tables.get_mut(&piece.read.table) else { return Outcome::Held };
-        table.refuse(exception, self.cycle);
+        table.refuse(exception);
+        if matches!(piece.state, State::Live) {
+            table.miss(self.cycle);
+        }
         piece.ails = false;
         // A function that the device has never served is not served for any address.
         let whole = exception.is_of_function() && !table.has_answered();

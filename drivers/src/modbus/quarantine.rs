@@ -35,8 +35,8 @@ pub(super) struct Held {
 pub(super) struct TableState {
     /// The last cycle in which something of it was answered; 0: none.
     answered: u64,
-    /// The first cycle since then in which it was refused and nothing of it answered, or the device was away.
-    /// That nothing of a table was due is none: points may be read in one of many cycles only.
+    /// The first cycle since then in which what had been well was refused, or the device was away. One in
+    /// which nothing of it was due is none: points may be read in one of many cycles only.
     lost: Option<u64>,
     /// Refusals since then, and the last of them.
     refusals: u32,
@@ -100,13 +100,13 @@ impl TableState {
         again
     }
 
-    pub(super) fn refuse(&mut self, exception: Exception, cycle: u64) {
-        self.miss(cycle);
+    pub(super) fn refuse(&mut self, exception: Exception) {
         self.refusals = self.refusals.saturating_add(1);
         self.last = Some(exception);
     }
 
-    /// Something of it was asked for in vain, or the whole device.
+    /// What was well of it is refused, or the whole device is away. What was refused before and is so again
+    /// says nothing of the others.
     pub(super) fn miss(&mut self, cycle: u64) {
         if self.answered < cycle {
             self.lost.get_or_insert(cycle);

@@ -25,7 +25,6 @@ use super::tcp;
 
 /// A broker tells so often what its sensors say.
 const BEAT: Duration = Duration::from_millis(20);
-/// One that a test with nothing to do may wait for.
 const TOPICS: [&str; 2] = ["plant/0", "plant/1"];
 const VALUES: [f64; 2] = [40.0, 7.5];
 const PEOPLE: &str = "rtls";

@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use riskgate_drivers::modbus::Endpoint;
 use riskgate_point::Sample;
@@ -15,7 +16,6 @@ use tokio_modbus::{ExceptionCode, Request, Response};
 use super::bench::{Books, Driving, Peer, Way};
 use super::modbus::{self, Asked};
 use super::support::proxy::Proxy;
-use std::time::Duration;
 
 pub(crate) struct ModbusTcp {
     proxy: Proxy,
@@ -33,9 +33,10 @@ impl Service for Answers {
     type Future = std::future::Ready<Result<Response, ExceptionCode>>;
 
     fn call(&self, request: Self::Request) -> Self::Future {
-        let read = match request {
-            Request::ReadHoldingRegisters(address, count) => self.0.read(3, address, count),
-            other => self.0.read(other.function_code().value(), 0, 0),
+        let read = if let Request::ReadHoldingRegisters(address, count) = request {
+            self.0.read(3, address, count)
+        } else {
+            self.0.read(request.function_code().value(), 0, 0)
         };
         ready(read.map(Response::ReadHoldingRegisters).ok_or(ExceptionCode::IllegalFunction))
     }
