@@ -222,7 +222,7 @@ fn disagreement(one: &Endpoint, other: &Endpoint) -> Option<Disagreement> {
                 key: "listen",
                 there: "listen",
                 message: format!(
-                    "{} and {} are one port, which is listened at once",
+                    "{} and {} are one port: it cannot be listened at twice",
                     one.listen, other.listen
                 ),
                 hint: LISTEN_ALIKE,
