@@ -260,8 +260,8 @@ fn two_masters(one: &Endpoint, other: &Endpoint) -> Option<Disagreement> {
         let address: Option<&Address> = *ours;
         let address = address.filter(|address| !address.host.is_empty())?;
         (Some(address) == *theirs).then(|| Disagreement {
-            key: *key,
-            there: *there,
+            key,
+            there,
             message: format!("{address} is reached by two connections"),
             hint: ONE_MASTER,
         })
