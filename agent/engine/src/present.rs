@@ -103,7 +103,7 @@ pub(crate) struct SourceState {
     pub(crate) was_heard: bool,
     /// Its feed of fixes, sightings or permits was silent for too long.
     pub(crate) silent: bool,
-    /// It keeps conditions, and has not told all of them since its link was lost.
+    /// It keeps conditions, and has not told all of them since its link, or some of what it told, was lost.
     pub(crate) untold: bool,
     /// From the loss of the link until something good is heard. A silent feed alone is no lost link: the
     /// points beside it go on.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use opcua::client::transport::TransportPollResult;
 use opcua::client::{SessionActivity, SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::types::StatusCode;
-use riskgate_point::Mono;
+use riskgate_point::{Mono, Now};
 
 use super::connect::Way;
 use super::fault::{Fault, Patience, is_gone};
@@ -288,10 +288,17 @@ impl Course {
                 self.filling.out.tally().poll_late();
             }
         }
+        let is_silent = |sub: &&Sub| sub.pulse.silent_for(now) > sub.keep_alive * SILENT_MAX;
+        let is_of_events = |sub: &&Sub| sub.group == plan::EVENTS;
+        // What it told is not to hold until there is time to make it anew.
+        if let (Some(alarms), Some(_)) =
+            (self.filling.notices.alarms(), subscribed.subs.iter().filter(is_of_events).find(is_silent))
+        {
+            self.filling.tell(alarms.are_cut_off((self.filling.clock)()));
+        }
         if self.work.is_some() {
             return Ok(Next::Nothing);
         }
-        let is_silent = |sub: &&Sub| sub.pulse.silent_for(now) > sub.keep_alive * SILENT_MAX;
         let silent: Vec<&Sub> = subscribed.subs.iter().filter(is_silent).collect();
         // Where none speaks, or one that was just made, it is not the subscription that is broken.
         let is_all = !silent.is_empty() && silent.len() == subscribed.subs.len();
@@ -311,7 +318,7 @@ impl Course {
     /// All that the server keeps, where something of it may have been missed.
     fn ask_for_conditions(&mut self, now: Mono) {
         if let (Some(subscribed), Some(alarms)) = (&self.subscribed, self.filling.notices.alarms())
-            && alarms.is_time(now, self.filling.out.tally())
+            && alarms.is_time(Now { mono: now, ..(self.filling.clock)() }, &self.filling.out)
         {
             self.work = Some(Box::pin(self.filling.clone().ask_for_conditions(subscribed.clone())));
         }

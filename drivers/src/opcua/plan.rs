@@ -18,6 +18,14 @@ pub(super) const PORTION_MAX: usize = 500;
 /// several messages, each well below what the client decodes ([`super::connect::MESSAGE_BYTES_MAX`]).
 pub(super) const NOTIFICATIONS_MAX: u32 = 1000;
 
+/// The same in a response of the subscription to events, and as many wait at the server for us.
+pub(super) const EVENTS_MAX: u32 = NOTIFICATIONS_MAX;
+
+/// Notifications in one publish response of a subscription of this group.
+pub(super) fn notifications_max(group: usize) -> u32 {
+    if group == EVENTS { EVENTS_MAX } else { NOTIFICATIONS_MAX }
+}
+
 /// How long the server keeps a session that nobody asks for.
 pub(super) const SESSION_KEPT: Duration = Duration::from_secs(60);
 

@@ -122,7 +122,7 @@ impl Filling {
             sub.publishing,
             u32::MAX,
             u32::try_from(count).unwrap_or(u32::MAX),
-            plan::NOTIFICATIONS_MAX,
+            plan::notifications_max(sub.group),
             0,
             true,
             Box::new(callback),
@@ -142,7 +142,7 @@ impl Filling {
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
         self.recover(subs).await?;
         if let Some(alarms) = self.notices.alarms() {
-            alarms.begin_anew((self.clock)().mono);
+            self.tell(alarms.begin_anew((self.clock)()));
         }
         let ids: Vec<u32> = subs.iter().map(|sub| sub.id).collect();
         self.read_present(subscribed, subscribed.points_of(&ids)).await
@@ -170,10 +170,10 @@ impl Filling {
     async fn recover(&self, subs: &[Sub]) -> Result<(), Fault> {
         let (mut n_missing, mut n_lost) = (0_usize, 0_usize);
         // Before the wait for what is missing: a refresh may end meanwhile.
-        if let Some(alarms) = self.notices.alarms()
-            && subs.iter().any(|sub| sub.pulse.is_any_missing())
-        {
-            alarms.may_have_missed((self.clock)().mono);
+        let are_events = subs.iter().any(|sub| sub.group == plan::EVENTS && sub.pulse.is_any_missing());
+        let alarms = self.notices.alarms().filter(|_| are_events);
+        if let Some(alarms) = alarms {
+            self.tell(alarms.may_have_missed((self.clock)()));
         }
         for sub in subs {
             for sequence in sub.pulse.missing() {
@@ -191,8 +191,8 @@ impl Filling {
             }
         }
         if n_missing > 0 {
-            if let Some(alarms) = self.notices.alarms() {
-                alarms.may_have_missed((self.clock)().mono);
+            if let Some(alarms) = alarms {
+                self.tell(alarms.may_have_missed((self.clock)()));
             }
             let url = &self.server.url;
             tracing::info!(url, n_missing, n_lost, "asked again for messages that did not arrive");
@@ -219,6 +219,11 @@ impl Filling {
     /// Subscriptions that the server has ended, or that have fallen silent beside others that have not, are
     /// made anew; the others do not notice.
     pub(super) async fn renew(self, mut subscribed: Subscribed, ids: Vec<u32>) -> Result<Filled, Fault> {
+        if let (Some(alarms), Some(events)) = (self.notices.alarms(), subscribed.events())
+            && ids.contains(&events)
+        {
+            self.tell(alarms.are_cut_off((self.clock)()));
+        }
         let points = subscribed.points_of(&ids);
         self.notices.lost(points.iter().copied());
         let url = &self.server.url;

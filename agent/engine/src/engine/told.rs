@@ -41,6 +41,26 @@ impl Engine {
         self.judge_conditions(id, at, effects);
     }
 
+    /// What the source told of its conditions may not hold any more, though its link is there. That says
+    /// nothing of whether the source is alive.
+    pub(super) fn conditions_lost(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        if self.plant.source(id).is_none_or(|source| source.events.is_none()) {
+            self.unjudged.stray += 1;
+            return;
+        }
+        let Some((was_untold, was_blind)) =
+            self.present.source(id).map(|source| (source.untold, source.is_blind()))
+        else {
+            return;
+        };
+        self.forget_what_was_told(id);
+        // One that had not told all is waited for already.
+        if !was_untold {
+            self.watch_source(id, at.mono, was_blind);
+            self.judge_conditions(id, at, effects);
+        }
+    }
+
     /// The link of a source is down, or begins anew: what it told of conditions says nothing any more.
     pub(super) fn forget_what_was_told(&mut self, id: SourceId) {
         self.present.conditions.lost(id);

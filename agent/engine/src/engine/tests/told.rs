@@ -117,6 +117,69 @@ fn what_is_unknown_fires_nothing_and_a_source_that_does_not_tell_is_a_fault() {
 }
 
 #[test]
+fn what_was_told_and_is_lost_beside_a_living_link_is_unknown_until_all_is_told_again() {
+    check(
+        told(vec![rule("high", "condition('dcs', 'HH')"), rule("none", "not condition('dcs', 'H')")]),
+        "
+1s condition LIA-1/HH active
+  1s alarm high unacknowledged #1
+2s condition LIA-1/H active
+  2s alarm none returned #1
+3s lost dcs
+4s condition LIA-1/HH
+5s condition LIA-1/H
+6s alive dcs
+7s condition LIA-1/HH active
+8s told dcs
+  8s alarm none unacknowledged #2
+9s lost dcs
+10s told dcs
+  10s alarm high returned #1
+",
+    );
+}
+
+#[test]
+fn what_stays_lost_too_long_is_one_fault_and_its_wait_is_not_begun_anew() {
+    check(
+        high(),
+        "
+10s lost dcs
+40s lost dcs
+50s condition LIA-1/HH active
+  70s alarm fault:source:dcs unacknowledged #1 blinds M-1
+80s lost dcs
+85s condition LIA-1/HH active
+90s told dcs
+  90s alarm fault:source:dcs returned #1 blinds M-1
+  90s alarm high unacknowledged #1
+100s lost dcs
+159s told dcs
+  159s alarm high returned #1
+170s lost dcs
+200s down dcs
+  230s alarm fault:source:dcs unacknowledged #2 blinds M-1
+240s up dcs
+250s told dcs
+  250s alarm fault:source:dcs returned #2 blinds M-1
+251s
+",
+    );
+}
+
+#[test]
+fn a_source_that_keeps_no_conditions_has_none_to_lose() {
+    check(
+        high(),
+        "
+1s lost plc
+2s lost nvr
+200s
+",
+    );
+}
+
+#[test]
 fn the_class_of_the_conditions_says_how_soon_their_loss_is_told() {
     let mut draft = high();
     draft.sources[3] = SourceDraft { events: Some(crate::Class::Sis), ..draft.sources[3].clone() };
