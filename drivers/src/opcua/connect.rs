@@ -34,7 +34,8 @@ pub(super) const REQUEST: Duration = Duration::from_secs(5);
 
 /// The library cannot skip what it cannot decode, it closes the connection: one item with an array of over
 /// 1,000 elements, its default, would end the subscription of all others, again and again. So a message may
-/// hold what fits: 16 MiB are 160 times [`plan::NOTIFICATIONS_MAX`] numbers.
+/// hold what fits: 16 MiB are 160 times [`plan::NOTIFICATIONS_MAX`] numbers,
+/// or [`plan::EVENTS_MAX`] events of 3 kB.
 pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Elements of one array: room is made for as many as a message says, before the first is read.

@@ -249,6 +249,31 @@ async fn opcua_events_that_overflow_their_queue_leave_nothing_known_until_all_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_server_that_keeps_1500_alarms_and_tells_them_in_one_burst_is_told_whole() {
+    const N_ALARMS: usize = 1500;
+    let names: Vec<&'static str> =
+        (0..N_ALARMS).map(|n| &*Box::leak(format!("A{n}").into_boxed_str())).collect();
+    let alarms = Alarms::default();
+    for name in &names {
+        alarms.put_silently(Alarm::new("LIA-1", name));
+    }
+    let offer = Offer { alarms: Some(alarms.clone()), queue: 100_000, ..Offer::default() };
+    let server = TestServer::start(0, offer).await;
+    server.add("Tank.Level", 40.0);
+    let mut driver = Driver::start(listening(server.url()));
+    driver.until_all_told().await;
+    driver.until_number(0, 40.0).await;
+    let n_told = driver.seen.iter().filter(|report| matches!(report, Report::Condition(_))).count();
+    assert!(n_told >= N_ALARMS, "{n_told}");
+    for name in &names {
+        assert_eq!(last(&driver.seen, name).as_deref(), Some("LIA-1 500 active unacknowledged"));
+    }
+    assert_eq!(alarms.calls().len(), 1, "it was told whole at the first time of asking");
+    assert_eq!(driver.skipped("events", "the server's queue was full"), 0);
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opcua_a_server_that_refuses_its_conditions_costs_no_value_and_is_asked_again() {
     let alarms = Alarms::default();
     alarms.refuse(Some(StatusCode::BadUserAccessDenied));
