@@ -86,7 +86,8 @@ impl Conditions {
         all.filter(|condition| asked.fits(condition)).max_by_key(|condition| condition.severity)
     }
 
-    /// Some of the source's conditions found no room.
+    /// Some of the source's conditions found no room. That there is room again does not say how they stand: only
+    /// the next telling of all does.
     pub(crate) fn is_full(&self, source: SourceId) -> bool {
         self.kept.get(&source).is_some_and(|kept| kept.full)
     }

@@ -346,6 +346,8 @@ impl Engine {
         source.since_mono = at.mono;
         if !is_up {
             self.lose(id, at.mono);
+            self.present.permits.begin_anew(id);
+            self.look_for_room(id, at, effects);
             self.judge_places(id, at, effects);
             return;
         }

@@ -167,6 +167,63 @@ fn what_stays_lost_too_long_is_one_fault_and_its_wait_is_not_begun_anew() {
     );
 }
 
+/// As many inputs as there is room for, `each` with a number in it, at the first second.
+fn ten_thousand(each: &str) -> String {
+    (0..10_000).map(|n| format!("1s {}\n", each.replace('#', &n.to_string()))).collect()
+}
+
+#[test]
+fn more_conditions_than_there_is_room_for_are_one_fault_until_all_are_told_and_have_room() {
+    let flood = ten_thousand("condition T/N# active");
+    let draft =
+        told(vec![rule("high", "condition('dcs', 'N5')"), rule("none", "not condition('dcs', 'LIA-1/HH')")]);
+    check(
+        draft,
+        &format!(
+            "
+{}2s condition LIA-1/HH active
+3s condition LIA-2/HH active
+4s condition T/N7
+5s told dcs
+  62s alarm fault:source:dcs unacknowledged #1 blinds M-1
+70s condition T/N8
+75s lost dcs
+76s condition T/N5 active
+80s told dcs
+  80s alarm fault:source:dcs returned #1 blinds M-1
+",
+            flood.replacen(
+                "1s condition T/N5 active\n",
+                "1s condition T/N5 active\n  1s alarm high unacknowledged #1\n",
+                1
+            ),
+        ),
+    );
+}
+
+#[test]
+fn more_permits_than_there_is_room_for_are_one_fault_until_those_beyond_are_known() {
+    let mut draft = cold();
+    draft.units.push(crate::site::unit("U-2"));
+    check(
+        draft,
+        &format!(
+            "
+{}2s permit A working U-1
+3s permit P-1 after U-2
+  62s alarm fault:source:ptw unacknowledged #1 blinds M-1
+70s permit A working U-1
+  70s alarm fault:source:ptw returned #1 blinds M-1
+80s permit B working U-1 to=100s
+90s permit C working U-1 to=100s
+110s permit P-2 working U-2
+200s
+",
+            ten_thousand("permit P-# working U-2")
+        ),
+    );
+}
+
 #[test]
 fn a_source_that_keeps_no_conditions_has_none_to_lose() {
     check(
