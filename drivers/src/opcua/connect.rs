@@ -60,8 +60,10 @@ impl Way {
         let fault = Fault::connecting(&self.server, status);
         let is_refusal = matches!(fault, Fault::RefusedChannel { .. });
         let step = self.progress.step();
-        if step == Step::User && is_refusal {
-            return Fault::RefusedUser { url, user: self.server.user.in_words(), status };
+        if step == Step::User
+            && let Some(refused) = Fault::showing_user(&self.server, status, self.progress.was_open())
+        {
+            return refused;
         }
         if matches!(step, Step::Session | Step::User) && matches!(fault, Fault::Unreachable { .. }) {
             let source = Error::new(status, "the server's answer");
