@@ -37,6 +37,13 @@ pub(super) struct Filling {
     pub(super) run: Arc<Run>,
 }
 
+impl Sub {
+    /// A change at the server is told by then: sampled and published, with as much again for the way.
+    pub(super) fn told_within(&self) -> Duration {
+        (self.publishing + self.sampling).saturating_mul(2)
+    }
+}
+
 /// All that the server keeps for us.
 #[derive(Debug, Clone)]
 pub(super) struct Subscribed {
