@@ -74,10 +74,28 @@ impl Filling {
     /// After a cut that the session survived: what the server published into the dead connection, then what
     /// it kept since, then each point's present value, so that none stays bad which has not moved.
     pub(super) async fn resume(self, mut subscribed: Subscribed) -> Result<Filled, Fault> {
+        self.delete_strays(&subscribed).await?;
         let subs = subscribed.subs.clone();
         self.join_on(&subscribed, &subs).await?;
         self.retry(&mut subscribed).await?;
         Ok(Filled::whole(subscribed))
+    }
+
+    /// What was being made when the connection was cut, and nobody kept account of: it would be made once more,
+    /// and both would publish for as long as the session lasts. In a session that the server forgets instead
+    /// its subscriptions end by themselves, after [`plan::KEPT`].
+    async fn delete_strays(&self, subscribed: &Subscribed) -> Result<(), Fault> {
+        let made = self.session.subscription_state().lock().subscription_ids().unwrap_or_default();
+        let is_stray = |id: &u32| subscribed.subs.iter().all(|sub| sub.id != *id);
+        let strays: Vec<u32> = made.into_iter().filter(is_stray).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(url = self.server.url, n = strays.len(), "deleting subscriptions that were half made");
+        match self.session.delete_subscriptions(&strays).await {
+            Err(error) if is_lost(&error) => Err(self.fault("deleting a subscription")(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// The subscriptions of a session that is gone, where the server still keeps them and gives them to us.

@@ -395,6 +395,11 @@ impl Proxy {
         std::mem::take(&mut *self.cut.lock().expect("no panic")).cancel();
     }
 
+    /// Closes what is open when the next request of this type is sent.
+    pub(crate) fn cut_at_next(&self, id: ObjectId) {
+        self.requests.at_next(id, std::mem::take(&mut *self.cut.lock().expect("no panic")));
+    }
+
     /// What is open stays open, and nothing passes any more, either way; new connections pass.
     pub(crate) fn silence(&self) {
         std::mem::take(&mut *self.silence.lock().expect("no panic")).cancel();
