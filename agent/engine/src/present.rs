@@ -213,8 +213,13 @@ impl Present {
         let source = |id: SourceId| new.source_id(&old.source(id)?.id);
         moved.conditions = self.conditions.renumbered(source);
         moved.permits = self.permits.renumbered(source, |name| place_of(new, name));
-        for (at, state) in (0u16..).zip(&mut moved.sources) {
-            state.crowded = moved.conditions.is_full(SourceId(at)) || moved.permits.is_crowded(SourceId(at));
+        for ((id, draft), state) in (0u16..).map(SourceId).zip(new.sources()).zip(&mut moved.sources) {
+            // What one that tells of no permits any more had no room for, nobody will ever tell.
+            if !draft.permits {
+                moved.permits.begin_anew(id);
+            }
+            let crowded = draft.events.is_some() && moved.conditions.is_full(id);
+            state.crowded = crowded || moved.permits.is_crowded(id);
         }
         moved.calendar = self.calendar;
         moved

@@ -409,4 +409,38 @@ mod tests {
         assert_eq!(refreshed(2, false), [], "the queue was full");
         assert_eq!(refreshed(3, true), [], "a message is missing");
     }
+
+    /// An alarm that is active.
+    fn alarm(n: u32) -> EventFieldList {
+        let mut event = around(ObjectTypeId::AlarmConditionType);
+        let fields = event.event_fields.as_mut().expect("they are there");
+        fields[3] = Variant::from("LIA-1");
+        fields[7] = Variant::from(NodeId::new(1, n));
+        fields[8] = Variant::from(format!("A{n}"));
+        fields[10] = Variant::from(true);
+        fields[13] = Variant::from(true);
+        event
+    }
+
+    #[test]
+    fn with_more_conditions_than_are_remembered_nothing_is_known_and_all_is_asked_for_again_after_a_while() {
+        let alarms = Alarms::new(Arc::new(Server::bare()), 1);
+        let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
+        alarms.has(ITEM, Item { given: Given::default(), queue: u32::MAX });
+        alarms.asks(NOW.mono, ITEM..ITEM + 1);
+        let mut take = |events: &[EventFieldList]| {
+            let events: Vec<&EventFieldList> = events.iter().collect();
+            let reports = alarms.take(&events, false, 0, NOW, &sender);
+            let lost = reports.iter().filter(|report| matches!(report, Report::ConditionsLost { .. }));
+            (reports.len(), lost.count())
+        };
+        let ends = [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType].map(around);
+        assert_eq!(take(&ends), (1, 0));
+        let flood: Vec<EventFieldList> = (0..10_000).map(alarm).collect();
+        assert_eq!(take(&flood), (10_000, 0));
+        assert_eq!(take(&[alarm(10_000), alarm(10_001)]), (3, 1), "both are told, and that all is lost once");
+        assert!(!alarms.is_time(NOW, &sender), "it would come at once again");
+        let later = NOW.after(Duration::from_secs(60));
+        assert!(alarms.is_time(later, &sender));
+    }
 }

@@ -225,6 +225,23 @@ fn more_permits_than_there_is_room_for_are_one_fault_until_those_beyond_are_know
 }
 
 #[test]
+fn a_source_that_is_to_tell_no_conditions_any_more_is_at_no_fault_for_them() {
+    let mut deaf = high();
+    deaf.rules.clear();
+    deaf.sources[3].events = None;
+    check_all(
+        vec![high(), deaf],
+        "
+1s lost dcs
+  61s alarm fault:source:dcs unacknowledged #1 blinds M-1
+70s reload 1
+  70s alarm fault:source:dcs returned #1 blinds M-1
+200s
+",
+    );
+}
+
+#[test]
 fn a_source_that_keeps_no_conditions_has_none_to_lose() {
     check(
         high(),
