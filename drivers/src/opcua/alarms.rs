@@ -428,7 +428,7 @@ mod tests {
         let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
         alarms.has(ITEM, Item { given: Given::default(), queue: u32::MAX });
         alarms.asks(NOW.mono, ITEM..ITEM + 1);
-        let mut take = |events: &[EventFieldList]| {
+        let take = |events: &[EventFieldList]| {
             let events: Vec<&EventFieldList> = events.iter().collect();
             let reports = alarms.take(&events, false, 0, NOW, &sender);
             let lost = reports.iter().filter(|report| matches!(report, Report::ConditionsLost { .. }));
