@@ -99,7 +99,13 @@ impl Filling {
     }
 
     /// The subscriptions of a session that is gone, where the server still keeps them and gives them to us.
+    ///
+    /// Not after a restart: they ended with it, and their numbers may by now be those of another client of the
+    /// same user, from whom they would be taken.
     async fn take_over(&self, mut left: Subscribed, limits: Limits) -> Result<Subscribed, Fault> {
+        if limits.is_of_another_run(&left.limits) {
+            return Ok(Subscribed::new(limits, self.server.points.len()));
+        }
         left.limits = limits;
         let ids: Vec<u32> = left.subs.iter().map(|sub| sub.id).collect();
         if ids.is_empty() {

@@ -60,6 +60,24 @@ async fn opcua_a_subscription_that_outlives_its_session_is_taken_over_with_what_
     driver.stop().await;
 }
 
+/// Numbers of subscriptions begin anew with the server: asked for by number, another client's would be taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_nobody_is_asked_for_the_subscriptions_that_ended_with_the_server() {
+    let server = TestServer::start(0, Offer::default()).await;
+    server.add("Level", 1.0);
+    let (port, proxy) = (server.port, Proxy::to(server.port));
+    let mut driver = Driver::start(config(proxy.url(), &[&ours("Level")]));
+    driver.until_number(0, 1.0).await;
+    server.kill();
+    driver.until_down().await;
+    driver.forget();
+    let server = TestServer::start(port, Offer::default()).await;
+    server.add("Level", 2.0);
+    driver.until_number(0, 2.0).await;
+    assert!(!proxy.requests.names().contains("TransferSubscriptionsRequest"));
+    driver.stop().await;
+}
+
 /// The server is killed, writes into its archive, and comes back; the driver has its subscription no more.
 async fn restarted(archive: &Arc<Archive>, driver: &mut Driver, server: TestServer) -> TestServer {
     let port = server.port;
