@@ -84,16 +84,23 @@ pub(crate) enum Ending {
     Unheard,
 }
 
-impl Move {
-    fn event(self) -> AlarmEvent {
+/// What a person says to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Acknowledge,
+    Reset,
+}
+
+impl Answer {
+    /// What it moves, what it is called, and the states that it needs.
+    fn means(self) -> (Move, AlarmEvent, &'static str) {
         match self {
-            Self::Onset => AlarmEvent::Onset,
-            Self::Cleared(_) => AlarmEvent::Cleared,
-            Self::Acknowledged => AlarmEvent::Acknowledged,
-            Self::Reset => AlarmEvent::Reset,
-            Self::ReAlarmed | Self::CandidateWaits => AlarmEvent::ReAlarmed,
-            Self::Released => AlarmEvent::Released,
-            Self::Removed => AlarmEvent::Removed,
+            Self::Acknowledge => (
+                Move::Acknowledged,
+                AlarmEvent::Acknowledged,
+                "unacknowledged, or returned and unacknowledged",
+            ),
+            Self::Reset => (Move::Reset, AlarmEvent::Reset, "latched and acknowledged"),
         }
     }
 }
@@ -245,7 +252,7 @@ impl Alarms {
         let record = AlarmRecord {
             state: fresh.state.after(Move::Onset).unwrap_or(fresh.state),
             episode: fresh.episode + 1,
-            turn: AlarmTurn { event: Move::Onset.event(), by: None, why: None },
+            turn: AlarmTurn { event: AlarmEvent::Onset, by: None, why: None },
             withheld,
             revision: fresh.revision + 1,
             ..fresh
@@ -263,7 +270,7 @@ impl Alarms {
             (true, _, _) | (false, false, true) => Ending::Unheard,
             (false, false, false) => Ending::Plain,
         };
-        self.moves(id, Move::Cleared(ending), None, at, effects);
+        self.moves(id, Move::Cleared(ending), AlarmEvent::Cleared, None, at, effects);
     }
 
     /// What raised it is no longer in the plant: it is over, acknowledged or not, and so is what lies over it.
@@ -273,7 +280,7 @@ impl Alarms {
             self.change(id, at, effects, |record| {
                 record.state = record.state.after(Move::Removed).unwrap_or(record.state);
                 record.withheld = Withheld::default();
-                record.turn = AlarmTurn { event: Move::Removed.event(), by: None, why: None };
+                record.turn = AlarmTurn { event: AlarmEvent::Removed, by: None, why: None };
             });
         }
     }
@@ -283,7 +290,7 @@ impl Alarms {
     pub(crate) fn answer(
         &mut self,
         id: &str,
-        answer: Move,
+        answer: Answer,
         by: &str,
         known: impl Fn(&str) -> bool,
         at: Wall,
@@ -293,19 +300,10 @@ impl Alarms {
         let Some(state) = self.records.get(id).map(|record| record.state).or_else(never) else {
             return Err(self.unknown(id));
         };
-        if self.moves(id, answer, Some(by), at, effects) {
+        let (by_answer, event, needs) = answer.means();
+        if self.moves(id, by_answer, event, Some(by), at, effects) {
             return Ok(());
         }
-        let needs = match answer {
-            Move::Reset => "latched and acknowledged",
-            Move::Acknowledged
-            | Move::Onset
-            | Move::Cleared(_)
-            | Move::ReAlarmed
-            | Move::CandidateWaits
-            | Move::Released
-            | Move::Removed => "unacknowledged, or returned and unacknowledged",
-        };
         Err(Refusal::WrongState { is: state.word().to_owned(), needs: needs.to_owned() })
     }
 
@@ -317,7 +315,7 @@ impl Alarms {
     /// Annunciates anew what nothing lies over.
     pub(crate) fn again(&mut self, id: &str, by: Move, at: Wall, effects: &mut Vec<Effect>) {
         if self.records.get(id).is_some_and(|record| !record.withheld.is_some()) {
-            self.moves(id, by, None, at, effects);
+            self.moves(id, by, AlarmEvent::ReAlarmed, None, at, effects);
         }
     }
 
@@ -452,11 +450,19 @@ impl Alarms {
     }
 
     /// Whether the state moved.
-    fn moves(&mut self, id: &str, by: Move, who: Option<&str>, at: Wall, effects: &mut Vec<Effect>) -> bool {
+    fn moves(
+        &mut self,
+        id: &str,
+        by: Move,
+        event: AlarmEvent,
+        who: Option<&str>,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let Some(next) = self.records.get(id).and_then(|record| record.state.after(by)) else { return false };
         self.change(id, at, effects, |record| {
             record.state = next;
-            record.turn = AlarmTurn { event: by.event(), by: who.map(str::to_owned), why: None };
+            record.turn = AlarmTurn { event, by: who.map(str::to_owned), why: None };
             match by {
                 Move::Acknowledged => record.acknowledged_by = who.map(str::to_owned),
                 Move::ReAlarmed | Move::CandidateWaits => record.acknowledged_by = None,

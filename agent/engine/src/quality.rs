@@ -259,7 +259,6 @@ fn is_annunciation(record: &AlarmRecord) -> bool {
     match record.turn.event {
         AlarmEvent::ReAlarmed => heard,
         AlarmEvent::Onset
-        | AlarmEvent::Released
         | AlarmEvent::Unshelved
         | AlarmEvent::ShelfEnded
         | AlarmEvent::UnitStarted

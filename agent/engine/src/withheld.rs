@@ -79,7 +79,7 @@ pub struct AlarmTurn {
     pub why: Option<String>,
 }
 
-/// Everything that happens to an alarm. The first six move its state; see the table of `alarm.rs`.
+/// Everything that happens to an alarm. The first five move its state; see the table of `alarm.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlarmEvent {
@@ -93,8 +93,6 @@ pub enum AlarmEvent {
     Reset,
     /// It still holds after its re-alarm time, or its candidate hazard is still unjudged.
     ReAlarmed,
-    /// Nothing withholds it any more.
-    Released,
     Shelved,
     Unshelved,
     ShelfEnded,
@@ -118,7 +116,6 @@ impl AlarmEvent {
             Self::Acknowledged => "acknowledged",
             Self::Reset => "reset",
             Self::ReAlarmed => "re_alarmed",
-            Self::Released => "released",
             Self::Shelved => "shelved",
             Self::Unshelved => "unshelved",
             Self::ShelfEnded => "shelf_ended",

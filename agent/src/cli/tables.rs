@@ -431,6 +431,7 @@ mod tests {
 
     use super::*;
     use crate::console::sample;
+    use crate::console::view::{CoverView, UnwatchedView, WorstView};
 
     fn board() -> BoardView {
         BoardView::of(&sample::handle())
@@ -464,6 +465,46 @@ mod tests {
             "riskgate ack GD-101/HH --by 姓名",
             "riskgate confirm 22222222 --by 姓名",
         ] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_silenced_says_who_why_and_until_when_and_a_flood_is_grouped_by_unit() {
+        let mut view = board();
+        assert!(!render(&view, What::All, None).contains("搁置 shelved"), "what is rare is told where it is");
+        let cover = CoverView {
+            by: "王敏".to_owned(),
+            why: "液位计校验".to_owned(),
+            since: view.at.clone(),
+            until: Some("2026-11-23T23:40:34.000+08:00".to_owned()),
+        };
+        let mut alarm = view.alarms[0].clone();
+        alarm.shelved = Some(cover.clone());
+        view.shelved.push(alarm.clone());
+        alarm.out_of_service = Some(CoverView { until: None, ..cover });
+        view.out_of_service.push(alarm);
+        view.quality.unwatched = vec![UnwatchedView {
+            measure: "M-TA-003".to_owned(),
+            measure_name: Some("可燃气体检测报警".to_owned()),
+        }];
+        let text = render(&view, What::All, None);
+        for said in
+            ["搁置 shelved: 1", "2026-11-23 23:40", "液位计校验", "停用 out of service: 1", "不限 no end"]
+        {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+        assert!(text.contains("measures that nobody watches: M-TA-003 可燃气体检测报警"), "{text}");
+
+        assert!(!render(&view, What::Alarms, None).contains("FLOOD"));
+        view.quality.flood = true;
+        let text = render(&view, What::Alarms, None);
+        assert!(text.contains("ALARM FLOOD") && text.lines().count() > view.alarms.len(), "{text}");
+        view.quality.day.worst = vec![WorstView { alarm: "LI-101/H".to_owned(), annunciated: 12 }];
+        view.quality.day.flood_share = 0.125;
+        let text = render(&view, What::Quality, None);
+        for said in ["LI-101/H × 12", "12.5 %", "报警泛滥 in flood: 是 YES", "抖动 chattering: 无 none"]
+        {
             assert!(text.contains(said), "{said}\n{text}");
         }
     }

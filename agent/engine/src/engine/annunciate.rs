@@ -13,7 +13,7 @@ use riskgate_point::{Mono, Now, SourceId};
 
 use super::Engine;
 use super::fault::of_point;
-use crate::alarm::{Cover, Laid, Move, Onset};
+use crate::alarm::{Answer, Cover, Laid, Move, Onset};
 use crate::hazard::{Raise, plan_of_fault};
 use crate::plant::{DEADLINE, Plant, nearest, version};
 use crate::task::left;
@@ -30,7 +30,7 @@ impl Engine {
     pub(super) fn answer(
         &mut self,
         alarm: &str,
-        answer: Move,
+        answer: Answer,
         by: &str,
         at: Now,
         effects: &mut Vec<Effect>,

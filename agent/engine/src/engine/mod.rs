@@ -26,7 +26,7 @@ use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, So
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::alarm::{Alarms, Move};
+use crate::alarm::{Alarms, Answer};
 use crate::expr::Memory;
 use crate::hazard::{Hazards, Step};
 use crate::plant::Plant;
@@ -178,8 +178,8 @@ impl Engine {
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
-            Deed::Acknowledge { alarm } => self.answer(alarm, Move::Acknowledged, by, at, effects),
-            Deed::Reset { alarm } => self.answer(alarm, Move::Reset, by, at, effects),
+            Deed::Acknowledge { alarm } => self.answer(alarm, Answer::Acknowledge, by, at, effects),
+            Deed::Reset { alarm } => self.answer(alarm, Answer::Reset, by, at, effects),
             Deed::Shelve { alarm, for_s, why } => self.shelve(alarm, *for_s, by, why, at, effects),
             Deed::Unshelve { alarm } => self.unshelve(alarm, by, at, effects),
             Deed::OutOfService { what, why, for_s } => self.take_out(what, *for_s, by, why, at, effects),

@@ -485,4 +485,32 @@ proptest! {
         prop_assert_eq!(engine.units(), run.engine.units());
         prop_assert_eq!(engine.stops(), run.engine.stops());
     }
+
+    #[test]
+    fn no_shelf_outlives_its_length_nor_silences_what_nobody_may(steps in steps()) {
+        let mut run = Run::new();
+        let mut began: BTreeMap<String, Mono> = BTreeMap::new();
+        for step in &steps {
+            let before = run.effects.len();
+            run.step(step);
+            for effect in run.effects.iter().skip(before) {
+                if let Effect::Alarm(alarm) = effect
+                    && alarm.turn.event == AlarmEvent::Shelved
+                {
+                    began.insert(alarm.id.clone(), run.now.mono);
+                }
+            }
+            for alarm in run.engine.alarms() {
+                if alarm.withheld.suppressed.is_some() {
+                    prop_assert!(matches!(alarm.class, Class::Process | Class::Equipment), "{alarm:?}");
+                }
+                let Some(shelf) = &alarm.withheld.shelved else { continue };
+                // Whatever the wall clock was set to meanwhile.
+                let asked = Duration::from_millis(u64::try_from(shelf.until.0 - shelf.since.0).unwrap());
+                prop_assert!(asked <= SHELF_MAX && run.now.mono.since(began[&alarm.id]) < asked, "{alarm:?}");
+                let outer_gas = alarm.class == Class::Gas && alarm.priority == Priority::Critical;
+                prop_assert!(alarm.class != Class::Sis && (!outer_gas || alarm.kind == AlarmKind::Fault));
+            }
+        }
+    }
 }

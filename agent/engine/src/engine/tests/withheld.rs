@@ -241,6 +241,39 @@ fn a_stopped_unit_suspends_its_tasks_and_suppresses_process_and_equipment_alone(
     );
 }
 
+/// Only the measure of the unit that is stopped is withheld, and its hazard is owed.
+#[test]
+fn a_source_that_is_lost_raises_for_a_stopped_unit_when_it_is_started() {
+    let mut draft = draft();
+    draft.units.push(unit("U-2"));
+    draft.measures.push(measure("M-9", "U-2"));
+    draft.points.truncate(1);
+    let limits = Limits { h: Some(90.0), ..Limits::default() };
+    draft.points.push(PointDraft {
+        limits,
+        measure: Some("M-9".to_owned()),
+        ..crate::site::point("PI", Class::Process)
+    });
+    check(
+        draft,
+        "
+1s stop U-2
+  1s stop U-2 #1
+2s down plc
+  62s alarm fault:source:plc unacknowledged #1 blinds M-1 M-9
+  3602s hazard M-1 fault:plc: a candidate by fault:source:plc
+4000s start U-2
+  4000s stop U-2 #1 ended
+  4000s hazard M-9 fault:plc: a candidate by fault:source:plc
+4001s up plc
+4001s LI 50
+  4001s alarm fault:source:plc returned #1 blinds M-1 M-9
+  4001s hazard M-1 fault:plc: a candidate by fault:source:plc returned
+  4001s hazard M-9 fault:plc: a candidate by fault:source:plc returned
+",
+    );
+}
+
 #[test]
 fn an_alarm_annunciates_anew_after_its_time_acknowledged_or_not() {
     check(
@@ -430,9 +463,10 @@ fn a_unit_that_leaves_the_configuration_is_stopped_no_more() {
     );
 }
 
-/// A scenario with everything in it: what comes of it is the same with a restart behind any of its lines.
+/// A scenario with everything in it: what comes of it is the same with a restart, or with a reload of the
+/// same rules over another order of points, behind any of its lines.
 #[test]
-fn a_restart_at_any_point_of_a_scenario_loses_and_doubles_nothing() {
+fn a_restart_or_a_reload_at_any_point_of_a_scenario_loses_and_doubles_nothing() {
     let mut draft = draft();
     draft.rules = vec![hot()];
     let scenario = [
@@ -454,14 +488,18 @@ fn a_restart_at_any_point_of_a_scenario_loses_and_doubles_nothing() {
         "20s TI 50",
         "30s shelve LI/H 60s",
     ];
-    let end = |restart: Option<usize>| {
-        let mut site = crate::site::Site::new(vec![crate::site::plant(draft.clone())]);
+    let mut turned = draft.clone();
+    turned.points.reverse();
+    turned.zones.reverse();
+    let end = |again: Option<(usize, &str)>| {
+        let plants = [&draft, &turned].map(|draft| crate::site::plant(draft.clone()));
+        let mut site = crate::site::Site::new(plants.to_vec());
         site.warm();
         for (at, line) in scenario.iter().enumerate() {
             site.line(line);
-            if restart == Some(at) {
+            if let Some((_, again)) = again.filter(|(behind, _)| *behind == at) {
                 let time = line.split_once(' ').unwrap().0;
-                site.line(&format!("{time} restart"));
+                site.line(&format!("{time} {again}"));
                 // What the plant reads is read again.
                 site.warm_again();
             }
@@ -471,7 +509,9 @@ fn a_restart_at_any_point_of_a_scenario_loses_and_doubles_nothing() {
     };
     let whole = end(None);
     assert!(whole.contains("hazard") && whole.contains("put_back"), "{whole}");
-    for at in 0..scenario.len() {
-        assert_eq!(end(Some(at)), whole, "restart behind '{}'", scenario[at]);
+    for (at, line) in scenario.iter().enumerate() {
+        for again in ["restart", "reload 1"] {
+            assert_eq!(end(Some((at, again))), whole, "{again} behind '{line}'");
+        }
     }
 }
