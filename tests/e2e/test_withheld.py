@@ -30,7 +30,8 @@ def test_a_shelved_alarm_is_silent_raises_its_hazard_and_is_heard_when_it_is_uns
     assert ids(site, "shelved") == ["LT-101/HH"]
     site.modbus.set_f32(10, 95.0)
     until("the hazard arrives", lambda: upstream.objects("hazard/"))
-    until("H is heard", lambda: ids(site, "alarms") == ["LT-101/H"])
+    until("H is heard", lambda: "LT-101/H" in ids(site, "alarms"))
+    assert "LT-101/HH" not in ids(site, "alarms")
     (shelved,) = site.agent.show("shelved")
     assert shelved["state"] == "unacknowledged"
     assert (shelved["shelved"]["by"], shelved["shelved"]["why"]) == ("王敏", "液位计校验")
@@ -80,8 +81,7 @@ def test_a_stopped_unit_suspends_its_tasks_and_withholds_its_process_alarms(site
     stop = upstream.objects("stop/")["U-TA:1"]
     assert (stop["riskUnitId"], stop["stopReason"], stop["endedBy"]) == ("U-TA", "年度检修", "李雷")
     assert stop["hazardCode"] == "540170007001"
-    quality = site.agent.show("quality")
-    assert quality["day"]["annunciated"] >= 3 and not quality["flood"]
+    until("both are counted as heard", lambda: site.agent.show("quality")["day"]["annunciated"] >= 2)
 
 
 def test_the_page_shows_what_is_silenced_apart(site):
@@ -93,11 +93,14 @@ def test_the_page_shows_what_is_silenced_apart(site):
     page = site.own(browser.Page(program, f"http://127.0.0.1:{site.agent.http}/"))
     site.modbus.set_f32(10, 85.0)
     until("the alarm is shown", lambda: "riskgate ack LT-101/H" in page.text())
+    act(site, "ack", "level-boost", "--by", "王敏")
     act(site, "shelve", "LT-101/H", "--for", "2h", "--why", "液位计校验", "--by", "王敏")
     words = ["搁置", "液位计校验", "条件成立 active", "riskgate unshelve LT-101/H", "报警质量"]
     until(f"the shelf, with {words}", lambda: all(word in page.text() for word in words))
     assert "riskgate ack LT-101/H" not in page.text()
-    assert not page.run("document.title").startswith("(")
+    assert page.run("document.title") == "riskgate", "nothing waits for anybody"
+    # A silence that somebody made is not told as safety.
+    assert "但有 1 条被搁置、抑制或停用" in page.text()
     act(site, "out-of-service", "TT-201", "--why", "送检", "--by", "李雷")
     until("what is out of service", lambda: "riskgate in-service TT-201/HH" in page.text())
     until("its measure is not watched", lambda: "反应器温度监测" in page.text())

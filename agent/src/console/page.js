@@ -418,9 +418,17 @@ function beat() {
   }
   // A source that is away may hide an alarm: silence is then not told as safety.
   const partial = board.sources.some((source) => source.link !== "up");
-  byId("quiet").classList.toggle("partial", partial);
-  byId("quiet-zh").textContent = partial ? "当前无报警，但监测不完整" : "当前无报警";
-  byId("quiet-en").textContent = partial ? "no alarms, but sources are away: monitoring is incomplete" : "no alarms";
+  // Nor is what somebody has silenced.
+  const silenced = [...board.alarms.values()].filter(withheld).length;
+  const quiet = partial
+    ? ["当前无报警，但监测不完整", "no alarms, but sources are away: monitoring is incomplete"]
+    : silenced > 0
+      ? [`当前无报警提示，但有 ${silenced} 条被搁置、抑制或停用`, `nothing annunciated, but ${silenced} shelved, suppressed or out of service`]
+      : board.stops.length > 0
+        ? ["当前无报警，但有单元停用", "no alarms, but units are stopped"]
+        : ["当前无报警", "no alarms"];
+  byId("quiet").classList.toggle("partial", partial || silenced > 0 || board.stops.length > 0);
+  [byId("quiet-zh").textContent, byId("quiet-en").textContent] = quiet;
   byId("quiet").hidden = !fresh || annunciated().length > 0 || !board.health.ready;
   const count = waiting().length;
   document.title = !fresh ? "✕ 连接断开 riskgate" : count > 0 ? `(${count}) 未确认 riskgate` : "riskgate";
