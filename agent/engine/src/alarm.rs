@@ -29,7 +29,7 @@ use crate::plant::nearest;
 use crate::task::left;
 use crate::{
     AlarmEvent, AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Effect, Evidence, OutOfService,
-    Priority, Refusal, Shelf, Suppression, Withheld, Words,
+    Priority, Protected, Refusal, Shelf, Suppression, Withheld, Words,
 };
 
 #[derive(Debug, Default)]
@@ -248,6 +248,11 @@ impl Alarms {
         let mut withheld =
             Withheld { suppressed, ..before.map_or_else(Default::default, |of| of.withheld.clone()) };
         withheld.hazard = withheld.withholds_hazards();
+        // The loss of a source takes the class of what is lost this time.
+        if Protected::of(onset.kind, onset.class, onset.priority, None).is_some() {
+            withheld.shelved = None;
+            self.ends.remove(&(Cover::Shelf, id.clone()));
+        }
         let fresh = record_of(onset, before.map(AsRef::as_ref), at);
         let record = AlarmRecord {
             state: fresh.state.after(Move::Onset).unwrap_or(fresh.state),

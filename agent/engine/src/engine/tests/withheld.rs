@@ -1,6 +1,8 @@
 //! Latches, shelves, out of service, stopped units and re-alarms.
 
-use crate::site::{check, check_all, draft, hazard, measure, rule, ruled, secs, unit};
+use riskgate_point::SourceId;
+
+use crate::site::{check, check_all, draft, hazard, measure, point, rule, ruled, secs, told, unit};
 use crate::*;
 
 /// A rule of equipment that latches, re-alarms after 100 s and raises a hazard at once.
@@ -149,6 +151,32 @@ fn sis_gas_at_its_outer_limit_and_calls_for_help_cannot_be_shelved() {
     );
 }
 
+/// Shelved while it did not tell its conditions, which are of the process; then its link goes, and with it a
+/// point of the SIS.
+#[test]
+fn the_loss_of_a_source_that_carries_sis_points_comes_off_the_shelf() {
+    let mut draft = told(vec![rule("high", "condition('dcs', 'HH')")]);
+    let trip = PointDraft { source: SourceId(3), boolean: true, ..point("XS", Class::Sis) };
+    draft.points.push(PointDraft { measure: Some("M-2".to_owned()), range: None, ..trip });
+    check(
+        draft,
+        "
+1s down dcs
+2s up dcs
+3s XS false
+  11s alarm fault:source:dcs unacknowledged #1 blinds M-1
+70s shelve fault:source:dcs 3600s
+  70s alarm fault:source:dcs unacknowledged #1 blinds M-1 shelved
+71s told dcs
+  71s alarm fault:source:dcs normal #1 blinds M-1 shelved
+80s down dcs
+  90s alarm fault:source:dcs unacknowledged #2 blinds M-1
+  3680s hazard M-1 fault:dcs: a candidate by fault:source:dcs
+5000s
+",
+    );
+}
+
 #[test]
 fn out_of_service_withholds_the_hazard_until_it_ends_and_then_raises_it() {
     check(
@@ -249,11 +277,7 @@ fn a_source_that_is_lost_raises_for_a_stopped_unit_when_it_is_started() {
     draft.measures.push(measure("M-9", "U-2"));
     draft.points.truncate(1);
     let limits = Limits { h: Some(90.0), ..Limits::default() };
-    draft.points.push(PointDraft {
-        limits,
-        measure: Some("M-9".to_owned()),
-        ..crate::site::point("PI", Class::Process)
-    });
+    draft.points.push(PointDraft { limits, measure: Some("M-9".to_owned()), ..point("PI", Class::Process) });
     check(
         draft,
         "
