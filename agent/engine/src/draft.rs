@@ -199,6 +199,10 @@ pub struct RuleDraft {
     pub clear: Option<String>,
     /// Off-delay.
     pub clear_for: Duration,
+    /// Its alarm stays until a person resets it.
+    pub latch: bool,
+    /// Its alarm annunciates anew when it still holds this long after it was annunciated or acknowledged.
+    pub realarm: Option<Duration>,
     pub guidance: String,
     pub guidance_en: String,
     pub hazard: Option<HazardDraft>,

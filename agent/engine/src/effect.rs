@@ -8,7 +8,7 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Class, Priority, RiskClass, Truth};
+use crate::{AlarmTurn, Class, Priority, RiskClass, StopRecord, Truth, Withheld};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub enum Effect {
     Hazard(Arc<HazardRecord>),
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
+    Stop(Arc<StopRecord>),
 }
 
 /// A text in both languages of the house.
@@ -54,6 +55,12 @@ pub struct AlarmRecord {
     /// Its on-delay ran out while the condition was unknown.
     pub on_unknown: bool,
     pub evidence: Evidence,
+    /// What brought it into its state, by whom and why.
+    #[serde(default)]
+    pub turn: AlarmTurn,
+    /// What keeps it from being annunciated, whatever its state.
+    #[serde(default)]
+    pub withheld: Withheld,
     pub revision: u64,
 }
 
@@ -76,6 +83,10 @@ pub enum AlarmState {
     Acknowledged,
     /// Returned to normal, unacknowledged.
     Returned,
+    /// Its condition holds no more; the latch waits for a person, who has not seen it.
+    LatchedUnacknowledged,
+    /// The same, seen: it waits to be reset.
+    Latched,
 }
 
 /// Why: the rule, and each operand as it was when the verdict fell.
@@ -190,6 +201,9 @@ pub struct TaskRecord {
     /// In force: the shortest of the base and the boosts.
     pub cycle: Duration,
     pub boosts: Vec<Boost>,
+    /// Since when its unit is stopped: meanwhile nobody owes it.
+    #[serde(default)]
+    pub suspended: Option<Wall>,
     pub changed: Wall,
     pub revision: u64,
 }

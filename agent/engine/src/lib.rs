@@ -23,14 +23,17 @@ mod permit;
 mod plant;
 mod presence;
 mod present;
+mod quality;
 mod rule;
 #[cfg(test)]
 mod site;
+mod stop;
 mod task;
 mod timer;
 mod truth;
 mod unit;
 mod vision;
+mod withheld;
 mod words;
 mod world;
 
@@ -44,11 +47,14 @@ pub use effect::{
     Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
-pub use input::{Act, Deed, Refusal};
+pub use input::{Act, Deed, Refusal, So};
 pub use plant::{Plant, Rule};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
+pub use quality::{Quality as AlarmQuality, QualityWindow};
+pub use stop::StopRecord;
 pub use truth::Truth;
+pub use withheld::{AlarmEvent, AlarmTurn, OutOfService, Protected, SHELF_MAX, Shelf, Suppression, Withheld};
 pub use words::value_words;
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@
 //! which the engine gave it. [`check`] feeds the inputs, acts on every deadline when it falls due, writes
 //! the same text anew and compares.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,8 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         for_: Duration::ZERO,
         clear: None,
         clear_for: Duration::ZERO,
+        latch: false,
+        realarm: None,
         guidance: String::new(),
         guidance_en: String::new(),
         hazard: None,
@@ -206,6 +209,8 @@ pub(crate) struct Site {
     mono: Mono,
     /// What the calendar clock is off by.
     stepped: i64,
+    /// The newest value of each point.
+    read: BTreeMap<String, String>,
     told: String,
 }
 
@@ -215,11 +220,20 @@ impl Site {
         let mut effects = Vec::new();
         let first = Arc::clone(plants.first().unwrap());
         let engine = Engine::new(first, EPOCH, Restored::default(), now, &mut effects);
-        Self { plants, at: 0, engine, kept: effects, mono: Mono(0), stepped: 0, told: String::new() }
+        Self {
+            plants,
+            at: 0,
+            engine,
+            kept: effects,
+            mono: Mono(0),
+            stepped: 0,
+            read: BTreeMap::new(),
+            told: String::new(),
+        }
     }
 
     /// Every link up and every point at rest. A timeline that begins with `0s cold` does without.
-    fn warm(&mut self) {
+    pub(crate) fn warm(&mut self) {
         let plant = Arc::clone(self.engine.plant());
         for source in plant.sources() {
             self.input(&["up", &source.id], &mut Vec::new());
@@ -238,12 +252,36 @@ impl Site {
         }
     }
 
+    /// After a restart: every link comes up, and every point reads what it read last.
+    pub(crate) fn warm_again(&mut self) {
+        let mut effects = Vec::new();
+        let plant = Arc::clone(self.engine.plant());
+        for source in plant.sources() {
+            self.input(&["up", &source.id], &mut effects);
+        }
+        for (tag, value) in self.read.clone() {
+            self.input(&[&tag, &value], &mut effects);
+        }
+        self.tell(effects);
+    }
+
+    /// Everything that stands, one line each.
+    pub(crate) fn standing(&self) -> String {
+        let engine = &self.engine;
+        let alarms = engine.alarms().into_iter().map(Effect::Alarm);
+        let hazards = engine.hazards().into_iter().map(Effect::Hazard);
+        let tasks = engine.tasks().into_iter().map(Effect::Task);
+        let stops = engine.stops().into_iter().map(Effect::Stop);
+        let lines = alarms.chain(hazards).chain(tasks).chain(stops).map(|effect| line(&effect));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     fn now(&self) -> Now {
         let ms = i64::try_from(self.mono.0 / 1_000_000).unwrap();
         Now { mono: self.mono, wall: Wall(WALL + ms + self.stepped) }
     }
 
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let time = duration(words.next().unwrap());
         let until = Mono(0).after(time);
@@ -266,6 +304,12 @@ impl Site {
         let now = self.now();
         match words {
             [] | ["cold"] => {}
+            // The machine was suspended: nobody acted on a deadline meanwhile.
+            ["sleep", time] => {
+                self.mono = self.mono.after(duration(time));
+                let now = self.now();
+                self.engine.handle_timeout(now, effects);
+            }
             ["wall", step] => self.stepped += step.parse::<i64>().unwrap() * 1000,
             ["restart"] => {
                 let restored = restored(&self.kept);
@@ -276,7 +320,11 @@ impl Site {
                 self.at = at.parse().unwrap();
                 self.engine.reload(Arc::clone(&self.plants[self.at]), now, effects);
             }
-            [deed @ ("ack" | "confirm" | "reject" | "rectify" | "accept"), of @ ..] => {
+            [
+                deed @ ("ack" | "reset" | "shelve" | "unshelve" | "out" | "in" | "stop" | "start" | "confirm"
+                | "reject" | "rectify" | "accept"),
+                of @ ..,
+            ] => {
                 let act = Act { by: "王".to_owned(), deed: self.deed(deed, of) };
                 if let Err(refusal) = self.engine.act(&act, now, effects) {
                     let both = refusal.to_string();
@@ -286,18 +334,31 @@ impl Site {
             }
             words => {
                 let report = self.report(words);
+                if let (Report::Sample(_), [tag, value, ..]) = (&report, words) {
+                    self.read.insert((*tag).to_owned(), (*value).to_owned());
+                }
                 self.engine.handle(report, now, effects);
             }
         }
     }
 
     fn deed(&self, deed: &str, of: &[&str]) -> Deed {
-        if deed == "ack" {
-            return Deed::Acknowledge { alarm: of[0].to_owned() };
+        let (what, why) = (of[0].to_owned(), "检修".to_owned());
+        let for_s = || of.get(1).map(|time| duration(time).as_secs());
+        match deed {
+            "ack" => return Deed::Acknowledge { alarm: what },
+            "reset" => return Deed::Reset { alarm: what },
+            "shelve" => return Deed::Shelve { alarm: what, for_s: for_s().unwrap_or(0), why },
+            "unshelve" => return Deed::Unshelve { alarm: what },
+            "out" => return Deed::OutOfService { what, why, for_s: for_s() },
+            "in" => return Deed::InService { what },
+            "stop" => return Deed::StopUnit { unit: what, why },
+            "start" => return Deed::StartUnit { unit: what },
+            _ => {}
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) => None,
+            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -442,7 +503,10 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Unit(of) if kept.units.iter().all(|kept| kept.unit != of.unit) => {
                 kept.units.push(UnitRecord::clone(of));
             }
-            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) => {}
+            Effect::Stop(of) if kept.stops.iter().all(|kept| kept.unit != of.unit) => {
+                kept.stops.push(StopRecord::clone(of));
+            }
+            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => {}
         }
     }
     kept
@@ -470,6 +534,7 @@ fn line(effect: &Effect) -> String {
             if !alarm.blinds.is_empty() {
                 write!(line, " blinds {}", alarm.blinds.join(" ")).unwrap();
             }
+            line.push_str(&covers(alarm));
             line
         }
         Effect::Hazard(hazard) => {
@@ -493,13 +558,51 @@ fn line(effect: &Effect) -> String {
         }
         Effect::Task(task) => {
             let boosts = task.boosts.iter().map(|boost| ending(&boost.rule, boost.until));
-            format!("task {} every {}{}", task.task, written(task.cycle), boosts.collect::<String>())
+            let suspended = if task.suspended.is_some() { " suspended" } else { "" };
+            format!(
+                "task {} every {}{suspended}{}",
+                task.task,
+                written(task.cycle),
+                boosts.collect::<String>()
+            )
         }
         Effect::Unit(unit) => {
             let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));
             format!("unit {} {:?}{}", unit.unit, unit.current, causes.collect::<String>())
         }
+        Effect::Stop(stop) => {
+            let ended = if stop.ended.is_some() { " ended" } else { "" };
+            format!("stop {} #{}{ended}", stop.unit, stop.stop)
+        }
     }
+}
+
+/// What lies over an alarm, and what took something off it or annunciated it anew.
+fn covers(alarm: &AlarmRecord) -> String {
+    let Withheld { shelved, suppressed, out_of_service, hazard } = &alarm.withheld;
+    let mut covers = String::new();
+    for (on, word) in [
+        (shelved.is_some(), " shelved"),
+        (suppressed.is_some(), " suppressed"),
+        (out_of_service.is_some(), " out of service"),
+        (*hazard, " owing"),
+    ] {
+        covers.push_str(if on { word } else { "" });
+    }
+    let event = alarm.turn.event;
+    let told = [
+        AlarmEvent::ReAlarmed,
+        AlarmEvent::Unshelved,
+        AlarmEvent::ShelfEnded,
+        AlarmEvent::UnitStarted,
+        AlarmEvent::PutBack,
+        AlarmEvent::OutOfServiceEnded,
+        AlarmEvent::Reset,
+    ];
+    if told.contains(&event) {
+        write!(covers, ", {}", event.word()).unwrap();
+    }
+    covers
 }
 
 fn ending(rule: &str, until: Option<Wall>) -> String {

@@ -37,7 +37,28 @@ impl Tasks {
     }
 
     pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
-        self.0.values().map(|task| &task.record).filter(|record| !record.boosts.is_empty())
+        self.0.values().map(|task| &task.record).filter(|record| record.stands())
+    }
+
+    /// Suspends the tasks of stopped units and takes up those of the others. `stopped`: since when a unit is.
+    pub(crate) fn fit_suspension(
+        &mut self,
+        plant: &Plant,
+        stopped: impl Fn(&str) -> Option<Wall>,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
+        for draft in plant.tasks() {
+            let wanted = plant.unit_of_measure(&draft.measure).and_then(|unit| stopped(&unit.id));
+            if wanted.is_none() && !self.0.contains_key(&draft.id) {
+                continue;
+            }
+            let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, at));
+            if task.record.suspended != wanted {
+                Arc::make_mut(&mut task.record).suspended = wanted;
+                task.changed(at, effects);
+            }
+        }
     }
 
     /// The next end of a boost of this task.
@@ -120,9 +141,11 @@ impl Tasks {
             let before = Arc::clone(&task.record);
             let Some((_, draft)) = plant.task(id) else {
                 // The task is gone, and its boosts with it.
-                Arc::make_mut(&mut task.record).boosts.clear();
+                let record = Arc::make_mut(&mut task.record);
+                record.boosts.clear();
+                record.suspended = None;
                 task.ends.clear();
-                if !before.boosts.is_empty() {
+                if before.stands() {
                     task.changed(now.wall, effects);
                 }
                 continue;
@@ -131,6 +154,7 @@ impl Tasks {
             let record = Arc::make_mut(&mut task.record);
             *record = TaskRecord {
                 boosts: std::mem::take(&mut record.boosts),
+                suspended: record.suspended,
                 revision: record.revision,
                 ..Arc::unwrap_or_clone(fresh.record)
             };
@@ -159,6 +183,7 @@ impl Task {
             base_cycle: draft.cycle,
             cycle: draft.cycle,
             boosts: Vec::new(),
+            suspended: None,
             changed: at,
             revision: 0,
         };
@@ -192,6 +217,13 @@ impl Task {
         record.changed = at;
         record.revision += 1;
         effects.push(Effect::Task(Arc::clone(&self.record)));
+    }
+}
+
+impl TaskRecord {
+    /// Whether it differs from its base: boosted or suspended.
+    pub fn stands(&self) -> bool {
+        !self.boosts.is_empty() || self.suspended.is_some()
     }
 }
 

@@ -30,6 +30,14 @@ pub(crate) enum Timer {
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
     Raise(u32),
+    /// A shelf or an out-of-service ends.
+    WithheldEnd,
+    /// An alarm that still holds annunciates anew, by its rule.
+    ReAlarm(u32),
+    /// A candidate hazard is still unjudged.
+    Candidate,
+    /// A flood of alarms may be over.
+    FloodEnd,
 }
 
 impl Timer {
@@ -45,6 +53,10 @@ impl Timer {
             Self::SourceHazard(_) => "source_hazard",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
+            Self::WithheldEnd => "withheld_end",
+            Self::ReAlarm(_) => "re_alarm",
+            Self::Candidate => "candidate",
+            Self::FloodEnd => "flood_end",
         }
     }
 }

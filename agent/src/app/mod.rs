@@ -328,7 +328,8 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let hazards = engine.hazards().into_iter().map(Effect::Hazard);
         let tasks = engine.tasks().into_iter().map(Effect::Task);
         let units = engine.units().into_iter().map(Effect::Unit);
-        for effect in alarms.chain(hazards).chain(tasks).chain(units) {
+        let stops = engine.stops().into_iter().map(Effect::Stop);
+        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops) {
             board.apply(&effect, true);
         }
     });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
+use super::withhold::{self, NamedArgs, OutArgs, ShelveArgs, StopArgs};
 use crate::console::socket::What;
 
 const ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序
@@ -79,6 +80,34 @@ pub(super) enum Command {
     /// 验收通过 / accepted: the hazard is closed
     #[command(after_help = ACCEPT_HELP)]
     Accept(HazardArgs),
+
+    /// 复位：锁存的报警 / let go of latched alarms
+    #[command(after_help = withhold::RESET_HELP)]
+    Reset(NamedArgs),
+
+    /// 搁置报警一段时间 / silence alarms for a while
+    #[command(after_help = withhold::SHELVE_HELP)]
+    Shelve(ShelveArgs),
+
+    /// 解除搁置 / end a shelf
+    #[command(after_help = withhold::UNSHELVE_HELP)]
+    Unshelve(NamedArgs),
+
+    /// 停用报警或测点 / take alarms or points out of service
+    #[command(after_help = withhold::OUT_HELP)]
+    OutOfService(OutArgs),
+
+    /// 恢复使用 / put them back
+    #[command(after_help = withhold::IN_HELP)]
+    InService(NamedArgs),
+
+    /// 单元停用、检维修 / units are stopped, for maintenance or else
+    #[command(after_help = withhold::STOP_HELP)]
+    Stop(StopArgs),
+
+    /// 单元恢复运行 / units run again
+    #[command(after_help = withhold::START_HELP)]
+    Start(NamedArgs),
 
     /// 重新读取配置 / read the configuration anew
     #[command(after_help = RELOAD_HELP)]
@@ -180,11 +209,14 @@ const RUN_HELP: &str = "例 Examples:
 const SHOW_HELP: &str = "例 Examples:
   riskgate show                         全部 everything that is open
   riskgate show candidates              待确认的 what a person has to judge
+  riskgate show quality                 报警质量 how many alarms there are, and which are the worst
   riskgate show alarms --json | jq -r '.[].id'
 
 --json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
 --json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
-  all       {version, at, gateway, alarms, hazards, candidates, tasks, units, sources, outbox, uplink, health}
+  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, quality, hazards,
+             candidates, tasks, units, sources, outbox, uplink, health}
+  quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
   outbox    {lanes: [{lane, pending, last}]}
   others    a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
@@ -422,6 +454,22 @@ mod tests {
         assert_eq!(parse("riskgate confirm 3f9c --by ").unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse("riskgate reject 3f9c --by 李雷").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert!(parse("riskgate confirm 3f9c 88 --by 李雷").is_ok());
+    }
+
+    #[test]
+    fn what_is_silenced_needs_a_time_a_reason_and_a_name() {
+        assert!(parse("riskgate shelve LI/H --for 2h --why 校验 --by 王敏").is_ok());
+        for missing in [
+            "riskgate shelve LI/H --why 校验 --by 王敏",
+            "riskgate shelve LI/H --for 2h --by 王敏",
+            "riskgate shelve LI/H --for 2h --why 校验",
+            "riskgate out-of-service GD-1 --by 王敏",
+            "riskgate stop U-1 --by 王敏",
+            "riskgate start U-1",
+        ] {
+            assert_eq!(parse(missing).unwrap_err(), ErrorKind::MissingRequiredArgument, "{missing}");
+        }
+        assert!(parse("riskgate out-of-service GD-1 --why 送检 --by 王敏").is_ok());
     }
 
     #[test]

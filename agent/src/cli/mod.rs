@@ -11,6 +11,7 @@ mod opcua;
 mod run;
 mod tables;
 mod tools;
+mod withhold;
 
 #[cfg(test)]
 pub(crate) use run::RUNTIME_ENDS_WITHIN;
@@ -121,6 +122,13 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Reject(args) => speak(&args.agent, screen, |client, screen| {
             acts::judge(client, HazardDeed::Reject, &args.hazards, &args.by, Some(&args.why), screen)
         }),
+        Command::Reset(args) => withhold::reset(&args, screen),
+        Command::Shelve(args) => withhold::shelve(&args, screen),
+        Command::Unshelve(args) => withhold::unshelve(&args, screen),
+        Command::OutOfService(args) => withhold::take_out(&args, screen),
+        Command::InService(args) => withhold::put_back(&args, screen),
+        Command::Stop(args) => withhold::stop(&args, screen),
+        Command::Start(args) => withhold::start(&args, screen),
         Command::Reload(args) => speak(&args.agent, screen, |client, screen| {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))

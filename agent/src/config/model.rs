@@ -77,6 +77,8 @@ const YEAR: Duration = Duration::from_secs(366 * 86400);
 const SECOND: Duration = Duration::from_secs(1);
 /// On- and off-delays: a longer one is no alarm but a report.
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+/// An alarm that comes anew more often than each minute is chattering; one beyond a day is nobody's shift.
+const REALARMS: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 const CYCLES: RangeInclusive<Duration> = SECOND..=YEAR;
 const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86400);
 const DEFAULT_DEADLINE: Duration = DAY;
@@ -243,6 +245,8 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let for_ = fields.duration("for", DELAYS).unwrap_or_default();
     let clear = fields.verbatim("clear");
     let clear_for = fields.duration("clear_for", DELAYS).unwrap_or_default();
+    let latch = fields.flag("latch").unwrap_or(false);
+    let realarm = fields.duration("realarm", REALARMS);
     let guidance = optional(fields, "guidance").unwrap_or_default();
     let guidance_en = optional(fields, "guidance_en").unwrap_or_else(|| guidance.clone());
     let hazard = fields.table("hazard").map(hazard);
@@ -259,6 +263,8 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
         for_,
         clear,
         clear_for,
+        latch,
+        realarm,
         guidance,
         guidance_en,
         hazard,

@@ -14,7 +14,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use riskgate_drivers::Clock;
-use riskgate_engine::{AlarmRecord, AlarmState, Effect, HazardRecord, Plant, TaskRecord, UnitRecord};
+use riskgate_engine::{
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, StopRecord, TaskRecord, UnitRecord,
+};
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -78,6 +80,11 @@ pub struct Board {
     hazards: BTreeMap<Uuid, Line<HazardRecord>>,
     tasks: BTreeMap<String, Arc<TaskRecord>>,
     units: BTreeMap<String, Arc<UnitRecord>>,
+    /// The newest stop of each unit, ended or not.
+    stops: BTreeMap<String, Arc<StopRecord>>,
+    quality: AlarmQuality,
+    /// Measures of which every rule is out of service.
+    unwatched: Vec<String>,
     sources: Vec<SourceLine>,
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
@@ -100,6 +107,8 @@ pub struct Change {
     pub hazards: BTreeSet<Uuid>,
     pub tasks: bool,
     pub units: bool,
+    pub stops: bool,
+    pub quality: bool,
     pub sources: bool,
     pub outbox: bool,
     pub uplink: bool,
@@ -118,6 +127,9 @@ impl Board {
             hazards: BTreeMap::new(),
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            quality: AlarmQuality::default(),
+            unwatched: Vec::new(),
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
@@ -140,10 +152,10 @@ impl Board {
                 if self.tasks.get(&record.task).is_some_and(|held| held.revision > record.revision) {
                     return;
                 }
-                if record.boosts.is_empty() {
-                    self.tasks.remove(&record.task);
-                } else {
+                if record.stands() {
                     self.tasks.insert(record.task.clone(), Arc::clone(record));
+                } else {
+                    self.tasks.remove(&record.task);
                 }
                 self.change.tasks = true;
             }
@@ -154,11 +166,18 @@ impl Board {
                 self.units.insert(record.unit.clone(), Arc::clone(record));
                 self.change.units = true;
             }
+            Effect::Stop(record) => {
+                if self.stops.get(&record.unit).is_some_and(|held| held.revision > record.revision) {
+                    return;
+                }
+                self.stops.insert(record.unit.clone(), Arc::clone(record));
+                self.change.stops = true;
+            }
         }
     }
 
     fn apply_alarm(&mut self, record: &Arc<AlarmRecord>, durable: bool) {
-        let (id, leaves) = (&record.id, record.state == AlarmState::Normal);
+        let (id, leaves) = (&record.id, !record.stands());
         let next = Line { record: Arc::clone(record), durable };
         let changed =
             apply_line(&mut self.alarms, &mut self.left_alarms, id, next, leaves, |record| record.revision);
@@ -193,6 +212,18 @@ impl Board {
             self.sources = sources;
             self.change.sources = true;
         }
+    }
+
+    /// Rates move with the time and are no news: they are shown with what is.
+    pub fn set_quality(&mut self, quality: AlarmQuality, unwatched: Vec<String>) {
+        let news = |of: &AlarmQuality| AlarmQuality {
+            day: riskgate_engine::QualityWindow { annunciated: of.day.annunciated, ..Default::default() },
+            week: riskgate_engine::QualityWindow::default(),
+            ..of.clone()
+        };
+        self.change.quality |= news(&self.quality) != news(&quality) || self.unwatched != unwatched;
+        self.quality = quality;
+        self.unwatched = unwatched;
     }
 
     pub fn set_outbox(&mut self, outbox: Vec<LaneLine>) {
@@ -248,7 +279,7 @@ impl Board {
         let mut lines: Vec<_> = self.alarms.values().collect();
         lines.sort_by_key(|line| {
             let record = &line.record;
-            let seen = record.state == AlarmState::Acknowledged;
+            let seen = !record.state.is_unseen();
             (std::cmp::Reverse(record.priority), seen, std::cmp::Reverse(record.since))
         });
         lines
@@ -271,6 +302,19 @@ impl Board {
 
     pub fn unit(&self, id: &str) -> Option<&UnitRecord> {
         self.units.get(id).map(AsRef::as_ref)
+    }
+
+    /// The units that are stopped, by id.
+    pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
+        self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    pub fn quality(&self) -> &AlarmQuality {
+        &self.quality
+    }
+
+    pub fn unwatched(&self) -> &[String] {
+        &self.unwatched
     }
 
     /// Each with what its driver counted.
@@ -342,6 +386,8 @@ impl Change {
         self.hazards.extend(later.hazards.iter().copied());
         self.tasks |= later.tasks;
         self.units |= later.units;
+        self.stops |= later.stops;
+        self.quality |= later.quality;
         self.sources |= later.sources;
         self.outbox |= later.outbox;
         self.uplink |= later.uplink;
@@ -430,7 +476,7 @@ impl BoardHandle {
 
 #[cfg(test)]
 mod tests {
-    use riskgate_engine::Priority;
+    use riskgate_engine::{AlarmState, Priority};
 
     use super::*;
     use crate::console::sample;
@@ -500,7 +546,7 @@ mod tests {
         let board = board.read();
         let rank = |line: &&Line<AlarmRecord>| {
             let record = &line.record;
-            (record.priority, record.state != AlarmState::Acknowledged, record.since)
+            (record.priority, record.state.is_unseen(), record.since)
         };
         let order: Vec<_> = board.alarms().iter().map(rank).collect();
         let mut sorted = order.clone();

@@ -299,9 +299,11 @@ impl Pump {
             *old = states;
             news
         });
+        let (quality, unwatched) = (self.engine.quality(now.mono), self.engine.unwatched());
         self.board.update(|board| {
             let lines = views.iter().map(|view| SourceLine::new(view, &self.plant)).collect();
             board.set_sources(lines, counts.iter().map(CountsLine::from).collect());
+            board.set_quality(quality, unwatched);
             board.set_store_failure(store_failure(&tail.waiting, committed));
         });
     }
@@ -415,5 +417,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Hazard(_) => "hazard",
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
+        Effect::Stop(_) => "stop",
     }
 }

@@ -1,7 +1,9 @@
 //! The objects of the engine as rows: one table for each kind, the newest revision of each object, its
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
-use riskgate_engine::{AlarmRecord, Effect, HazardRecord, HazardStage, Restored, TaskRecord, UnitRecord};
+use riskgate_engine::{
+    AlarmRecord, Effect, HazardRecord, HazardStage, Restored, StopRecord, TaskRecord, UnitRecord,
+};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +21,9 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
         }
         Effect::Unit(unit) => {
             write_plain(connection, ("unit", "write a unit"), &unit.unit, unit.revision, unit.as_ref())
+        }
+        Effect::Stop(stop) => {
+            write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
         }
     }
 }
@@ -102,6 +107,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         hazards: read_all::<HazardRecord>(connection, "hazard", hazards)?,
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
+        stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
     })
 }
 

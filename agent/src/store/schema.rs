@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// The newest version, which this program writes.
 pub(super) fn newest() -> i64 {
@@ -98,6 +98,15 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
 CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+";
+
+const V2: &str = "
+-- The newest stop of each unit, ended or not.
+CREATE TABLE stop (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    AlarmKind, AlarmRecord, AlarmState, Class, Evidence, HazardRecord, HazardStage, Level, Priority,
-    RiskClass, TaskRecord, Truth, UnitRecord, Words,
+    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Evidence, HazardRecord, HazardStage, Level,
+    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
@@ -46,6 +46,8 @@ fn alarm(id: &str, revision: u64) -> Effect {
         acknowledged_by: None,
         on_unknown: false,
         evidence: evidence(),
+        turn: AlarmTurn::default(),
+        withheld: Withheld::default(),
         revision,
     }))
 }
@@ -98,6 +100,7 @@ fn task(id: &str) -> Effect {
         base_cycle: Duration::from_secs(8 * 3600),
         cycle: Duration::from_secs(3600),
         boosts: Vec::new(),
+        suspended: None,
         changed: Wall(1),
         revision: 1,
     }))
@@ -391,6 +394,51 @@ fn every_older_version_is_brought_to_the_newest() {
         store.close().expect("closes");
         assert_eq!(schema_of(&path), expected, "version {version}");
     }
+}
+
+/// What a store before shelves and stops wrote is read as an alarm that nothing lies over.
+#[test]
+fn records_of_an_older_version_are_read() {
+    let Effect::Alarm(alarm) = alarm("GD-101/HH", 1) else { panic!("an alarm") };
+    let mut old = serde_json::to_value(alarm.as_ref()).expect("JSON");
+    let fields = old.as_object_mut().expect("an object");
+    assert!(fields.remove("turn").is_some() && fields.remove("withheld").is_some());
+    let read: AlarmRecord = serde_json::from_value(old).expect("read");
+    assert_eq!(read, *alarm);
+    let Effect::Task(task) = task("T-1") else { panic!("a task") };
+    let mut old = serde_json::to_value(task.as_ref()).expect("JSON");
+    assert!(old.as_object_mut().expect("an object").remove("suspended").is_some());
+    assert_eq!(serde_json::from_value::<TaskRecord>(old).expect("read"), *task);
+}
+
+#[tokio::test]
+async fn covers_and_stops_survive_a_restart() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let Effect::Alarm(mut shelved) = alarm("LI/H", 3) else { panic!("an alarm") };
+    Arc::make_mut(&mut shelved).withheld.shelved = Some(riskgate_engine::Shelf {
+        by: "王敏".to_owned(),
+        why: "校验".to_owned(),
+        since: Wall(1),
+        until: Wall(7_200_001),
+    });
+    let stop = Arc::new(StopRecord {
+        unit: "U-1".to_owned(),
+        stop: 1,
+        by: "王敏".to_owned(),
+        why: "检修".to_owned(),
+        since: Wall(1),
+        ended: None,
+        ended_by: None,
+        revision: 1,
+    });
+    let effects = vec![Effect::Alarm(Arc::clone(&shelved)), Effect::Stop(Arc::clone(&stop))];
+    commit(&store, batch(1, effects, Vec::new())).await;
+    store.close().expect("closes");
+    let (store, opened) = open(&dir);
+    assert_eq!(opened.restored.alarms, [AlarmRecord::clone(&shelved)]);
+    assert_eq!(opened.restored.stops, [StopRecord::clone(&stop)]);
+    store.close().expect("closes");
 }
 
 #[tokio::test]

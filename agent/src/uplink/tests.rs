@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use riskgate_engine::{
-    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Class, Draft, Effect, Epoch, Evidence,
-    HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass,
-    TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Words,
+    ActRecord, AlarmEvent, AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Boost, Class, Draft, Effect, Epoch,
+    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
+    RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
 };
 use riskgate_point::{BadReason, Link, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
@@ -138,6 +138,8 @@ fn alarm(unit: Option<&str>) -> AlarmRecord {
         acknowledged_by: None,
         on_unknown: false,
         evidence: evidence(),
+        turn: AlarmTurn::default(),
+        withheld: Withheld::default(),
         revision: 11,
     }
 }
@@ -160,6 +162,7 @@ fn task() -> TaskRecord {
             since: MORNING,
             until: None,
         }],
+        suspended: None,
         changed: MORNING,
         revision: 2,
     }
@@ -239,6 +242,40 @@ fn a_permit_is_told_with_its_number_and_its_end() {
     assert_eq!(operand["detail"], "DH-7");
     let (from, until) = (operand["time"].as_str(), operand["until"].as_str());
     assert!(until.is_some() && until > from, "{operand}");
+}
+
+#[test]
+fn a_silenced_alarm_says_so_with_who_why_and_until_when() {
+    let shelf = Shelf {
+        by: "王敏".to_owned(),
+        why: "校验".to_owned(),
+        since: MORNING,
+        until: MORNING.after(Duration::from_secs(7200)),
+    };
+    let mut alarm = alarm(Some("U-1"));
+    alarm.withheld.shelved = Some(shelf);
+    let event = AlarmEvent::Shelved;
+    alarm.turn = AlarmTurn { event, by: Some("王敏".to_owned()), why: Some("校验".to_owned()) };
+    let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
+    assert_eq!(data["annunciated"], false);
+    assert_eq!(data["turn"], json!({ "event": "shelved", "by": "王敏", "why": "校验" }));
+    assert_eq!((&data["shelved"]["by"], &data["suppressed"]), (&json!("王敏"), &Value::Null));
+    assert!(data["shelved"]["until"].as_str() > data["shelved"]["since"].as_str(), "{data}");
+}
+
+#[test]
+fn a_stop_of_a_unit_is_told_in_the_standards_names() {
+    let stop = StopRecord {
+        unit: "U-1".to_owned(),
+        stop: 2,
+        by: "王敏".to_owned(),
+        why: "年度检修".to_owned(),
+        since: MORNING,
+        ended: Some(MORNING.after(Duration::from_secs(86_400))),
+        ended_by: Some("李雷".to_owned()),
+        revision: 4,
+    };
+    insta::assert_snapshot!(told(&Effect::Stop(Arc::new(stop))));
 }
 
 #[test]

@@ -4,14 +4,16 @@
 //! are RFC 3339 with the site's offset; turning them into the form of one province is an adaptor's work.
 //! Every message but retained `state` is a CloudEvents 1.0 envelope in JSON.
 
+mod alarm;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
-    AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
-    RaiseCause, TaskRecord, UnitRecord, value_words,
+    Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant, RaiseCause, TaskRecord,
+    UnitRecord, value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
@@ -85,47 +87,11 @@ impl Status {
 /// What upstream is to hear of an effect.
 pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message> {
     match effect {
-        Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
+        Effect::Alarm(alarm) => vec![alarm::alarm_message(alarm, origin)],
         Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
-    }
-}
-
-fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
-    let unit = alarm.unit.as_deref().unwrap_or("_site");
-    let data = json!({
-        "id": alarm.id,
-        "revision": alarm.revision,
-        // What comes out of the outbox was committed before: an alert that was not is told on the spot only.
-        "durable": true,
-        "kind": alarm.kind,
-        "state": alarm.state,
-        "class": alarm.class,
-        "priority": alarm.priority,
-        "companyCode": origin.company,
-        "riskUnitId": alarm.unit,
-        "riskMeasureId": alarm.measure,
-        "words": alarm.words,
-        "guidance": alarm.guidance,
-        "tags": alarm.tags,
-        "blinds": alarm.blinds,
-        "episode": alarm.episode,
-        "since": origin.time(alarm.since),
-        "changed": origin.time(alarm.changed),
-        "acknowledgedBy": alarm.acknowledged_by,
-        "onUnknown": alarm.on_unknown,
-        "evidence": evidence(&alarm.evidence, origin),
-    });
-    Message {
-        lane: Lane::Critical,
-        topic: format!("alarm/{}", level(unit)),
-        retain: false,
-        kind: "riskgate.alarm.v1".to_owned(),
-        object: alarm.id.clone(),
-        revision: alarm.revision,
-        time: alarm.changed,
-        data,
+        Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
     }
 }
 
@@ -274,6 +240,7 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         "checkCycleUnit": unit,
         "baseCheckCycle": base,
         "baseCheckCycleUnit": base_unit,
+        "suspendedSince": task.suspended.map(|at| origin.time(at)),
         "boosts": task.boosts.iter().map(|boost| boost_data(boost, origin)).collect::<Vec<_>>(),
         "changed": origin.time(task.changed),
     });

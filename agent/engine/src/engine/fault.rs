@@ -90,7 +90,7 @@ impl Engine {
         point.fault = false;
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
-            self.alarms.end(&fault, at.wall, effects);
+            self.alarms.end(&fault, false, at.wall, effects);
             // One key, not a walk over all hazards: thousands of points may be seen again at once.
             if let Some(measure) = &point.measure {
                 self.hazards.end(measure, &fault, &fault, at.wall, effects);
@@ -129,7 +129,9 @@ impl Engine {
         if let Some(point) = self.present.point_mut(id) {
             point.fault = true;
         }
-        if let Some(measure) = &draft.measure {
+        if let Some(measure) = &draft.measure
+            && !self.alarms.withholds_hazards(&fault)
+        {
             let plan = &plan_of_fault(&draft.tag, DEADLINE);
             let (words, evidence) = (&words, &evidence);
             let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
@@ -175,7 +177,8 @@ impl Engine {
             on_unknown: false,
             evidence: evidence.clone(),
         };
-        self.alarms.begin(onset, at.wall, effects);
+        let suppressed = self.stops.suppression(onset.unit.as_deref(), class);
+        self.alarms.begin(onset, suppressed, at.wall, effects);
         evidence
     }
 
@@ -260,7 +263,7 @@ impl Engine {
             self.timers.clear(Timer::SourceHazard(id));
             if let Some(draft) = plant.source(id).filter(|_| fault) {
                 let fault = of_source(&draft.id);
-                self.alarms.end(&fault, at.wall, effects);
+                self.alarms.end(&fault, false, at.wall, effects);
                 self.hazards.end_everywhere(&fault, at.wall, effects);
             }
         }
@@ -376,7 +379,12 @@ impl Engine {
             operands: Vec::new(),
         };
         let plan = &plan_of_fault(&draft.id, DEADLINE);
+        let class = self.class_of(id);
         for measure in &self.blinded_by(id).measures {
+            let unit = plant.unit_of_measure(measure).map(|unit| unit.id.as_str());
+            if self.stops.suppression(unit, class).is_some() || self.alarms.withholds_hazards(&fault) {
+                continue;
+            }
             let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
             self.hazards.raise(&plant, &raise, at.wall, effects);
         }

@@ -100,25 +100,13 @@ impl Engine {
     fn begin(&mut self, id: u32, verdict: Truth, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
-        let evidence = self.evidence(id, rule, verdict, at);
-        let words = words::of_rule(&plant, rule, &evidence.operands, on_unknown);
-        let tag = |point: &PointId| plant.point(*point).map(|point| point.tag.clone());
-        let onset = Onset {
-            id: rule.id.clone(),
-            kind: rule.kind,
-            class: rule.class,
-            priority: rule.priority,
-            unit: rule.unit.clone(),
-            measure: rule.measure.clone(),
-            words: words.clone(),
-            guidance: rule.guidance.clone(),
-            tags: rule.points.iter().filter_map(tag).collect(),
-            blinds: Vec::new(),
-            on_unknown,
-            evidence: evidence.clone(),
-        };
-        self.alarms.begin(onset, at.wall, effects);
-        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
+        let onset = self.onset(id, rule, verdict, on_unknown, at);
+        let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
+        let suppressed = self.stops.suppression(rule.unit(), rule.class);
+        self.alarms.begin(onset, suppressed, at.wall, effects);
+        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure)
+            && !self.alarms.withholds_hazards(&rule.id)
+        {
             let (words, evidence) = (&words, &evidence);
             let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence };
             self.hazards.raise(&plant, &raise, at.wall, effects);
@@ -136,11 +124,31 @@ impl Engine {
         }
     }
 
+    /// What the alarm of a rule says now.
+    pub(super) fn onset(&self, id: u32, rule: &Rule, verdict: Truth, on_unknown: bool, at: Now) -> Onset {
+        let evidence = self.evidence(id, rule, verdict, at);
+        let tag = |point: &PointId| self.plant.point(*point).map(|point| point.tag.clone());
+        Onset {
+            id: rule.id.clone(),
+            kind: rule.kind,
+            class: rule.class,
+            priority: rule.priority,
+            unit: rule.unit.clone(),
+            measure: rule.measure.clone(),
+            words: words::of_rule(&self.plant, rule, &evidence.operands, on_unknown),
+            guidance: rule.guidance.clone(),
+            tags: rule.points.iter().filter_map(tag).collect(),
+            blinds: Vec::new(),
+            on_unknown,
+            evidence,
+        }
+    }
+
     /// An episode ends: the hazard stays, boosts and raises hold on for their while.
     fn end(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
-        self.alarms.end(&rule.id, at.wall, effects);
+        self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
         }

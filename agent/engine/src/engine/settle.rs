@@ -13,15 +13,17 @@ use riskgate_point::{Now, PointId, SourceId};
 use super::fault::{of_point, of_source};
 use super::judge::hold_of;
 use super::{Engine, Epoch, Memories, Restored, RuleState, Unjudged};
+use crate::Effect;
 use crate::alarm::Alarms;
 use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
 use crate::present::Present;
+use crate::quality::Tally;
 use crate::rule::Phase;
+use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{AlarmState, Effect};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -32,7 +34,7 @@ impl Engine {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Self {
-        let alarms = Alarms::restored(restored.alarms);
+        let alarms = Alarms::restored(restored.alarms, now);
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
@@ -47,6 +49,9 @@ impl Engine {
             hazards: Hazards::restored(epoch, restored.hazards),
             tasks: Tasks::restored(restored.tasks, now),
             units: Units::restored(restored.units, now),
+            stops: Stops::restored(restored.stops),
+            quality: Tally::new(now.mono),
+            reminders: BTreeMap::new(),
             latest: now.mono,
             unjudged: Unjudged::default(),
             plant,
@@ -59,6 +64,7 @@ impl Engine {
             engine.watch_source(id, now.mono, false);
         }
         engine.settle(now, effects);
+        engine.resume_annunciation(now);
         engine
     }
 
@@ -83,6 +89,7 @@ impl Engine {
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
         self.rules = rules.collect();
+        let before_settling = effects.len();
         // What is left is gone from the configuration: its boosts and raises begin their hold.
         for (rule, state) in before.into_values() {
             if state.phase.is_active() {
@@ -98,7 +105,10 @@ impl Engine {
         self.adopt_faults();
         self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
+        self.note(before_settling, at.mono, effects);
+        let before_judging = effects.len();
         self.judge_readable(at, effects);
+        self.note(before_judging, at.mono, effects);
         self.run_timers(at, effects);
     }
 
@@ -165,6 +175,12 @@ impl Engine {
         if let Some(due) = timers.due(Timer::Calendar) {
             self.timers.set(Timer::Calendar, due);
         }
+        for timer in [Timer::WithheldEnd, Timer::Candidate, Timer::FloodEnd] {
+            if let Some(due) = timers.due(timer) {
+                self.timers.set(timer, due);
+            }
+        }
+        self.offer_re_alarms_again(old, timers, now);
         for (at, state) in (0u32..).zip(&self.rules) {
             if let Some(due) = state.phase.due() {
                 self.timers.set(Timer::Delay(at), due);
@@ -214,6 +230,7 @@ impl Engine {
         for (at, _) in (0u32..).zip(plant.units()) {
             self.offer_raise(at);
         }
+        self.settle_annunciation(now, effects);
     }
 
     /// Alarms of rules, points and sources that the plant no longer has are over.
@@ -226,12 +243,8 @@ impl Engine {
                     .strip_prefix("fault:source:")
                     .is_some_and(|id| plant.sources().iter().any(|source| source.id == id))
         };
-        let orphans: Vec<String> = self
-            .alarms
-            .open()
-            .filter(|record| record.state != AlarmState::Normal && !known(&record.id))
-            .map(|record| record.id.clone())
-            .collect();
+        let orphans: Vec<String> =
+            self.alarms.open().filter(|record| !known(&record.id)).map(|record| record.id.clone()).collect();
         for id in orphans {
             self.alarms.remove(&id, now.wall, effects);
         }
@@ -245,14 +258,14 @@ impl Engine {
             rules.insert(rule.to_owned());
         };
         for (rule, state) in self.plant.rules().iter().zip(&self.rules) {
-            if let (true, Some(plan), Some(measure)) = (state.phase.is_active(), &rule.hazard, rule.measure())
-            {
+            let raised = state.phase.is_active() && !self.alarms.owes_hazard(rule.id());
+            if let (true, Some(plan), Some(measure)) = (raised, &rule.hazard, rule.measure()) {
                 add(measure, &plan.cause, rule.id());
             }
         }
         for (draft, point) in self.plant.points().iter().zip(&self.present.points) {
-            if let (true, Some(measure)) = (point.fault, &draft.measure) {
-                let fault = of_point(&draft.tag);
+            let fault = of_point(&draft.tag);
+            if let (true, Some(measure)) = (point.fault && !self.alarms.owes_hazard(&fault), &draft.measure) {
                 add(measure, &fault, &fault);
             }
         }

@@ -154,11 +154,13 @@ impl Engine {
             Look::Doubtful => self.timers.set(Timer::Calendar, at.mono.after(SETTLED_AFTER)),
             Look::Sure => self.timers.clear(Timer::Calendar),
         }
+        self.offer_withheld_end();
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 
     pub(super) fn calendar_settled(&mut self, at: Now, effects: &mut Vec<Effect>) {
         self.present.calendar.settle();
+        self.offer_withheld_end();
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 }

@@ -3,9 +3,11 @@
 mod alarm;
 mod beginnings;
 mod hazard;
+mod quality;
 mod records;
 mod sight;
 mod told;
+mod withheld;
 mod work;
 
 use crate::site::{draft, hazard, rule, ruled, secs};

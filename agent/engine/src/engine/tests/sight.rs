@@ -298,6 +298,8 @@ fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload()
 3602s reject fault:plc steam
   3602s hazard M-2 fault:plc: rejected by fault:source:plc
 3700s {again}{lost}
+  5401s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
+  7201s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
 9000s
 "
         );
