@@ -44,6 +44,7 @@ pub use effect::{
     Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
+pub use expr::{FUNCTIONS, Function, GRAMMAR};
 pub use input::{Act, Deed, Refusal};
 pub use plant::{Plant, Rule};
 pub use presence::Count;

@@ -243,7 +243,7 @@ impl Site {
         Now { mono: self.mono, wall: Wall(WALL + ms + self.stepped) }
     }
 
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let time = duration(words.next().unwrap());
         let until = Mono(0).after(time);
@@ -323,17 +323,7 @@ impl Site {
                 Report::Link { source: self.source(source), link, at }
             }
             ["alive", source] => Report::Refreshed { source: self.source(source), at },
-            ["fix", tag, zone, person @ ..] => Report::Fix(Fix {
-                source: self.source("rtls"),
-                tag: Arc::from(*tag),
-                person: person.first().map(|person| Arc::from(*person)),
-                role: None,
-                zone: (*zone != "out").then(|| Arc::from(*zone)),
-                sos: false,
-                source_time: None,
-                received: at,
-                backfill: false,
-            }),
+            ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
             ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
                 source: self.source("nvr"),
                 camera: Arc::from(*camera),
@@ -370,6 +360,24 @@ impl Site {
         }
     }
 
+    /// `fix TAG ZONE PERSON role=guard x=12 sos`: out of all zones where that is `out`.
+    fn fix(&self, tag: &str, zone: &str, more: &[&str]) -> Report {
+        let value = |key: &str| more.iter().find_map(|word| word.strip_prefix(key));
+        let person = more.iter().find(|word| **word != "sos" && !word.contains('='));
+        Report::Fix(Fix {
+            source: self.source("rtls"),
+            tag: Arc::from(tag),
+            person: person.map(|person| Arc::from(*person)),
+            role: value("role=").map(Arc::from),
+            zone: (zone != "out").then(|| Arc::from(zone)),
+            sos: more.contains(&"sos"),
+            spot: value("x=").map(|x| (x.parse().unwrap(), 0.0)),
+            source_time: None,
+            received: self.now(),
+            backfill: false,
+        })
+    }
+
     /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
     fn condition(&self, what: &str, state: &[&str]) -> Report {
         let (origin, name) = what.split_once('/').unwrap_or(("", what));
@@ -388,7 +396,7 @@ impl Site {
         })
     }
 
-    /// `permit DH-1 working U-1 from=10s to=60s`: of hot work, of no place where that is `-`.
+    /// `permit DH-1 working U-1 from=10s to=60s guardian=li`: of hot work, of no place where that is `-`.
     fn permit(&self, id: &str, stage: &str, place: &str, more: &[&str]) -> Report {
         let wall = |key: &str| {
             let time = more.iter().find_map(|word| word.strip_prefix(key))?;
@@ -397,7 +405,11 @@ impl Site {
         Report::Permit(Permit {
             source: self.source("ptw"),
             id: Arc::from(id),
-            kind: if more.contains(&"lifting") { PermitKind::Lifting } else { PermitKind::HotWork },
+            kind: match more {
+                _ if more.contains(&"lifting") => PermitKind::Lifting,
+                _ if more.contains(&"confined_space") => PermitKind::ConfinedSpace,
+                _ => PermitKind::HotWork,
+            },
             level: None,
             stage: match stage {
                 "before" => PermitStage::Before,
@@ -408,7 +420,7 @@ impl Site {
             place: (place != "-").then(|| Arc::from(place)),
             start: wall("from="),
             end: wall("to="),
-            guardian: None,
+            guardian: more.iter().find_map(|word| word.strip_prefix("guardian=")).map(Arc::from),
             source_time: wall("told="),
             received: self.now(),
             backfill: more.contains(&"backfill"),

@@ -1,5 +1,6 @@
 //! Judging a rule, and what follows when its episode begins or ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +25,11 @@ const SETTLED_AFTER: Duration = Duration::from_secs(30);
 impl Engine {
     pub(super) fn judge_point(&mut self, point: PointId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
-        for rule in plant.rules_of_point(point) {
-            self.judge(*rule, at, effects);
-        }
+        self.judge_all(plant.rules_of_point(point).iter().copied(), at, effects);
     }
+
+    /// Judges the rules, and those that read whether they are active: each after all that it reads, so that no
+    /// rule sees another as it was before this step.
 
     pub(super) fn judge_all(
         &mut self,
@@ -35,16 +37,37 @@ impl Engine {
         at: Now,
         effects: &mut Vec<Effect>,
     ) {
+        let mut later: BTreeSet<(u32, u32)> = BTreeSet::new();
         for rule in rules {
-            self.judge(rule, at, effects);
+            match self.plant.rule(rule).map(|rule| rule.rank) {
+                None => {}
+                Some(0) => {
+                    if self.judge(rule, at, effects) {
+                        later.extend(self.readers_of(rule));
+                    }
+                }
+                Some(rank) => drop(later.insert((rank, rule))),
+            }
+        }
+        while let Some((_, rule)) = later.pop_first() {
+            if self.judge(rule, at, effects) {
+                later.extend(self.readers_of(rule));
+            }
         }
     }
 
-    /// Looks at one rule. Looking twice at the same present changes nothing.
-    pub(super) fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
+    fn readers_of(&self, rule: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let readers = self.plant.rules_of_rule(rule).iter();
+        readers.filter_map(|reader| Some((self.plant.rule(*reader)?.rank, *reader)))
+    }
+
+    /// Looks at one rule; whether those that read it see it differently now. Looking twice at the same present
+    /// changes nothing.
+    fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) -> bool {
         let Self { plant, present, rules, timers, .. } = self;
-        let Some(rule) = plant.rule(id) else { return };
-        let Some(state) = usize::try_from(id).ok().and_then(|id| rules.get_mut(id)) else { return };
+        let Some(rule) = plant.rule(id) else { return false };
+        let Some(place) = usize::try_from(id).ok() else { return false };
+        let Some(state) = rules.get_mut(place) else { return false };
         let (when, clear) = match (&rule.condition, &mut state.memory) {
             (Condition::Limit(test), _) => present.ask(test),
             (Condition::Text { when, clear }, Some(memory)) => {
@@ -62,7 +85,7 @@ impl Engine {
                 verdicts
             }
             // Every written rule has a memory: `settle` gives it one.
-            (Condition::Text { .. }, None) => return,
+            (Condition::Text { .. }, None) => return false,
         };
         // After a restart nobody is anywhere and no camera has seen anything, until they are told of.
         let clear = if state.from_before && clear.is_true() {
@@ -89,11 +112,20 @@ impl Engine {
                 None => timers.clear(Timer::Delay(id)),
             }
         }
+        // One that waits for its on-delay is known not to be active.
+        let active = match when {
+            _ if state.phase.is_active() => Truth::True,
+            Truth::Unknown => Truth::Unknown,
+            Truth::True | Truth::False => Truth::False,
+        };
+        let known = present.active.get_mut(place);
+        let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
         match turn {
             Turn::None => {}
             Turn::Begins { on_unknown } => self.begin(id, when, on_unknown, at, effects),
             Turn::Ends => self.end(id, at, effects),
         }
+        turned
     }
 
     /// An episode begins: alarm, hazard, task, unit.

@@ -21,7 +21,7 @@ use crate::rule::Phase;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{AlarmState, Effect};
+use crate::{AlarmState, Effect, Truth};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -51,6 +51,7 @@ impl Engine {
             unjudged: Unjudged::default(),
             plant,
         };
+        engine.adopt_activity();
         engine.adopt_faults();
         for id in engine.point_ids() {
             engine.watch_fault(id, now.mono);
@@ -94,6 +95,7 @@ impl Engine {
         let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
         self.present = present.moved(&old, &plant, at);
         self.plant = plant;
+        self.adopt_activity();
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
         self.settle(at, effects);
@@ -107,6 +109,15 @@ impl Engine {
 
     fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
         (0..self.plant.sources().len()).filter_map(|at| u16::try_from(at).ok()).map(SourceId)
+    }
+
+    /// What is known of rules before they are judged: that some are active.
+    fn adopt_activity(&mut self) {
+        for (state, active) in self.rules.iter().zip(&mut self.present.active) {
+            if state.phase.is_active() {
+                *active = Truth::True;
+            }
+        }
     }
 
     /// Marks the points and sources whose fault alarms are active.
@@ -265,14 +276,14 @@ impl Engine {
     /// Judges every rule of which something can be known.
     fn judge_readable(&mut self, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
-        for (id, rule) in (0u32..).zip(plant.rules()) {
-            let read =
-                |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
-            let told = rule.reads_places() || !rule.conditions.is_empty();
-            if told || rule.points.iter().any(read) {
-                self.judge(id, at, effects);
-            }
-        }
+        let read = |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
+        let can_be_known = |rule: &Rule| {
+            let told = rule.reads_places() || !rule.conditions.is_empty() || !rule.rules.is_empty();
+            told || rule.points.iter().any(read)
+        };
+        let rules = (0u32..).zip(plant.rules()).filter(|(_, rule)| can_be_known(rule)).map(|(id, _)| id);
+        let rules: Vec<u32> = rules.collect();
+        self.judge_all(rules, at, effects);
     }
 }
 

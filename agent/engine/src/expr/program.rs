@@ -11,8 +11,9 @@ use std::time::Duration;
 use riskgate_point::{PermitKind, PointId};
 
 use super::ast::{Compare, Factor, Sign};
+use super::past::PastKind;
 use super::window::WindowKind;
-use super::{AskedCondition, ConditionState, Reads};
+use super::{AskedCondition, AskedPlace, ConditionState, Reads};
 
 /// A text of type bool that is known to name only what the plant has. Immutable.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,11 +22,14 @@ pub(crate) struct Program {
     pub(super) root: Test,
     pub(super) windows: Vec<WindowTerm>,
     /// An inner one stands before the one around it.
-    pub(super) helds: Vec<HeldTerm>,
+    pub(super) pasts: Vec<PastTerm>,
     pub(super) peoples: Vec<PeopleTerm>,
     pub(super) seens: Vec<SeenTerm>,
     pub(super) conditions: Vec<ConditionTerm>,
     pub(super) permits: Vec<PermitTerm>,
+    pub(super) places: Vec<PlaceTerm>,
+    pub(super) actives: Vec<ActiveTerm>,
+    pub(super) first_outs: Vec<FirstOutTerm>,
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
     pub(super) terms: Vec<Term>,
@@ -43,14 +47,20 @@ pub(super) enum Test {
     Any(Vec<Test>),
     AtLeast(u32, Vec<Test>),
     Maybe(Box<Test>),
-    /// The place in [`Program::helds`].
-    Held(usize),
+    /// The place in [`Program::pasts`], of one that is no count.
+    Past(usize),
     /// The place in [`Program::seens`].
     Seen(usize),
     /// The place in [`Program::conditions`].
     Condition(usize),
     /// The place in [`Program::permits`].
     Permit(usize),
+    /// The place in [`Program::places`].
+    Place(usize),
+    /// The place in [`Program::actives`].
+    Active(usize),
+    /// The place in [`Program::first_outs`].
+    FirstOut(usize),
     Bad(PointId),
     Stale(PointId),
     Limit(Limit),
@@ -80,6 +90,8 @@ pub(super) enum Measured {
     Point(PointId),
     /// The place in [`Program::windows`].
     Window(usize),
+    /// The place in [`Program::pasts`], of a count.
+    Count(usize),
 }
 
 /// A part that is a number or unknown.
@@ -115,8 +127,11 @@ pub(super) struct WindowTerm {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HeldTerm {
+pub(super) struct PastTerm {
+    pub(super) kind: PastKind,
     pub(super) condition: Test,
+    /// Of `then`: what comes second.
+    pub(super) second: Option<Test>,
     pub(super) length: Duration,
 }
 
@@ -126,6 +141,31 @@ pub(super) struct PeopleTerm {
     pub(super) place: String,
     pub(super) zones: Arc<[u32]>,
     pub(super) role: Option<String>,
+    /// Only those with a fresh fix.
+    pub(super) present: bool,
+}
+
+/// What is asked of the people in a place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PlaceTerm {
+    /// The id of the zone or unit, as it is written.
+    pub(super) place: String,
+    pub(super) zones: Arc<[u32]>,
+    pub(super) asked: AskedPlace,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ActiveTerm {
+    /// The id of the rule, as it is written, and its place.
+    pub(super) rule: String,
+    pub(super) place: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FirstOutTerm {
+    pub(super) points: Vec<PointId>,
+    /// Their tags, as they are written.
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +176,7 @@ pub(super) struct SeenTerm {
     pub(super) kind: String,
     pub(super) confidence: f64,
     pub(super) window: Duration,
+    pub(super) times: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +209,10 @@ pub(super) enum TermOf {
     Seen(usize),
     Condition(usize),
     Permit(usize),
-    Held(usize),
+    Past(usize),
+    Place(usize),
+    Active(usize),
+    FirstOut(usize),
 }
 
 /// What an operand is about, for sentences.
@@ -176,11 +220,14 @@ pub(super) enum TermOf {
 pub(crate) enum About<'a> {
     Point(PointId),
     Window { kind: WindowKind, point: PointId, length: Duration },
-    People { place: &'a str, role: Option<&'a str> },
+    People { place: &'a str, role: Option<&'a str>, present: bool },
     Seen { unit: &'a str, kind: &'a str },
     Condition { source: &'a str, name: &'a str, state: ConditionState },
     Permit { unit: &'a str, kind: PermitKind },
-    Held(Duration),
+    Past { kind: PastKind, length: Duration },
+    Place { place: &'a str, asked: AskedPlace },
+    Active { rule: &'a str },
+    FirstOut,
 }
 
 impl Program {
@@ -195,7 +242,7 @@ impl Program {
                 }
                 TermOf::People(place) => {
                     let of = self.peoples.get(place)?;
-                    About::People { place: &of.place, role: of.role.as_deref() }
+                    About::People { place: &of.place, role: of.role.as_deref(), present: of.present }
                 }
                 TermOf::Seen(place) => {
                     let of = self.seens.get(place)?;
@@ -209,7 +256,16 @@ impl Program {
                     let of = self.permits.get(place)?;
                     About::Permit { unit: &of.unit, kind: of.kind }
                 }
-                TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
+                TermOf::Past(place) => {
+                    let PastTerm { kind, length, .. } = *self.pasts.get(place)?;
+                    About::Past { kind, length }
+                }
+                TermOf::Place(place) => {
+                    let of = self.places.get(place)?;
+                    About::Place { place: &of.place, asked: of.asked }
+                }
+                TermOf::Active(place) => About::Active { rule: &self.actives.get(place)?.rule },
+                TermOf::FirstOut(_) => About::FirstOut,
             })
         })
     }
@@ -223,6 +279,11 @@ impl Program {
         &self.reads
     }
 
+    /// The rules that it asks for, as they are written.
+    pub(crate) fn actives(&self) -> impl Iterator<Item = &str> {
+        self.actives.iter().map(|term| term.rule.as_str())
+    }
+
     /// What it says of a point that was never read is known: that it is bad, or old.
     pub(crate) fn reads_states(&self) -> bool {
         fn state(test: &Test) -> bool {
@@ -231,11 +292,14 @@ impl Program {
                 Test::Not(inner) | Test::Maybe(inner) => state(inner),
                 Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => parts.iter().any(state),
                 Test::Same(left, right) => state(left) || state(right),
-                Test::Held(_)
+                Test::Past(_)
                 | Test::Point(_)
                 | Test::Seen(_)
                 | Test::Condition(_)
                 | Test::Permit(_)
+                | Test::Place(_)
+                | Test::Active(_)
+                | Test::FirstOut(_)
                 | Test::Stale(_)
                 | Test::Limit(_)
                 | Test::Numbers(..)
@@ -252,11 +316,12 @@ impl Program {
 
     /// When a condition is back on the safe side: `not` it, with each threshold of a point, or of its
     /// `avg`, `min` or `max`, against a constant moved by the point's deadband away from where the
-    /// condition holds. What is unknown here stays unknown.
+    /// condition holds; also within `held` and `recently`. Within `count` and `then` they stay where they are:
+    /// fewer edges would end an alarm sooner. What is unknown here stays unknown.
     pub(crate) fn default_clear(&self) -> Self {
         let mut clear = self.clone();
         let mut edits = Vec::new();
-        let mut mover = Mover { helds: &mut clear.helds, edits: &mut edits };
+        let mut mover = Mover { pasts: &mut clear.pasts, edits: &mut edits };
         mover.moved(&mut clear.root, true);
         let root = std::mem::replace(&mut clear.root, Test::All(Vec::new()));
         clear.root = Test::Not(Box::new(root));
@@ -266,7 +331,7 @@ impl Program {
 }
 
 struct Mover<'a> {
-    helds: &'a mut Vec<HeldTerm>,
+    pasts: &'a mut Vec<PastTerm>,
     /// What the text says instead, for each threshold that moved.
     edits: &'a mut Vec<(Range<usize>, f64)>,
 }
@@ -280,7 +345,7 @@ impl Mover<'_> {
             Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => {
                 parts.iter_mut().for_each(|part| self.moved(part, alarming));
             }
-            Test::Held(place) => self.held(*place, alarming),
+            Test::Past(place) => self.past(*place, alarming),
             Test::Limit(limit) => self.limit(limit, alarming),
             // An equality of bools leans to neither side; the others have no threshold of a point.
             Test::Same(..)
@@ -288,6 +353,9 @@ impl Mover<'_> {
             | Test::Seen(_)
             | Test::Condition(_)
             | Test::Permit(_)
+            | Test::Place(_)
+            | Test::Active(_)
+            | Test::FirstOut(_)
             | Test::Bad(_)
             | Test::Stale(_)
             | Test::Numbers(..)
@@ -296,12 +364,16 @@ impl Mover<'_> {
         }
     }
 
-    fn held(&mut self, place: usize, alarming: bool) {
-        let Some(held) = self.helds.get_mut(place) else { return };
-        let mut condition = std::mem::replace(&mut held.condition, Test::All(Vec::new()));
+    fn past(&mut self, place: usize, alarming: bool) {
+        let Some(past) = self.pasts.get_mut(place) else { return };
+        match past.kind {
+            PastKind::Count | PastKind::Then => return,
+            PastKind::Held | PastKind::Recently => {}
+        }
+        let mut condition = std::mem::replace(&mut past.condition, Test::All(Vec::new()));
         self.moved(&mut condition, alarming);
-        if let Some(held) = self.helds.get_mut(place) {
-            held.condition = condition;
+        if let Some(past) = self.pasts.get_mut(place) {
+            past.condition = condition;
         }
     }
 

@@ -6,6 +6,7 @@
 mod check;
 mod index;
 mod names;
+mod order;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub struct Plant {
     rules_of_camera: Index,
     rules_of_conditions: Index,
     rules_of_permits: Index,
+    rules_of_rule: Index,
     points_of_source: Index,
 }
 
@@ -73,6 +75,8 @@ impl Plant {
         let rules_of_conditions = Index::build(draft.sources.len(), conditions);
         let permits = numbered().flat_map(|(at, rule)| rule.permits.iter().map(move |unit| (*unit, at)));
         let rules_of_permits = Index::build(draft.units.len(), permits);
+        let of_rules = numbered().flat_map(|(at, rule)| rule.rules.iter().map(move |of| (*of, at)));
+        let rules_of_rule = Index::build(rules.len(), of_rules);
         let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
         let points_of_source = Index::build(draft.sources.len(), of_source);
         Self {
@@ -94,6 +98,7 @@ impl Plant {
             rules_of_camera,
             rules_of_conditions,
             rules_of_permits,
+            rules_of_rule,
             points_of_source,
             draft,
             rules,
@@ -234,6 +239,11 @@ impl Plant {
 
     pub(crate) fn rules_of_permits(&self, unit: u32) -> &[u32] {
         self.rules_of_permits.of(unit)
+    }
+
+    /// The rules that read whether this one is active.
+    pub(crate) fn rules_of_rule(&self, rule: u32) -> &[u32] {
+        self.rules_of_rule.of(rule)
     }
 
     /// The unit that a measure belongs to.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::expr::{self, ExprFault, Program, Reads};
 use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
+use crate::plant::order;
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
     Severity, TaskEffectDraft, UnitEffectDraft, Words,
@@ -50,6 +51,10 @@ pub struct Rule {
     pub(crate) conditions: Vec<SourceId>,
     /// The units whose permits it reads.
     pub(crate) permits: Vec<u32>,
+    /// The rules whose activity it reads.
+    pub(crate) rules: Vec<u32>,
+    /// It is judged after all rules of a lower rank: 0 where it reads no rule.
+    pub(crate) rank: u32,
     /// A sample that repeats the value matters to it.
     pub(crate) ages: bool,
 }
@@ -147,6 +152,7 @@ impl Rule {
         self.points.len() == other.points.len()
             && self.zones.len() == other.zones.len()
             && self.cameras.len() == other.cameras.len()
+            && self.rules.len() == other.rules.len()
     }
 
     /// People, cameras, permits: what it reads of them is what was told since the engine was made, one by
@@ -199,8 +205,16 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
     });
     let mut rules: Vec<Rule> = limits.collect();
     let names = DraftNames::of(draft);
+    let limits = rules.len();
+    let mut sound = true;
     for (at, rule) in draft.rules.iter().enumerate() {
-        rules.extend(written_rule(Item::Rule(at), rule, unit_of(&rule.measure), draft, &names, faults));
+        let built = written_rule(Item::Rule(at), rule, unit_of(&rule.measure), draft, &names, faults);
+        sound &= built.is_some();
+        rules.extend(built);
+    }
+    // With a rule missing their numbers mean nothing; its fault is told.
+    if sound {
+        order::rank(&mut rules, limits, draft, faults);
     }
     rules
 }
@@ -239,6 +253,8 @@ fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: Limit
         cameras: Vec::new(),
         conditions: Vec::new(),
         permits: Vec::new(),
+        rules: Vec::new(),
+        rank: 0,
         ages: false,
     }
 }
@@ -366,6 +382,8 @@ fn written_rule(
         cameras: reads.cameras,
         conditions: reads.conditions,
         permits: reads.permits,
+        rules: reads.rules,
+        rank: 0,
         ages,
     })
 }
@@ -381,6 +399,7 @@ fn both(one: &Reads, other: &Reads) -> Reads {
         cameras: merged(&one.cameras, &other.cameras),
         conditions: merged(&one.conditions, &other.conditions),
         permits: merged(&one.permits, &other.permits),
+        rules: merged(&one.rules, &other.rules),
     }
 }
 
@@ -389,7 +408,7 @@ fn unreadable(draft: &Draft, reads: &Reads) -> Option<(&'static str, &'static st
     if *reads == Reads::default() {
         return Some((
             "the condition reads nothing of the plant: it never changes",
-            "name a point, as {LI-101}, a zone, a camera, a condition or a permit",
+            "name a point, as {LI-101}, a zone, a camera, a condition, a permit or a rule",
         ));
     }
     if !reads.zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {
