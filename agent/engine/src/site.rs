@@ -79,6 +79,7 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         name_en: String::new(),
         priority: Priority::High,
         class: None,
+        kind: None,
         when: when.to_owned(),
         for_: Duration::ZERO,
         clear: None,
@@ -100,6 +101,19 @@ pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
         work_type,
         assignee: "zhang".to_owned(),
     }
+}
+
+/// A shorter cycle, and its hold, in seconds.
+pub(crate) fn boost(task: &str, cycle: u64, hold: u64) -> TaskEffectDraft {
+    TaskEffectDraft {
+        task: task.to_owned(),
+        change: TaskChange::Cycle { cycle: secs(cycle), hold: secs(hold) },
+    }
+}
+
+/// To red, held for so many seconds.
+pub(crate) fn raise(hold: u64) -> UnitEffectDraft {
+    UnitEffectDraft { raise_to: RiskClass::Red, hold: secs(hold) }
 }
 
 pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {

@@ -232,17 +232,30 @@ fn camera(fields: &mut Fields<'_>, sources: &[&str]) -> Option<CameraDraft> {
 fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let id = id(fields);
     let measure = required(fields, "measure");
-    let name = required(fields, "name");
-    let name_en = optional(fields, "name_en").unwrap_or_else(|| name.clone());
-    let priority = fields.required_word("priority", &PRIORITIES).unwrap_or(Priority::Low);
+    let kind = super::kinds::read(fields);
+    let of_kind = kind.as_ref().map(|of| of.kind);
+    let named = |fields: &mut Fields<'_>| match of_kind {
+        Some(kind) if !fields.has("name") => (kind.zh.to_owned(), kind.en.to_owned()),
+        Some(_) | None => {
+            let name = required(fields, "name");
+            (name.clone(), name)
+        }
+    };
+    let (name, english) = named(fields);
+    let name_en = optional(fields, "name_en").unwrap_or(english);
+    let priority = match of_kind {
+        Some(kind) => fields.word("priority", &PRIORITIES).unwrap_or(kind.priority),
+        None => fields.required_word("priority", &PRIORITIES).unwrap_or(Priority::Low),
+    };
     let class = fields.word("class", &CLASSES);
-    if !fields.has("when") {
+    if !fields.has("when") && !fields.has("kind") {
         fields.missing("when");
     }
-    let when = fields.verbatim("when").unwrap_or_default();
-    let for_ = fields.duration("for", DELAYS).unwrap_or_default();
+    let when = if fields.has("kind") { None } else { fields.verbatim("when") }.unwrap_or_default();
+    let for_ = fields.duration("for", DELAYS).or(of_kind.map(|kind| kind.on_delay)).unwrap_or_default();
     let clear = fields.verbatim("clear");
-    let clear_for = fields.duration("clear_for", DELAYS).unwrap_or_default();
+    let clear_for = fields.duration("clear_for", DELAYS);
+    let clear_for = clear_for.or(of_kind.map(|kind| kind.off_delay)).unwrap_or_default();
     let guidance = optional(fields, "guidance").unwrap_or_default();
     let guidance_en = optional(fields, "guidance_en").unwrap_or_else(|| guidance.clone());
     let hazard = fields.table("hazard").map(hazard);
@@ -255,6 +268,7 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
         name_en,
         priority,
         class,
+        kind,
         when,
         for_,
         clear,

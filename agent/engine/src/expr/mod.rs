@@ -100,6 +100,7 @@ pub(crate) use eval::Memory;
 pub(crate) use functions::sighting_zh;
 pub use functions::{FUNCTIONS, Function};
 pub use grammar::GRAMMAR;
+pub(crate) use nearest::nearest;
 pub(crate) use past::PastKind;
 pub(crate) use program::{About, Program};
 pub(crate) use told::{ConditionState, permit_words};

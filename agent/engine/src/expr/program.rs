@@ -275,13 +275,12 @@ impl Program {
         self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
     }
 
-    pub(crate) fn reads(&self) -> &Reads {
-        &self.reads
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
-    /// The rules that it asks for, as they are written.
-    pub(crate) fn actives(&self) -> impl Iterator<Item = &str> {
-        self.actives.iter().map(|term| term.rule.as_str())
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// What it says of a point that was never read is known: that it is bad, or old.

@@ -49,8 +49,9 @@ pub struct Plant {
 
 impl Plant {
     /// Every fault at once; `Err` where one of them is an error. Warnings come back with the plant.
-    pub fn build(draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+    pub fn build(mut draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let mut faults = check::check(&draft);
+        crate::kinds::expand(&mut draft, &mut faults);
         let rules = rules::build(&draft, &mut faults);
         check::unwatched(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {

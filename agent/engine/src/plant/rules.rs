@@ -134,6 +134,21 @@ impl Rule {
         &self.text
     }
 
+    /// When the condition is over, as it is judged; of a limit, past its deadband.
+    pub fn clear_text(&self) -> String {
+        match &self.condition {
+            Condition::Limit(test) => {
+                format!("back {} {}", if test.kind.is_high() { "below" } else { "above" }, test.back)
+            }
+            Condition::Text { clear, .. } => clear.text().to_owned(),
+        }
+    }
+
+    /// On-delay and off-delay.
+    pub fn delays(&self) -> (Duration, Duration) {
+        (self.on_delay, self.off_delay)
+    }
+
     /// It changes when the rule does.
     pub fn version(&self) -> &str {
         &self.version
@@ -295,7 +310,18 @@ fn written_rule(
     names: &DraftNames<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
+    // The text of a kind stands in no file: what is wrong with it is wrong with the rule as a whole.
+    let before = faults.len();
+    if rule.kind.is_some() && rule.when.is_empty() {
+        return None;
+    }
     let when = compile(item, "when", &rule.when, names, faults);
+    if rule.kind.is_some() {
+        for fault in faults.iter_mut().skip(before) {
+            fault.message = format!("{} (in `{}`)", fault.message, rule.when);
+            (fault.field, fault.span) = ("kind", None);
+        }
+    }
     // `Some(None)`: a text that is at fault; `None`: no text.
     let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
     let when = when?;
