@@ -176,27 +176,7 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
             );
             equals(&who, operand, &eu)
         }
-        About::People { place, role, present } => {
-            let place = name_of(plant, place);
-            let (mut role_zh, mut role_en) =
-                role.map_or_else(Default::default, |role| (format!("（{role}）"), format!(" ({role})")));
-            if present {
-                role_zh.push_str("在场");
-                role_en.push_str(" present");
-            }
-            match &operand.value {
-                Some(Value::Int(1)) => {
-                    both(format!("{place}内1人{role_zh}"), format!("1 person{role_en} in {place}"))
-                }
-                Some(n) => {
-                    both(format!("{place}内{n}人{role_zh}"), format!("{n} people{role_en} in {place}"))
-                }
-                None => both(
-                    format!("{place}内人数未知{role_zh}"),
-                    format!("number of people{role_en} in {place} unknown"),
-                ),
-            }
-        }
+        About::People { place, role, present } => of_people(name_of(plant, place), role, present, operand),
         About::Seen { unit, kind } => {
             let (unit, zh, en) = (name_of(plant, unit), sighting_zh(kind), kind.replace('_', " "));
             match &operand.value {
@@ -318,6 +298,25 @@ fn of_past(kind: PastKind, length: Duration, operand: &Operand) -> Words {
                 format!("whether the condition held for {} unknown", over.en),
             ),
         },
+    }
+}
+
+fn of_people(place: &str, role: Option<&str>, present: bool, operand: &Operand) -> Words {
+    let (mut role_zh, mut role_en) =
+        role.map_or_else(Default::default, |role| (format!("（{role}）"), format!(" ({role})")));
+    if present {
+        role_zh.push_str("在场");
+        role_en.push_str(" present");
+    }
+    match &operand.value {
+        Some(Value::Int(1)) => {
+            both(format!("{place}内1人{role_zh}"), format!("1 person{role_en} in {place}"))
+        }
+        Some(n) => both(format!("{place}内{n}人{role_zh}"), format!("{n} people{role_en} in {place}")),
+        None => both(
+            format!("{place}内人数未知{role_zh}"),
+            format!("number of people{role_en} in {place} unknown"),
+        ),
     }
 }
 

@@ -236,6 +236,8 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let of_kind = kind.as_ref().map(|of| of.kind);
     let named = |fields: &mut Fields<'_>| match of_kind {
         Some(kind) if !fields.has("name") => (kind.zh.to_owned(), kind.en.to_owned()),
+        // What an unknown kind would have said is not asked for.
+        None if fields.has("kind") && !fields.has("name") => Default::default(),
         Some(_) | None => {
             let name = required(fields, "name");
             (name.clone(), name)
@@ -245,13 +247,14 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let name_en = optional(fields, "name_en").unwrap_or(english);
     let priority = match of_kind {
         Some(kind) => fields.word("priority", &PRIORITIES).unwrap_or(kind.priority),
+        None if fields.has("kind") => fields.word("priority", &PRIORITIES).unwrap_or(Priority::Low),
         None => fields.required_word("priority", &PRIORITIES).unwrap_or(Priority::Low),
     };
     let class = fields.word("class", &CLASSES);
     if !fields.has("when") && !fields.has("kind") {
         fields.missing("when");
     }
-    let when = if fields.has("kind") { None } else { fields.verbatim("when") }.unwrap_or_default();
+    let when = fields.verbatim("when").unwrap_or_default();
     let for_ = fields.duration("for", DELAYS).or(of_kind.map(|kind| kind.on_delay)).unwrap_or_default();
     let clear = fields.verbatim("clear");
     let clear_for = fields.duration("clear_for", DELAYS);

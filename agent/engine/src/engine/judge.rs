@@ -8,6 +8,7 @@ use riskgate_point::{Now, PointId};
 
 use super::Engine;
 use crate::alarm::Onset;
+use crate::expr::Memory;
 use crate::hazard::Raise;
 use crate::plant::{Condition, Rule};
 use crate::rule::Turn;
@@ -30,7 +31,6 @@ impl Engine {
 
     /// Judges the rules, and those that read whether they are active: each after all that it reads, so that no
     /// rule sees another as it was before this step.
-
     pub(super) fn judge_all(
         &mut self,
         rules: impl IntoIterator<Item = u32>,
@@ -41,18 +41,26 @@ impl Engine {
         for rule in rules {
             match self.plant.rule(rule).map(|rule| rule.rank) {
                 None => {}
-                Some(0) => {
-                    if self.judge(rule, at, effects) {
-                        later.extend(self.readers_of(rule));
-                    }
+                Some(0) => self.judge_then_readers(rule, at, &mut later, effects),
+                Some(rank) => {
+                    later.insert((rank, rule));
                 }
-                Some(rank) => drop(later.insert((rank, rule))),
             }
         }
         while let Some((_, rule)) = later.pop_first() {
-            if self.judge(rule, at, effects) {
-                later.extend(self.readers_of(rule));
-            }
+            self.judge_then_readers(rule, at, &mut later, effects);
+        }
+    }
+
+    fn judge_then_readers(
+        &mut self,
+        rule: u32,
+        at: Now,
+        later: &mut BTreeSet<(u32, u32)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.judge(rule, at, effects) {
+            later.extend(self.readers_of(rule));
         }
     }
 
@@ -70,22 +78,34 @@ impl Engine {
         let Some(state) = rules.get_mut(place) else { return false };
         let (when, clear) = match (&rule.condition, &mut state.memory) {
             (Condition::Limit(test), _) => present.ask(test),
+            // Only an active rule asks whether it is over.
+            (Condition::Text { when, clear }, None) => {
+                let world = present.world(plant);
+                let holds = when.look(Memory::NONE, &world, at.mono);
+                let over = match state.phase.is_active() {
+                    true => clear.look(Memory::NONE, &world, at.mono),
+                    false => Truth::Unknown,
+                };
+                (holds, over)
+            }
             (Condition::Text { when, clear }, Some(memory)) => {
                 let world = present.world(plant);
-                let verdicts = (
-                    when.eval(&mut memory.when, &world, at.mono),
-                    clear.eval(&mut memory.clear, &world, at.mono),
-                );
-                let changes =
-                    [when.next_change(&memory.when, at.mono), clear.next_change(&memory.clear, at.mono)];
-                if let Some(next) = changes.into_iter().flatten().min() {
+                let holds = when.eval(&mut memory.when, &world, at.mono);
+                let mut next = when.next_change(&memory.when, at.mono);
+                let over = match &mut memory.clear {
+                    Some(own) => {
+                        let over = clear.eval(own, &world, at.mono);
+                        next = next.into_iter().chain(clear.next_change(own, at.mono)).min();
+                        over
+                    }
+                    None => clear.look(&memory.when, &world, at.mono),
+                };
+                if let Some(next) = next {
                     let next = if next > at.mono { next } else { at.mono.after(LOOK_AGAIN) };
                     timers.set_no_later(Timer::Change(id), next);
                 }
-                verdicts
+                (holds, over)
             }
-            // Every written rule has a memory: `settle` gives it one.
-            (Condition::Text { .. }, None) => return false,
         };
         // After a restart nobody is anywhere and no camera has seen anything, until they are told of.
         let clear = if state.from_before && clear.is_true() {
@@ -197,11 +217,11 @@ impl Engine {
     fn evidence(&self, id: u32, rule: &Rule, verdict: Truth, at: Now) -> Evidence {
         let memory = usize::try_from(id).ok().and_then(|id| self.rules.get(id)?.memory.as_ref());
         let operands = match (&rule.condition, memory) {
-            (Condition::Text { when, .. }, Some(memory)) => {
-                when.operands(&memory.when, &self.present.world(&self.plant), at.mono)
+            (Condition::Text { when, .. }, memory) => {
+                let memory = memory.map_or(Memory::NONE, |memory| &memory.when);
+                when.operands(memory, &self.present.world(&self.plant), at.mono)
             }
             (Condition::Limit(test), _) => self.operand(test.point).into_iter().collect(),
-            (Condition::Text { .. }, None) => Vec::new(),
         };
         Evidence {
             rule: rule.id.clone(),

@@ -91,14 +91,15 @@ struct RuleState {
     /// Its episode began before this engine did, and it reads people, cameras or permits: what nobody has
     /// told yet ends nothing.
     from_before: bool,
-    /// Of a written rule.
+    /// Of a written rule that has something to remember.
     memory: Option<Box<Memories>>,
 }
 
 #[derive(Debug)]
 struct Memories {
     when: Memory,
-    clear: Memory,
+    /// `None`: what `when` remembers is all that `clear` would.
+    clear: Option<Memory>,
 }
 
 impl Engine {

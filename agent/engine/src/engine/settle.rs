@@ -292,7 +292,9 @@ impl RuleState {
         let memory = match &rule.condition {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
-                Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
+                let own = !clear.remembers_like(when);
+                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };
         Self { phase, from_before: false, memory }

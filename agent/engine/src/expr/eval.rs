@@ -31,7 +31,28 @@ pub(crate) struct Memory {
     next: Option<Mono>,
 }
 
+impl Memory {
+    /// That of a program that remembers nothing.
+    pub(crate) const NONE: &'static Self = &Self {
+        windows: Vec::new(),
+        outcomes: Vec::new(),
+        pasts: Vec::new(),
+        seens: Vec::new(),
+        permits: Vec::new(),
+        places: Vec::new(),
+        peoples: Vec::new(),
+        first_outs: Vec::new(),
+        next: None,
+    };
+}
+
 impl Program {
+    /// What it says by what was last observed: of a plain program with [`Memory::NONE`], or of one that
+    /// remembers like the program whose memory it is.
+    pub(crate) fn look(&self, memory: &Memory, world: &dyn World, now: Mono) -> Truth {
+        Look { program: self, memory, world, now }.test(&self.root)
+    }
+
     /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
     /// except where they are decided before.
     pub(crate) fn memory(&self) -> Memory {
@@ -76,7 +97,7 @@ impl Program {
             }
         }
         memory.next = next.at.map(Mono);
-        Look { program: self, memory, world, now }.test(&self.root)
+        self.look(memory, world, now)
     }
 
     /// People, sightings, permits, and which of several tripped first.

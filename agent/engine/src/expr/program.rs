@@ -36,6 +36,8 @@ pub(crate) struct Program {
     /// Each `maybe`, and whether the whole leans to true as it does; `None`: to either side.
     pub(super) maybes: Vec<(Range<usize>, Option<bool>)>,
     pub(super) reads: Reads,
+    /// Nothing in it has a memory.
+    pub(super) plain: bool,
 }
 
 /// A part that is true, false or unknown.
@@ -273,6 +275,24 @@ impl Program {
     /// The first `maybe` of which unknown makes the whole lean to this side.
     pub(crate) fn maybe_to(&self, holds: bool) -> Option<Range<usize>> {
         self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
+    }
+
+    /// It remembers nothing and turns by itself at no time: a look is all that it takes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// What the other remembers is all that this one would.
+    pub(crate) fn remembers_like(&self, other: &Self) -> bool {
+        let Self { windows, pasts, peoples, seens, permits, places, first_outs, marks, .. } = self;
+        *windows == other.windows
+            && *pasts == other.pasts
+            && *peoples == other.peoples
+            && *seens == other.seens
+            && *permits == other.permits
+            && *places == other.places
+            && *first_outs == other.first_outs
+            && *marks == other.marks
     }
 
     pub(crate) fn text(&self) -> &str {

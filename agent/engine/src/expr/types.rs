@@ -92,7 +92,16 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
     terms.sort_by_key(|(at, _)| *at);
     marks.sort_unstable();
     marks.dedup();
+    let plain = checker.windows.is_empty()
+        && checker.pasts.is_empty()
+        && checker.peoples.is_empty()
+        && checker.seens.is_empty()
+        && checker.permits.is_empty()
+        && checker.places.is_empty()
+        && checker.first_outs.is_empty()
+        && marks.is_empty();
     let program = root.map(|root| Program {
+        plain,
         text: text.to_owned(),
         root,
         windows: checker.windows,

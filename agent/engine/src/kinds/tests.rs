@@ -164,14 +164,14 @@ fn the_limit_of_hot_work_follows_from_the_gas() {
         ("lel", number(3.9), "5.12"),
     ] {
         let text = written("permit_gas", vec![("points", words(&["GD-1"])), (key, given)]);
-        assert_eq!(text, format!("permit('U-1', 'hot_work') and ({{GD-1}} > {limit})"));
+        assert_eq!(text, format!("maybe(permit('U-1', 'hot_work')) and ({{GD-1}} > {limit})"));
     }
     let mut by_volume =
         site(vec![of("r", "permit_gas", vec![("points", words(&["GD-1", "GD-2"])), ("lel", number(2.5))])]);
     by_volume.points.iter_mut().for_each(|point| point.eu = "%VOL".to_owned());
     let (plant, _) = Plant::build(by_volume).unwrap();
     let text = plant.rules().last().unwrap().text();
-    assert_eq!(text, "permit('U-1', 'hot_work') and ({GD-1} > 0.2 or {GD-2} > 0.2)");
+    assert_eq!(text, "maybe(permit('U-1', 'hot_work')) and ({GD-1} > 0.2 or {GD-2} > 0.2)");
 }
 
 /// What is refused, as `KEY: MESSAGE (HINT)`.

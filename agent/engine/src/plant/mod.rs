@@ -5,6 +5,7 @@
 
 mod check;
 mod index;
+mod loss;
 mod names;
 mod order;
 mod rules;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::expr::{self, ExprFault, Program, Reads};
 use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
-use crate::plant::order;
+use crate::plant::{loss, order};
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
     Severity, TaskEffectDraft, UnitEffectDraft, Words,
@@ -310,43 +310,11 @@ fn written_rule(
     names: &DraftNames<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
-    // The text of a kind stands in no file: what is wrong with it is wrong with the rule as a whole.
-    let before = faults.len();
-    if rule.kind.is_some() && rule.when.is_empty() {
-        return None;
-    }
-    let when = compile(item, "when", &rule.when, names, faults);
-    if rule.kind.is_some() {
-        for fault in faults.iter_mut().skip(before) {
-            fault.message = format!("{} (in `{}`)", fault.message, rule.when);
-            (fault.field, fault.span) = ("kind", None);
-        }
-    }
+    let when = when_of(item, rule, names, faults);
     // `Some(None)`: a text that is at fault; `None`: no text.
     let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
     let when = when?;
-    let hidden = [
-        (
-            "when",
-            Some(&when),
-            false,
-            "`not maybe(…)` takes what nobody can see for safe",
-            "write maybe(not …)",
-        ),
-        (
-            "clear",
-            clear.as_ref().and_then(Option::as_ref),
-            true,
-            "`maybe` in a clear takes what nobody can see for safe",
-            "leave it out: what is unknown keeps the alarm",
-        ),
-    ];
-    for (field, program, to, message, hint) in hidden {
-        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
-            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
-            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
-        }
-    }
+    hidden_unknowns(item, &when, clear.as_ref().and_then(Option::as_ref), faults);
     let clear = match clear {
         Some(clear) => clear?,
         None => when.default_clear(),
@@ -357,19 +325,10 @@ fn written_rule(
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
     }
-    let others = reads.count() > 1;
-    if others && rule.for_.is_zero() && when.reads_states() {
-        faults.push(Fault {
-            severity: Severity::Warning,
-            item,
-            field: "when",
-            span: None,
-            message:
-                "at each start, before its first reading, a point is bad and of endless age: this may fire"
-                    .to_owned(),
-            hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
-        });
+    if reads.count() > 1 && rule.for_.is_zero() && when.reads_states() {
+        fires_at_start(item, faults);
     }
+    loss::warn(item, rule, &when, &reads, draft, faults);
     let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &reads);
     let clear_text = rule.clear.clone().unwrap_or_default();
@@ -412,6 +371,66 @@ fn written_rule(
         rank: 0,
         ages,
     })
+}
+
+/// The condition, written out or by a kind. The text of a kind stands in no file: what is wrong with it is wrong
+/// with the rule as a whole.
+fn when_of(item: Item, rule: &RuleDraft, names: &DraftNames<'_>, faults: &mut Vec<Fault>) -> Option<Program> {
+    if rule.kind.is_none() {
+        return compile(item, "when", &rule.when, names, faults);
+    }
+    // What the kind cannot make sense of is told.
+    if rule.when.is_empty() {
+        return None;
+    }
+    let mut told = Vec::new();
+    let when = compile(item, "kind", &rule.when, names, &mut told);
+    for fault in &mut told {
+        fault.message = format!("{} (in `{}`)", fault.message, rule.when);
+        fault.span = None;
+    }
+    // A name that the kind wrote twice is told once.
+    told.dedup();
+    faults.append(&mut told);
+    when
+}
+
+/// `maybe` where it takes what nobody can see for safe.
+fn hidden_unknowns(item: Item, when: &Program, clear: Option<&Program>, faults: &mut Vec<Fault>) {
+    let hidden = [
+        (
+            "when",
+            Some(when),
+            false,
+            "`not maybe(…)` takes what nobody can see for safe",
+            "write maybe(not …)",
+        ),
+        (
+            "clear",
+            clear,
+            true,
+            "`maybe` in a clear takes what nobody can see for safe",
+            "leave it out: what is unknown keeps the alarm",
+        ),
+    ];
+    for (field, program, to, message, hint) in hidden {
+        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
+            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
+        }
+    }
+}
+
+fn fires_at_start(item: Item, faults: &mut Vec<Fault>) {
+    faults.push(Fault {
+        severity: Severity::Warning,
+        item,
+        field: "when",
+        span: None,
+        message: "at each start, before its first reading, a point is bad and of endless age: this may fire"
+            .to_owned(),
+        hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
+    });
 }
 
 fn both(one: &Reads, other: &Reads) -> Reads {

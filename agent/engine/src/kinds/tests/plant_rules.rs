@@ -281,7 +281,8 @@ fn permits_lower_limits_want_their_guardian_and_end_with_nobody_inside() {
             ),
         ]),
         "
-1s GD-1 12
+1s alive ptw
+6s GD-1 12
 10s fix g Z-1 li
 11s permit DH-1 working Z-1 guardian=li
   11s alarm gas unacknowledged #1
