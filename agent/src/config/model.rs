@@ -264,6 +264,10 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let hazard = fields.table("hazard").map(hazard);
     let task = fields.table("task").and_then(task_effect);
     let unit = fields.table("unit").and_then(unit_effect);
+    // Its condition is not known, so nothing can be said of it.
+    if fields.has("kind") && kind.is_none() {
+        return None;
+    }
     Some(RuleDraft {
         id: id?,
         measure,

@@ -41,8 +41,9 @@ impl Lost for Without<'_> {
     }
 }
 
-/// A warning for each feed without which a critical rule cannot fire. A rule that reads one feed alone is
-/// blind with it, which the fault alarm of the feed says.
+/// A warning for each feed of people, permits, sightings or conditions without which a critical rule cannot
+/// fire, though it reads another. Of points the fault alarms say it, one by one; and a rule that reads one feed
+/// alone is blind with it, which the fault alarm of the feed says.
 pub(super) fn warn(
     item: Item,
     rule: &RuleDraft,
@@ -60,7 +61,8 @@ pub(super) fn warn(
     if read.len() < 2 {
         return;
     }
-    for without in read.iter().filter(|without| !when.can_hold_without(*without)) {
+    let tells = |without: &&Without<'_>| !reads.points.iter().any(|id| without.point(*id));
+    for without in read.iter().filter(tells).filter(|without| !when.can_hold_without(*without)) {
         let id = draft.sources.get(usize::from(without.source.0)).map_or("", |source| &source.id);
         faults.push(Fault {
             severity: Severity::Warning,
