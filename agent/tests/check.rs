@@ -138,6 +138,8 @@ broken! {
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
     a_port_has_one_listener_and_a_serial_line_one_master: "82-two-masters-and-two-listeners",
+    a_kind_of_rule_says_which_keys_it_needs: "83-kinds-of-rules",
+    rules_that_read_each_other_in_a_circle_are_named: "84-rules-in-a-circle",
 }
 
 #[test]
@@ -212,6 +214,17 @@ fn what_is_commented_out_in_the_example_passes_too() {
     }
     assert!(blocks >= 6, "{blocks}");
     checked(files);
+}
+
+#[test]
+fn the_twelve_rules_that_a_plant_expects_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/twelve-rules");
+    let checked = check(&folder).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(render(&checked.warnings, false), "");
+    let kinds = fs::read_to_string(folder.join("rules.toml")).expect("the rules");
+    for kind in riskgate_engine::KINDS.iter().filter(|kind| kind.name != "range") {
+        assert!(kinds.contains(&format!("\"{}\"", kind.name)), "{} is not shown", kind.name);
+    }
 }
 
 /// Else a Frigate that is gone would look alive for as long as its broker does.

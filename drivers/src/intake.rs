@@ -399,6 +399,7 @@ mod tests {
             role: None,
             zone: None,
             sos: true,
+            spot: None,
             source_time: None,
             received: Now::default(),
             backfill: false,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use riskgate_point::SourceId;
 
-use crate::{Class, Level, Priority, RiskClass};
+use crate::{Class, KindDraft, Level, Priority, RiskClass};
 
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -193,6 +193,8 @@ pub struct RuleDraft {
     pub priority: Priority,
     /// `None`: the strictest class that the rule reads.
     pub class: Option<Class>,
+    /// A built-in kind, which writes `when`.
+    pub kind: Option<KindDraft>,
     pub when: String,
     /// On-delay.
     pub for_: Duration,

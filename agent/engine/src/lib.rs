@@ -19,6 +19,7 @@ mod engine;
 mod expr;
 mod hazard;
 mod input;
+mod kinds;
 mod permit;
 mod plant;
 mod presence;
@@ -47,7 +48,9 @@ pub use effect::{
     Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
+pub use expr::{FUNCTIONS, Function, GRAMMAR};
 pub use input::{Act, Deed, Refusal, So};
+pub use kinds::{Form, Given, KINDS, Key, Kind, KindDraft, kind};
 pub use plant::{Plant, Rule};
 pub use presence::Count;
 pub use present::{PointView, SourceView};

@@ -80,6 +80,7 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         name_en: String::new(),
         priority: Priority::High,
         class: None,
+        kind: None,
         when: when.to_owned(),
         for_: Duration::ZERO,
         clear: None,
@@ -103,6 +104,19 @@ pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
         work_type,
         assignee: "zhang".to_owned(),
     }
+}
+
+/// A shorter cycle, and its hold, in seconds.
+pub(crate) fn boost(task: &str, cycle: u64, hold: u64) -> TaskEffectDraft {
+    TaskEffectDraft {
+        task: task.to_owned(),
+        change: TaskChange::Cycle { cycle: secs(cycle), hold: secs(hold) },
+    }
+}
+
+/// To red, held for so many seconds.
+pub(crate) fn raise(hold: u64) -> UnitEffectDraft {
+    UnitEffectDraft { raise_to: RiskClass::Red, hold: secs(hold) }
 }
 
 pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
@@ -384,17 +398,7 @@ impl Site {
                 Report::Link { source: self.source(source), link, at }
             }
             ["alive", source] => Report::Refreshed { source: self.source(source), at },
-            ["fix", tag, zone, person @ ..] => Report::Fix(Fix {
-                source: self.source("rtls"),
-                tag: Arc::from(*tag),
-                person: person.first().map(|person| Arc::from(*person)),
-                role: None,
-                zone: (*zone != "out").then(|| Arc::from(*zone)),
-                sos: false,
-                source_time: None,
-                received: at,
-                backfill: false,
-            }),
+            ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
             ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
                 source: self.source("nvr"),
                 camera: Arc::from(*camera),
@@ -432,6 +436,24 @@ impl Site {
         }
     }
 
+    /// `fix TAG ZONE PERSON role=guard x=12 sos`: out of all zones where that is `out`.
+    fn fix(&self, tag: &str, zone: &str, more: &[&str]) -> Report {
+        let value = |key: &str| more.iter().find_map(|word| word.strip_prefix(key));
+        let person = more.iter().find(|word| **word != "sos" && !word.contains('='));
+        Report::Fix(Fix {
+            source: self.source("rtls"),
+            tag: Arc::from(tag),
+            person: person.map(|person| Arc::from(*person)),
+            role: value("role=").map(Arc::from),
+            zone: (zone != "out").then(|| Arc::from(zone)),
+            sos: more.contains(&"sos"),
+            spot: value("x=").map(|x| (x.parse().unwrap(), 0.0)),
+            source_time: None,
+            received: self.now(),
+            backfill: false,
+        })
+    }
+
     /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
     fn condition(&self, what: &str, state: &[&str]) -> Report {
         let (origin, name) = what.split_once('/').unwrap_or(("", what));
@@ -450,7 +472,7 @@ impl Site {
         })
     }
 
-    /// `permit DH-1 working U-1 from=10s to=60s`: of hot work, of no place where that is `-`.
+    /// `permit DH-1 working U-1 from=10s to=60s guardian=li`: of hot work, of no place where that is `-`.
     fn permit(&self, id: &str, stage: &str, place: &str, more: &[&str]) -> Report {
         let wall = |key: &str| {
             let time = more.iter().find_map(|word| word.strip_prefix(key))?;
@@ -459,7 +481,11 @@ impl Site {
         Report::Permit(Permit {
             source: self.source("ptw"),
             id: Arc::from(id),
-            kind: if more.contains(&"lifting") { PermitKind::Lifting } else { PermitKind::HotWork },
+            kind: match more {
+                _ if more.contains(&"lifting") => PermitKind::Lifting,
+                _ if more.contains(&"confined_space") => PermitKind::ConfinedSpace,
+                _ => PermitKind::HotWork,
+            },
             level: None,
             stage: match stage {
                 "before" => PermitStage::Before,
@@ -470,7 +496,7 @@ impl Site {
             place: (place != "-").then(|| Arc::from(place)),
             start: wall("from="),
             end: wall("to="),
-            guardian: None,
+            guardian: more.iter().find_map(|word| word.strip_prefix("guardian=")).map(Arc::from),
             source_time: wall("told="),
             received: self.now(),
             backfill: more.contains(&"backfill"),

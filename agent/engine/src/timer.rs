@@ -110,6 +110,16 @@ impl Timers {
         self.first.is_some_and(|first| first <= now)
     }
 
+    /// Takes out the next of what judges a rule, if it falls due at this instant and nothing else does before.
+    pub(crate) fn pop_rule(&mut self, due: Mono) -> Option<u32> {
+        let (at, Timer::Change(rule) | Timer::Delay(rule)) = *self.order.first()? else { return None };
+        if at != due {
+            return None;
+        }
+        self.pop_due(due)?;
+        Some(rule)
+    }
+
     /// Takes out the earliest that is due.
     pub(crate) fn pop_due(&mut self, now: Mono) -> Option<(Mono, Timer)> {
         if !self.is_due(now) {

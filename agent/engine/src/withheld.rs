@@ -143,7 +143,7 @@ pub enum Protected {
 impl Protected {
     /// `None`: it may be shelved. Of a lost gas detector the alarm may, its hazard stands.
     pub(crate) fn of(kind: AlarmKind, class: Class, priority: Priority, rule: Option<&Rule>) -> Option<Self> {
-        if rule.is_some_and(|rule| asks_for_help(rule.text())) {
+        if rule.is_some_and(Rule::calls_for_help) {
             return Some(Self::Sos);
         }
         match (class, kind, priority) {
@@ -185,43 +185,5 @@ pub(crate) fn is_suppressible(class: Class) -> bool {
         | Class::Gas
         | Class::Fire
         | Class::Sis => false,
-    }
-}
-
-/// Whether a condition calls `sos(…)`. Names in braces and texts in quotes are not its words.
-fn asks_for_help(condition: &str) -> bool {
-    let (mut word, mut word_ended, mut inside) = (String::new(), false, None);
-    for letter in condition.chars() {
-        match (inside, letter) {
-            (Some(end), letter) if letter == end => inside = None,
-            (Some(_), _) => {}
-            (None, '\'') => inside = Some('\''),
-            (None, '{') => inside = Some('}'),
-            (None, '(') if word == "sos" => return true,
-            (None, letter) if letter.is_alphanumeric() || letter == '_' => {
-                if std::mem::take(&mut word_ended) {
-                    word.clear();
-                }
-                word.push(letter);
-            }
-            (None, letter) if letter.is_whitespace() => word_ended = true,
-            (None, _) => word.clear(),
-        }
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::asks_for_help;
-
-    #[test]
-    fn a_call_for_help_is_known_by_its_function() {
-        for sos in ["sos('Z-1')", "{TI} > 1 or sos ('Z-1')", "not(sos('Z'))"] {
-            assert!(asks_for_help(sos), "{sos}");
-        }
-        for other in ["{sos(1)} > 1", "{TI} == 'sos('", "people('Z-1') > 1", "my_sos('Z')"] {
-            assert!(!asks_for_help(other), "{other}");
-        }
     }
 }

@@ -113,6 +113,10 @@ pub(super) enum Command {
     #[command(after_help = RELOAD_HELP)]
     Reload(ReloadArgs),
 
+    /// 规则语言：语法、函数、内置规则 / the rule language: grammar, functions, built-in kinds of rules
+    #[command(after_help = LANGUAGE_HELP)]
+    Language(LanguageArgs),
+
     /// 试读：地址、类型、字节序对不对 / try a device's register: is the address, type and order right?
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
@@ -256,6 +260,13 @@ const RELOAD_HELP: &str = "例 Examples:
 
 有错误的配置不会生效，原配置继续运行。A configuration with errors is refused whole; the running one stays.";
 
+const LANGUAGE_HELP: &str = "例 Examples:
+  riskgate language                            语法、全部函数和内置规则 the grammar, all functions and kinds
+  riskgate language count                      一个函数或内置规则 one function or kind
+  riskgate language --config /etc/riskgate     每条规则展开后的条件 each rule as it is judged, limits among them
+
+下一步 Next: riskgate check PATH";
+
 const OPCUA_HELP: &str = "例 Examples:
   riskgate opcua list                     信任与拒绝的服务器证书 servers' certificates, and why they are refused
   riskgate opcua show own                 本网关的证书：把文件交给服务器一侧信任 to be trusted at the server
@@ -281,6 +292,17 @@ pub(super) struct DemoArgs {
     /// 演完继续运行，直到 Ctrl-C / run on until Ctrl-C and print how to connect
     #[arg(long)]
     pub(super) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LanguageArgs {
+    /// 函数或内置规则的名称 / the name of a function or of a kind of rule
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+
+    /// 列出此配置的每条规则 / every rule of this configuration folder
+    #[arg(long, value_name = "PATH", conflicts_with = "name")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

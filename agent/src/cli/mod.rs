@@ -7,6 +7,7 @@
 mod acts;
 mod args;
 mod client;
+mod language;
 mod opcua;
 mod run;
 mod tables;
@@ -104,6 +105,7 @@ pub fn main() -> ExitCode {
 
 fn obey(command: Command, screen: &mut Screen) -> ExitCode {
     let outcome = match command {
+        Command::Language(args) => language::show(&args, screen),
         Command::Probe(args) => tools::probe(&args, screen),
         Command::Scan(args) => tools::scan(&args, screen),
         Command::Browse(args) => tools::browse(&args, screen),

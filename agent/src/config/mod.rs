@@ -20,6 +20,7 @@ mod few;
 mod fields;
 mod gas_levels;
 mod headers;
+mod kinds;
 mod model;
 pub(crate) mod paste;
 mod patience;

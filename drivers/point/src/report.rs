@@ -39,6 +39,9 @@ pub struct Fix {
     pub zone: Option<Arc<str>>,
     /// The person pressed the emergency button.
     pub sos: bool,
+    /// Metres in the plane of the location system; `None`: it told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<(f64, f64)>,
     pub source_time: Option<Wall>,
     pub received: Now,
     pub backfill: bool,

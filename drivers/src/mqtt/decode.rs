@@ -133,6 +133,8 @@ fields! {
     Role "role",
     Zone "zone",
     Sos "sos",
+    X "x",
+    Y "y",
     /// What a preset expects its messages to hold.
     Event "event",
     Camera "camera",

@@ -90,6 +90,9 @@ pub struct FixFields {
     pub role: Option<Where>,
     pub zone: Option<Where>,
     pub sos: Option<Where>,
+    /// Where in the plane, in metres.
+    pub x: Option<Where>,
+    pub y: Option<Where>,
     pub time: Option<Where>,
     pub roles: Renames,
     pub zones: Renames,
@@ -105,6 +108,8 @@ impl FixFields {
             role: None,
             zone: None,
             sos: None,
+            x: None,
+            y: None,
             time: None,
             roles: Renames::default(),
             zones: Renames::default(),

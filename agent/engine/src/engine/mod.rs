@@ -102,14 +102,15 @@ struct RuleState {
     /// Its episode began before this engine did, and it reads people, cameras or permits: what nobody has
     /// told yet ends nothing.
     from_before: bool,
-    /// Of a written rule.
+    /// Of a written rule that has something to remember.
     memory: Option<Box<Memories>>,
 }
 
 #[derive(Debug)]
 struct Memories {
     when: Memory,
-    clear: Memory,
+    /// `None`: what `when` remembers is all that `clear` would.
+    clear: Option<Memory>,
 }
 
 impl Engine {
@@ -258,7 +259,14 @@ impl Engine {
                 Timer::Stale(point) => self.stale(point, at, effects),
                 Timer::Silent(source) => self.silent(source, at, effects),
                 Timer::Calendar => self.calendar_settled(at, effects),
-                Timer::Change(rule) | Timer::Delay(rule) => self.judge(rule, at, effects),
+                Timer::Change(rule) | Timer::Delay(rule) => {
+                    // All that fall due in one instant are one step.
+                    let mut rules = BTreeSet::from([rule]);
+                    while let Some(rule) = self.timers.pop_rule(due) {
+                        rules.insert(rule);
+                    }
+                    self.judge_all(rules, at, effects);
+                }
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),

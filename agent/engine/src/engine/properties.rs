@@ -234,6 +234,7 @@ impl Run {
                 role: None,
                 zone: (*zone > 0).then(|| Arc::from(format!("Z-{zone}"))),
                 sos: false,
+                spot: None,
                 source_time: None,
                 received: at,
                 backfill: false,

@@ -13,7 +13,6 @@ use riskgate_point::{Now, PointId, SourceId};
 use super::fault::{of_point, of_source};
 use super::judge::hold_of;
 use super::{Engine, Epoch, Memories, Restored, RuleState, Unjudged};
-use crate::Effect;
 use crate::alarm::Alarms;
 use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
@@ -24,6 +23,7 @@ use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
+use crate::{Effect, Truth};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -56,6 +56,7 @@ impl Engine {
             unjudged: Unjudged::default(),
             plant,
         };
+        engine.adopt_activity();
         engine.adopt_faults();
         for id in engine.point_ids() {
             engine.watch_fault(id, now.mono);
@@ -101,6 +102,7 @@ impl Engine {
         let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
         self.present = present.moved(&old, &plant, at);
         self.plant = plant;
+        self.adopt_activity();
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
         self.end_faults_without_cause(at, effects);
@@ -118,6 +120,15 @@ impl Engine {
 
     fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
         (0..self.plant.sources().len()).filter_map(|at| u16::try_from(at).ok()).map(SourceId)
+    }
+
+    /// What is known of rules before they are judged: that some are active.
+    fn adopt_activity(&mut self) {
+        for (state, active) in self.rules.iter().zip(&mut self.present.active) {
+            if state.phase.is_active() {
+                *active = Truth::True;
+            }
+        }
     }
 
     /// Marks the points and sources whose fault alarms are active.
@@ -288,14 +299,14 @@ impl Engine {
     /// Judges every rule of which something can be known.
     fn judge_readable(&mut self, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
-        for (id, rule) in (0u32..).zip(plant.rules()) {
-            let read =
-                |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
-            let told = rule.reads_places() || !rule.conditions.is_empty();
-            if told || rule.points.iter().any(read) {
-                self.judge(id, at, effects);
-            }
-        }
+        let read = |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
+        let can_be_known = |rule: &Rule| {
+            let told = rule.reads_places() || !rule.conditions.is_empty() || !rule.rules.is_empty();
+            told || rule.points.iter().any(read)
+        };
+        let rules = (0u32..).zip(plant.rules()).filter(|(_, rule)| can_be_known(rule)).map(|(id, _)| id);
+        let rules: Vec<u32> = rules.collect();
+        self.judge_all(rules, at, effects);
     }
 }
 
@@ -304,7 +315,9 @@ impl RuleState {
         let memory = match &rule.condition {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
-                Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
+                let own = !clear.remembers_like(when);
+                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };
         Self { phase, from_before: false, memory }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use riskgate_point::{Fix, Report};
 use serde_json::Value as Json;
 
-use super::values::{Name, name, truth_of};
+use super::values::{Name, name, number_of, truth_of};
 use super::{At, Field, Reader, Skip};
 use crate::mqtt::fields::{FixFields, Renames, Where};
 
@@ -38,6 +38,11 @@ impl Reader<'_> {
             role: role.map(|role| renamed(&fields.roles, role)),
             zone,
             sos: self.sos(fields.sos.as_ref(), at),
+            spot: self.number(fields.x.as_ref(), Field::X, at).zip(self.number(
+                fields.y.as_ref(),
+                Field::Y,
+                at,
+            )),
             source_time: self.time_at(fields.time.as_ref(), at),
             received: self.message.received,
             backfill: self.message.retained,
@@ -56,6 +61,16 @@ impl Reader<'_> {
                 false
             }
         }
+    }
+
+    /// A fix without coordinates says where a person is all the same: whether they moved is then unknown.
+    fn number(&mut self, number: Option<&Where>, field: Field, at: At<'_>) -> Option<f64> {
+        let found = at.find(number?)?;
+        let number = number_of(&found).filter(|number| number.is_finite());
+        if number.is_none() && !found.is_null() {
+            self.skip(Skip::Unusable(field));
+        }
+        number
     }
 }
 

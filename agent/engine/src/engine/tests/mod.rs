@@ -3,6 +3,7 @@
 mod alarm;
 mod beginnings;
 mod hazard;
+mod language;
 mod quality;
 mod records;
 mod sight;

@@ -92,6 +92,7 @@ fn said(when: &str) -> Words {
             role: Some("visitor".into()),
             zone: Some(zone.into()),
             sos: false,
+            spot: None,
             source_time: None,
             received: NOW,
             backfill: false,
