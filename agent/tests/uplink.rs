@@ -601,7 +601,7 @@ async fn commands_are_answered_refused_and_journalled() {
     agent.until(|status| status.commands == 4 && status.commands_refused == 2).await;
     agent.stop().await;
     let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
-    let query = "SELECT count(*) FROM journal WHERE by = '平台' AND what = 'command'";
+    let query = "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"平台\",\"what\":\"command\"%'";
     let journalled: i64 = connection.query_row(query, [], |row| row.get(0)).expect("read");
     assert_eq!(journalled, 4);
 }

@@ -10,9 +10,12 @@
 //! for 30 days after that. A damaged file is never taken for an empty one: it is renamed aside, and the new
 //! store begins a new epoch.
 //!
+//! What the engine decided and what persons did is journalled in the same transaction, see [`journal`].
+//!
 //! It knows nothing of topics, brokers or rules, keeps no history of samples, and reads no clock: times
 //! come with what is written.
 
+pub mod journal;
 mod open;
 mod outbox;
 mod queue;
@@ -33,6 +36,7 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+use journal::Head;
 use queue::{Queue, Request};
 
 pub use outbox::DATA_BYTES_MAX;
@@ -60,7 +64,8 @@ pub struct Batch {
     pub at: Wall,
 }
 
-/// One line of the journal, which is append-only.
+/// One entry of the journal, which is append-only. `start` and `reload` have the hash of the configuration that
+/// holds from then on in `body.new`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
     pub at: Wall,
@@ -160,6 +165,8 @@ pub struct Committed {
     /// Messages refused since the start because their data is over [`DATA_BYTES_MAX`]; each was told as a
     /// gap in its place.
     pub refused: u64,
+    /// The newest entry of the journal.
+    pub journal: Head,
     /// Why the newest try to commit failed. The batch is kept and tried again as it is.
     pub failed: Option<String>,
 }
@@ -192,6 +199,8 @@ pub struct Opened {
     /// The epoch began with this opening, for this reason.
     pub new: Option<&'static str>,
     pub restored: Restored,
+    /// The hash of the configuration that held last; empty where none did.
+    pub config_before: String,
     /// The damaged or foreign file, under its new name. To be told loudly.
     pub kept_aside: Option<PathBuf>,
     /// The last run did not close the store; the file was checked and is whole.

@@ -16,7 +16,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::writer::Database;
-use super::{Opened, StoreError, outbox, records, schema};
+use super::journal::{self, Head, Sealer};
+use super::{Opened, StoreError, outbox, records, schema, sql};
 
 const FILE: &str = "state.db";
 
@@ -71,7 +72,8 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
             (file, Some(aside))
         }
     };
-    let Usable { connection, meta, new, restored, last } = opened_file;
+    let Usable { connection, meta, new, restored, last, head } = opened_file;
+    let sealer = Sealer::new(&connection, dir, &meta.epoch.0.to_string())?;
     let opened = Opened {
         epoch: meta.epoch,
         epoch_began: meta.created,
@@ -80,8 +82,9 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         restored,
         kept_aside,
         unclean: !meta.clean,
+        config_before: meta.config,
     };
-    Ok((Database { connection, last, lock }, opened))
+    Ok((Database { connection, last, head, sealer, lock }, opened))
 }
 
 fn exists(path: &Path) -> Result<bool, StoreError> {
@@ -110,6 +113,7 @@ struct Usable {
     new: Option<&'static str>,
     restored: riskgate_engine::Restored,
     last: super::LastSequences,
+    head: Head,
 }
 
 struct Meta {
@@ -117,6 +121,7 @@ struct Meta {
     created: Wall,
     reason: String,
     clean: bool,
+    config: String,
 }
 
 /// Opens, checks, migrates and reads the file at `path`; makes it where there is none. `reason` is why the
@@ -167,10 +172,11 @@ fn try_open(path: &Path, now: Wall, reason: Option<&'static str>) -> Result<Usab
     }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
     let (meta, new) = begin_run(&connection, now, reason).map_err(judge("begin the run"))?;
+    let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
     keep_wal(&connection, false).map_err(judge("set it up"))?;
-    Ok(Usable { connection, meta, new, restored, last })
+    Ok(Usable { connection, meta, new, restored, last, head })
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -197,7 +203,7 @@ fn begin_run(
     now: Wall,
     reason: Option<&'static str>,
 ) -> rusqlite::Result<(Meta, Option<&'static str>)> {
-    let query = "SELECT epoch, created, reason, clean FROM meta";
+    let query = "SELECT epoch, created, reason, clean, config FROM meta";
     let read = connection
         .query_row(query, [], |row| {
             Ok(Meta {
@@ -205,6 +211,7 @@ fn begin_run(
                 created: Wall(row.get(1)?),
                 reason: row.get(2)?,
                 clean: row.get(3)?,
+                config: row.get(4)?,
             })
         })
         .optional()?;
@@ -213,12 +220,20 @@ fn begin_run(
         return Ok((meta, None));
     }
     let reason = reason.unwrap_or("created");
-    let meta = Meta { epoch: Epoch(Uuid::new_v4()), created: now, reason: reason.to_owned(), clean: true };
+    let meta = Meta { epoch: Epoch(Uuid::new_v4()), created: now, reason: reason.to_owned(), clean: true, config: String::new() };
     connection.execute(
         "INSERT INTO meta (one, epoch, created, reason, clean) VALUES (1, ?1, ?2, ?3, 0)",
         params![meta.epoch.0.to_string(), now.0, reason],
     )?;
     Ok((meta, Some(reason)))
+}
+
+/// The journal's chain has a beginning, whichever version the file was of.
+fn begin_chain(connection: &Connection, meta: &Meta, now: Wall) -> Result<Head, StoreError> {
+    let transaction = connection.unchecked_transaction().map_err(sql("begin a transaction"))?;
+    journal::begin(&transaction, meta.epoch, &meta.reason, now)?;
+    transaction.commit().map_err(sql("commit"))?;
+    journal::head(connection)
 }
 
 fn parse_uuid(text: &str) -> rusqlite::Result<Uuid> {

@@ -27,7 +27,7 @@ fn evidence() -> Evidence {
     }
 }
 
-fn alarm(id: &str, revision: u64) -> Effect {
+pub(super) fn alarm(id: &str, revision: u64) -> Effect {
     Effect::Alarm(Arc::new(AlarmRecord {
         id: id.to_owned(),
         kind: AlarmKind::Limit,
@@ -50,7 +50,7 @@ fn alarm(id: &str, revision: u64) -> Effect {
     }))
 }
 
-fn hazard(cause: &str, opening: u64, stage: HazardStage, revision: u64) -> Effect {
+pub(super) fn hazard(cause: &str, opening: u64, stage: HazardStage, revision: u64) -> Effect {
     let id = Uuid::new_v5(&Uuid::nil(), format!("{cause}/{opening}").as_bytes());
     Effect::Hazard(Arc::new(HazardRecord {
         id,
@@ -116,7 +116,7 @@ fn message(lane: Lane, object: &str, revision: u64) -> Message {
     }
 }
 
-fn batch(seq: u64, effects: Vec<Effect>, messages: Vec<Message>) -> Batch {
+pub(super) fn batch(seq: u64, effects: Vec<Effect>, messages: Vec<Message>) -> Batch {
     Batch { seq, effects, messages, acts: Vec::new(), at: Wall(1) }
 }
 
@@ -130,7 +130,7 @@ async fn until(store: &Store, holds: impl FnMut(&Committed) -> bool) -> Committe
     seen.expect("in time").expect("open").clone()
 }
 
-async fn commit(store: &Store, batch: Batch) {
+pub(super) async fn commit(store: &Store, batch: Batch) {
     let seq = batch.seq;
     store.try_commit(batch).expect("room");
     until(store, |committed| committed.seq >= seq).await;
@@ -349,7 +349,7 @@ async fn the_journal_refuses_every_change_of_what_is_written() {
     store.append(Vec::new(), vec![entry]).await.expect("written");
     store.close().expect("closes");
     let connection = Connection::open(dir.path().join("state.db")).expect("opens");
-    for change in ["UPDATE journal SET by = 'x'", "DELETE FROM journal"] {
+    for change in ["UPDATE journal SET line = 'x'", "DELETE FROM journal"] {
         let refused = connection.execute(change, []).expect_err("refused").to_string();
         assert!(refused.contains("append-only"), "{refused}");
     }

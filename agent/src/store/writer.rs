@@ -13,6 +13,7 @@ use crate::causes::chain;
 
 use super::outbox::{self, Appended};
 use super::queue::{Queue, Request};
+use super::journal::{self, Head, Sealer};
 use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, StoreError, records, sql};
 
 /// The first pause after a failed commit, doubled with each further one up to the last. A disk that is
@@ -30,12 +31,14 @@ const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
 pub(super) struct Database {
     pub(super) connection: Connection,
     pub(super) last: LastSequences,
+    pub(super) head: Head,
+    pub(super) sealer: Sealer,
     pub(super) lock: std::fs::File,
 }
 
 impl Database {
     pub(super) fn committed(&self) -> Committed {
-        Committed { seq: 0, last: self.last, refused: 0, failed: None }
+        Committed { last: self.last, journal: self.head.clone(), ..Committed::default() }
     }
 
     /// All of it or nothing: a transaction that is dropped on the way out rolls back.
@@ -54,26 +57,30 @@ impl Database {
 
     /// Returns how many messages were refused as too large.
     fn write(&mut self, batches: &[Batch]) -> Result<u64, StoreError> {
+        let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
             let mut refused = 0;
             for batch in batches {
+                // What a person did stands before what followed from it.
+                refused += append(transaction, &mut head, &batch.messages, &batch.acts)?;
                 for effect in &batch.effects {
                     records::write(transaction, effect)?;
+                    journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
                 }
-                refused += append(transaction, &batch.messages, &batch.acts)?;
             }
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        self.last = last;
+        (self.last, self.head) = (last, head);
         Ok(refused)
     }
 
     fn append(&mut self, messages: &[Message], entries: &[JournalEntry]) -> Result<u64, StoreError> {
+        let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
-            let refused = append(transaction, messages, entries)?;
+            let refused = append(transaction, &mut head, messages, entries)?;
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        self.last = last;
+        (self.last, self.head) = (last, head);
         Ok(refused)
     }
 
@@ -86,6 +93,17 @@ impl Database {
             outbox::vacuum(&self.connection)?;
         }
         Ok(purged)
+    }
+
+    /// A month of the journal that is over becomes a file. Where that fails, its entries stay where they are.
+    fn seal_if_due(&mut self, at: Wall) {
+        if !self.sealer.is_due(&self.head, at) {
+            return;
+        }
+        if let Err(error) = self.sealer.seal(&mut self.connection, at) {
+            let error = chain(&error);
+            tracing::warn!(error, "the journal's last month is not archived yet; it stays in state.db");
+        }
     }
 
     fn close(self) {
@@ -105,6 +123,7 @@ impl Database {
 
 fn append(
     connection: &Connection,
+    head: &mut Head,
     messages: &[Message],
     entries: &[JournalEntry],
 ) -> Result<u64, StoreError> {
@@ -121,7 +140,7 @@ fn append(
         }
     }
     for entry in entries {
-        records::write_entry(connection, entry)?;
+        journal::append(connection, head, entry)?;
     }
     Ok(refused)
 }
@@ -151,10 +170,10 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
                 Ok(refused) => {
                     queue.written(&work.batches);
                     let seq = work.batches.iter().map(|batch| batch.seq).max().unwrap_or(0);
-                    let last = database.last;
                     committed.send_modify(|committed| {
                         committed.seq = committed.seq.max(seq);
-                        committed.last = last;
+                        committed.last = database.last;
+                        committed.journal.clone_from(&database.head);
                         committed.refused += refused;
                         committed.failed = None;
                     });
@@ -187,6 +206,10 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
         for request in work.requests {
             answer(&mut database, request, committed, &mut next_purge);
         }
+        // Not while something waits for its commit.
+        if let Some(at) = work.batches.last().map(|batch| batch.at).filter(|_| queue.batches() == 0) {
+            database.seal_if_due(at);
+        }
     }
     database.close();
 }
@@ -200,9 +223,9 @@ fn answer(
     match request {
         Request::Append { messages, entries, reply } => {
             let appended = database.append(&messages, &entries).map(|refused| {
-                let last = database.last;
                 committed.send_modify(|committed| {
-                    committed.last = last;
+                    committed.last = database.last;
+                    committed.journal.clone_from(&database.head);
                     committed.refused += refused;
                 });
             });
