@@ -39,7 +39,11 @@ impl Status {
                 Ok(()) = committed.changed() => {}
                 Ok(()) = self.uplink.changed() => {}
             }
-            metrics::COMMITTED.set(gauged(committed.borrow_and_update().seq));
+            let journal = {
+                let committed = committed.borrow_and_update();
+                metrics::COMMITTED.set(gauged(committed.seq));
+                committed.journal.clone()
+            };
             let uplink = self.uplink.borrow_and_update().clone();
             metrics::UPLINK_UP.set(i64::from(uplink.connected));
             metrics::ACKNOWLEDGED.set(gauged(uplink.acknowledged));
@@ -57,6 +61,7 @@ impl Status {
                     why: uplink.why.clone(),
                     since: uplink.since,
                 });
+                board.set_journal(&journal);
                 if let Some(outbox) = &outbox {
                     board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
                 }

@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::source::{CountsLine, SourceLine};
+use crate::store::journal::Head;
 
 /// Changes that a live stream may be behind before it is dropped. A flood makes some ten changes a second,
 /// so this is about 25 s of a browser that does not read; it then reloads the whole board at once.
@@ -82,6 +83,7 @@ pub struct Board {
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    journal: Option<Head>,
     uplink: Uplink,
     ready: bool,
     store_failure: Option<String>,
@@ -121,6 +123,7 @@ impl Board {
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            journal: None,
             uplink: Uplink::default(),
             ready: false,
             store_failure: None,
@@ -198,6 +201,13 @@ impl Board {
     pub fn set_outbox(&mut self, outbox: Vec<LaneLine>) {
         if self.outbox != outbox {
             self.outbox = outbox;
+            self.change.outbox = true;
+        }
+    }
+
+    pub fn set_journal(&mut self, head: &Head) {
+        if self.journal.as_ref() != Some(head) {
+            self.journal = Some(head.clone());
             self.change.outbox = true;
         }
     }
@@ -280,6 +290,11 @@ impl Board {
 
     pub fn outbox(&self) -> &[LaneLine] {
         &self.outbox
+    }
+
+    /// The newest entry of the journal.
+    pub fn journal(&self) -> Option<&Head> {
+        self.journal.as_ref()
     }
 
     pub fn uplink(&self) -> &Uplink {

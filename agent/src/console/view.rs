@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX};
 use super::source::{CountsLine, SourceLine, SourceState};
+use crate::store::journal::Head;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,6 +210,9 @@ pub struct SourceView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxView {
     pub lanes: Vec<LaneLine>,
+    /// The newest entry of the journal: to be kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Head>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -585,7 +589,7 @@ impl Render<'_> {
     }
 
     fn outbox(&self) -> OutboxView {
-        OutboxView { lanes: self.board.outbox().to_vec() }
+        OutboxView { lanes: self.board.outbox().to_vec(), journal: self.board.journal().cloned() }
     }
 
     fn uplink(&self) -> UplinkView {

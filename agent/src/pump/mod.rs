@@ -207,7 +207,7 @@ impl Pump {
                 let mut effects = Vec::new();
                 match self.engine.act(&act, now, &mut effects) {
                     Ok(()) => {
-                        let entry = journal_of(&act, uid, now);
+                        let entry = journal_of(&act, uid, unit_of(&effects), now);
                         self.commit(tail, effects, vec![entry], Some(answer), now);
                     }
                     // One who has gone away does not wait for the answer.
@@ -398,12 +398,22 @@ fn note(plant: &Plant, report: &Report, kinds: &mut [u64; KINDS.len()]) {
     }
 }
 
-fn journal_of(act: &Act, uid: u32, now: Now) -> JournalEntry {
+/// The unit that an act is about: that of what followed from it.
+fn unit_of(effects: &[Effect]) -> Option<&str> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Alarm(alarm) => alarm.unit.as_deref(),
+        Effect::Hazard(hazard) => Some(&hazard.unit),
+        Effect::Task(task) => Some(&task.unit),
+        Effect::Unit(unit) => Some(&unit.unit),
+    })
+}
+
+fn journal_of(act: &Act, uid: u32, unit: Option<&str>, now: Now) -> JournalEntry {
     JournalEntry {
         at: now.wall,
         by: act.by.clone(),
         what: "act".to_owned(),
-        body: serde_json::json!({ "deed": act.deed, "uid": uid }),
+        body: serde_json::json!({ "deed": act.deed, "uid": uid, "unit": unit }),
     }
 }
 

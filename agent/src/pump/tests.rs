@@ -191,7 +191,9 @@ async fn what_is_decided_is_shown_when_it_is_on_disk_and_an_act_is_answered_then
     let told = bench.act(Bench::acknowledge()).await;
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));
     assert_eq!(
-        bench.count("SELECT count(*) FROM journal WHERE by = '王敏' AND body LIKE '%\"uid\":1000%'"),
+        bench.count(
+            "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"王敏\",%\"uid\":1000,\"unit\":%'"
+        ),
         1
     );
     let refused = bench.act(Deed::Acknowledge { alarm: "LT-2/HH".to_owned() }).await;
@@ -276,7 +278,7 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
         .expect("the pump runs");
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));
     drop(old_out);
-    assert_eq!(bench.count("SELECT count(*) FROM journal WHERE what = 'reload'"), 1);
+    assert_eq!(bench.count("SELECT count(*) FROM journal WHERE json_extract(line, '$.what') = 'reload'"), 1);
     assert_eq!(bench.board.read().plant().points().len(), 2);
     bench.level(96.0);
     assert_eq!(alarm(&bench.board), Some((AlarmState::Unacknowledged, true)));

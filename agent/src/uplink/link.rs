@@ -27,6 +27,7 @@ use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
+use crate::store::journal::Head;
 use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
 /// Commands that wait for their rows; beyond it a command is refused and may come again.
@@ -78,8 +79,8 @@ pub(super) struct Link<'a> {
     connected: Option<Wall>,
     /// The last sequences when it connected: what is not beyond them is late, and may have been sent before.
     before: LastSequences,
-    /// `last` of the state message that was told last.
-    told: Option<LastSequences>,
+    /// `last` and `journal` of the state message that was told last.
+    told: Option<(LastSequences, Head)>,
     state_changed: bool,
     turns: u64,
     chunks: u64,
@@ -238,15 +239,20 @@ impl<'a> Link<'a> {
     }
 
     fn push_state(&mut self) {
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let now = self.uplink.now();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Online, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Online, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
-        self.told = Some(last);
+        self.told = Some((last, journal));
         self.state_changed = false;
         self.push("state".to_owned(), state, true, LooseKind::State);
+    }
+
+    /// What `state` tells of lanes and journal, as it is now.
+    fn present(&self) -> (LastSequences, Head) {
+        (self.session.sent(), self.committed.borrow().journal.clone())
     }
 
     /// Each second: alive, and what has changed in `state`.
@@ -263,9 +269,7 @@ impl<'a> Link<'a> {
         }
         if !self.session.is_announced() {
             self.ask_present();
-        } else if self.session.state_is_told()
-            && (self.state_changed || self.told != Some(self.session.sent()))
-        {
+        } else if self.session.state_is_told() && (self.state_changed || self.told != Some(self.present())) {
             self.push_state();
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
@@ -574,10 +578,10 @@ impl<'a> Link<'a> {
             return End::Stopped;
         }
         let now = self.uplink.now();
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Stopped, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Stopped, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
         let told = self.client.publish(&self.uplink.topic("state"), state, true);
         let rows = self.session.take_acknowledged();

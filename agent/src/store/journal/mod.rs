@@ -21,9 +21,9 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
+use ring::digest::{Context, SHA256};
 use riskgate_engine::{Effect, Epoch};
 use riskgate_point::Wall;
-use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -85,9 +85,7 @@ pub(super) fn append(
     if (what == "start" || what == "reload")
         && let Some(config) = body.get("new").and_then(Value::as_str)
     {
-        connection
-            .execute("UPDATE meta SET config = ?1", [config])
-            .map_err(sql("note the configuration"))?;
+        connection.execute("UPDATE meta SET config = ?1", [config]).map_err(sql("note the configuration"))?;
     }
     *head = Head { n, hash };
     Ok(())
@@ -134,9 +132,7 @@ pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
     let head = connection
         .prepare_cached("SELECT n, hash FROM journal ORDER BY n DESC LIMIT 1")
         .and_then(|mut statement| {
-            statement
-                .query_row([], |row| Ok(Head { n: uint(row.get(0)?), hash: row.get(1)? }))
-                .optional()
+            statement.query_row([], |row| Ok(Head { n: uint(row.get(0)?), hash: row.get(1)? })).optional()
         })
         .map_err(sql("read the head of the journal"))?;
     Ok(head.unwrap_or_else(|| Head { n: 0, hash: NOTHING.to_owned() }))
@@ -144,7 +140,12 @@ pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
 
 /// Begins the chain where none has begun: in a new store, and in one whose entries were not chained yet. These
 /// keep their table, and the first entry holds their number and their hash.
-pub(super) fn begin(connection: &Connection, epoch: Epoch, reason: &str, now: Wall) -> Result<(), StoreError> {
+pub(super) fn begin(
+    connection: &Connection,
+    epoch: Epoch,
+    reason: &str,
+    now: Wall,
+) -> Result<(), StoreError> {
     let mut head = head(connection)?;
     if head.n > 0 {
         return Ok(());

@@ -80,7 +80,10 @@ impl<'a> Walk<'a> {
                 progress(self.head.n);
             }
             if self.head.n < segment.last.n {
-                let why = format!("the archive ends before it; it was sealed with entries up to {}", segment.last.n);
+                let why = format!(
+                    "the archive ends before it; it was sealed with entries up to {}",
+                    segment.last.n
+                );
                 return Err(self.broken(self.head.n + 1, &why));
             }
             if self.head.hash != segment.last.hash {
@@ -90,7 +93,9 @@ impl<'a> Walk<'a> {
         self.place = "state.db".to_owned();
         for row in &stored.rows {
             if row.n != self.head.n + 1 {
-                return Err(self.broken(self.head.n + 1, &format!("it is not there; entry {} follows", row.n)));
+                return Err(
+                    self.broken(self.head.n + 1, &format!("it is not there; entry {} follows", row.n))
+                );
             }
             self.link(&row.line, &stored.unchained)?;
             if self.head.hash != row.hash {
@@ -117,7 +122,9 @@ impl<'a> Walk<'a> {
         let at = Wall(line.at);
         if n == 1 {
             let told = line.body.get("unchained").cloned().unwrap_or_default();
-            if line.what != "chain" || serde_json::from_value::<Unchained>(told).ok().as_ref() != Some(unchained) {
+            if line.what != "chain"
+                || serde_json::from_value::<Unchained>(told).ok().as_ref() != Some(unchained)
+            {
                 let why = "the entries of before the chain are not those that its first link speaks of";
                 return Err(self.broken(1, why));
             }
@@ -140,7 +147,8 @@ impl<'a> Walk<'a> {
         if let Some(kept) = self.kept
             && kept.n > self.head.n
         {
-            let why = format!("the journal ends before it; the head that was kept elsewhere is entry {}", kept.n);
+            let why =
+                format!("the journal ends before it; the head that was kept elsewhere is entry {}", kept.n);
             return Err(self.broken(self.head.n + 1, &why));
         }
         Ok(Proof {

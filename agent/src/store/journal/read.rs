@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use riskgate_point::Wall;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::Value;
 
 use super::super::{StoreError, sql, uint};
@@ -104,11 +104,7 @@ impl Stored {
         let mut connection = open(dir)?;
         // One moment: the agent may seal a segment between two questions.
         let moment = connection.transaction().map_err(sql("read the journal"))?;
-        Ok(Self {
-            segments: segments(&moment, dir)?,
-            rows: rows(&moment)?,
-            unchained: unchained(&moment)?,
-        })
+        Ok(Self { segments: segments(&moment, dir)?, rows: rows(&moment)?, unchained: unchained(&moment)? })
     }
 }
 
@@ -117,13 +113,35 @@ fn open(dir: &Path) -> Result<Connection, StoreError> {
     if let Err(source) = std::fs::metadata(&path) {
         return Err(StoreError::File { operation: "find", path, source });
     }
-    let opened = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Reads the file, which opening alone does not.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
-        Ok(connection)
-    });
+    let opened = usable(Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY));
+    let opened = match opened {
+        // Beside a WAL there is a file to be shared with the agent, which cannot be made on a disk that may only be
+        // read. Without a WAL nobody writes, and none is needed.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !has_wal(&path) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            usable(Connection::open_with_flags(immutable(&path), flags))
+        }
+        opened => opened,
+    };
     opened.map_err(|source| StoreError::Open { operation: "read it", path, source })
+}
+
+/// Reads the file, which opening alone does not.
+fn usable(opened: rusqlite::Result<Connection>) -> rusqlite::Result<Connection> {
+    let connection = opened?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+fn has_wal(path: &Path) -> bool {
+    std::fs::metadata(path.with_extension("db-wal")).is_ok_and(|wal| wal.len() > 0)
+}
+
+/// As SQLite's own form of an address.
+fn immutable(path: &Path) -> String {
+    let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?immutable=1")
 }
 
 fn segments(connection: &Connection, dir: &Path) -> Result<Vec<Segment>, StoreError> {
@@ -152,7 +170,9 @@ fn rows(connection: &Connection) -> Result<Vec<Row>, StoreError> {
         .map_err(failed())?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let rows = statement
-        .query_map([], |row| Ok(Row { n: uint(row.get(0)?), line: text(row.get(1)?), hash: text(row.get(2)?) }))
+        .query_map([], |row| {
+            Ok(Row { n: uint(row.get(0)?), line: text(row.get(1)?), hash: text(row.get(2)?) })
+        })
         .map_err(failed())?;
     rows.collect::<rusqlite::Result<_>>().map_err(failed())
 }

@@ -46,7 +46,11 @@ struct Segment {
 }
 
 impl Sealer {
-    pub(in super::super) fn new(connection: &Connection, dir: &Path, epoch: &str) -> Result<Self, StoreError> {
+    pub(in super::super) fn new(
+        connection: &Connection,
+        dir: &Path,
+        epoch: &str,
+    ) -> Result<Self, StoreError> {
         let epoch = epoch.chars().take(8).collect();
         let (first, month) = oldest(connection)?;
         Ok(Self { dir: dir.to_owned(), epoch, first, month, rests_until: 0 })
@@ -126,7 +130,8 @@ impl Sealer {
         let mut rows = statement.query(params![int(head.n), int(ENTRIES_MAX)]).map_err(reading())?;
         let mut segment: Option<Segment> = None;
         while let Some(row) = rows.next().map_err(reading())? {
-            let read = || -> rusqlite::Result<(i64, String, String)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
+            let read =
+                || -> rusqlite::Result<(i64, String, String)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
             let (n, line, hash) = read().map_err(reading())?;
             let at = time_of(&line);
             if at.is_some_and(|at| month_of(at) != self.month) {
@@ -167,8 +172,6 @@ fn time_of(line: &str) -> Option<i64> {
 
 /// In UTC, so that it does not hang on the site's zone, which may be changed: `2026-11`.
 fn month_of(at: i64) -> String {
-    Timestamp::from_millisecond(at).map_or_else(
-        |_| "0000-00".to_owned(),
-        |at| at.strftime("%Y-%m").to_string(),
-    )
+    Timestamp::from_millisecond(at)
+        .map_or_else(|_| "0000-00".to_owned(), |at| at.strftime("%Y-%m").to_string())
 }

@@ -79,7 +79,8 @@ async fn the_chain_goes_on_behind_a_restart_and_is_proven_beside_a_running_store
     let before = verdict(&dir).expect("whole").head;
     let (store, _) = Store::open(dir.path(), Wall(NOVEMBER)).expect("opens");
     assert_eq!(store.committed().borrow().journal, before);
-    commit(&store, batch(1, vec![alarm("A", 1), hazard("c", 1, HazardStage::Candidate, 1)], Vec::new())).await;
+    commit(&store, batch(1, vec![alarm("A", 1), hazard("c", 1, HazardStage::Candidate, 1)], Vec::new()))
+        .await;
     let proof = verdict(&dir).expect("whole");
     assert_eq!(proof.entries, before.n + 2, "what the engine decided is journalled");
     assert_eq!(proof.head, store.committed().borrow().journal);
@@ -116,7 +117,8 @@ async fn a_byte_changed_in_an_archive_is_found_also_in_its_last_line() {
         let text = fs::read_to_string(path).expect("read");
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 30);
-        lines[line - 1] = lines[line - 1].replacen("riskgate", "riskgats", 1).replacen("\"uid\":0", "\"uid\":7", 1);
+        lines[line - 1] =
+            lines[line - 1].replacen("riskgate", "riskgats", 1).replacen("\"uid\":0", "\"uid\":7", 1);
         fs::remove_file(path).expect("removed");
         fs::write(path, lines.join("\n") + "\n").expect("written");
         let broken = verdict(&dir).expect_err("found");
@@ -219,7 +221,9 @@ async fn entries_of_before_the_chain_are_held_by_its_first_link() {
     assert_eq!(told[0].body["reason"], "unchained_entries");
     let connection = Connection::open(dir.path().join("state.db")).expect("opens");
     connection
-        .execute_batch("DROP TRIGGER journal_unchained_no_update; UPDATE journal_unchained SET at = 9 WHERE at = 2")
+        .execute_batch(
+            "DROP TRIGGER journal_unchained_no_update; UPDATE journal_unchained SET at = 9 WHERE at = 2",
+        )
         .expect("changed");
     assert_eq!(verdict(&dir).expect_err("found").n, 1);
 }
