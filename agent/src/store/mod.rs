@@ -15,7 +15,10 @@
 //! It knows nothing of topics, brokers or rules, keeps no history of samples, and reads no clock: times
 //! come with what is written.
 
+#[cfg(test)]
+mod damage;
 pub mod journal;
+mod mark;
 mod open;
 mod outbox;
 mod queue;
@@ -215,6 +218,8 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("cannot open the store {}: {operation}", path.display())]
     Open { operation: &'static str, path: PathBuf, source: rusqlite::Error },
+    #[error("the disk is full: no room for {}; free some, and it starts by itself", path.display())]
+    Full { path: PathBuf, source: Box<StoreError> },
     #[error("store: cannot {operation}")]
     Sql { operation: &'static str, source: rusqlite::Error },
     #[error("store: the {table} '{key}' cannot be read back")]

@@ -8,6 +8,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
 pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
+/// The version from which on the journal is a chain.
+pub(super) const CHAINED: i64 = 2;
+
 /// The newest version, which this program writes.
 pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)

@@ -103,7 +103,7 @@ fn task(id: &str) -> Effect {
     }))
 }
 
-fn message(lane: Lane, object: &str, revision: u64) -> Message {
+pub(super) fn message(lane: Lane, object: &str, revision: u64) -> Message {
     Message {
         lane,
         topic: "hazard/U-1".to_owned(),
@@ -124,7 +124,7 @@ fn open(dir: &TempDir) -> (Store, Opened) {
     Store::open(dir.path(), Wall(1_000)).expect("opens")
 }
 
-async fn until(store: &Store, holds: impl FnMut(&Committed) -> bool) -> Committed {
+pub(super) async fn until(store: &Store, holds: impl FnMut(&Committed) -> bool) -> Committed {
     let mut committed = store.committed();
     let seen = tokio::time::timeout(Duration::from_secs(20), committed.wait_for(holds)).await;
     seen.expect("in time").expect("open").clone()
@@ -145,7 +145,7 @@ fn copied_while_open(dir: &TempDir) -> TempDir {
     copy
 }
 
-fn asides(dir: &Path) -> Vec<String> {
+pub(super) fn asides(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir).expect("listed").map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
     names.retain(|name| name.contains(".damaged-"));

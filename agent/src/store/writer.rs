@@ -11,9 +11,11 @@ use tokio::sync::watch;
 
 use crate::causes::chain;
 
+use super::journal::{self, Head, Sealer};
+use super::mark::{Ballast, Mark};
+use super::open::is_full;
 use super::outbox::{self, Appended};
 use super::queue::{Queue, Request};
-use super::journal::{self, Head, Sealer};
 use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, StoreError, records, sql};
 
 /// The first pause after a failed commit, doubled with each further one up to the last. A disk that is
@@ -33,6 +35,8 @@ pub(super) struct Database {
     pub(super) last: LastSequences,
     pub(super) head: Head,
     pub(super) sealer: Sealer,
+    pub(super) mark: Mark,
+    pub(super) ballast: Ballast,
     pub(super) lock: std::fs::File,
 }
 
@@ -70,7 +74,7 @@ impl Database {
             }
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        (self.last, self.head) = (last, head);
+        self.wrote(last, head);
         Ok(refused)
     }
 
@@ -80,7 +84,7 @@ impl Database {
             let refused = append(transaction, &mut head, messages, entries)?;
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        (self.last, self.head) = (last, head);
+        self.wrote(last, head);
         Ok(refused)
     }
 
@@ -93,6 +97,20 @@ impl Database {
             outbox::vacuum(&self.connection)?;
         }
         Ok(purged)
+    }
+
+    fn wrote(&mut self, last: LastSequences, head: Head) {
+        self.mark.set(&head);
+        (self.last, self.head) = (last, head);
+    }
+
+    /// A disk that is full gets the room that was kept for it. Whether there was any: then another try may do.
+    fn make_room(&self, error: &StoreError) -> bool {
+        let gave = is_full(error) && self.ballast.give_back();
+        if gave {
+            tracing::error!("the disk is full: the room that was kept for this is given back");
+        }
+        gave
     }
 
     /// A month of the journal that is over becomes a file. Where that fails, its entries stay where they are.
@@ -185,6 +203,12 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
                     // The pump tells it, once for each reason; here each try.
                     tracing::debug!(batches = work.batches.len(), error = why, "a commit failed");
                     queue.put_back(work.batches);
+                    if database.make_room(&error) {
+                        for request in work.requests {
+                            answer(&mut database, request, committed, &mut next_purge);
+                        }
+                        continue;
+                    }
                     committed.send_modify(|committed| committed.failed = Some(why));
                     closing_tries += u32::from(work.closed);
                     for request in work.requests {
