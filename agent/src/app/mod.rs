@@ -36,7 +36,7 @@ use crate::events::Event;
 use crate::pump::{Answer, Left, Order, Pump};
 use crate::store::{JournalEntry, Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
-use crate::uplink::{self, Uplink, UplinkStatus};
+use crate::uplink::{self, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
 pub use once::{Line, once};
@@ -129,6 +129,7 @@ impl Instance {
         let (turns_sender, turns) = watch::channel(0);
         let (status_sender, uplink_status) = watch::channel(UplinkStatus::default());
         let (telemetry, telemetry_receiver) = uplink::channel();
+        let undurable = Undurable::default();
 
         let mut parts = Parts::new(store.committed());
         let stop = parts.tasks_stop.clone();
@@ -139,6 +140,7 @@ impl Instance {
             sources: states_receiver,
             store: store.clone(),
             telemetry: telemetry_receiver,
+            undurable: undurable.clone(),
             status: status_sender,
             clock,
         };
@@ -173,6 +175,7 @@ impl Instance {
             store: store.clone(),
             board: board.clone(),
             telemetry,
+            undurable,
             states,
             turns: turns_sender,
             first,

@@ -11,7 +11,7 @@ use crate::console::BoardHandle;
 use crate::console::board::{LaneLine, Uplink};
 use crate::events::Event;
 use crate::metrics;
-use crate::store::Store;
+use crate::store::{Store, Written};
 use crate::uplink::UplinkStatus;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -42,6 +42,10 @@ impl Status {
             let journal = {
                 let committed = committed.borrow_and_update();
                 metrics::COMMITTED.set(gauged(committed.seq));
+                metrics::EVICTED.set(gauged(committed.evicted));
+                let Written { wal_bytes, file_bytes } = committed.written;
+                metrics::STORE_WRITTEN.with_label_values(&["wal"]).set(gauged(wal_bytes));
+                metrics::STORE_WRITTEN.with_label_values(&["file"]).set(gauged(file_bytes));
                 committed.journal.clone()
             };
             let uplink = self.uplink.borrow_and_update().clone();

@@ -171,7 +171,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg(self.path()).status());
+        drop(Command::new("umount").arg("-l").arg(self.path()).status());
     }
 }
 

@@ -21,11 +21,13 @@ pub mod journal;
 mod mark;
 mod open;
 mod outbox;
+mod poison;
 mod queue;
 mod records;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 use std::fmt;
@@ -43,6 +45,7 @@ use journal::Head;
 use queue::{Queue, Request};
 
 pub use outbox::DATA_BYTES_MAX;
+pub use upkeep::Written;
 
 /// A handle on the store. Clones share one writer thread, which ends when [`Store::close`] is called or
 /// the last handle is dropped.
@@ -168,6 +171,12 @@ pub struct Committed {
     /// Messages refused since the start because their data is over [`DATA_BYTES_MAX`]; each was told as a
     /// gap in its place.
     pub refused: u64,
+    /// Pieces set aside since the start because they can never be written; each was told as a gap.
+    pub unwritable: u64,
+    /// Rows that left the outbox since the start because it was full; of the pending ones a gap was told.
+    pub evicted: u64,
+    /// Bytes since the start.
+    pub written: Written,
     /// The newest entry of the journal.
     pub journal: Head,
     /// Why the newest try to commit failed. The batch is kept and tried again as it is.

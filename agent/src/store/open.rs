@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark, Marked};
+use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
 use super::{Opened, StoreError, outbox, records, schema, sql};
 
@@ -77,6 +78,9 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let Usable { connection, meta, new, restored, last, head } = opened_file;
     let epoch = meta.epoch.0.to_string();
     let sealer = Sealer::new(&connection, dir, &epoch)?;
+    let rows = Rows::count(&connection)?;
+    let upkeep = Upkeep::default();
+    upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
     mark.set(&head);
     let opened = Opened {
@@ -89,7 +93,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         unclean: !meta.clean,
         config_before: meta.config,
     };
-    Ok((Database { connection, last, head, sealer, mark, ballast, lock }, opened))
+    Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, lock }, opened))
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
@@ -250,6 +254,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A committed hazard survives the loss of power: NORMAL under WAL may roll the last commits back.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
+    // Written back between two commits, and not in one.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     // SQLite's default is off.
     connection.pragma_update(None, "foreign_keys", true)?;
     // Without it each new value of a LIMIT compiles its statement anew: a fifth of what the store costs.

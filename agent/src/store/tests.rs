@@ -87,7 +87,7 @@ fn unit(id: &str, revision: u64) -> Effect {
     }))
 }
 
-fn task(id: &str) -> Effect {
+pub(super) fn task(id: &str) -> Effect {
     Effect::Task(Arc::new(TaskRecord {
         task: id.to_owned(),
         measure: "M-1".to_owned(),
@@ -203,26 +203,57 @@ async fn what_is_committed_is_restored_after_closing_and_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_batch_is_written_whole_or_not_at_all_and_a_second_open_hazard_is_refused() {
+async fn a_second_open_hazard_is_set_aside_and_told_and_everything_else_goes_on() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = open(&dir);
     commit(&store, batch(1, vec![hazard("c", 1, HazardStage::Rectifying, 1)], Vec::new())).await;
-    let doubled = batch(
-        2,
-        vec![alarm("A", 1), unit("U-1", 1), hazard("c", 2, HazardStage::Candidate, 1)],
-        vec![message(Lane::Critical, "never", 1)],
-    );
+    let second = hazard("c", 2, HazardStage::Candidate, 1);
+    let Effect::Hazard(record) = &second else { panic!("a hazard") };
+    let (id, mut told) = (record.id.to_string(), message(Lane::Critical, &record.id.to_string(), 1));
+    told.data["durable"] = json!(true);
+    let doubled = batch(2, vec![alarm("A", 1), second.clone(), unit("U-1", 1)], vec![told]);
+    // Both wait at once: a piece of one holds up neither.
     store.try_commit(doubled).expect("room");
-    let failed = until(&store, |committed| committed.failed.is_some()).await;
-    assert_eq!(failed.seq, 1);
-    assert!(failed.failed.expect("told").contains("hazard.measure, hazard.cause"));
+    commit(&store, batch(3, vec![alarm("B", 1)], vec![message(Lane::Critical, "after", 1)])).await;
+    let committed = store.committed().borrow().clone();
+    assert_eq!((committed.unwritable, committed.failed), (1, None));
     let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
-    assert!(rows.is_empty(), "{rows:?}");
-    assert_eq!(store.units().await.expect("read"), []);
-    assert!(matches!(store.close(), Err(StoreError::Unwritten { batches: 1, .. })));
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.message.object.as_str(), &row.message.data["durable"])).collect();
+    assert_eq!(told, [(id.as_str(), &json!(false)), ("after", &json!(null))]);
+    let gaps = store.lease(Lane::Gap, 0, 10).await.expect("leased");
+    let gap = &gaps[0].message.data;
+    assert_eq!(
+        (&gap["reason"], &gap["object"], &gap["kind"]),
+        (&json!("unwritable"), &json!(id), &json!("hazard"))
+    );
+    assert!(gap["why"].as_str().expect("why").contains("hazard.measure, hazard.cause"), "{gap}");
+    store.close().expect("nothing waits");
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    let aside: String =
+        connection.query_row("SELECT object FROM unwritable", [], |row| row.get(0)).expect("set aside");
+    assert_eq!(aside, id);
+    journal::prove(dir.path(), None, &mut |_| {}).expect("read").expect("whole");
     let (_store, opened) = open(&dir);
-    assert_eq!(opened.restored.alarms, []);
+    assert_eq!((opened.restored.alarms.len(), opened.restored.units.len()), (2, 1));
     assert_eq!(opened.restored.hazards.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_can_never_be_written_leaves_its_state_and_its_neighbours() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON outbox WHEN new.object = 'bad'
+                  BEGIN SELECT RAISE(ABORT, 'never'); END";
+    connection.execute_batch(poison).expect("made");
+    let messages = ["a", "bad", "c"].map(|object| message(Lane::Critical, object, 1)).to_vec();
+    commit(&store, batch(1, vec![alarm("A", 1)], messages)).await;
+    let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+    let told: Vec<_> = rows.iter().map(|row| (row.message.object.as_str(), row.sequence)).collect();
+    assert_eq!(told, [("a", 1), ("c", 2)], "no hole that a receiver would ask for");
+    assert_eq!(store.lease(Lane::Gap, 0, 10).await.expect("leased").len(), 1);
+    assert_eq!(store.committed().borrow().unwritable, 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, Dropped};
+use super::undurable::Object;
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
@@ -66,6 +67,8 @@ pub(super) struct Link<'a> {
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
     committed: watch::Receiver<Committed>,
+    /// Revisions that were told on this connection before their commit.
+    undurable_told: HashMap<Object, u64>,
     leasing: bool,
     acknowledging: bool,
     /// Not before then are acknowledgements written again.
@@ -106,6 +109,7 @@ impl<'a> Link<'a> {
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
             committed,
+            undurable_told: HashMap::new(),
             leasing: false,
             acknowledging: false,
             acknowledge_at: Instant::now(),
@@ -137,9 +141,11 @@ impl<'a> Link<'a> {
         batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut plant = self.uplink.plant.clone();
         let mut sources = self.uplink.sources.clone();
+        let mut undurable = self.uplink.undurable.changed();
         loop {
             if self.connected.is_some() {
                 self.ask_store();
+                self.tell_undurable();
                 if !self.hand_over() {
                     return End::Lost("the MQTT client takes nothing more");
                 }
@@ -161,6 +167,7 @@ impl<'a> Link<'a> {
                     None => return End::Lost("the connection ended"),
                 },
                 Ok(()) = self.committed.changed() => {}
+                Ok(()) = undurable.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
@@ -253,6 +260,14 @@ impl<'a> Link<'a> {
     /// What `state` tells of lanes and journal, as it is now.
     fn present(&self) -> (LastSequences, Head) {
         (self.session.sent(), self.committed.borrow().journal.clone())
+    }
+
+    /// What could not be committed in time goes out beside the lanes.
+    fn tell_undurable(&mut self) {
+        for (object, message) in self.uplink.undurable.news(&mut self.undurable_told) {
+            let payload = wire::undurable_bytes(&object, &message, &self.uplink.origin);
+            self.push(message.topic, payload, false, LooseKind::Undurable);
+        }
     }
 
     /// Each second: alive, and what has changed in `state`.
