@@ -11,6 +11,7 @@ mod parts;
 mod reload;
 mod sources;
 mod status;
+mod trusted;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use riskgate_drivers::Clock;
+use riskgate_drivers::opcua::Pki;
 use riskgate_engine::{Effect, Engine, Plant};
 use riskgate_point::Now;
 use serde_json::json;
@@ -45,6 +47,7 @@ pub use reload::secrets_text;
 use reload::{Asker, Read, Unread};
 use sources::Sources;
 use status::Status;
+pub(crate) use trusted::TrustAct;
 
 /// Acts of persons that wait for the pump: more at once are no persons.
 const ORDERS_MAX: usize = 64;
@@ -161,6 +164,12 @@ impl Instance {
             Ok(())
         });
 
+        let (pki, journal, taking_stop) =
+            (Pki::new(site.store.pki()), store.clone(), parts.tasks_stop.clone());
+        parts.spawn("the acts of trust", async move {
+            trusted::run(pki, journal, taking_stop).await;
+            Ok(())
+        });
         let rules = plant.rules().len();
         let points = plant.points().len();
         let (sources, intake) = Sources::start(sources, &plant, clock);

@@ -395,8 +395,21 @@ async fn an_older_revision_never_replaces_a_newer_one() {
     assert_eq!(store.units().await.expect("read")[0].revision, 5);
 }
 
-#[test]
-fn every_older_version_is_brought_to_the_newest() {
+/// A store of the first version with something in each part that matters.
+const V1_ROWS: &str = r#"
+INSERT INTO meta (one, epoch, created, reason, clean)
+VALUES (1, '0c9b4b9e-0000-4000-8000-000000000000', 1, 'created', 0);
+INSERT INTO unit (id, revision, body) VALUES ('U-1', 4,
+    '{"unit":"U-1","name":"罐区","base":"yellow","current":"red","causes":[],"changed":1,"revision":4}');
+INSERT INTO outbox (lane, sequence, topic, retain, kind, object, revision, time, body, sent_at)
+VALUES ('critical', 6, 'risk/U-1', 1, 'riskgate.risk.v1', 'U-1', 3, 1, '{}', 9999999999999),
+       ('critical', 7, 'risk/U-1', 1, 'riskgate.risk.v1', 'U-1', 4, 1, '{}', NULL);
+UPDATE lane SET last = 7 WHERE lane = 'critical';
+INSERT INTO journal (at, by, what, body) VALUES (1, '张三', 'act', '{}');
+"#;
+
+#[tokio::test]
+async fn every_older_version_is_brought_to_the_newest_with_all_that_it_holds() {
     let schema_of = |path: &Path| -> Vec<String> {
         let connection = Connection::open(path).expect("opens");
         let mut statement = connection
@@ -416,10 +429,24 @@ fn every_older_version_is_brought_to_the_newest() {
             old.pragma_update(None, "application_id", schema::APPLICATION_ID).expect("set");
             old.pragma_update(None, "user_version", number).expect("set");
         }
+        if version >= 1 {
+            old.execute_batch(V1_ROWS).expect("filled");
+        }
         drop(old);
         let (store, opened) = open(&dir);
         assert_eq!(opened.kept_aside, None, "version {version}");
+        if version >= 1 {
+            assert_eq!(opened.epoch.0.to_string(), "0c9b4b9e-0000-4000-8000-000000000000");
+            assert_eq!((opened.new, opened.config_before.as_str()), (None, ""));
+            assert_eq!(opened.restored.units[0].revision, 4);
+            let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+            assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [7]);
+            assert_eq!(store.range(Lane::Critical, 1, 9, 9).await.expect("read").len(), 2);
+            commit(&store, batch(1, vec![unit("U-1", 5)], vec![message(Lane::Critical, "h", 1)])).await;
+            assert_eq!(store.committed().borrow().last.critical, 8, "numbers go on");
+        }
         store.close().expect("closes");
+        journal::prove(dir.path(), None, &mut |_| {}).expect("read").expect("whole");
         assert_eq!(schema_of(&path), expected, "version {version}");
     }
 }
@@ -555,4 +582,38 @@ async fn a_closed_store_says_so() {
     store.close().expect("closes");
     assert!(matches!(other.outbox().await, Err(StoreError::Closed { .. })));
     assert!(other.try_commit(batch(1, Vec::new(), Vec::new())).is_err());
+}
+
+/// How long a gateway is blind behind a start with all the rows that an outbox may hold.
+#[tokio::test]
+#[ignore = "a minute and 1 GB of disk: cargo test -p riskgate --lib a_million_rows -- --ignored --nocapture"]
+async fn a_million_rows_are_opened() {
+    let dir = TempDir::new().expect("a directory");
+    open(&dir).0.close().expect("closes");
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    let fill = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)
+        INSERT INTO outbox (lane, sequence, topic, retain, kind, object, revision, time, body)
+        SELECT 'critical', n, 'hazard/U-1', 0, 'riskgate.hazard.v1', 'h' || n, 1, n,
+               json_object('id', 'h' || n, 'text', hex(randomblob(250))) FROM n;
+        UPDATE lane SET last = 1000000 WHERE lane = 'critical';";
+    connection.execute_batch(fill).expect("filled");
+    let time = |what: &str, unclean: bool| {
+        if unclean {
+            connection.execute("UPDATE meta SET clean = 0", []).expect("marked");
+        }
+        let began = crate::clock::now().mono;
+        let (store, opened) = open(&dir);
+        let took = crate::clock::now().mono.since(began);
+        println!("{what}: {} ms", took.as_millis());
+        assert_eq!((opened.new, opened.unclean), (None, unclean));
+        store
+    };
+    time("closed before", false).close().expect("closes");
+    let store = time("not closed before: checked whole", true);
+    let view = store.outbox().await.expect("read");
+    assert_eq!(view.lanes[0].pending, 1_000_000);
+    let began = crate::clock::now().mono;
+    commit(&store, batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "h", 1)])).await;
+    println!("a commit beside them: {} us", crate::clock::now().mono.since(began).as_micros());
+    store.close().expect("closes");
 }
