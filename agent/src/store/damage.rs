@@ -45,6 +45,8 @@ async fn after_a_kill_everything_committed_is_there() {
     assert_eq!((opened.new, opened.epoch, opened.restored.hazards.len()), (None, epoch, 2));
 }
 
+type Change<'a> = &'a dyn Fn(&Path);
+
 #[tokio::test]
 async fn a_wal_that_is_cut_or_gone_or_of_other_bytes_is_not_taken_for_an_older_store() {
     let cut = |path: &Path| {
@@ -60,7 +62,7 @@ async fn a_wal_that_is_cut_or_gone_or_of_other_bytes_is_not_taken_for_an_older_s
         bytes[at] ^= 0xFF;
         fs::write(path, bytes).expect("written");
     };
-    let changes: [(&str, &dyn Fn(&Path)); 4] =
+    let changes: [(&str, Change<'_>); 4] =
         [("cut", &cut), ("gone", &gone), ("empty", &empty), ("noise", &noise)];
     for (name, change) in changes {
         let (dir, epoch) = killed().await;

@@ -23,13 +23,11 @@ const BODY_CHARS_MAX: usize = 16 * 1024;
 pub(super) fn is_poison(error: &StoreError) -> bool {
     match error {
         StoreError::Encode { .. } => true,
-        StoreError::Sql { source, .. } => match source {
-            rusqlite::Error::ToSqlConversionFailure(_) => true,
-            _ => matches!(
-                source.sqlite_error_code(),
-                Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
-            ),
-        },
+        StoreError::Sql { source: rusqlite::Error::ToSqlConversionFailure(_), .. } => true,
+        StoreError::Sql { source, .. } => matches!(
+            source.sqlite_error_code(),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
+        ),
         StoreError::File { .. }
         | StoreError::Full { .. }
         | StoreError::InUse { .. }

@@ -23,7 +23,7 @@ use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, Dropped};
-use super::undurable::Object;
+use super::undurable::{self, Object};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
@@ -265,7 +265,7 @@ impl<'a> Link<'a> {
     /// What could not be committed in time goes out beside the lanes.
     fn tell_undurable(&mut self) {
         for (object, message) in self.uplink.undurable.news(&mut self.undurable_told) {
-            let payload = wire::undurable_bytes(&object, &message, &self.uplink.origin);
+            let payload = undurable::bytes(&object, &message, &self.uplink.origin);
             self.push(message.topic, payload, false, LooseKind::Undurable);
         }
     }

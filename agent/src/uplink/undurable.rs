@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::wire::{Origin, loose_bytes};
 use crate::store::Message;
 
 /// At most one for each alarm and hazard of the plant; 2 KiB each make 20 MB at the very worst.
@@ -116,6 +117,13 @@ impl Undurable {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Object, Message>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An alarm or a hazard that is not on disk yet. It has no sequence: that is given at commit. Its id is made of what
+/// it tells, so that the same is told under the same id on the next connection.
+pub(super) fn bytes(object: &Object, message: &Message, origin: &Origin) -> Vec<u8> {
+    let name = format!("undurable/{}/{}/{}", object.word(), message.object, message.revision);
+    loose_bytes(&name, &message.kind, message.time, false, &message.data, origin)
 }
 
 #[cfg(test)]

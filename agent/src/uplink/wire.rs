@@ -19,7 +19,6 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::telemetry::{Chunk, Dropped, Values};
-use super::undurable::Object;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -491,13 +490,6 @@ pub fn row_bytes(row: &Row, origin: &Origin, replayed: bool) -> Vec<u8> {
         ..Envelope::new(&name, &message.kind, message.time, replayed, &message.data, origin)
     }
     .bytes()
-}
-
-/// An alarm or a hazard that is not on disk yet. It has no sequence: that is given at commit. Its id is made of what
-/// it tells, so that the same is told under the same id on the next connection.
-pub(super) fn undurable_bytes(object: &Object, message: &Message, origin: &Origin) -> Vec<u8> {
-    let name = format!("undurable/{}/{}/{}", object.word(), message.object, message.revision);
-    loose_bytes(&name, &message.kind, message.time, false, &message.data, origin)
 }
 
 /// A message outside the lanes: it has no sequence, and nobody misses it. `name` is unique in the epoch.

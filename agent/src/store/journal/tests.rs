@@ -36,7 +36,7 @@ async fn three_months() -> TempDir {
 }
 
 fn verdict(dir: &TempDir) -> Result<Proof, Broken> {
-    prove(dir.path(), None, &mut |_| {}).expect("read")
+    prove(dir.path(), None, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Changes `state.db` as somebody with a file editor would.
