@@ -442,4 +442,38 @@ mod tests {
         assert!(wal_bytes > 400 * 20_000, "{wal_bytes}");
         assert!((1..wal_bytes).contains(&file_bytes), "{file_bytes}");
     }
+
+    /// What one hazard brings: its alarm and its unit's class with it, each with a message of 3 kB.
+    fn whole_hazard(n: u64) -> (Vec<Effect>, Vec<Message>) {
+        let (name, text) = (format!("c{n}"), "x".repeat(3_000));
+        let effects = vec![alarm(&name, 1), hazard(&name, 1, HazardStage::Rectifying, 1)];
+        let told = |kind: &str| {
+            let (kind, data) = (format!("riskgate.{kind}.v1"), json!({ "id": name, "text": text }));
+            Message { kind, data, ..message(Lane::Critical, &name, 1) }
+        };
+        (effects, ["alarm", "hazard", "risk"].map(told).to_vec())
+    }
+
+    #[test]
+    fn what_a_hazard_writes_to_the_wal_is_bounded_alone_and_in_a_burst() {
+        let (_dir, mut database) = opened(Bounds::default());
+        let mut cost = |batches: &[super::super::Batch]| {
+            let before = database.upkeep.written;
+            database.write(batches).expect("written");
+            database.upkeep.after_commit(&database.connection).expect("kept up");
+            // The same pages go to the file later: once for as long as the WAL is not written back.
+            database.upkeep.written.wal_bytes - before.wal_bytes
+        };
+        let batch_of = |n: u64| {
+            let (effects, messages) = whole_hazard(n);
+            batch(n, effects, messages)
+        };
+        cost(&[batch_of(1)]);
+        let lone = cost(&[batch_of(2)]);
+        let burst: Vec<_> = (3..103).map(batch_of).collect();
+        let each = cost(&burst) / 100;
+        println!("to the WAL: a lone hazard {lone} B, in a burst of 100 {each} B each");
+        assert!(lone <= 96 * 1024, "{lone}");
+        assert!(each <= 16 * 1024, "{each}");
+    }
 }
