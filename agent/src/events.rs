@@ -40,11 +40,19 @@ pub enum Event<'a> {
     CommitFailed {
         why: &'a str,
     },
+    /// Pieces that can never be written were set aside, and told as gaps.
+    Unwritable {
+        count: u64,
+    },
     /// What had failed is committed.
     CommitWorks,
     /// A commit has not returned in time: alarms are shown as not durable.
     CommitLate {
         batch: u64,
+    },
+    /// Alarms and hazards went upstream before their commit; for so many there was no room.
+    ToldUndurable {
+        over: u64,
     },
     /// Nothing waits too long any more; so many batches were shown before their commit.
     CommitInTime {
@@ -117,8 +125,10 @@ impl Event<'_> {
             Self::StoreKeptAside { .. } => "store_kept_aside",
             Self::StoreOpenedIn { .. } => "store_opened_in",
             Self::CommitFailed { .. } => "commit_failed",
+            Self::Unwritable { .. } => "unwritable",
             Self::CommitWorks => "commit_works",
             Self::CommitLate { .. } => "commit_late",
+            Self::ToldUndurable { .. } => "told_undurable",
             Self::CommitInTime { .. } => "commit_in_time",
             Self::Unwritten { .. } => "unwritten",
             Self::EffectsSuperseded { .. } => "effects_superseded",
@@ -175,6 +185,10 @@ impl Event<'_> {
                 tracing::error!(event, why, "commit failed; the same batch is tried again");
                 ("store", 1)
             }
+            Self::Unwritable { count } => {
+                tracing::error!(event, count, "set aside what can never be written; the journal names it");
+                ("store", *count)
+            }
             Self::CommitWorks => {
                 tracing::info!(event, "the store commits again");
                 ("store", 1)
@@ -186,6 +200,14 @@ impl Event<'_> {
             Self::CommitInTime { batches } => {
                 tracing::info!(event, batches, "what was shown as not durable is committed");
                 ("store", 1)
+            }
+            Self::ToldUndurable { over: 0 } => {
+                tracing::debug!(event, "told upstream before the commit, marked as not durable");
+                ("store", 1)
+            }
+            Self::ToldUndurable { over } => {
+                tracing::error!(event, over, "not told upstream before the commit: too many wait for it");
+                ("store", *over)
             }
             Self::CommitLate { batch } => {
                 tracing::warn!(event, batch, "commit not back in time; alarms are shown as not durable");

@@ -202,7 +202,7 @@ fn the_consumer_of_the_readme_is_the_one_that_the_tests_run() {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a file of ours");
     let (readme, consumer) = (read("README.md"), read("tests/support/consumer.py"));
     let blocks: Vec<&str> = readme.split("\n```python\n").skip(1).collect();
-    assert_eq!(blocks.len(), 1, "README.md holds one block of Python: the consumer");
+    assert_eq!(blocks.len(), 2, "README.md holds the consumer, and the inspector of the journal");
     let block = blocks[0].split("```\n").next().expect("a block ends");
     assert!(
         block == consumer,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
-use riskgate::uplink::{Config, TelemetrySender, Uplink, UplinkStatus, channel, run};
+use riskgate::uplink::{Config, TelemetrySender, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
     Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
 };
@@ -142,6 +142,7 @@ struct Agent {
     stop: CancellationToken,
     tasks: JoinSet<()>,
     plant: watch::Sender<Arc<Plant>>,
+    undurable: Undurable,
     _sources: watch::Sender<Vec<SourceState>>,
 }
 
@@ -224,6 +225,7 @@ impl Agent {
             commands: vec!["ping".to_owned(), "resend".to_owned()],
         };
         let stop = CancellationToken::new();
+        let undurable = Undurable::default();
         let uplink = Uplink {
             config,
             origin: origin.clone(),
@@ -231,13 +233,14 @@ impl Agent {
             sources,
             store: store.clone(),
             telemetry: telemetry_receiver,
+            undurable: undurable.clone(),
             status: status_sender,
             clock,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(run(uplink, stop.clone()));
         let (plant, _sources) = (plant_sender, sources_sender);
-        Self { store, origin, telemetry, status, stop, tasks, plant, _sources }
+        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, _sources }
     }
 
     async fn until(&mut self, holds: impl FnMut(&UplinkStatus) -> bool) {
@@ -601,7 +604,7 @@ async fn commands_are_answered_refused_and_journalled() {
     agent.until(|status| status.commands == 4 && status.commands_refused == 2).await;
     agent.stop().await;
     let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
-    let query = "SELECT count(*) FROM journal WHERE by = '平台' AND what = 'command'";
+    let query = "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"平台\",\"what\":\"command\"%'";
     let journalled: i64 = connection.query_row(query, [], |row| row.get(0)).expect("read");
     assert_eq!(journalled, 4);
 }
@@ -689,5 +692,52 @@ async fn an_uplink_without_a_broker_turns_on_and_stops_at_once() {
         body: json!({}),
     };
     agent.store.append(Vec::new(), vec![entry]).await.expect("the store does not wait for the link");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn while_nothing_commits_hazards_go_out_marked_on_every_connection_and_once_more_when_they_are_durable()
+{
+    let dir = TempDir::new().expect("a directory");
+    let mut broker = Broker::start();
+    let mut agent = Agent::start(dir.path(), broker.port);
+    agent.until(|status| status.connected).await;
+    // Another program holds the file: as a disk that is full or hangs.
+    let other = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
+    other.busy_timeout(LONG).expect("set");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    let durable = |yes: bool| {
+        let mut message = hazard(1);
+        message.data["durable"] = json!(yes);
+        message
+    };
+    let of_hazard = |topic: &str, _: &Value| topic.ends_with("hazard/U-1");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let batch = Batch {
+        seq: 1,
+        effects: Vec::new(),
+        messages: vec![durable(true)],
+        acts: Vec::new(),
+        at: clock().wall,
+    };
+    agent.store.try_commit(batch).expect("room");
+    assert_eq!(agent.undurable.offer([durable(true)]), 0);
+    let first = subscriber.find(of_hazard).await;
+    assert_eq!(first["data"]["durable"], json!(false), "{first}");
+    assert!(first["sequence"].is_null(), "that is given at commit: {first}");
+    broker.kill();
+    agent.until(|status| !status.connected).await;
+    broker.up();
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let again = subscriber.find(of_hazard).await;
+    assert_eq!(again["id"], first["id"], "a repeat is known by its id");
+    other.execute_batch("ROLLBACK").expect("let go");
+    let committed = subscriber.find(of_hazard).await;
+    assert_eq!(committed["data"]["durable"], json!(true), "{committed}");
+    assert_eq!(committed["sequence"], json!(1));
+    assert_ne!(committed["id"], first["id"]);
+    assert_eq!(committed["data"]["revision"], first["data"]["revision"]);
+    agent.undurable.committed(&[durable(true)]);
+    agent.drained().await;
     agent.stop().await;
 }

@@ -11,7 +11,7 @@ use crate::console::BoardHandle;
 use crate::console::board::{LaneLine, Uplink};
 use crate::events::Event;
 use crate::metrics;
-use crate::store::Store;
+use crate::store::{Store, Written};
 use crate::uplink::UplinkStatus;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +39,15 @@ impl Status {
                 Ok(()) = committed.changed() => {}
                 Ok(()) = self.uplink.changed() => {}
             }
-            metrics::COMMITTED.set(gauged(committed.borrow_and_update().seq));
+            let journal = {
+                let committed = committed.borrow_and_update();
+                metrics::COMMITTED.set(gauged(committed.seq));
+                metrics::EVICTED.set(gauged(committed.evicted));
+                let Written { wal_bytes, file_bytes } = committed.written;
+                metrics::STORE_WRITTEN.with_label_values(&["wal"]).set(gauged(wal_bytes));
+                metrics::STORE_WRITTEN.with_label_values(&["file"]).set(gauged(file_bytes));
+                committed.journal.clone()
+            };
             let uplink = self.uplink.borrow_and_update().clone();
             metrics::UPLINK_UP.set(i64::from(uplink.connected));
             metrics::ACKNOWLEDGED.set(gauged(uplink.acknowledged));
@@ -57,6 +65,7 @@ impl Status {
                     why: uplink.why.clone(),
                     since: uplink.since,
                 });
+                board.set_journal(&journal);
                 if let Some(outbox) = &outbox {
                     board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
                 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::journal::head;
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
 use super::withhold::{self, NamedArgs, OutArgs, ShelveArgs, StopArgs};
 use crate::console::socket::What;
+use crate::store::journal::Head;
 
 const ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序
 An edge agent for hazardous-chemical plants: readings in, hazards out";
@@ -117,6 +119,14 @@ pub(super) enum Command {
     #[command(after_help = LANGUAGE_HELP)]
     Language(LanguageArgs),
 
+    /// 日志是否完整 / is the journal whole?
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+
+    /// 日志：谁做了什么，系统判断了什么 / who did what, and what was decided
+    #[command(after_help = JOURNAL_HELP)]
+    Journal(JournalArgs),
+
     /// 试读：地址、类型、字节序对不对 / try a device's register: is the address, type and order right?
     #[command(after_help = PROBE_HELP)]
     Probe(ProbeArgs),
@@ -172,6 +182,51 @@ pub(super) enum OpcuaCommand {
         #[command(flatten)]
         pki: PkiArgs,
     },
+}
+
+/// Which store.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(super) struct StoreDir {
+    /// 状态文件夹 / the folder with state.db [default: $STATE_DIRECTORY, /var/lib/riskgate]
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
+
+    /// 从配置文件夹得知状态文件夹 / the store of the agent of this configuration
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) store: StoreDir,
+
+    /// 另存的头，如平台所存 / a head that was kept elsewhere, as upstream has it
+    #[arg(long, value_name = "N:HASH", value_parser = head)]
+    pub(super) head: Option<Head>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JournalArgs {
+    /// 从何时起 / from when on: 2h, 2026-11-01, 2026-11-01T08:00
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+
+    /// 只看这个单元 / of this risk unit only
+    #[arg(long, value_name = "UNIT")]
+    pub(super) unit: Option<String>,
+
+    /// 只看此人 / by this person only
+    #[arg(long, value_name = "NAME")]
+    pub(super) by: Option<String>,
+
+    /// 输出 JSON / print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) store: StoreDir,
 }
 
 /// Which certificate folder.
@@ -266,6 +321,23 @@ const LANGUAGE_HELP: &str = "例 Examples:
   riskgate language --config /etc/riskgate     每条规则展开后的条件 each rule as it is judged, limits among them
 
 下一步 Next: riskgate check PATH";
+
+const VERIFY_HELP: &str = "例 Examples:
+  sudo riskgate verify
+  riskgate verify --config /etc/riskgate --head 1187:5f1c…   与另存的头比对 against a head that was kept elsewhere
+
+网关程序运行与否均可，只读。With or without a running agent; it only reads.
+没有另存的头，截尾看不出来。Without a head that was kept elsewhere, a tail that was cut off does not show.
+退出码 Exit codes: 0 完整 whole; 1 已断，或读不了 broken, or it cannot be read; 2 命令写错 usage.
+下一步 Next: riskgate journal --since 2h";
+
+const JOURNAL_HELP: &str = "例 Examples:
+  sudo riskgate journal --since 2h
+  riskgate journal --config /etc/riskgate --since 2026-11-01 --unit U-TA
+  riskgate journal --by 王敏 --json | jq .body
+
+--json：每行一条，即被散列的原文。One entry a line: the very bytes that are hashed.
+下一步 Next: riskgate verify";
 
 const OPCUA_HELP: &str = "例 Examples:
   riskgate opcua list                     信任与拒绝的服务器证书 servers' certificates, and why they are refused

@@ -1,12 +1,14 @@
 //! The command line: what can be typed, and the commands that speak to a running agent.
 //!
 //! `show`, the acts and `reload` are clients of the agent's socket and know nothing but its lines; `check`,
-//! `run` and `demo` hand over to their rooms; `opcua` works on the certificate folder. Exit codes: 0 done, 1 a problem was found or an act refused,
+//! `run` and `demo` hand over to their rooms; `opcua` works on the
+//! certificate folder, `verify` and `journal` on the store. Exit codes: 0 done, 1 a problem was found or an act refused,
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
 mod args;
 mod client;
+mod journal;
 mod language;
 mod opcua;
 mod run;
@@ -135,6 +137,8 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
+        Command::Verify(args) => journal::verify(&args, screen),
+        Command::Journal(args) => journal::journal(&args, screen),
         Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()

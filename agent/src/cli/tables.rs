@@ -247,7 +247,10 @@ impl Draw<'_> {
         for lane in &self.view.outbox.lanes {
             table.add_row([lane.lane.clone(), lane.pending.to_string(), lane.last.to_string()]);
         }
-        table.to_string()
+        match &self.view.outbox.journal {
+            Some(head) => format!("{table}\n日志 journal: {}:{}", head.n, head.hash),
+            None => table.to_string(),
+        }
     }
 
     fn id(&self, hazard: &HazardView) -> String {

@@ -23,6 +23,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::source::{CountsLine, SourceLine};
+use crate::store::journal::Head;
 
 /// Changes that a live stream may be behind before it is dropped. A flood makes some ten changes a second,
 /// so this is about 25 s of a browser that does not read; it then reloads the whole board at once.
@@ -89,6 +90,7 @@ pub struct Board {
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    journal: Option<Head>,
     uplink: Uplink,
     ready: bool,
     store_failure: Option<String>,
@@ -133,6 +135,7 @@ impl Board {
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            journal: None,
             uplink: Uplink::default(),
             ready: false,
             store_failure: None,
@@ -233,6 +236,13 @@ impl Board {
         }
     }
 
+    pub fn set_journal(&mut self, head: &Head) {
+        if self.journal.as_ref() != Some(head) {
+            self.journal = Some(head.clone());
+            self.change.outbox = true;
+        }
+    }
+
     pub fn set_uplink(&mut self, uplink: Uplink) {
         if self.uplink != uplink {
             self.uplink = uplink;
@@ -324,6 +334,11 @@ impl Board {
 
     pub fn outbox(&self) -> &[LaneLine] {
         &self.outbox
+    }
+
+    /// The newest entry of the journal.
+    pub fn journal(&self) -> Option<&Head> {
+        self.journal.as_ref()
     }
 
     pub fn uplink(&self) -> &Uplink {

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::board::{Board, BoardHandle, Change, LaneLine, PUMP_TURN_AGE_MAX};
 use super::source::{CountsLine, SourceState};
+use crate::store::journal::Head;
 use alarm::AlarmLists;
 pub use alarm::{
     AlarmView, CoverView, QualityView, QualityWindowView, StopView, SuppressionView, TurnView, UnwatchedView,
@@ -200,6 +201,9 @@ pub struct SourceView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxView {
     pub lanes: Vec<LaneLine>,
+    /// The newest entry of the journal: to be kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Head>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

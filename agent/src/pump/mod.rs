@@ -25,9 +25,9 @@ use crate::console::BoardHandle;
 use crate::console::source::{CountsLine, SourceLine};
 use crate::events::Event;
 use crate::metrics;
-use crate::store::{Batch, Committed, JournalEntry, Store};
-use crate::uplink::TelemetrySender;
+use crate::store::{Batch, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::{self, Origin, SourceState};
+use crate::uplink::{TelemetrySender, Undurable};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -89,6 +89,8 @@ struct Tail {
     shown: Mono,
     /// Why the store's newest try failed, as it was told last.
     failed: Option<String>,
+    /// Pieces that can never be written, as they were told last.
+    unwritable: u64,
     merged: Merged,
 }
 
@@ -113,6 +115,8 @@ pub struct Pump {
     pub store: Store,
     pub board: BoardHandle,
     pub telemetry: TelemetrySender,
+    /// What goes upstream before its commit.
+    pub undurable: Undurable,
     pub origin: Origin,
     /// How the sources are, for upstream.
     pub states: watch::Sender<Vec<SourceState>>,
@@ -133,6 +137,7 @@ impl Pump {
             tags: tags_of(&self.plant),
             shown: Mono::default(),
             failed: None,
+            unwritable: 0,
             merged: Merged::default(),
         };
         let first = std::mem::take(&mut self.first);
@@ -207,7 +212,7 @@ impl Pump {
                 let mut effects = Vec::new();
                 match self.engine.act(&act, now, &mut effects) {
                     Ok(()) => {
-                        let entry = journal_of(&act, uid, now);
+                        let entry = journal_of(&act, uid, unit_of(&effects), now);
                         self.commit(tail, effects, vec![entry], Some(answer), now);
                     }
                     // One who has gone away does not wait for the answer.
@@ -246,8 +251,15 @@ impl Pump {
         }
         self.commit(tail, effects, Vec::new(), None, now);
         tail.waiting.offer(&self.store);
-        tail.waiting.release(committed, &self.board);
-        tail.waiting.show_late(now.mono, &self.board);
+        let released = tail.waiting.release(committed, &self.board);
+        if !self.undurable.is_empty() {
+            self.undurable.committed(&self.messages(&released));
+        }
+        let late = tail.waiting.show_late(now.mono, committed.failed.is_some(), &self.board);
+        if !late.is_empty() {
+            let over = self.undurable.offer(self.messages(&late));
+            Event::ToldUndurable { over }.emit();
+        }
         tell_failure(tail, committed);
         self.show_state(tail, committed, now);
         self.turns.send_modify(|turns| *turns += 1);
@@ -270,10 +282,13 @@ impl Pump {
         for effect in &effects {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
-        let messages =
-            effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect();
+        let messages = self.messages(&effects);
         let batch = Batch { seq: tail.waiting.next_seq(), effects, messages, acts, at: now.wall };
         tail.waiting.push(batch, answer, now.mono, &self.store);
+    }
+
+    fn messages(&self, effects: &[Effect]) -> Vec<Message> {
+        effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect()
     }
 
     /// Each turn tells that it turned; how the sources are changes at a pace for people.
@@ -316,7 +331,7 @@ impl Pump {
         let last = async {
             loop {
                 waiting.offer(&self.store);
-                waiting.release(&committed.borrow_and_update().clone(), &self.board);
+                drop(waiting.release(&committed.borrow_and_update().clone(), &self.board));
                 if waiting.is_empty() || committed.changed().await.is_err() {
                     break;
                 }
@@ -346,6 +361,10 @@ impl Merged {
 
 /// Once for each change: a store that fails is tried again every few seconds, for hours.
 fn tell_failure(tail: &mut Tail, committed: &Committed) {
+    if committed.unwritable > tail.unwritable {
+        Event::Unwritable { count: committed.unwritable - tail.unwritable }.emit();
+        tail.unwritable = committed.unwritable;
+    }
     if tail.failed == committed.failed {
         return;
     }
@@ -402,12 +421,23 @@ fn note(plant: &Plant, report: &Report, kinds: &mut [u64; KINDS.len()]) {
     }
 }
 
-fn journal_of(act: &Act, uid: u32, now: Now) -> JournalEntry {
+/// The unit that an act is about: that of what followed from it.
+fn unit_of(effects: &[Effect]) -> Option<&str> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Alarm(alarm) => alarm.unit.as_deref(),
+        Effect::Hazard(hazard) => Some(&hazard.unit),
+        Effect::Task(task) => Some(&task.unit),
+        Effect::Unit(unit) => Some(&unit.unit),
+        Effect::Stop(stop) => Some(&stop.unit),
+    })
+}
+
+fn journal_of(act: &Act, uid: u32, unit: Option<&str>, now: Now) -> JournalEntry {
     JournalEntry {
         at: now.wall,
         by: act.by.clone(),
         what: "act".to_owned(),
-        body: serde_json::json!({ "deed": act.deed, "uid": uid }),
+        body: serde_json::json!({ "deed": act.deed, "uid": uid, "unit": unit }),
     }
 }
 

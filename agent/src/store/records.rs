@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{JournalEntry, StoreError, int, sql};
+use super::{StoreError, int, sql};
 
 pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), StoreError> {
     match effect {
@@ -26,16 +26,6 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
             write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
         }
     }
-}
-
-pub(super) fn write_entry(connection: &Connection, entry: &JournalEntry) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO journal (at, by, what, body) VALUES (?1, ?2, ?3, ?4)")
-        .and_then(|mut statement| {
-            statement.execute(params![entry.at.0, entry.by, entry.what, entry.body.to_string()])
-        })
-        .map_err(sql("append to the journal"))?;
-    Ok(())
 }
 
 fn write_hazard(connection: &Connection, hazard: &HazardRecord) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,10 +23,12 @@ use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, Dropped};
+use super::undurable::{self, Object};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
+use crate::store::journal::Head;
 use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
 /// Commands that wait for their rows; beyond it a command is refused and may come again.
@@ -65,6 +67,8 @@ pub(super) struct Link<'a> {
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
     committed: watch::Receiver<Committed>,
+    /// Revisions that were told on this connection before their commit.
+    undurable_told: HashMap<Object, u64>,
     leasing: bool,
     acknowledging: bool,
     /// Not before then are acknowledgements written again.
@@ -78,8 +82,8 @@ pub(super) struct Link<'a> {
     connected: Option<Wall>,
     /// The last sequences when it connected: what is not beyond them is late, and may have been sent before.
     before: LastSequences,
-    /// `last` of the state message that was told last.
-    told: Option<LastSequences>,
+    /// `last` and `journal` of the state message that was told last.
+    told: Option<(LastSequences, Head)>,
     state_changed: bool,
     turns: u64,
     chunks: u64,
@@ -105,6 +109,7 @@ impl<'a> Link<'a> {
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
             committed,
+            undurable_told: HashMap::new(),
             leasing: false,
             acknowledging: false,
             acknowledge_at: Instant::now(),
@@ -136,9 +141,11 @@ impl<'a> Link<'a> {
         batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut plant = self.uplink.plant.clone();
         let mut sources = self.uplink.sources.clone();
+        let mut undurable = self.uplink.undurable.changed();
         loop {
             if self.connected.is_some() {
                 self.ask_store();
+                self.tell_undurable();
                 if !self.hand_over() {
                     return End::Lost("the MQTT client takes nothing more");
                 }
@@ -160,6 +167,7 @@ impl<'a> Link<'a> {
                     None => return End::Lost("the connection ended"),
                 },
                 Ok(()) = self.committed.changed() => {}
+                Ok(()) = undurable.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
@@ -238,15 +246,28 @@ impl<'a> Link<'a> {
     }
 
     fn push_state(&mut self) {
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let now = self.uplink.now();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Online, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Online, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
-        self.told = Some(last);
+        self.told = Some((last, journal));
         self.state_changed = false;
         self.push("state".to_owned(), state, true, LooseKind::State);
+    }
+
+    /// What `state` tells of lanes and journal, as it is now.
+    fn present(&self) -> (LastSequences, Head) {
+        (self.session.sent(), self.committed.borrow().journal.clone())
+    }
+
+    /// What could not be committed in time goes out beside the lanes.
+    fn tell_undurable(&mut self) {
+        for (object, message) in self.uplink.undurable.news(&mut self.undurable_told) {
+            let payload = undurable::bytes(&object, &message, &self.uplink.origin);
+            self.push(message.topic, payload, false, LooseKind::Undurable);
+        }
     }
 
     /// Each second: alive, and what has changed in `state`.
@@ -263,9 +284,7 @@ impl<'a> Link<'a> {
         }
         if !self.session.is_announced() {
             self.ask_present();
-        } else if self.session.state_is_told()
-            && (self.state_changed || self.told != Some(self.session.sent()))
-        {
+        } else if self.session.state_is_told() && (self.state_changed || self.told != Some(self.present())) {
             self.push_state();
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
@@ -574,10 +593,10 @@ impl<'a> Link<'a> {
             return End::Stopped;
         }
         let now = self.uplink.now();
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Stopped, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Stopped, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
         let told = self.client.publish(&self.uplink.topic("state"), state, true);
         let rows = self.session.take_acknowledged();

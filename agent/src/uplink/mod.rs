@@ -16,6 +16,7 @@ mod session;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod undurable;
 pub mod wire;
 
 use std::collections::VecDeque;
@@ -37,6 +38,7 @@ use client::Will;
 use link::{End, Link};
 use telemetry::Chunk;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
+pub use undurable::Undurable;
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
@@ -114,6 +116,8 @@ pub struct Uplink {
     pub sources: watch::Receiver<Vec<SourceState>>,
     pub store: Store,
     pub telemetry: TelemetryReceiver,
+    /// What is told before its commit.
+    pub undurable: Undurable,
     pub status: watch::Sender<UplinkStatus>,
     pub clock: fn() -> Now,
 }

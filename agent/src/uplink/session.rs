@@ -47,6 +47,8 @@ pub(super) enum LooseKind {
     State,
     Risk,
     Reply,
+    /// An alarm or a hazard before its commit.
+    Undurable,
 }
 
 /// What an acknowledgement is about.

@@ -18,6 +18,7 @@ use super::telemetry::{Chunk, READINGS_MAX, TelemetrySender, channel};
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
+use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// 2025-06-01T08:00:00+08:00.
@@ -322,7 +323,8 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
         counts: Counts::default(),
     };
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
-    let online = wire::state_bytes(Status::Online, Some(last), &[down], MORNING, &origin());
+    let head = Head { n: 7, hash: "5f1c".to_owned() };
+    let online = wire::state_bytes(Status::Online, Some((last, &head)), &[down], MORNING, &origin());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&online)).expect("JSON"));
     let will = parsed(&wire::state_bytes(Status::Offline, None, &[], MORNING, &origin()));
     assert_eq!(will, json!({ "status": "offline", "epoch": origin().epoch.0 }));

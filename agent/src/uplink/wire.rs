@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::telemetry::{Chunk, Dropped, Values};
+use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// `dangerName` holds 300 characters.
@@ -508,7 +509,7 @@ pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin
 /// `last` is left out of the will: the broker tells it when nobody knows.
 pub(super) fn state_bytes(
     status: Status,
-    last: Option<LastSequences>,
+    last: Option<(LastSequences, &Head)>,
     sources: &[SourceState],
     at: Wall,
     origin: &Origin,
@@ -516,8 +517,9 @@ pub(super) fn state_bytes(
     let mut state = Map::new();
     state.insert("status".to_owned(), json!(status.word()));
     state.insert("epoch".to_owned(), json!(origin.epoch.0));
-    if let Some(last) = last {
+    if let Some((last, journal)) = last {
         state.insert("last".to_owned(), json!(last));
+        state.insert("journal".to_owned(), json!(journal));
         state.insert("time".to_owned(), json!(origin.time(at)));
         let sources = sources.iter().map(|source| source_data(source, origin));
         state.insert("sources".to_owned(), Value::Array(sources.collect()));

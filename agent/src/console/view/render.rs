@@ -178,7 +178,7 @@ impl Render<'_> {
     }
 
     pub(super) fn outbox(&self) -> OutboxView {
-        OutboxView { lanes: self.board.outbox().to_vec() }
+        OutboxView { lanes: self.board.outbox().to_vec(), journal: self.board.journal().cloned() }
     }
 
     pub(super) fn uplink(&self) -> UplinkView {
