@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::{
-    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
-    Sighting, SourceId, UncertainReason, Value, Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
+    Sample, Sighting, SourceId, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -203,6 +203,8 @@ pub(crate) struct Site {
     at: usize,
     pub(crate) engine: Engine,
     kept: Vec<Effect>,
+    /// What a history kept.
+    samples: Vec<Sample>,
     mono: Mono,
     /// What the calendar clock is off by.
     stepped: i64,
@@ -215,7 +217,16 @@ impl Site {
         let mut effects = Vec::new();
         let first = Arc::clone(plants.first().unwrap());
         let engine = Engine::new(first, EPOCH, Restored::default(), now, &mut effects);
-        Self { plants, at: 0, engine, kept: effects, mono: Mono(0), stepped: 0, told: String::new() }
+        Self {
+            plants,
+            at: 0,
+            engine,
+            kept: effects,
+            samples: Vec::new(),
+            mono: Mono(0),
+            stepped: 0,
+            told: String::new(),
+        }
     }
 
     /// Every link up and every point at rest. A timeline that begins with `0s cold` does without.
@@ -267,6 +278,12 @@ impl Site {
         match words {
             [] | ["cold"] => {}
             ["wall", step] => self.stepped += step.parse::<i64>().unwrap() * 1000,
+            // The last that was kept: from here on nothing is known.
+            ["stop"] => {
+                let points = (0u32..).map(PointId).zip(self.engine.plant().points());
+                self.samples.extend(points.map(|(id, _)| Sample::bad(id, BadReason::Stale, now)));
+            }
+            ["refill"] => self.engine.refill(self.samples.clone()),
             ["restart"] => {
                 let restored = restored(&self.kept);
                 let plant = Arc::clone(&self.plants[self.at]);
@@ -286,6 +303,7 @@ impl Site {
             }
             words => {
                 let report = self.report(words);
+                self.samples.extend(report.sample().cloned());
                 self.engine.handle(report, now, effects);
             }
         }

@@ -13,6 +13,7 @@ mod fault;
 mod judge;
 #[cfg(test)]
 mod properties;
+mod refill;
 mod settle;
 #[cfg(test)]
 mod tests;

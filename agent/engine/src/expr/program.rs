@@ -219,6 +219,12 @@ impl Program {
         self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
     }
 
+    /// How far back it looks: its longest window, within conditions over time that may stand in each other.
+    pub(crate) fn remembers(&self) -> Duration {
+        let window = self.windows.iter().map(|window| window.length).max().unwrap_or_default();
+        self.helds.iter().fold(window, |sum, held| sum.saturating_add(held.length))
+    }
+
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
     }

@@ -4,6 +4,7 @@ mod alarm;
 mod beginnings;
 mod hazard;
 mod records;
+mod refill;
 mod sight;
 mod told;
 mod work;
