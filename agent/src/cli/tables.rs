@@ -52,6 +52,7 @@ impl Draw<'_> {
                 format!("{title}: {count}\n{table}")
             });
         }
+        parts.push(self.history());
         parts.extend(self.next());
         parts.join("\n\n")
     }
@@ -218,6 +219,27 @@ impl Draw<'_> {
             table.add_row([lane.lane.clone(), lane.pending.to_string(), lane.last.to_string()]);
         }
         table.to_string()
+    }
+
+    fn history(&self) -> String {
+        let history = &self.view.history;
+        let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
+        let oldest = history.oldest.map_or_else(
+            || "无 none".to_owned(),
+            |oldest| crate::history::export::time(oldest, &jiff::tz::TimeZone::UTC),
+        );
+        let dropped = match history.dropped {
+            0 => String::new(),
+            dropped => format!("，丢失 dropped {dropped}"),
+        };
+        let failed =
+            history.failed.as_ref().map(|why| format!("\n注意 attention: {why}")).unwrap_or_default();
+        format!(
+            "历史 history: {} 起 since {oldest}，本次已存 kept {} 个采样 samples{dropped}，写入 written {}{failed}",
+            mib(history.file_bytes),
+            history.kept,
+            mib(history.written_bytes),
+        )
     }
 
     fn id(&self, hazard: &HazardView) -> String {

@@ -16,7 +16,7 @@ use riskgate_point::{Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX};
+use super::board::{Board, BoardHandle, Change, HistoryLine, LaneLine, Line, PUMP_TURN_AGE_MAX};
 use super::source::{CountsLine, SourceLine, SourceState};
 
 /// Everything that is shown, at one moment.
@@ -38,6 +38,8 @@ pub struct BoardView {
     pub units: Vec<UnitView>,
     pub sources: Vec<SourceView>,
     pub outbox: OutboxView,
+    #[serde(default)]
+    pub history: HistoryLine,
     pub uplink: UplinkView,
     pub health: HealthView,
 }
@@ -297,6 +299,7 @@ impl BoardView {
             units: render.units(),
             sources: render.sources(),
             outbox: render.outbox(),
+            history: board.history().clone(),
             uplink: render.uplink(),
             health: HealthView::of(&board, pump_turn_age),
         }
