@@ -7,6 +7,7 @@
 mod acts;
 mod args;
 mod client;
+mod history;
 mod opcua;
 mod run;
 mod tables;
@@ -125,6 +126,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
+        Command::History(args) => history::obey(&args, crate::clock::now().wall, screen),
         Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()
