@@ -212,7 +212,14 @@ impl Database {
             }
             Ok(())
         })?;
-        self.checkpoint()
+        // It is committed whatever becomes of the WAL: written twice, it would stand in the file twice.
+        if let Err(error) = self.checkpoint() {
+            tracing::debug!(
+                error = crate::causes::chain(&error),
+                "the WAL of the history is not written back"
+            );
+        }
+        Ok(())
     }
 
     /// Ends a round: everything received up to `known_to` is here, but for what the gaps say.

@@ -95,9 +95,14 @@ impl Reader {
         until: Wall,
         unwritten: Option<Unwritten>,
     ) -> Result<Vec<Reading>, HistoryError> {
-        let points = self.points()?;
-        let point = points.get(tag).copied();
+        let query = "SELECT id FROM point WHERE tag = ?1";
+        let point: Option<i64> = self
+            .connection
+            .prepare_cached(query)
+            .and_then(|mut select| select.query_row([tag], |row| row.get(0)).optional())
+            .map_err(sql("look for a point"))?;
         if point.is_none() && unwritten.as_ref().is_none_or(|unwritten| unwritten.readings.is_empty()) {
+            let points = self.points()?;
             let likeness = |known: &&String| strsim::normalized_damerau_levenshtein(known, tag);
             let nearest = points.keys().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
             return Err(HistoryError::UnknownPoint { tag: tag.to_owned(), nearest: nearest.cloned() });

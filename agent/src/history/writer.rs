@@ -19,12 +19,17 @@ use super::{FILE, FLUSH_EVERY, HistoryError, Limits, Reading, STEP_BYTES_MAX, St
 use crate::causes::chain;
 use crate::events::Event;
 
-/// Unpacked samples of all points: 72 bytes each, 5 MB.
+/// Unpacked samples of all points: 72 bytes each, 5 MB. On a larger plant [`LOOSE_EACH`] of each point.
 const LOOSE_MAX: usize = 65_536;
-/// Fewer of one point are not worth packing.
-const PACK_MIN: usize = 8;
-/// Packed samples of all points. Beyond it is written early; where the disk takes nothing, all is dropped.
-const PACKED_BYTES_MAX: usize = 8 * 1024 * 1024;
+const LOOSE_EACH: usize = 4;
+/// One alone is not worth packing.
+const PACK_MIN: usize = 2;
+/// So many packs of a point become one.
+const PACKS_MAX: usize = 8;
+/// What a pack takes beside its bytes.
+const PACK_HEAD_BYTES: usize = 64;
+/// Packed samples of all points. What is beyond is written early; where the disk takes nothing, all is dropped.
+const PACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Between two tries on a disk that refuses.
 const RETRY_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps: a commit of the store finds the disk idle at least half of the time.
@@ -52,6 +57,8 @@ pub(super) struct Writer {
     span: Option<(Wall, Wall)>,
     gaps: Vec<Gap>,
     round: i64,
+    /// Of the last round.
+    steps: u64,
     began: Now,
     now: Now,
     /// The last write, or the last try.
@@ -80,6 +87,22 @@ impl Open {
 
     fn count(&self) -> usize {
         self.loose.len() + self.packs.iter().map(|pack| pack.count).sum::<usize>()
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.packs.iter().map(|pack| pack.bytes.len() + PACK_HEAD_BYTES).sum()
+    }
+
+    fn pack(&mut self) {
+        let rows = if self.packs.len() + 1 >= PACKS_MAX {
+            let all = self.readings();
+            (self.packs, self.loose) = (Vec::new(), Vec::new());
+            all
+        } else {
+            std::mem::take(&mut self.loose)
+        };
+        let Some(base) = rows.first().map(|first| first.at) else { return };
+        self.packs.push(Pack { base, bytes: codec::encode(&rows, base), count: rows.len() });
     }
 
     fn readings(&self) -> Vec<Reading> {
@@ -112,6 +135,7 @@ impl Writer {
             span: None,
             gaps: Vec::new(),
             round: 0,
+            steps: 0,
             began: now,
             now,
             flushed: now.mono,
@@ -160,7 +184,7 @@ impl Writer {
                 }
                 Item::Tags(tags) => self.set_tags(tags),
             }
-            if self.loose >= LOOSE_MAX {
+            if self.loose >= self.loose_max() {
                 self.pack();
             }
         }
@@ -192,17 +216,19 @@ impl Writer {
         self.ids.clear();
     }
 
+    fn loose_max(&self) -> usize {
+        LOOSE_MAX.max(self.open.len() * LOOSE_EACH)
+    }
+
     fn pack(&mut self) {
         for open in self.open.iter_mut().filter(|open| open.loose.len() >= PACK_MIN) {
-            let loose = std::mem::take(&mut open.loose);
-            let Some(base) = loose.first().map(|first| first.at) else { continue };
-            let bytes = codec::encode(&loose, base);
-            self.packed_bytes += bytes.len();
-            self.loose -= loose.len();
-            open.packs.push(Pack { base, bytes, count: loose.len() });
+            self.loose -= open.loose.len();
+            self.packed_bytes = self.packed_bytes.saturating_sub(open.packed_bytes());
+            open.pack();
+            self.packed_bytes += open.packed_bytes();
         }
         // Many points with a few samples each: they are written as they are.
-        if self.loose >= LOOSE_MAX {
+        if self.loose >= self.loose_max() {
             self.packed_bytes = PACKED_BYTES_MAX;
         }
     }
@@ -296,6 +322,7 @@ impl Writer {
             self.ids = database.points(self.tags.iter().map(|tag| &**tag))?;
         }
         self.round += 1;
+        self.steps = 0;
         if let Some((first, last)) = self.span {
             let mut order: Vec<(i64, usize)> = self
                 .ids
@@ -314,6 +341,7 @@ impl Writer {
                 if step.rows.iter().map(|(_, body)| body.len()).sum::<usize>() >= STEP_BYTES_MAX {
                     database.write(self.round, &step)?;
                     written(&mut self.status, &step);
+                    self.steps += 1;
                     clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
                     step = Step { first: first.0, last: last.0, ..Step::default() };
                     queue.rest(STEP_REST);
@@ -322,6 +350,7 @@ impl Writer {
             if !step.rows.is_empty() {
                 database.write(self.round, &step)?;
                 written(&mut self.status, &step);
+                self.steps += 1;
                 clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
             }
             self.span = None;
@@ -333,18 +362,20 @@ impl Writer {
         Ok(())
     }
 
-    /// The oldest steps, as long as they are too old or too many: with each write some more than it added, so
-    /// that a clock that is wrong for a while takes little away.
+    /// The oldest steps, as long as they are too many; or too old, of which only a few go with each write, so that
+    /// a clock that is wrong for a while takes little away.
     fn evict(&mut self) -> Result<(), HistoryError> {
         /// At 256 KiB each.
-        const STEPS_MAX: usize = 64;
+        const STEPS_MAX: u64 = 64;
+        const OLD_STEPS: u64 = 2;
         let Some(database) = &mut self.database else { return Ok(()) };
         let keep = i64::try_from(self.limits.keep.as_millis()).unwrap_or(i64::MAX);
         let too_old = Wall(self.now.wall.0.saturating_sub(keep));
-        for _ in 0..STEPS_MAX {
+        for n_gone in 0..STEPS_MAX {
             let Some((step, _, last)) = database.oldest()? else { break };
             let (used, _) = database.size()?;
-            if last >= too_old && used <= self.limits.max_bytes {
+            let old = last < too_old && n_gone < self.steps + OLD_STEPS;
+            if !old && used <= self.limits.max_bytes {
                 break;
             }
             database.evict(step)?;
@@ -417,7 +448,7 @@ fn clear(open: &mut [Open], places: &mut Vec<usize>, loose: &mut usize, packed: 
     for place in places.drain(..) {
         let Some(open) = open.get_mut(place).map(std::mem::take) else { continue };
         *loose = loose.saturating_sub(open.loose.len());
-        *packed = packed.saturating_sub(open.packs.iter().map(|pack| pack.bytes.len()).sum());
+        *packed = packed.saturating_sub(open.packed_bytes());
     }
 }
 
@@ -429,5 +460,29 @@ impl Drop for ToldOnPanic {
         if std::thread::panicking() {
             Event::HistoryFails { why: "its thread broke; nothing more is kept until the next start" }.emit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::{Quality, Value};
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_and_packed_again_is_all_there_in_its_order() {
+        let mut open = Open::default();
+        let mut all = Vec::new();
+        for n in 0..100_i64 {
+            let (value, quality) = (Some(Value::Int(n)), Quality::Good);
+            let reading = Reading { at: Wall(n * 1_000), source_time: None, value, quality, backfill: false };
+            open.loose.push(reading.clone());
+            all.push(reading);
+            if n % 3 == 2 {
+                open.pack();
+            }
+        }
+        assert!(open.packs.len() < PACKS_MAX);
+        assert_eq!((open.count(), open.readings()), (100, all));
     }
 }

@@ -106,7 +106,7 @@ impl Steps {
         let least =
             values.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).min_by(f64::total_cmp)?;
         let count = (range / least).round();
-        if !(count >= 1.0 && count <= STEPS_MAX) {
+        if !(1.0..=STEPS_MAX).contains(&count) {
             return None;
         }
         let steps = Self { from: *values.first()?, step: range / count, narrow };

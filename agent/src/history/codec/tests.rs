@@ -106,7 +106,7 @@ fn narrow(number: f64) -> Value {
 #[test]
 fn bytes_a_sample_of_each_kind_stay_low_in_blocks_of_300() {
     let level = |noise: &mut Noise, second: i64| {
-        2_048.0 + 300.0 * (f64::from(second as i32) / 900.0).sin() + 1.5 * noise.normal()
+        2_048.0 + 300.0 * (f64::from(i32::try_from(second).unwrap()) / 900.0).sin() + 1.5 * noise.normal()
     };
     let kinds: Vec<(&str, Vec<Row>)> = vec![
         (
@@ -132,13 +132,15 @@ fn bytes_a_sample_of_each_kind_stay_low_in_blocks_of_300() {
         (
             "setpoint",
             series(60_000, |noise, _| {
-                float(stepped(f64::from(noise.below(120) as i32) / 118.5) * 5.0 + 40.0)
+                float(stepped(f64::from(i32::try_from(noise.below(120)).unwrap()) / 118.5) * 5.0 + 40.0)
             }),
         ),
         ("boolean", series(60_000, |noise, _| Value::Bool(noise.below(40) == 0))),
         (
             "enumeration",
-            series(60_000, |noise, _| Value::text(["运行", "停止", "检修"][(noise.below(60) / 29) as usize])),
+            series(60_000, |noise, _| {
+                Value::text(["运行", "停止", "检修"][usize::try_from(noise.below(60) / 29).unwrap()])
+            }),
         ),
         ("counter", series(7_200, |_, second| Value::Int(9_000_000 + second * 3 / 2))),
     ];
