@@ -234,6 +234,7 @@ impl Recorder {
                 | Report::Permit(_)
                 | Report::Condition(_)
                 | Report::ConditionsTold { .. }
+                | Report::ConditionsLost { .. }
                 | Report::Link { .. } => {}
             }
         }

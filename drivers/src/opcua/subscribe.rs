@@ -15,6 +15,8 @@ use opcua::types::{
     TimestampsToReturn, VariableId, Variant,
 };
 
+use riskgate_point::Report;
+
 use super::fault::Fault;
 use super::notices::{Callback, Notices};
 use super::pulse::Pulse;
@@ -33,6 +35,13 @@ pub(super) struct Filling {
     pub(super) out: Sender,
     pub(super) clock: Clock,
     pub(super) run: Arc<Run>,
+}
+
+impl Sub {
+    /// A change at the server is told by then: sampled and published, with as much again for the way.
+    pub(super) fn told_within(&self) -> Duration {
+        (self.publishing + self.sampling).saturating_mul(2)
+    }
 }
 
 /// All that the server keeps for us.
@@ -119,6 +128,12 @@ impl Subscribed {
 }
 
 impl Filling {
+    pub(super) fn tell(&self, report: Option<Report>) {
+        if let Some(report) = report {
+            self.out.send(vec![report]);
+        }
+    }
+
     pub(super) fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
         move |source| Fault::service(&self.server, what, source)
     }
@@ -222,14 +237,14 @@ impl Filling {
         subscribed: &mut Subscribed,
     ) -> Result<Result<u32, StatusCode>, Fault> {
         let rates = plan::Rates::of(asked);
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::of(group));
         pulse.give_time((self.clock)().mono);
         let callback = Callback { notices: Arc::clone(&self.notices), pulse: Arc::clone(&pulse) };
         let made = self.session.create_subscription(
             rates.publishing,
             rates.lifetime_count,
             rates.keep_alive_count,
-            plan::NOTIFICATIONS_MAX,
+            plan::notifications_max(group),
             0,
             true,
             callback,

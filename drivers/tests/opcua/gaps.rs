@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opcua::types::{DateTime, StatusCode};
-use riskgate_drivers::opcua::{Password, Server, User};
+use opcua::types::{DateTime, ObjectId, StatusCode};
+use riskgate_drivers::opcua::{Node, Password, Server, User};
 use riskgate_point::{Quality, Report, Sample, Value};
 
 use crate::archive::Archive;
 use crate::plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, ours, sample, within};
+use crate::support::proxy;
 
 fn with_user(mut server: Server) -> Server {
     server.user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
@@ -28,7 +29,7 @@ async fn opcua_a_subscription_that_outlives_its_session_is_taken_over_with_what_
     let server = TestServer::start(0, offer).await;
     server.add("Level", 40.0);
     server.add("Still", 5.0);
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let nodes = [ours("Level"), ours("Still")];
     let mut driver = Driver::start(with_user(config(proxy.url(), &[&nodes[0], &nodes[1]])));
     driver.until_number(0, 40.0).await;
@@ -148,6 +149,26 @@ async fn opcua_a_gap_that_nobody_fills_is_counted() {
 
 /// Invariant 2, on the wire: through all that happens to a session nothing but reading is asked for.
 #[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_subscription_that_was_half_made_when_the_link_was_cut_is_not_left_at_the_server() {
+    let server = TestServer::start(0, Offer::default()).await;
+    server.add("Level", 40.0);
+    let proxy = Proxy::to(server.port);
+    // This node gives out no events: the subscription to them is made, found useless, and tried again.
+    let notifiers = vec![Node::parse("i=2258").expect("a node")];
+    let mut driver = Driver::start(Server { notifiers, ..config(proxy.url(), &[&ours("Level")]) });
+    driver.until_up().await;
+    for _ in 0..2 {
+        driver.forget();
+        proxy.cut_at_next(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary);
+        driver.until_down().await;
+        driver.until_up().await;
+        within("that of the points alone", || async { (server.n_subscriptions() == 1).then_some(()) }).await;
+        assert_eq!(server.n_sessions_ever(), 1, "the session came back, no other was made");
+    }
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     let archive = Arc::new(Archive::default());
     archive.refuses.store(true, Ordering::Relaxed);
@@ -156,7 +177,7 @@ async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     let server = TestServer::start(0, offer.clone()).await;
     server.add("Level", 40.0);
     let port = server.port;
-    let proxy = Proxy::to(port).await;
+    let proxy = Proxy::to(port);
     let nodes = [ours("Level"), ours("Later")];
     let mut config = with_user(config(proxy.url(), &[&nodes[0], &nodes[1]]));
     config.history = Some(Duration::from_secs(3600));
@@ -169,7 +190,7 @@ async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     server.remove("Later");
     driver.until_bad(1, riskgate_point::BadReason::RefusedAddress).await;
     // A cut, a silence, a session that is gone.
-    for trouble in [Proxy::cut, Proxy::silence] {
+    for trouble in [proxy::Proxy::cut, proxy::Proxy::silence] {
         driver.forget();
         trouble(&proxy);
         driver.until_down().await;

@@ -1,12 +1,12 @@
 //! The plant side of the tests: an OPC UA server that can be killed and started again, a proxy that can
-//! cut or silence a link, and the reports of the driver, to be waited for.
+//! cut or silence a link and keeps what was asked, and the reports of the driver, to be waited for.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use opcua::client::{ClientBuilder, IdentityToken};
 use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
 use opcua::nodes::AccessLevel;
 use opcua::server::address_space::VariableBuilder;
@@ -17,7 +17,8 @@ use opcua::server::node_manager::memory::{
 };
 use opcua::server::{ServerBuilder, ServerHandle, ServerUserToken};
 use opcua::types::{
-    DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, VariableId, Variant,
+    DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, UserTokenPolicy,
+    VariableId, Variant,
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
@@ -25,15 +26,15 @@ use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point
 use riskgate_drivers::scaling::Scaling;
 use riskgate_drivers::tally::Tally;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alarms::{Alarms, Methods};
-use crate::archive::{Archive, Nodes, archived};
-use crate::certs::{Certified, PLANT_URI};
-use crate::wire::{Connection, Recorder};
+use super::super::proxy;
+use super::alarms::{Alarms, Methods};
+use super::archive::{Archive, Nodes, archived};
+use super::certs::{Certified, PLANT_URI};
+use super::wire::Recorder;
 
 /// Far beyond what anything here takes; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -67,6 +68,8 @@ pub(crate) struct Offer {
     pub(crate) items_in_a_subscription: usize,
     pub(crate) items_in_a_call: usize,
     pub(crate) nodes_in_a_read: usize,
+    /// It keeps so many notifications for an item.
+    pub(crate) queue: usize,
     /// What it shows on secured endpoints.
     pub(crate) certified: Option<Certified>,
     /// Of the user that logs in by it.
@@ -90,6 +93,7 @@ impl Default for Offer {
             items_in_a_subscription: 5000,
             items_in_a_call: 1000,
             nodes_in_a_read: 1000,
+            queue: 10,
         }
     }
 }
@@ -152,6 +156,7 @@ impl TestServer {
         builder = builder.max_session_timeout_ms(offer.session_ms);
         let limits = builder.limits_mut();
         limits.subscriptions.max_monitored_items_per_sub = offer.items_in_a_subscription;
+        limits.subscriptions.max_monitored_item_queue_size = offer.queue;
         limits.operational.max_monitored_items_per_call = offer.items_in_a_call;
         limits.operational.max_nodes_per_read = offer.nodes_in_a_read;
         // A value is told as it is set, with the time that it was set with.
@@ -243,6 +248,37 @@ impl TestServer {
         assert!(space.delete(&self.id(name), true).is_some(), "{name} is not there");
     }
 
+    /// The subscription that was made last, in whatever session.
+    pub(crate) fn newest_subscription(&self) -> u32 {
+        let sessions = (0..100).filter_map(|id| self.handle.subscriptions().get_session_subscriptions(id));
+        sessions.flat_map(|session| session.lock().subscription_ids()).max().expect("a subscription")
+    }
+
+    /// Another client of the same user takes a subscription over, and lets it end with its session.
+    pub(crate) async fn take_away(&self, subscription: u32) {
+        let mut client = ClientBuilder::new()
+            .application_name("thief")
+            .application_uri("urn:thief")
+            .product_uri("urn:thief")
+            .pki_dir(self.pki.join("thief"))
+            .session_retry_limit(0)
+            .client()
+            .expect("a client");
+        let (url, policy) = (self.url(), SecurityPolicy::None.to_str());
+        let user_token = UserTokenPolicy::anonymous();
+        let endpoint = (url.as_str(), policy, MessageSecurityMode::None, user_token);
+        let user = IdentityToken::new_user_name(USER, PASSWORD);
+        let connected = tokio::time::timeout(DEADLINE, client.connect_to_matching_endpoint(endpoint, user));
+        let (session, events) = connected.await.expect("an answer").expect("an endpoint");
+        let mut running = JoinSet::new();
+        running.spawn(events.run());
+        let is_let_in = tokio::time::timeout(DEADLINE, session.wait_for_connection());
+        assert!(is_let_in.await.expect("an answer"), "the other client is let in");
+        let given = session.transfer_subscriptions(&[subscription], false).await.expect("an answer");
+        assert!(given.iter().all(|result| result.status_code.is_good()), "{given:?}");
+        session.disconnect().await.expect("a goodbye");
+    }
+
     /// Sessions that the server keeps.
     pub(crate) fn n_sessions(&self) -> u32 {
         self.count(VariableId::Server_ServerDiagnostics_ServerDiagnosticsSummary_CurrentSessionCount)
@@ -300,16 +336,10 @@ fn metadata(uri: &str) -> NamespaceMetadata {
     NamespaceMetadata { namespace_uri: uri.to_owned(), ..NamespaceMetadata::default() }
 }
 
-/// A TCP proxy whose connections can be cut, or silenced without being closed.
+/// A proxy that keeps what was asked through it.
 pub(crate) struct Proxy {
-    pub(crate) port: u16,
-    silence: Arc<Mutex<CancellationToken>>,
-    cut: Arc<Mutex<CancellationToken>>,
-    closed: Arc<Mutex<bool>>,
-    /// Each piece of an answer takes so long.
-    delay_ms: Arc<AtomicU64>,
+    proxy: proxy::Proxy,
     pub(crate) requests: Recorder,
-    _tasks: JoinSet<()>,
 }
 
 /// Whatever a test does, nothing but reading goes through.
@@ -321,95 +351,32 @@ impl Drop for Proxy {
     }
 }
 
+impl std::ops::Deref for Proxy {
+    type Target = proxy::Proxy;
+
+    fn deref(&self) -> &proxy::Proxy {
+        &self.proxy
+    }
+}
+
 impl Proxy {
-    pub(crate) async fn to(target: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("a bound socket").port();
-        let silence = Arc::new(Mutex::new(CancellationToken::new()));
-        let cut = Arc::new(Mutex::new(CancellationToken::new()));
-        let closed = Arc::new(Mutex::new(false));
-        let (delay_ms, requests) = (Arc::new(AtomicU64::new(0)), Recorder::default());
-        let (delay_of, requests_of) = (delay_ms.clone(), requests.clone());
-        let mut tasks = JoinSet::new();
-        let (silence_of, cut_of, closed_of) = (silence.clone(), cut.clone(), closed.clone());
-        tasks.spawn(async move {
-            let mut links = JoinSet::new();
-            loop {
-                let Ok((near, _)) = listener.accept().await else { return };
-                if *closed_of.lock().expect("no panic") {
-                    continue;
-                }
-                let silence = silence_of.lock().expect("no panic").clone();
-                let cut = cut_of.lock().expect("no panic").clone();
-                let (delay, sent) = (delay_of.clone(), requests_of.connection());
-                let carried = carry(near, target, silence, delay, sent);
-                links.spawn(async move { cut.run_until_cancelled(carried).await });
-            }
-        });
-        Self { port, silence, cut, closed, delay_ms, requests, _tasks: tasks }
+    pub(crate) fn to(target: u16) -> Self {
+        let requests = Recorder::default();
+        let recorder = requests.clone();
+        let tap = move || -> proxy::Tap {
+            let mut connection = recorder.connection();
+            Box::new(move |sent| connection.sent(sent))
+        };
+        Self { proxy: proxy::Proxy::to(target, tap), requests }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("opc.tcp://127.0.0.1:{}", self.port)
     }
 
-    /// Closes what is open; new connections pass.
-    pub(crate) fn cut(&self) {
-        std::mem::take(&mut *self.cut.lock().expect("no panic")).cancel();
-    }
-
-    /// What is open stays open, and nothing passes any more, either way; new connections pass.
-    pub(crate) fn silence(&self) {
-        std::mem::take(&mut *self.silence.lock().expect("no panic")).cancel();
-    }
-
-    /// Every piece of an answer is so late.
-    pub(crate) fn delay(&self, delay: Duration) {
-        self.delay_ms.store(u64::try_from(delay.as_millis()).expect("short"), Ordering::Relaxed);
-    }
-
-    /// Whether new connections are closed at once.
-    pub(crate) fn refuse(&self, refuse: bool) {
-        *self.closed.lock().expect("no panic") = refuse;
-    }
-}
-
-async fn carry(
-    near: TcpStream,
-    target: u16,
-    silence: CancellationToken,
-    delay_ms: Arc<AtomicU64>,
-    mut sent: Connection,
-) {
-    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
-    let (mut from_near, mut to_near) = near.into_split();
-    let (mut from_far, mut to_far) = far.into_split();
-    let there = async {
-        let mut piece = vec![0; 65536];
-        while let Ok(n_bytes @ 1..) = from_near.read(&mut piece).await {
-            let came = piece.get(..n_bytes).expect("no more than fits");
-            sent.sent(came);
-            if to_far.write_all(came).await.is_err() {
-                break;
-            }
-        }
-    };
-    let back = async {
-        let mut piece = vec![0; 65536];
-        while let Ok(n_bytes @ 1..) = from_far.read(&mut piece).await {
-            tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
-            let came = piece.get(..n_bytes).expect("no more than fits");
-            if to_near.write_all(came).await.is_err() {
-                break;
-            }
-        }
-    };
-    // One end that closes closes both.
-    let carried = async {
-        tokio::select! { () = there => {}, () = back => {} }
-    };
-    if silence.run_until_cancelled(carried).await.is_none() {
-        std::future::pending::<()>().await;
+    /// Closes what is open when the next request of this type is sent.
+    pub(crate) fn cut_at_next(&self, id: ObjectId) {
+        self.requests.at_next(id, self.take_cut());
     }
 }
 
