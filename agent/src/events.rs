@@ -112,6 +112,30 @@ pub enum Event<'a> {
     WatchdogHeld {
         why: &'a str,
     },
+    /// Samples that the history had no room for; told in it as a gap.
+    HistoryDropped {
+        count: u64,
+        why: &'a str,
+    },
+    HistoryKeptAside {
+        path: &'a str,
+        reason: &'a str,
+    },
+    /// A write failed and is tried again. Once for each reason.
+    HistoryFails {
+        why: &'a str,
+    },
+    HistoryWorks,
+    /// Windows begin with what the history kept.
+    WindowsRefilled {
+        samples: usize,
+        /// Points whose past had no room.
+        left_out: usize,
+    },
+    /// They do not, and are unknown until they are covered.
+    WindowsEmpty {
+        why: &'a str,
+    },
 }
 
 impl Event<'_> {
@@ -145,6 +169,12 @@ impl Event<'_> {
             Self::UplinkUp { .. } => "uplink_up",
             Self::UplinkLost { .. } => "uplink_lost",
             Self::WatchdogHeld { .. } => "watchdog_held",
+            Self::HistoryDropped { .. } => "history_dropped",
+            Self::HistoryKeptAside { .. } => "history_kept_aside",
+            Self::HistoryFails { .. } => "history_fails",
+            Self::HistoryWorks => "history_works",
+            Self::WindowsRefilled { .. } => "windows_refilled",
+            Self::WindowsEmpty { .. } => "windows_empty",
         }
     }
 
@@ -273,6 +303,30 @@ impl Event<'_> {
             Self::WatchdogHeld { why } => {
                 tracing::error!(event, why, "no progress; the watchdog is not fed");
                 ("agent", 1)
+            }
+            Self::HistoryDropped { count, why } => {
+                tracing::warn!(event, count, why, "samples are missing in the history; it has a gap there");
+                ("history", *count)
+            }
+            Self::HistoryKeptAside { path, reason } => {
+                tracing::error!(event, path, reason, "the history is kept aside; a new one begins");
+                ("history", 1)
+            }
+            Self::HistoryFails { why } => {
+                tracing::error!(event, why, "the history cannot be written; judging goes on");
+                ("history", 1)
+            }
+            Self::HistoryWorks => {
+                tracing::info!(event, "the history is written again");
+                ("history", 1)
+            }
+            Self::WindowsRefilled { samples, left_out } => {
+                tracing::info!(event, samples, left_out, "windows go on with what the history kept");
+                ("history", 1)
+            }
+            Self::WindowsEmpty { why } => {
+                tracing::warn!(event, why, "windows are unknown until they are covered");
+                ("history", 1)
             }
         };
         metrics::EVENTS.with_label_values(&[event, object]).inc_by(count);

@@ -58,6 +58,7 @@ pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod events;
+pub mod history;
 pub mod metrics;
 pub mod pump;
 pub mod store;

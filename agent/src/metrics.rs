@@ -81,6 +81,15 @@ pub static SKIPPED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     )
 });
 
+/// What the history counts of itself: samples, bytes.
+pub static HISTORY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_history",
+        "Of the history since the start: samples kept, open, dropped; bytes of blocks, written, in the file",
+        &["what"],
+    )
+});
+
 /// What the engine took and could not judge, by reason.
 pub static UNJUDGED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_unjudged", "Reports not judged since the start, by reason", &["reason"])

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::{
-    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
-    Sighting, SourceId, UncertainReason, Value, Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
+    Sample, Sighting, SourceId, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -220,6 +220,8 @@ pub(crate) struct Site {
     at: usize,
     pub(crate) engine: Engine,
     kept: Vec<Effect>,
+    /// What a history kept.
+    samples: Vec<Sample>,
     mono: Mono,
     /// What the calendar clock is off by.
     stepped: i64,
@@ -239,6 +241,7 @@ impl Site {
             at: 0,
             engine,
             kept: effects,
+            samples: Vec::new(),
             mono: Mono(0),
             stepped: 0,
             read: BTreeMap::new(),
@@ -325,6 +328,12 @@ impl Site {
                 self.engine.handle_timeout(now, effects);
             }
             ["wall", step] => self.stepped += step.parse::<i64>().unwrap() * 1000,
+            // The last that was kept: from here on nothing is known.
+            ["stop"] => {
+                let points = (0u32..).map(PointId).zip(self.engine.plant().points());
+                self.samples.extend(points.map(|(id, _)| Sample::bad(id, BadReason::Stale, now)));
+            }
+            ["refill"] => self.engine.refill(self.samples.clone()),
             ["restart"] => {
                 let restored = restored(&self.kept);
                 let plant = Arc::clone(&self.plants[self.at]);
@@ -351,6 +360,7 @@ impl Site {
                 if let (Report::Sample(_), [tag, value, ..]) = (&report, words) {
                     self.read.insert((*tag).to_owned(), (*value).to_owned());
                 }
+                self.samples.extend(report.sample().cloned());
                 self.engine.handle(report, now, effects);
             }
         }

@@ -6,6 +6,7 @@
 //! It decides nothing: a room's rules are in that room.
 
 mod doors;
+mod history;
 mod once;
 mod parts;
 mod reload;
@@ -35,6 +36,7 @@ use crate::config::{Checked, Problems, Site};
 use crate::console::socket::{Reply, Request};
 use crate::console::{self, BoardHandle};
 use crate::events::Event;
+use crate::history::History;
 use crate::pump::{Answer, Left, Order, Pump};
 use crate::store::{JournalEntry, Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
@@ -91,6 +93,7 @@ struct Instance {
     passwords: u64,
     clock: Clock,
     store: Store,
+    history: History,
     sources: Sources,
     parts: Parts,
     hangup: Signal,
@@ -122,7 +125,9 @@ impl Instance {
         journal_start(&store, &opened, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
-        let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let (history, recorder) = history::open(&site, &plant, now).await?;
+        engine.refill(history::past(&history, &plant, now).await);
         let board = board_of(&site, &plant, &engine, clock);
 
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
@@ -152,9 +157,10 @@ impl Instance {
             uplink::run(uplink, uplink_stop).await;
             Ok(())
         });
-        doors.open(&mut parts, &board, requests_sender);
+        doors.open(&mut parts, &board, &history, requests_sender);
         let status = Status {
             store: store.clone(),
+            history: history.status(),
             board: board.clone(),
             uplink: uplink_status.clone(),
             broker: format!("{}:{}", site.uplink.host, site.uplink.port),
@@ -182,6 +188,7 @@ impl Instance {
             tallies: sources.tallies(),
             orders: orders_receiver,
             store: store.clone(),
+            history: recorder,
             board: board.clone(),
             telemetry,
             undurable,
@@ -201,6 +208,7 @@ impl Instance {
             passwords,
             clock,
             store,
+            history,
             sources,
             parts,
             hangup,
@@ -316,9 +324,13 @@ impl Instance {
         // Before the last state goes upstream, which tells the head of the journal.
         self.journal_stop().await;
         self.parts.end_tasks(TASKS_END_WITHIN).await;
-        let store = self.store.clone();
+        let (store, history) = (self.store.clone(), self.history.clone());
+        let closing_history = tokio::task::spawn_blocking(move || history.close());
         let closing = tokio::task::spawn_blocking(move || store.close());
-        let why = match tokio::time::timeout(STORE_ENDS_WITHIN, closing).await {
+        let closing = tokio::time::timeout(STORE_ENDS_WITHIN, closing);
+        let closing_history = history::closed(closing_history, STORE_ENDS_WITHIN);
+        let (closed, ()) = tokio::join!(closing, closing_history);
+        let why = match closed {
             Ok(Ok(Ok(()))) => match left {
                 Some(Left { over: 0 }) => {
                     Event::Stopped.emit();

@@ -222,6 +222,7 @@ fn needs_restart(old: &Site, new: &Site) -> Option<&'static str> {
         (old.uplink == new.uplink, "[uplink] or its password"),
         (old.console == new.console, "[console]"),
         (old.store == new.store, "[store]"),
+        (old.history == new.history, "[history]"),
     ];
     same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }

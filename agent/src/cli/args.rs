@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::history::{HISTORY_HELP, HistoryArgs};
 use super::journal::head;
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
 use super::withhold::{self, NamedArgs, OutArgs, ShelveArgs, StopArgs};
@@ -138,6 +139,10 @@ pub(super) enum Command {
     /// 浏览：OPC UA 服务器有哪些节点 / what nodes an OPC UA server has
     #[command(after_help = BROWSE_HELP)]
     Browse(BrowseArgs),
+
+    /// 历史：测点趋势，导出 CSV / what points read over the last days: trend, export
+    #[command(after_help = HISTORY_HELP)]
+    History(HistoryArgs),
 
     /// OPC UA 证书：信任哪些服务器，本网关用哪个证书 / certificates of OPC UA: which servers are trusted
     #[command(subcommand, after_help = OPCUA_HELP)]

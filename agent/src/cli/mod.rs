@@ -8,6 +8,7 @@
 mod acts;
 mod args;
 mod client;
+mod history;
 mod journal;
 mod language;
 mod opcua;
@@ -139,6 +140,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         }),
         Command::Verify(args) => journal::verify(&args, screen),
         Command::Journal(args) => journal::journal(&args, screen),
+        Command::History(args) => history::obey(&args, crate::clock::now().wall, screen),
         Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()

@@ -68,6 +68,7 @@ impl Draw<'_> {
                 format!("{title}: {count}\n{table}")
             });
         }
+        parts.push(self.history());
         parts.extend(self.next());
         parts.join("\n\n")
     }
@@ -251,6 +252,27 @@ impl Draw<'_> {
             Some(head) => format!("{table}\n日志 journal: {}:{}", head.n, head.hash),
             None => table.to_string(),
         }
+    }
+
+    fn history(&self) -> String {
+        let history = &self.view.history;
+        let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
+        let oldest = history.oldest.map_or_else(
+            || "无 none".to_owned(),
+            |oldest| crate::history::export::time(oldest, &jiff::tz::TimeZone::UTC),
+        );
+        let dropped = match history.dropped {
+            0 => String::new(),
+            dropped => format!("，丢失 dropped {dropped}"),
+        };
+        let failed =
+            history.failed.as_ref().map(|why| format!("\n注意 attention: {why}")).unwrap_or_default();
+        format!(
+            "历史 history: {} 起 since {oldest}，本次已存 kept {} 个采样 samples{dropped}，写入 written {}{failed}",
+            mib(history.file_bytes),
+            history.kept,
+            mib(history.written_bytes),
+        )
     }
 
     fn id(&self, hazard: &HazardView) -> String {

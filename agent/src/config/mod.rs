@@ -20,6 +20,7 @@ mod few;
 mod fields;
 mod gas_levels;
 mod headers;
+mod history;
 mod kinds;
 mod model;
 pub(crate) mod paste;
@@ -49,6 +50,7 @@ use uuid::Uuid;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub use read::RawFile;
 pub use secret::{Secret, SecretError};
+pub(crate) use site::DEFAULT_TIMEZONE;
 pub use site::{Console, Site, Store, Surroundings, Uplink};
 pub use sources::{Driver, SourceConfig};
 

@@ -10,9 +10,11 @@ use super::address;
 use super::document::Document;
 use super::few::Few;
 use super::fields::{Fields, Origin};
+use super::history;
 use super::place::{Faults, Place, Placed};
 use super::secret::{Secret, SecretFile, Whose};
 use super::values::{DURATION_HINT, duration, duration_text, suggest};
+use crate::history::Limits;
 
 /// What the files say of the gateway.
 #[derive(Debug, Clone)]
@@ -25,6 +27,7 @@ pub struct Site {
     pub uplink: Uplink,
     pub console: Console,
     pub store: Store,
+    pub history: Limits,
 }
 
 /// The upstream broker.
@@ -84,7 +87,7 @@ impl Surroundings {
 }
 
 const COMPANY_CHARACTERS: usize = 9;
-const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
+pub(crate) const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
 const DEFAULT_ROOT: &str = "riskgate/v1";
 pub(super) const MQTT_PORT: u16 = 1883;
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -145,8 +148,9 @@ pub(super) fn read(
         }
     };
     let (console, store) = local(document, surroundings, faults);
+    let history = history::read(document, faults);
     let Gateway { company, id, name, timezone } = gateway;
-    (Site { company, gateway: id, name, timezone, uplink, console, store }, origin)
+    (Site { company, gateway: id, name, timezone, uplink, console, store, history }, origin)
 }
 
 fn gateway(fields: &mut Fields<'_>) -> Gateway {

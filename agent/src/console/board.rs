@@ -61,6 +61,34 @@ pub struct LaneLine {
     pub last: u64,
 }
 
+/// How the history is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryLine {
+    /// Samples on disk since the start.
+    pub kept: u64,
+    /// Lost since the start: each is a gap in the history.
+    pub dropped: u64,
+    pub file_bytes: u64,
+    /// Since the start, WAL and file.
+    pub written_bytes: u64,
+    pub oldest: Option<Wall>,
+    /// Why the newest write failed.
+    pub failed: Option<String>,
+}
+
+impl From<&crate::history::Status> for HistoryLine {
+    fn from(status: &crate::history::Status) -> Self {
+        Self {
+            kept: status.kept,
+            dropped: status.dropped,
+            file_bytes: status.file_bytes,
+            written_bytes: status.written_bytes,
+            oldest: status.oldest,
+            failed: status.failed.clone(),
+        }
+    }
+}
+
 /// How the link upstream is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uplink {
@@ -91,6 +119,7 @@ pub struct Board {
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
     journal: Option<Head>,
+    history: HistoryLine,
     uplink: Uplink,
     ready: bool,
     store_failure: Option<String>,
@@ -136,6 +165,7 @@ impl Board {
             counts: Vec::new(),
             outbox: Vec::new(),
             journal: None,
+            history: HistoryLine::default(),
             uplink: Uplink::default(),
             ready: false,
             store_failure: None,
@@ -241,6 +271,15 @@ impl Board {
             self.journal = Some(head.clone());
             self.change.outbox = true;
         }
+    }
+
+    /// Not told to the live streams: the page does not show it.
+    pub fn set_history(&mut self, history: HistoryLine) {
+        self.history = history;
+    }
+
+    pub fn history(&self) -> &HistoryLine {
+        &self.history
     }
 
     pub fn set_uplink(&mut self, uplink: Uplink) {

@@ -16,7 +16,7 @@ use riskgate_point::{Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::board::{Board, BoardHandle, Change, LaneLine, PUMP_TURN_AGE_MAX};
+use super::board::{Board, BoardHandle, Change, HistoryLine, LaneLine, PUMP_TURN_AGE_MAX};
 use super::source::{CountsLine, SourceState};
 use crate::store::journal::Head;
 use alarm::AlarmLists;
@@ -57,6 +57,8 @@ pub struct BoardView {
     pub units: Vec<UnitView>,
     pub sources: Vec<SourceView>,
     pub outbox: OutboxView,
+    #[serde(default)]
+    pub history: HistoryLine,
     pub uplink: UplinkView,
     pub health: HealthView,
 }
@@ -302,6 +304,7 @@ impl BoardView {
             units: render.units(),
             sources: render.sources(),
             outbox: render.outbox(),
+            history: board.history().clone(),
             uplink: render.uplink(),
             health: HealthView::of(&board, pump_turn_age),
         }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::console::BoardHandle;
 use crate::console::source::{CountsLine, SourceLine};
 use crate::events::Event;
+use crate::history::Recorder;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::{self, Origin, SourceState};
@@ -113,6 +114,7 @@ pub struct Pump {
     pub tallies: Tallies,
     pub orders: mpsc::Receiver<Order>,
     pub store: Store,
+    pub history: Recorder,
     pub board: BoardHandle,
     pub telemetry: TelemetrySender,
     /// What goes upstream before its commit.
@@ -163,6 +165,7 @@ impl Pump {
             self.end_turn(&mut tail, &so_far);
         }
         tail.merged.tell(self.intake.merged(), None);
+        self.history.turn((self.clock)());
         self.drain(tail.waiting, committed).await
     }
 
@@ -189,6 +192,7 @@ impl Pump {
         let now = (self.clock)();
         let mut effects = Vec::new();
         self.telemetry.offer(reports.iter().filter_map(|report| tagged(&tail.tags, report)));
+        self.history.offer(&reports);
         let mut kinds = [0_u64; KINDS.len()];
         for report in reports {
             note(&self.plant, &report, &mut kinds);
@@ -230,6 +234,7 @@ impl Pump {
                 shown::forget();
                 self.plant = Arc::clone(&plant);
                 tail.tags = tags_of(&plant);
+                self.history.set_plant(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
                 self.commit(tail, effects, vec![entry], Some(answer), now);
@@ -292,12 +297,13 @@ impl Pump {
     }
 
     /// Each turn tells that it turned; how the sources are changes at a pace for people.
-    fn show_state(&self, tail: &mut Tail, committed: &Committed, now: Now) {
+    fn show_state(&mut self, tail: &mut Tail, committed: &Committed, now: Now) {
         self.board.pump_turned(now.mono);
         if now.mono.since(tail.shown) < SHOW_EVERY {
             return;
         }
         tail.shown = now.mono;
+        self.history.turn(now);
         tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();

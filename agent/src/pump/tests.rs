@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::console::Site;
+use crate::history::History;
 use crate::{config, uplink};
 
 const SITE: &str = r#"
@@ -95,6 +96,8 @@ impl Bench {
         let board = BoardHandle::new(shown, Arc::clone(&plant), clock);
         let mut first = Vec::new();
         let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let limits = crate::history::Limits { keep: Duration::from_hours(1), max_bytes: 1 << 24 };
+        let (_, history) = History::open(dir.path(), limits, &plant, now).expect("a thread");
         let (out, intake) = channel(1_000, |_| Lane::Process);
         let (orders, orders_receiver) = mpsc::channel(64);
         let (turns_sender, turns) = watch::channel(0);
@@ -112,6 +115,7 @@ impl Bench {
                 tallies: Tallies::default(),
                 orders: orders_receiver,
                 store: store.clone(),
+                history,
                 board: board.clone(),
                 telemetry,
                 undurable: undurable.clone(),

@@ -14,6 +14,7 @@ mod fault;
 mod judge;
 #[cfg(test)]
 mod properties;
+mod refill;
 mod settle;
 #[cfg(test)]
 mod tests;

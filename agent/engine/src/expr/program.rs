@@ -299,6 +299,12 @@ impl Program {
         &self.text
     }
 
+    /// How far back it looks: its longest window, within conditions over time that may stand in each other.
+    pub(crate) fn remembers(&self) -> Duration {
+        let window = self.windows.iter().map(|window| window.length).max().unwrap_or_default();
+        self.pasts.iter().fold(window, |sum, past| sum.saturating_add(past.length))
+    }
+
     pub(crate) fn reads(&self) -> &Reads {
         &self.reads
     }

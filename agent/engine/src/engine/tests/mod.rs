@@ -6,6 +6,7 @@ mod hazard;
 mod language;
 mod quality;
 mod records;
+mod refill;
 mod sight;
 mod told;
 mod withheld;
