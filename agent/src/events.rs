@@ -101,6 +101,10 @@ pub enum Event<'a> {
         broker: &'a str,
         why: &'a str,
     },
+    /// The broker hangs up on this message: it was set aside, and is told as a gap.
+    MessageRefused {
+        message: &'a str,
+    },
     WatchdogHeld {
         why: &'a str,
     },
@@ -134,6 +138,7 @@ impl Event<'_> {
             Self::ReloadRefused { .. } => "reload_refused",
             Self::UplinkUp { .. } => "uplink_up",
             Self::UplinkLost { .. } => "uplink_lost",
+            Self::MessageRefused { .. } => "message_refused",
             Self::WatchdogHeld { .. } => "watchdog_held",
         }
     }
@@ -242,6 +247,10 @@ impl Event<'_> {
             }
             Self::UplinkLost { broker, why } => {
                 tracing::warn!(event, broker, why, "uplink lost; work goes on locally");
+                ("uplink", 1)
+            }
+            Self::MessageRefused { message } => {
+                tracing::error!(event, message, "the broker does not take this message; it is set aside");
                 ("uplink", 1)
             }
             Self::ReloadRefused { why } => {

@@ -219,6 +219,8 @@ impl Agent {
             root: "riskgate/v1".to_owned(),
             user: None,
             password: None,
+            tls: None,
+            drain: None,
             client_id: "riskgate-540170007-54017000701".to_owned(),
             telemetry: Some(Duration::from_millis(50)),
             commands: vec!["ping".to_owned(), "resend".to_owned()],

@@ -4,7 +4,7 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::birth::{Birth, birth};
-use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
+use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
+use super::gap;
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{Chunk, Dropped};
 use super::wire::{self, Status};
@@ -52,6 +53,7 @@ enum Answer {
     Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
+    Refused(Row, Result<(), StoreError>),
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -61,7 +63,8 @@ pub(super) struct Link<'a> {
     uplink: &'a mut Uplink,
     client: Client,
     events: mpsc::Receiver<Event>,
-    session: Session,
+    session: &'a mut Session,
+    began: Instant,
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
     committed: watch::Receiver<Committed>,
@@ -92,16 +95,17 @@ pub(super) struct Link<'a> {
 impl<'a> Link<'a> {
     pub(super) fn new(
         uplink: &'a mut Uplink,
+        session: &'a mut Session,
         client: Client,
         events: mpsc::Receiver<Event>,
-        unacknowledged: VecDeque<Chunk>,
     ) -> Self {
         let committed = uplink.store.committed();
         Self {
             uplink,
             client,
             events,
-            session: Session::new(usize::from(INFLIGHT_MAX), unacknowledged),
+            session,
+            began: Instant::now(),
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
             committed,
@@ -121,11 +125,6 @@ impl<'a> Link<'a> {
             pages_told: 0,
             draining: false,
         }
-    }
-
-    /// The connection is over.
-    pub(super) fn end(self) -> VecDeque<Chunk> {
-        self.session.end()
     }
 
     /// Ends on `stop`, having told so, or when the client takes nothing any more.
@@ -300,6 +299,20 @@ impl<'a> Link<'a> {
                 }));
             }
         }
+        while let Some(row) = self.session.take_refused() {
+            let (store, now) = (self.uplink.store.clone(), self.uplink.now());
+            let bytes = wire::row_bytes(&row, &self.uplink.origin, false).len();
+            let (gap, entry) = gap::of_refused(&row, bytes, now);
+            self.asked.push(Box::pin(async move {
+                // The gap first: a crash between the two tells it twice under one id, and loses nothing.
+                let told = store.append(vec![gap], vec![entry]).await;
+                let told = match told {
+                    Ok(()) => store.acknowledge(vec![row.seq], now).await,
+                    Err(error) => Err(error),
+                };
+                Answer::Refused(row, told)
+            }));
+        }
         self.ask_replay();
     }
 
@@ -365,6 +378,15 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::Refused(row, told) => {
+                let message = format!("{} {}", row.message.topic, row.message.object);
+                if self.heard("refused", told).is_none() {
+                    self.session.put_back_refused(row);
+                } else {
+                    Happening::MessageRefused { message: &message }.emit();
+                    self.uplink.status.send_modify(|status| status.refused += 1);
+                }
+            }
             Answer::Written(what, written) => {
                 // Told in the log; there is nothing to take back.
                 let _told = self.heard(what, written);
@@ -413,7 +435,7 @@ impl<'a> Link<'a> {
 
     /// Publishes what the window has room for. False where the client takes nothing more.
     fn hand_over(&mut self) -> bool {
-        while let Some(outgoing) = self.session.next() {
+        while let Some(outgoing) = self.session.next(self.age()) {
             let (topic, payload, retain, sent) = self.packed(outgoing);
             if payload.len() > PAYLOAD_BYTES_MAX {
                 // Rows and telemetry are bounded where they are made: this is a state or a birth.
@@ -424,8 +446,9 @@ impl<'a> Link<'a> {
                 );
                 continue;
             }
+            let bytes = payload.len();
             let receipt = self.client.publish(&topic, payload, retain);
-            let ticket = self.session.handed_over(sent);
+            let ticket = self.session.handed_over(sent, bytes, self.age());
             let Some(receipt) = receipt else { return false };
             self.flying.push(Box::pin(async move { (ticket, receipt.acknowledged().await) }));
             // A resend's answer goes behind its last row, and the rows of its next page behind these.
@@ -437,8 +460,8 @@ impl<'a> Link<'a> {
     fn packed(&mut self, outgoing: Outgoing) -> (String, Vec<u8>, bool, Sent) {
         let origin = &self.uplink.origin;
         match outgoing {
-            Outgoing::Loose(loose) => {
-                (self.uplink.topic(&loose.topic), loose.payload, loose.retain, Sent::Loose(loose.what))
+            Outgoing::Loose(Loose { topic, payload, retain, what }) => {
+                (self.uplink.topic(&topic), payload, retain, Sent::Loose { what, topic })
             }
             Outgoing::Row(row) => {
                 let late = row.sequence <= self.before.of(row.message.lane);
@@ -467,8 +490,13 @@ impl<'a> Link<'a> {
         wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
     }
 
+    /// Since this connection was begun.
+    fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     fn acknowledged(&mut self, ticket: Ticket) {
-        let Some(sent) = self.session.acknowledge(ticket) else { return };
+        let Some(sent) = self.session.acknowledge(ticket, self.age()) else { return };
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
@@ -477,7 +505,7 @@ impl<'a> Link<'a> {
                     self.batch_telemetry();
                 }
             }
-            Sent::Loose(_) | Sent::Again => {}
+            Sent::Loose { .. } | Sent::Again => {}
         }
     }
 
@@ -487,12 +515,12 @@ impl<'a> Link<'a> {
         if self.connected.is_none() {
             return;
         }
-        while self.session.wants_telemetry() {
-            let Some(chunk) = self.uplink.telemetry.take() else {
+        while let Some(bytes_max) = self.session.wants_live() {
+            let Some(chunk) = self.uplink.telemetry.take(bytes_max) else {
                 self.draining = false;
                 return;
             };
-            self.session.push_telemetry(chunk);
+            self.session.push_live(chunk, self.age());
         }
         self.draining = true;
     }
@@ -501,7 +529,7 @@ impl<'a> Link<'a> {
     fn tell_dropped(&mut self) {
         let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
         let now = self.uplink.now();
-        let gap = wire::telemetry_gap(&dropped, now, &self.uplink.origin);
+        let gap = gap::of_telemetry(&dropped, now, &self.uplink.origin);
         tracing::warn!(
             count = dropped.count,
             too_large = dropped.too_large,

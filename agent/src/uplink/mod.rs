@@ -11,19 +11,26 @@
 mod birth;
 mod client;
 mod commands;
+mod drain;
+mod fault;
+mod gap;
 mod link;
+#[cfg(test)]
+mod model;
 mod session;
+mod stream;
+mod suspect;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod window;
 pub mod wire;
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_drivers::backoff::Backoff;
+use riskgate_drivers::tls::Settings;
 use riskgate_engine::Plant;
 use riskgate_point::{Now, Wall};
 use tokio::sync::{mpsc, watch};
@@ -31,11 +38,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
+use crate::config::Secret;
 use crate::events::Event;
 use crate::store::Store;
-use client::Will;
+use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
-use telemetry::Chunk;
+use session::{Session, SetAside};
+use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
 use wire::{Origin, SourceState};
 
@@ -59,17 +68,20 @@ const REASONS_MAX: usize = 8;
 const EVENTS_MAX: usize = 64;
 
 /// Where upstream is, and what may come from there.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub host: String,
     pub port: u16,
     /// Topics are `{root}/{company}/{gateway}/…`.
     pub root: String,
     pub user: Option<String>,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
+    pub tls: Option<Settings>,
     pub client_id: String,
     /// Batch interval; `None`: no telemetry.
     pub telemetry: Option<Duration>,
+    /// Readings of the past each second; `None`: ten times the live ones.
+    pub drain: Option<u32>,
     /// The commands that are carried out.
     pub commands: Vec<String>,
 }
@@ -101,6 +113,8 @@ pub struct UplinkStatus {
     pub readings: u64,
     /// Readings dropped since the start because the link was down for too long; each is told as a gap.
     pub readings_dropped: u64,
+    /// Messages since the start that the broker would not take, and that were set aside.
+    pub refused: u64,
     /// Commands received since the start, and those of them that were refused.
     pub commands: u64,
     pub commands_refused: u64,
@@ -125,12 +139,15 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         uplink.telemetry.turn_off();
     }
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX, fastrand::u64(..));
-    let mut unacknowledged: VecDeque<Chunk> = VecDeque::new();
+    let mut session = Session::new(usize::from(INFLIGHT_MAX), uplink.config.drain);
     let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let ended = connection(&mut uplink, &mut unacknowledged, &stop).await;
-        let Ended::Lost(why) = ended else { break };
+        let ended = connection(&mut uplink, &mut session, &stop).await;
+        let Ended::Lost { why, theirs } = ended else { break };
+        if let Some(aside) = session.lost(theirs) {
+            uplink.set_aside(aside);
+        }
         if began.elapsed() >= HELD_AFTER {
             backoff.reset();
             told = Told::default();
@@ -160,33 +177,33 @@ impl Told {
 
 enum Ended {
     Stopped,
-    Lost(String),
+    /// `theirs`: the broker has hung up.
+    Lost {
+        why: String,
+        theirs: bool,
+    },
 }
 
 /// One connection, from its first packet to its end.
-async fn connection(
-    uplink: &mut Uplink,
-    unacknowledged: &mut VecDeque<Chunk>,
-    stop: &CancellationToken,
-) -> Ended {
+async fn connection(uplink: &mut Uplink, session: &mut Session, stop: &CancellationToken) -> Ended {
     let will = Will {
         topic: uplink.topic("state"),
         payload: wire::state_bytes(wire::Status::Offline, None, &[], Wall(0), &uplink.origin),
     };
-    let (client, connection) = match client::connect(&uplink.config, will) {
+    let (client, connection) = match client::connect(&uplink.config, will, uplink.clock) {
         Ok(both) => both,
-        Err(error) => return Ended::Lost(chain(&error)),
+        Err(error) => return Ended::Lost { why: chain(&error), theirs: false },
     };
     let (events, received) = mpsc::channel(EVENTS_MAX);
     // Polled beside the session, never cancelled by one of its ticks.
     let poll = connection.poll(events);
     tokio::pin!(poll);
-    let mut link = Link::new(uplink, client, received, std::mem::take(unacknowledged));
+    let mut link = Link::new(uplink, session, client, received);
     let ended = tokio::select! {
-        lost = &mut poll => Ended::Lost(chain(&lost)),
+        lost = &mut poll => Ended::Lost { why: chain(&lost), theirs: lost.is_theirs() },
         end = link.run(stop) => match end {
             End::Stopped => Ended::Stopped,
-            End::Lost(why) => Ended::Lost(why.to_owned()),
+            End::Lost(why) => Ended::Lost { why: why.to_owned(), theirs: false },
         },
     };
     if let Ended::Stopped = ended {
@@ -195,7 +212,6 @@ async fn connection(
     } else {
         link.write_acknowledged().await;
     }
-    *unacknowledged = link.end();
     ended
 }
 
@@ -228,6 +244,27 @@ impl Uplink {
         self.origin.topic(&self.config.root, below)
     }
 
+    /// What the broker would not take: told, and left out from here on.
+    fn set_aside(&self, aside: SetAside) {
+        let message = match aside {
+            // Told when it is read again, with its gap.
+            SetAside::Row(_) => return,
+            SetAside::Loose(topic) => topic,
+            SetAside::Smaller(bytes) => {
+                tracing::warn!(bytes, "the broker takes no larger messages of readings");
+                return;
+            }
+            SetAside::Reading(chunk) => {
+                let (count, refused) = (chunk.count(), chunk.count());
+                let dropped = Dropped { from: chunk.from, to: chunk.to, count, too_large: 0, refused };
+                self.telemetry.put_back_dropped(dropped);
+                "telemetry".to_owned()
+            }
+        };
+        Event::MessageRefused { message: &message }.emit();
+        self.status.send_modify(|status| status.refused += 1);
+    }
+
     fn lost(&self, why: String) {
         let now = self.now();
         self.status.send_modify(|status| {
@@ -239,20 +276,5 @@ impl Uplink {
             status.in_flight = 0;
             status.why = Some(why);
         });
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No password, ever.
-        f.debug_struct("Config")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("root", &self.root)
-            .field("user", &self.user)
-            .field("client_id", &self.client_id)
-            .field("telemetry", &self.telemetry)
-            .field("commands", &self.commands)
-            .finish_non_exhaustive()
     }
 }

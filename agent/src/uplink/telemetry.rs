@@ -18,7 +18,7 @@ pub(super) const READINGS_MAX: usize = 100_000;
 
 /// The readings of one message. A packet may have 256 KiB; half of it leaves room for any envelope, and a
 /// lost packet costs little.
-const CHUNK_BYTES_MAX: usize = 120 * 1024;
+pub(super) const CHUNK_BYTES_MAX: usize = 120 * 1024;
 
 /// Room that is kept for readings when none waits: a second of a living plant.
 const READINGS_KEPT: usize = 2_048;
@@ -67,6 +67,8 @@ pub(super) struct Dropped {
     pub(super) count: u64,
     /// Of these, how many were too large to be sent at all.
     pub(super) too_large: u64,
+    /// Of these, how many the broker would not take.
+    pub(super) refused: u64,
 }
 
 /// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
@@ -75,6 +77,8 @@ pub(super) struct Chunk {
     pub(super) readings: Vec<Reading>,
     pub(super) from: Wall,
     pub(super) to: Wall,
+    /// Its place in the spool, if it is there.
+    pub(super) spooled: Option<i64>,
 }
 
 pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
@@ -144,7 +148,7 @@ impl Buffer {
     }
 
     fn drop_one(&mut self, time: Wall, too_large: u64) {
-        let dropped = Dropped { from: time, to: time, count: 1, too_large };
+        let dropped = Dropped { from: time, to: time, count: 1, too_large, refused: 0 };
         self.dropped = Some(merged(self.dropped, dropped));
     }
 }
@@ -156,14 +160,14 @@ impl TelemetryReceiver {
         *buffer = Buffer { off: true, ..Buffer::default() };
     }
 
-    /// The oldest readings, as many as one message holds.
-    pub(super) fn take(&self) -> Option<Chunk> {
+    /// The oldest readings, as many as fit into `bytes_max`, and at least one.
+    pub(super) fn take(&self, bytes_max: usize) -> Option<Chunk> {
         let mut buffer = lock(&self.0);
         let first = buffer.waiting.front()?.time;
         let (mut n, mut bytes, mut from, mut to) = (0, 0, first, first);
         for reading in &buffer.waiting {
             let size = size(reading);
-            if bytes + size > CHUNK_BYTES_MAX && n > 0 {
+            if bytes + size > bytes_max && n > 0 {
                 break;
             }
             (n, bytes) = (n + 1, bytes + size);
@@ -174,7 +178,7 @@ impl TelemetryReceiver {
             // What the first readings of all points or an outage needed is given back.
             buffer.waiting.shrink_to(READINGS_KEPT);
         }
-        Some(Chunk { readings, from, to })
+        Some(Chunk { readings, from, to, spooled: None })
     }
 
     /// What was dropped since the last call.
@@ -195,12 +199,36 @@ fn merged(all: Option<Dropped>, more: Dropped) -> Dropped {
         to: all.to.max(more.to),
         count: all.count.saturating_add(more.count),
         too_large: all.too_large.saturating_add(more.too_large),
+        refused: all.refused.saturating_add(more.refused),
     })
 }
 
 impl Chunk {
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.readings.len()).unwrap_or(u64::MAX)
+    }
+
+    /// At most what its readings take as JSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.readings.iter().map(size).sum()
+    }
+
+    /// Two of half as many readings; one that has a single reading is given back. Where it was spooled, its
+    /// second half stands for it there: it goes when that is acknowledged.
+    pub(super) fn halves(mut self) -> Result<(Self, Self), Self> {
+        if self.readings.len() < 2 {
+            return Err(self);
+        }
+        let second = self.readings.split_off(self.readings.len() / 2);
+        let Self { readings, from, to, spooled } = self;
+        // Bounds that are a little wide tell nothing wrong.
+        Ok((Self { readings, from, to, spooled: None }, Self { readings: second, from, to, spooled }))
+    }
+
+    pub(super) fn of(readings: Vec<Reading>, spooled: Option<i64>) -> Option<Self> {
+        let from = readings.iter().map(|reading| reading.time).min()?;
+        let to = readings.iter().map(|reading| reading.time).max()?;
+        Some(Self { readings, from, to, spooled })
     }
 
     /// As the message has them.
