@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from support.papers import Authority
-from support.peers import Mosquitto, Upstream, free_port, until
+from support.peers import Mosquitto, Upstream, answers, free_port, until
 
 PASSWORD = "s3cret-of-the-gateway"
 OWN = 'tls = { ca_file = "plant-ca.pem", certificate_file = "gateway.crt", key_file = "gateway.key" }'
@@ -32,6 +32,7 @@ class Secured:
         self.plain = free_port()
         settings += f"listener {self.plain} 127.0.0.1\nallow_anonymous true\n"
         self.broker = site.own(Mosquitto(site.folder / "secured-upstream", settings))
+        until("it listens without TLS", lambda: answers(self.plain))
         site.uplink_port = self.broker.port
 
     def upstream(self):

@@ -358,6 +358,8 @@ fn uplink_config(site: &Site) -> uplink::Config {
         client_id: site.uplink.client_id.clone(),
         telemetry: site.uplink.telemetry,
         drain: site.uplink.drain,
+        heartbeat: site.uplink.heartbeat,
+        spool: Some(site.store.dir.clone()),
         commands: site.uplink.commands.clone(),
     }
 }

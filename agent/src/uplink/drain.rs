@@ -72,13 +72,6 @@ impl Drain {
         let readings = i64::try_from(readings).unwrap_or(i64::MAX);
         self.tokens = self.tokens.saturating_sub(readings.saturating_mul(1_000));
     }
-
-    /// When [`Drain::is_open`] will hold.
-    pub(super) fn opens_in(&self) -> Duration {
-        let rate = self.rate().max(1);
-        let lacking = u64::try_from(self.tokens.min(0).unsigned_abs()).unwrap_or(u64::MAX);
-        Duration::from_millis(lacking / rate + 1)
-    }
 }
 
 #[cfg(test)]
@@ -119,15 +112,5 @@ mod tests {
         assert!((45_000..=50_000).contains(&drain.rate()), "{}", drain.rate());
         drain.live(0, millis(200_000));
         assert_eq!(drain.rate(), FLOOR, "the plant stands still");
-    }
-
-    #[test]
-    fn when_it_opens_is_known() {
-        let mut drain = Drain::new(Some(100));
-        assert!(drain.is_open(millis(10)));
-        drain.went(51);
-        assert!(!drain.is_open(millis(10)));
-        let opens = millis(10) + drain.opens_in();
-        assert!(!drain.is_open(opens - millis(2)) && drain.is_open(opens));
     }
 }

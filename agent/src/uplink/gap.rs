@@ -1,11 +1,11 @@
 //! What upstream will not have, told so: `gap`. Pure.
 
-use serde_json::{Value, json};
+use riskgate_point::Wall;
+use serde_json::{Map, Value, json};
 
-use super::telemetry::Dropped;
+use super::telemetry::{CLASSES, Dropped};
 use super::wire::Origin;
 use crate::store::{JournalEntry, Lane, Message, Row};
-use riskgate_point::Wall;
 
 fn message(id: String, at: Wall, mut data: Value) -> Message {
     if let Some(fields) = data.as_object_mut() {
@@ -38,9 +38,34 @@ pub(super) fn of_telemetry(dropped: &Dropped, at: Wall, origin: &Origin) -> Mess
         "count": dropped.count,
         "tooLarge": dropped.too_large,
         "refused": dropped.refused,
+        "classes": classes(dropped),
         "reason": reason,
     });
     message(format!("telemetry:{}:{}", dropped.from.0, at.0), at, data)
+}
+
+/// How many of each class; classes of which nothing was lost are left out.
+fn classes(dropped: &Dropped) -> Value {
+    let counted = CLASSES.into_iter().zip(dropped.classes).filter(|(_, count)| *count > 0);
+    let mut classes = Map::new();
+    for (class, count) in counted {
+        if let Value::String(word) = json!(class) {
+            classes.insert(word, json!(count));
+        }
+    }
+    Value::Object(classes)
+}
+
+/// The last run ended without a word: readings of this time may be missing, nobody knows how many.
+pub(super) fn of_crash(from: Wall, at: Wall, origin: &Origin) -> Message {
+    let data = json!({
+        "lane": "telemetry",
+        "from": origin.time(from),
+        "to": origin.time(at),
+        "count": null,
+        "reason": "crash",
+    });
+    message(format!("telemetry:{}:{}", from.0, at.0), at, data)
 }
 
 /// A row that the broker would not take: the gap that names it, and the line of the journal.

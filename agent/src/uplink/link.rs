@@ -23,6 +23,7 @@ use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::gap;
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
+use super::spool::{self, Next, SpoolError};
 use super::telemetry::{Chunk, Dropped};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
@@ -54,6 +55,8 @@ enum Answer {
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
+    Spooled(Result<Next, SpoolError>),
+    Unspooled(Result<(), SpoolError>),
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -64,6 +67,10 @@ pub(super) struct Link<'a> {
     client: Client,
     events: mpsc::Receiver<Event>,
     session: &'a mut Session,
+    spool: Option<spool::Handle>,
+    /// It is being asked, or had nothing more in this second.
+    spool_read: bool,
+    spool_empty: bool,
     began: Instant,
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
@@ -96,6 +103,7 @@ impl<'a> Link<'a> {
     pub(super) fn new(
         uplink: &'a mut Uplink,
         session: &'a mut Session,
+        spool: Option<spool::Handle>,
         client: Client,
         events: mpsc::Receiver<Event>,
     ) -> Self {
@@ -105,6 +113,9 @@ impl<'a> Link<'a> {
             client,
             events,
             session,
+            spool,
+            spool_read: false,
+            spool_empty: false,
             began: Instant::now(),
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
@@ -252,6 +263,9 @@ impl<'a> Link<'a> {
     fn turn(&mut self) {
         self.turns += 1;
         self.store_rests = false;
+        if std::mem::take(&mut self.spool_empty) {
+            self.spool_read = false;
+        }
         let in_flight = self.session.in_flight();
         self.uplink.status.send_modify(|status| {
             status.turns += 1;
@@ -274,6 +288,7 @@ impl<'a> Link<'a> {
 
     /// Puts questions to the store: one of each kind is under way at a time.
     fn ask_store(&mut self) {
+        self.ask_spool();
         if self.store_rests {
             return;
         }
@@ -314,6 +329,44 @@ impl<'a> Link<'a> {
             }));
         }
         self.ask_replay();
+    }
+
+    /// Readings of the past, as long as there are some.
+    fn ask_spool(&mut self) {
+        let (Some(spool), false) = (&self.spool, self.spool_read) else { return };
+        let Some(after) = self.session.wants_past() else { return };
+        self.spool_read = true;
+        let spool = spool.clone();
+        self.asked
+            .push(Box::pin(async move { Answer::Spooled(spool.with(move |spool| spool.next(after)).await) }));
+    }
+
+    fn unspool(&mut self, place: Option<i64>) {
+        if let (Some(place), Some(spool)) = (place, &self.spool) {
+            let spool = spool.clone();
+            self.asked.push(Box::pin(async move {
+                Answer::Unspooled(spool.with(move |spool| spool.remove(place)).await)
+            }));
+        }
+    }
+
+    fn spooled(&mut self, next: Result<Next, SpoolError>) {
+        match next {
+            Ok(Next::Chunk(chunk)) => {
+                self.spool_read = false;
+                self.session.push_past(chunk);
+            }
+            Ok(Next::Damaged(dropped)) => {
+                self.spool_read = false;
+                self.uplink.telemetry.put_back_dropped(dropped);
+            }
+            // It is asked again with the next second.
+            Ok(Next::Nothing) => self.spool_empty = true,
+            Err(error) => {
+                self.spool_empty = true;
+                spool::failed("read", &error);
+            }
+        }
     }
 
     /// The next page of the oldest resend; a resend that is done is answered.
@@ -378,6 +431,10 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::Spooled(next) => self.spooled(next),
+            // It is sent once more: the receiver has the same readings twice.
+            Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
+            Answer::Unspooled(Ok(())) => {}
             Answer::Refused(row, told) => {
                 let message = format!("{} {}", row.message.topic, row.message.object);
                 if self.heard("refused", told).is_none() {
@@ -501,6 +558,7 @@ impl<'a> Link<'a> {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
                 self.uplink.status.send_modify(|status| status.readings += chunk.count());
+                self.unspool(chunk.spooled);
                 if self.draining {
                     self.batch_telemetry();
                 }

@@ -14,10 +14,12 @@ mod commands;
 mod drain;
 mod fault;
 mod gap;
+mod keeper;
 mod link;
 #[cfg(test)]
 mod model;
 mod session;
+mod spool;
 mod stream;
 mod suspect;
 mod telemetry;
@@ -26,6 +28,7 @@ mod tests;
 mod window;
 pub mod wire;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +48,7 @@ use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
 use session::{Session, SetAside};
 use telemetry::Dropped;
-pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
+pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
@@ -80,6 +83,10 @@ pub struct Config {
     pub client_id: String,
     /// Batch interval; `None`: no telemetry.
     pub telemetry: Option<Duration>,
+    /// A point that does not move is told again after this time.
+    pub heartbeat: Duration,
+    /// Where readings are spooled that are not acknowledged in time; `None`: they stay in memory.
+    pub spool: Option<PathBuf>,
     /// Readings of the past each second; `None`: ten times the live ones.
     pub drain: Option<u32>,
     /// The commands that are carried out.
@@ -138,15 +145,37 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if uplink.config.telemetry.is_none() {
         uplink.telemetry.turn_off();
     }
+    uplink.telemetry.set_heartbeat(uplink.config.heartbeat);
+    let dir = uplink.config.spool.clone().filter(|_| uplink.config.telemetry.is_some());
+    let spool = match dir {
+        Some(dir) => keeper::open(&uplink, dir).await,
+        None => None,
+    };
+    let (telemetry, clock) = (uplink.telemetry.clone(), uplink.clock);
+    let connections = connections(&mut uplink, spool.clone(), &stop);
+    match &spool {
+        Some(spool) => {
+            let keeping = keeper::run(spool, &telemetry, || clock().wall, &stop);
+            tokio::join!(connections, keeping);
+            keeper::end(spool, &telemetry, clock().wall).await;
+        }
+        None => connections.await,
+    }
+    uplink.lost("stopped".to_owned());
+}
+
+async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &CancellationToken) {
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX, fastrand::u64(..));
     let mut session = Session::new(usize::from(INFLIGHT_MAX), uplink.config.drain);
     let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let ended = connection(&mut uplink, &mut session, &stop).await;
-        let Ended::Lost { why, theirs } = ended else { break };
-        if let Some(aside) = session.lost(theirs) {
-            uplink.set_aside(aside);
+        let ended = connection(uplink, &mut session, spool.as_ref(), stop).await;
+        let left = session.lost(matches!(ended, Ended::Lost { theirs: true, .. }));
+        uplink.telemetry.put_back(left.readings);
+        let Ended::Lost { why, .. } = ended else { break };
+        if let Some(aside) = left.aside {
+            uplink.set_aside(aside, spool.as_ref()).await;
         }
         if began.elapsed() >= HELD_AFTER {
             backoff.reset();
@@ -155,9 +184,8 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         let pause = backoff.next();
         told.tell(&uplink.config.broker(), &why);
         uplink.lost(why);
-        pause_alive(&uplink, pause, &stop).await;
+        pause_alive(uplink, pause, stop).await;
     }
-    uplink.lost("stopped".to_owned());
 }
 
 /// The reasons of one outage that are in the log already: an outage of hours is tried thousands of times.
@@ -185,7 +213,12 @@ enum Ended {
 }
 
 /// One connection, from its first packet to its end.
-async fn connection(uplink: &mut Uplink, session: &mut Session, stop: &CancellationToken) -> Ended {
+async fn connection(
+    uplink: &mut Uplink,
+    session: &mut Session,
+    spool: Option<&spool::Handle>,
+    stop: &CancellationToken,
+) -> Ended {
     let will = Will {
         topic: uplink.topic("state"),
         payload: wire::state_bytes(wire::Status::Offline, None, &[], Wall(0), &uplink.origin),
@@ -198,7 +231,7 @@ async fn connection(uplink: &mut Uplink, session: &mut Session, stop: &Cancellat
     // Polled beside the session, never cancelled by one of its ticks.
     let poll = connection.poll(events);
     tokio::pin!(poll);
-    let mut link = Link::new(uplink, session, client, received);
+    let mut link = Link::new(uplink, session, spool.cloned(), client, received);
     let ended = tokio::select! {
         lost = &mut poll => Ended::Lost { why: chain(&lost), theirs: lost.is_theirs() },
         end = link.run(stop) => match end {
@@ -245,7 +278,7 @@ impl Uplink {
     }
 
     /// What the broker would not take: told, and left out from here on.
-    fn set_aside(&self, aside: SetAside) {
+    async fn set_aside(&self, aside: SetAside, spool: Option<&spool::Handle>) {
         let message = match aside {
             // Told when it is read again, with its gap.
             SetAside::Row(_) => return,
@@ -255,9 +288,14 @@ impl Uplink {
                 return;
             }
             SetAside::Reading(chunk) => {
-                let (count, refused) = (chunk.count(), chunk.count());
-                let dropped = Dropped { from: chunk.from, to: chunk.to, count, too_large: 0, refused };
-                self.telemetry.put_back_dropped(dropped);
+                if let Some(dropped) = Dropped::of(&chunk.readings) {
+                    self.telemetry.put_back_dropped(Dropped { refused: dropped.count, ..dropped });
+                }
+                if let (Some(place), Some(spool)) = (chunk.spooled, spool)
+                    && let Err(error) = spool.with(move |spool| spool.remove(place)).await
+                {
+                    spool::failed("remove what was refused from", &error);
+                }
                 "telemetry".to_owned()
             }
         };

@@ -198,7 +198,7 @@ impl World {
     }
 
     fn lose(&mut self, session: &mut Session, theirs: bool) {
-        if let Some(SetAside::Row(seq)) = session.lost(theirs) {
+        if let Some(SetAside::Row(seq)) = session.lost(theirs).aside {
             assert!(self.alone.get(&seq) >= Some(&2), "{seq} was set aside without two trials alone");
         }
         assert_eq!(session.in_flight(), 0);
@@ -254,8 +254,8 @@ proptest! {
                     }
                 }
                 Step::Readings { live: false } => {
-                    if let Some(bytes) = session.wants_past() {
-                        session.push_past(chunk(bytes));
+                    if let Some(read) = session.wants_past() {
+                        session.push_past(Chunk { spooled: Some(read + 1), ..chunk(60_000) });
                     }
                 }
                 Step::Lease => drop(world.lease(&mut session)),

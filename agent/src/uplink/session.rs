@@ -33,6 +33,9 @@ const ROWS_MIN: usize = 4;
 /// What is kept free of outbox rows, for state, answers and telemetry.
 const RESERVED: usize = 12;
 
+/// Ends of a connection on several readings together, before they are sent in smaller messages.
+const READINGS_TOGETHER: u32 = 2;
+
 /// Rows set aside that are remembered, so that a resend does not run into them again.
 const REFUSED_MAX: usize = 1_000;
 
@@ -108,6 +111,14 @@ pub(super) enum SetAside {
     Reading(Chunk),
 }
 
+/// What a connection leaves behind.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Readings that nobody acknowledged and that are in no spool, oldest first.
+    pub(super) readings: Vec<Chunk>,
+    pub(super) aside: Option<SetAside>,
+}
+
 pub(super) struct Session {
     window: usize,
     rows: Window,
@@ -130,11 +141,15 @@ pub(super) struct Session {
     /// Readings of now, and of the past.
     live: VecDeque<Chunk>,
     backlog: VecDeque<Chunk>,
+    /// The place in the spool that was read last.
+    past_read: i64,
     in_flight: BTreeMap<Ticket, Flying>,
     next_ticket: Ticket,
     acknowledged: Vec<i64>,
     /// What is on trial is under way, alone.
     testing: bool,
+    /// How often the broker hung up on several readings together, since it took some.
+    hung_up_on_readings: u32,
 }
 
 struct LaneWindow {
@@ -182,68 +197,67 @@ impl Session {
             points: VecDeque::new(),
             live: VecDeque::new(),
             backlog: VecDeque::new(),
+            past_read: 0,
             in_flight: BTreeMap::new(),
             next_ticket: 0,
             acknowledged: Vec::new(),
             testing: false,
+            hung_up_on_readings: 0,
         }
     }
 
-    /// The connection is over; `theirs`: the broker has ended it. Readings that were under way go first among
-    /// those of the past on the next one. Gives what is set aside.
-    pub(super) fn lost(&mut self, theirs: bool) -> Option<SetAside> {
+    /// The connection is over; `theirs`: the broker has ended it.
+    pub(super) fn lost(&mut self, theirs: bool) -> Left {
         let in_flight = std::mem::take(&mut self.in_flight);
         let first = in_flight.values().next().and_then(|flying| flying.sent.key());
         let flying = in_flight.into_values().filter_map(|flying| match flying.sent {
             Sent::Telemetry(chunk) => Some(chunk),
             Sent::Loose { .. } | Sent::Row { .. } | Sent::Again => None,
         });
-        let mut past: VecDeque<Chunk> = flying.collect();
-        past.append(&mut self.live);
-        past.append(&mut self.backlog);
-        self.backlog = past;
+        // What is spooled is read from there again.
+        let live = std::mem::take(&mut self.live);
+        let mut readings: Vec<Chunk> = flying.chain(live).collect();
         let alone = std::mem::take(&mut self.testing);
+        self.backlog.clear();
+        self.past_read = 0;
         self.announced = false;
         self.loose.clear();
         self.replays.clear();
         self.points.clear();
         self.refused_read.clear();
         self.lanes = Lane::ALL.map(LaneWindow::new);
-        if !theirs {
-            return None;
-        }
-        let key = self.suspicion.hung_up(first, alone)?;
-        Some(self.set_aside(key))
+        let aside = if theirs { self.hung_up(first, alone, &mut readings) } else { None };
+        readings.retain(|chunk| chunk.spooled.is_none());
+        Left { readings, aside }
     }
 
-    fn set_aside(&mut self, key: Key) -> SetAside {
-        match key {
+    fn hung_up(&mut self, first: Option<Key>, alone: bool, readings: &mut Vec<Chunk>) -> Option<SetAside> {
+        // To try smaller messages of readings costs nothing: no trial is needed for that.
+        if let (Some(Key::Telemetry), Some(chunk)) = (&first, readings.first())
+            && chunk.readings.len() > 1
+        {
+            self.hung_up_on_readings += 1;
+            if self.hung_up_on_readings < READINGS_TOGETHER {
+                return None;
+            }
+            self.hung_up_on_readings = 0;
+            self.bulk.refused_at(chunk.bytes() / 2);
+            return Some(SetAside::Smaller(self.bulk.limit()));
+        }
+        match self.suspicion.hung_up(first, alone)? {
             Key::Row(seq) => {
                 self.refused.insert(seq);
                 if self.refused.len() > REFUSED_MAX {
                     self.refused.pop_first();
                 }
-                SetAside::Row(seq)
+                Some(SetAside::Row(seq))
             }
             Key::Loose(topic) => {
                 self.left_out.insert(topic.clone());
-                SetAside::Loose(topic)
+                Some(SetAside::Loose(topic))
             }
-            Key::Telemetry => {
-                let Some(chunk) = self.backlog.pop_front() else {
-                    return SetAside::Smaller(self.bulk.limit());
-                };
-                let bytes = chunk.bytes();
-                match chunk.halves() {
-                    Ok((first, second)) => {
-                        self.backlog.push_front(second);
-                        self.backlog.push_front(first);
-                        self.bulk.refused_at(bytes / 2);
-                        SetAside::Smaller(self.bulk.limit())
-                    }
-                    Err(single) => SetAside::Reading(single),
-                }
-            }
+            Key::Telemetry if readings.is_empty() => None,
+            Key::Telemetry => Some(SetAside::Reading(readings.remove(0))),
         }
     }
 
@@ -401,9 +415,12 @@ impl Session {
             return None;
         }
         if self.suspicion.is_on_trial(&Key::Telemetry) {
-            // The oldest are suspected: among those of the past, as they were under way before.
-            let waits = !self.backlog.is_empty();
-            return if waits && self.may_test() { self.backlog.pop_front() } else { None };
+            let waits = !(self.live.is_empty() && self.backlog.is_empty());
+            return if waits && self.may_test() {
+                self.backlog.pop_front().or_else(|| self.live.pop_front())
+            } else {
+                None
+            };
         }
         if let Some(chunk) = self.live.pop_front() {
             return Some(chunk);
@@ -466,7 +483,10 @@ impl Session {
                 self.acknowledged.push(*seq);
                 self.rows.acknowledged(handed, now);
             }
-            Sent::Telemetry(_) => self.bulk.acknowledged(handed, now),
+            Sent::Telemetry(_) => {
+                self.hung_up_on_readings = 0;
+                self.bulk.acknowledged(handed, now);
+            }
             Sent::Loose { .. } | Sent::Again => {}
         }
         Some(sent)
@@ -498,19 +518,15 @@ impl Session {
         self.live.push_back(chunk);
     }
 
-    /// Readings of the past are used up: more may be read, as large as this.
-    pub(super) fn wants_past(&self) -> Option<usize> {
-        (self.announced && self.backlog.is_empty()).then(|| self.bulk.limit().min(CHUNK_BYTES_MAX))
+    /// Readings of the past are used up: which place in the spool to read on behind.
+    pub(super) fn wants_past(&self) -> Option<i64> {
+        (self.announced && self.backlog.is_empty()).then_some(self.past_read)
     }
 
+    /// In messages as large as the broker takes.
     pub(super) fn push_past(&mut self, chunk: Chunk) {
-        self.backlog.push_back(chunk);
-    }
-
-    /// Readings that no broker has acknowledged, oldest first: the process ends.
-    pub(super) fn take_readings(&mut self) -> Vec<Chunk> {
-        self.lost(false);
-        std::mem::take(&mut self.backlog).into()
+        self.past_read = chunk.spooled.unwrap_or(self.past_read);
+        self.backlog.extend(chunk.pieces(self.bulk.limit()));
     }
 
     pub(super) fn replays(&mut self) -> &mut VecDeque<Replay> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{CHUNK_BYTES_MAX, Chunk, READINGS_MAX, Reading, TelemetrySender, channel};
+use super::telemetry::{CHUNK_BYTES_MAX, Chunk, READINGS_MAX, Reading, TelemetrySender, Told, channel};
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
@@ -484,9 +484,9 @@ fn telemetry_without_an_acknowledgement_is_kept_in_order_for_the_next_connection
     assert_eq!(names(&handed), ["telemetry1", "telemetry2", "telemetry3"]);
     assert!(session.acknowledge(handed[1].0, NOW).is_some());
     session.push_live(chunk(4), NOW);
-    session.lost(false);
-    session.push_live(chunk(5), NOW);
-    assert_eq!(names(&hand_over(&mut session)), ["telemetry5", "telemetry1", "telemetry3", "telemetry4"]);
+    session.push_past(Chunk { spooled: Some(1), ..chunk(5) });
+    let left: Vec<i64> = session.lost(false).readings.iter().map(|chunk| chunk.from.0).collect();
+    assert_eq!(left, [1, 3, 4], "what is spooled stays there");
 }
 
 #[test]
@@ -559,23 +559,27 @@ fn a_resend_is_bounded_and_says_where_to_go_on() {
     assert_eq!(replay.result()["next"], RESEND_ROWS_MAX + 1);
 }
 
-fn reading(tag: &str, number: f64, time: i64) -> (Arc<str>, Sample) {
+fn point(tag: &str) -> Told {
+    Told { tag: Arc::from(tag), class: Class::Gas, deadband: 0.0 }
+}
+
+fn reading(tag: &str, number: f64, time: i64) -> (Told, Sample) {
     let point = PointId(u32::from(tag.as_bytes()[0]));
     let received = Now { wall: Wall(time), ..Now::default() };
     let value = PointValue::float(number).expect("finite");
-    (Arc::from(tag), Sample::good(point, value, received))
+    (self::point(tag), Sample::good(point, value, received))
 }
 
 /// So many readings of one point.
 pub(super) fn readings(n: usize) -> Vec<Reading> {
     let reading = |_| {
         let value = PointValue::float(1.0);
-        Reading { tag: Arc::from("A"), value, quality: Quality::Good, time: MORNING }
+        Reading { tag: Arc::from("A"), class: Class::Gas, value, quality: Quality::Good, time: MORNING }
     };
     (0..n).map(reading).collect()
 }
 
-fn offer(sender: &TelemetrySender, readings: &[(Arc<str>, Sample)]) {
+fn offer(sender: &TelemetrySender, readings: &[(Told, Sample)]) {
     sender.offer(readings.iter().map(|(tag, sample)| (tag, sample)));
 }
 
@@ -598,7 +602,7 @@ fn telemetry_tells_changes_only() {
 #[test]
 fn a_place_that_another_tag_has_taken_tells_that_tags_first_reading() {
     let (sender, receiver) = channel();
-    let moved = |time| (Arc::from("B"), reading("A", 1.0, time).1);
+    let moved = |time| (point("B"), reading("A", 1.0, time).1);
     offer(&sender, &[reading("A", 1.0, 1), moved(2), moved(3)]);
     let chunk = receiver.take(CHUNK_BYTES_MAX).expect("readings");
     let told: Vec<(&str, i64)> = chunk.readings.iter().map(|of| (&*of.tag, of.time.0)).collect();
