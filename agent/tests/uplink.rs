@@ -724,7 +724,8 @@ async fn a_row_that_ends_each_connection_is_told_as_a_gap_and_the_others_go() {
         let (topic, body) = subscriber.next().await;
         match topic.as_str() {
             "hazard/U-1" => drop(sequences.insert(body["sequence"].as_u64().expect("a number"))),
-            "gap" => gaps.push(body["data"].clone()),
+            // At least once: a repeat has the same id.
+            "gap" if !gaps.contains(&body["data"]) => gaps.push(body["data"].clone()),
             _ => {}
         }
     }

@@ -39,7 +39,12 @@ const CONNECT_TIMEOUT_S: u64 = 5;
 #[derive(Debug)]
 pub(super) enum Event {
     Connected,
-    Incoming { topic: String, payload: Vec<u8> },
+    /// The broker has answered our subscription.
+    Subscribed,
+    Incoming {
+        topic: String,
+        payload: Vec<u8>,
+    },
 }
 
 /// Why a connection ended.
@@ -151,6 +156,7 @@ impl Connection {
         loop {
             let event = match self.event_loop.poll().await {
                 Ok(Polled::Incoming(Packet::ConnAck(_))) => Event::Connected,
+                Ok(Polled::Incoming(Packet::SubAck(_))) => Event::Subscribed,
                 Ok(Polled::Incoming(Packet::Publish(publish))) => Event::Incoming {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload.to_vec(),

@@ -4,6 +4,8 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
+mod readings;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +26,7 @@ use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::gap;
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::spool::{self, Next, SpoolError};
-use super::telemetry::{Chunk, Dropped};
+use super::telemetry::Dropped;
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
@@ -166,6 +168,7 @@ impl<'a> Link<'a> {
                 Some(answer) = self.asked.next(), if !self.asked.is_empty() => self.answered(answer),
                 event = self.events.recv() => match event {
                     Some(Event::Connected) => self.connected(),
+                    Some(Event::Subscribed) => self.session.answered(),
                     Some(Event::Incoming { topic, payload }) => self.command(&topic, &payload),
                     None => return End::Lost("the connection ended"),
                 },
@@ -329,44 +332,6 @@ impl<'a> Link<'a> {
             }));
         }
         self.ask_replay();
-    }
-
-    /// Readings of the past, as long as there are some.
-    fn ask_spool(&mut self) {
-        let (Some(spool), false) = (&self.spool, self.spool_read) else { return };
-        let Some(after) = self.session.wants_past() else { return };
-        self.spool_read = true;
-        let spool = spool.clone();
-        self.asked
-            .push(Box::pin(async move { Answer::Spooled(spool.with(move |spool| spool.next(after)).await) }));
-    }
-
-    fn unspool(&mut self, place: Option<i64>) {
-        if let (Some(place), Some(spool)) = (place, &self.spool) {
-            let spool = spool.clone();
-            self.asked.push(Box::pin(async move {
-                Answer::Unspooled(spool.with(move |spool| spool.remove(place)).await)
-            }));
-        }
-    }
-
-    fn spooled(&mut self, next: Result<Next, SpoolError>) {
-        match next {
-            Ok(Next::Chunk(chunk)) => {
-                self.spool_read = false;
-                self.session.push_past(chunk);
-            }
-            Ok(Next::Damaged(dropped)) => {
-                self.spool_read = false;
-                self.uplink.telemetry.put_back_dropped(dropped);
-            }
-            // It is asked again with the next second.
-            Ok(Next::Nothing) => self.spool_empty = true,
-            Err(error) => {
-                self.spool_empty = true;
-                spool::failed("read", &error);
-            }
-        }
     }
 
     /// The next page of the oldest resend; a resend that is done is answered.
@@ -538,15 +503,6 @@ impl<'a> Link<'a> {
         }
     }
 
-    fn telemetry_bytes(&mut self, chunk: &Chunk) -> Vec<u8> {
-        self.chunks += 1;
-        let now = self.uplink.now();
-        let connected = self.connected.unwrap_or(now);
-        let name = format!("telemetry/{}-{}", connected.0, self.chunks);
-        let origin = &self.uplink.origin;
-        wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
-    }
-
     /// Since this connection was begun.
     fn age(&self) -> Duration {
         self.began.elapsed()
@@ -565,38 +521,6 @@ impl<'a> Link<'a> {
             }
             Sent::Loose { .. } | Sent::Again => {}
         }
-    }
-
-    /// As many readings as the link can take now; a batch each interval, and what is left of a backlog with
-    /// each acknowledgement.
-    fn batch_telemetry(&mut self) {
-        if self.connected.is_none() {
-            return;
-        }
-        while let Some(bytes_max) = self.session.wants_live() {
-            let Some(chunk) = self.uplink.telemetry.take(bytes_max) else {
-                self.draining = false;
-                return;
-            };
-            self.session.push_live(chunk, self.age());
-        }
-        self.draining = true;
-    }
-
-    /// Readings that nobody will have: one gap for all of them.
-    fn tell_dropped(&mut self) {
-        let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
-        let now = self.uplink.now();
-        let gap = gap::of_telemetry(&dropped, now, &self.uplink.origin);
-        tracing::warn!(
-            count = dropped.count,
-            too_large = dropped.too_large,
-            "telemetry was dropped; a gap is told"
-        );
-        let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move {
-            Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
-        }));
     }
 
     fn command(&mut self, topic: &str, payload: &[u8]) {

@@ -177,6 +177,10 @@ async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &C
         if let Some(aside) = left.aside {
             uplink.set_aside(aside, spool.as_ref()).await;
         }
+        if left.again {
+            // For at most as many connections as it takes to set the message aside.
+            backoff.reset();
+        }
         if began.elapsed() >= HELD_AFTER {
             backoff.reset();
             told = Told::default();

@@ -130,6 +130,7 @@ impl World {
             let before = first(lane).map(|seq| self.rows[seq].sequence - 1);
             told.set(lane, before.unwrap_or(self.last.of(lane)));
         }
+        session.answered();
         session.announce(told);
         let topic = "state".to_owned();
         session.push(Loose { topic, payload: Vec::new(), retain: true, what: LooseKind::State });

@@ -116,6 +116,8 @@ pub(super) enum SetAside {
 pub(super) struct Left {
     /// Readings that nobody acknowledged and that are in no spool, oldest first.
     pub(super) readings: Vec<Chunk>,
+    /// The broker hung up on the same message as before: soon tried again, it is soon known.
+    pub(super) again: bool,
     pub(super) aside: Option<SetAside>,
 }
 
@@ -148,6 +150,7 @@ pub(super) struct Session {
     acknowledged: Vec<i64>,
     /// What is on trial is under way, alone.
     testing: bool,
+    answered: bool,
     /// How often the broker hung up on several readings together, since it took some.
     hung_up_on_readings: u32,
 }
@@ -202,6 +205,7 @@ impl Session {
             next_ticket: 0,
             acknowledged: Vec::new(),
             testing: false,
+            answered: false,
             hung_up_on_readings: 0,
         }
     }
@@ -220,15 +224,17 @@ impl Session {
         let alone = std::mem::take(&mut self.testing);
         self.backlog.clear();
         self.past_read = 0;
+        self.answered = false;
         self.announced = false;
         self.loose.clear();
         self.replays.clear();
         self.points.clear();
         self.refused_read.clear();
         self.lanes = Lane::ALL.map(LaneWindow::new);
+        let again = theirs && first.as_ref().is_some_and(|key| self.suspicion.is_of(key));
         let aside = if theirs { self.hung_up(first, alone, &mut readings) } else { None };
         readings.retain(|chunk| chunk.spooled.is_none());
-        Left { readings, aside }
+        Left { readings, again, aside }
     }
 
     fn hung_up(&mut self, first: Option<Key>, alone: bool, readings: &mut Vec<Chunk>) -> Option<SetAside> {
@@ -437,11 +443,17 @@ impl Session {
         self.suspicion.is_on_trial(&Key::Loose(loose.topic.clone()))
     }
 
-    /// What is on trial may go now, and is under way from here on. Nothing else is: what went before it, at
-    /// least birth and state, was acknowledged.
+    /// What is on trial may go now, and is under way from here on. Nothing else is, all that went before it
+    /// was acknowledged, and the broker has answered on this connection: one whose broker hangs up on
+    /// whatever comes first, as where two clients share an id, condemns no message.
     fn may_test(&mut self) -> bool {
-        self.testing = self.in_flight.is_empty();
+        self.testing = self.in_flight.is_empty() && self.answered;
         self.testing
+    }
+
+    /// The broker has answered something on this connection.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
     }
 
     fn count(&self, of: impl Fn(&Sent) -> bool) -> usize {

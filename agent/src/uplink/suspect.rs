@@ -44,6 +44,10 @@ impl Suspicion {
         self.0.get(key).is_some_and(|ends| ends.together >= TOGETHER)
     }
 
+    pub(super) fn is_of(&self, key: &Key) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// The broker has taken it.
     pub(super) fn acknowledged(&mut self, key: &Key) {
         self.0.remove(key);
