@@ -39,6 +39,7 @@ impl Fault {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all but two are told in their own words")]
     fn of_io(error: io::Error, tls: Option<&Settings>) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(fault) => return fault,

@@ -92,10 +92,9 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
     let last = async {
         let (_, came) = telemetry.waiting();
         let rest = telemetry.take_until(came);
-        if rest.is_empty() || keep(spool, telemetry, rest).await {
-            if let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
-                spool::failed("mark", &error);
-            }
+        let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
+        if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
+            spool::failed("mark", &error);
         }
     };
     if timeout(LAST_WITHIN, last).await.is_err() {

@@ -18,6 +18,7 @@ mod keeper;
 mod link;
 #[cfg(test)]
 mod model;
+pub mod schema;
 mod session;
 mod spool;
 mod stream;

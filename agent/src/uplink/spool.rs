@@ -270,7 +270,7 @@ mod tests {
     fn next(spool: &mut Spool, after: i64) -> Chunk {
         match spool.next(after).expect("read") {
             Next::Chunk(chunk) => chunk,
-            other => panic!("{other:?}"),
+            other @ (Next::Damaged(_) | Next::Nothing) => panic!("{other:?}"),
         }
     }
 

@@ -12,8 +12,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
+use super::gap;
+use super::schema::tests::{data_fits, fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{CHUNK_BYTES_MAX, Chunk, READINGS_MAX, Reading, TelemetrySender, Told, channel};
+use super::telemetry::{
+    CHUNK_BYTES_MAX, Chunk, Dropped, READINGS_MAX, Reading, TelemetrySender, Told, channel,
+};
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
@@ -199,6 +203,7 @@ fn row(lane: Lane, seq: i64, sequence: u64) -> Row {
 fn told(effect: &Effect) -> String {
     let messages = wire::messages(effect, &plant(), &origin());
     let lines = messages.iter().map(|message| {
+        data_fits(&message.kind, &message.data);
         let lane = message.lane.word();
         let retained = if message.retain { " retained" } else { "" };
         let data = serde_json::to_string_pretty(&message.data).expect("JSON");
@@ -286,7 +291,9 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let online = wire::state_bytes(Status::Online, Some(last), &[down], MORNING, &origin());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&online)).expect("JSON"));
+    fits("state", &parsed(&online));
     let will = parsed(&wire::state_bytes(Status::Offline, None, &[], MORNING, &origin()));
+    fits("state", &will);
     assert_eq!(will, json!({ "status": "offline", "epoch": origin().epoch.0 }));
 }
 
@@ -680,4 +687,37 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
         told.tell("127.0.0.1:1883", &format!("reason {reason}"));
     }
     assert_eq!(told.0.len(), super::REASONS_MAX);
+}
+
+#[test]
+fn every_kind_of_message_fits_its_schema() {
+    let (plant, origin) = (plant(), origin());
+    let effects = [
+        Effect::Alarm(Arc::new(alarm(None))),
+        Effect::Hazard(Arc::new(hazard(HazardStage::Candidate))),
+        Effect::Hazard(Arc::new(hazard(HazardStage::Accepted))),
+        Effect::Task(Arc::new(task())),
+        Effect::Unit(Arc::new(unit("U-1"))),
+    ];
+    let mut messages: Vec<Message> =
+        effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
+    let dropped = Dropped::of(&readings(3)).expect("some");
+    messages.push(gap::of_telemetry(&dropped, MORNING, &origin));
+    messages.push(gap::of_crash(MORNING, MORNING, &origin));
+    messages.push(gap::of_refused(&row(Lane::Work, 1, 1), 300_000, MORNING).0);
+    for message in messages {
+        let kind = message.kind.clone();
+        let name = kind.trim_start_matches("riskgate.").trim_end_matches(".v1");
+        let row = Row { seq: 1, sequence: 1, message };
+        fits(name, &parsed(&wire::row_bytes(&row, &origin, false)));
+    }
+    fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
+    fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
+    let chunk = Chunk { readings: readings(2), from: MORNING, to: MORNING, spooled: None };
+    fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
+    for outcome in [Ok(json!({ "sent": 1 })), Err("no".to_owned())] {
+        let data = super::commands::reply("c1", "ping", &outcome);
+        let name = "reply/c1/1";
+        fits("reply", &parsed(&wire::loose_bytes(name, "riskgate.reply.v1", MORNING, false, &data, &origin)));
+    }
 }

@@ -39,7 +39,7 @@ impl Window {
         }
     }
 
-    /// Another connection: what was learnt of the link stays, its clock goes on.
+    /// The broker hung up on something larger than this: no more is ever under way.
     pub(super) fn refused_at(&mut self, size: usize) {
         self.most = self.most.min(size).max(self.least);
         self.limit = self.limit.min(self.most);
