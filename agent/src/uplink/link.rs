@@ -5,6 +5,7 @@
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
 mod readings;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use super::birth::{Birth, birth};
 use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
-use super::gap;
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::spool::{self, Next, SpoolError};
 use super::telemetry::Dropped;
@@ -72,6 +72,8 @@ pub(super) struct Link<'a> {
     spool: Option<spool::Handle>,
     /// It is being asked, or had nothing more in this second.
     spool_read: bool,
+    /// Rows set aside whose gap is being written.
+    telling: usize,
     spool_empty: bool,
     began: Instant,
     flying: FuturesUnordered<Flying>,
@@ -117,6 +119,7 @@ impl<'a> Link<'a> {
             session,
             spool,
             spool_read: false,
+            telling: 0,
             spool_empty: false,
             began: Instant::now(),
             flying: FuturesUnordered::new(),
@@ -192,6 +195,7 @@ impl<'a> Link<'a> {
 
     /// The connection is lost: what was acknowledged on it is not sent again on the next.
     pub(super) async fn write_acknowledged(&mut self) {
+        self.end_telling().await;
         let rows = self.session.take_acknowledged();
         if rows.is_empty() {
             return;
@@ -317,20 +321,7 @@ impl<'a> Link<'a> {
                 }));
             }
         }
-        while let Some(row) = self.session.take_refused() {
-            let (store, now) = (self.uplink.store.clone(), self.uplink.now());
-            let bytes = wire::row_bytes(&row, &self.uplink.origin, false).len();
-            let (gap, entry) = gap::of_refused(&row, bytes, now);
-            self.asked.push(Box::pin(async move {
-                // The gap first: a crash between the two tells it twice under one id, and loses nothing.
-                let told = store.append(vec![gap], vec![entry]).await;
-                let told = match told {
-                    Ok(()) => store.acknowledge(vec![row.seq], now).await,
-                    Err(error) => Err(error),
-                };
-                Answer::Refused(row, told)
-            }));
-        }
+        self.tell_refused();
         self.ask_replay();
     }
 
@@ -401,6 +392,7 @@ impl<'a> Link<'a> {
             Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
             Answer::Unspooled(Ok(())) => {}
             Answer::Refused(row, told) => {
+                self.telling -= 1;
                 let message = format!("{} {}", row.message.topic, row.message.object);
                 if self.heard("refused", told).is_none() {
                     self.session.put_back_refused(row);
