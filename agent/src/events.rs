@@ -109,6 +109,14 @@ pub enum Event<'a> {
         broker: &'a str,
         why: &'a str,
     },
+    /// Readings that are not acknowledged in time stay in memory alone.
+    SpoolFailed {
+        why: &'a str,
+    },
+    /// The broker hangs up on this message: it was set aside, and is told as a gap.
+    MessageRefused {
+        message: &'a str,
+    },
     WatchdogHeld {
         why: &'a str,
     },
@@ -168,6 +176,8 @@ impl Event<'_> {
             Self::ReloadRefused { .. } => "reload_refused",
             Self::UplinkUp { .. } => "uplink_up",
             Self::UplinkLost { .. } => "uplink_lost",
+            Self::SpoolFailed { .. } => "spool_failed",
+            Self::MessageRefused { .. } => "message_refused",
             Self::WatchdogHeld { .. } => "watchdog_held",
             Self::HistoryDropped { .. } => "history_dropped",
             Self::HistoryKeptAside { .. } => "history_kept_aside",
@@ -294,6 +304,14 @@ impl Event<'_> {
             }
             Self::UplinkLost { broker, why } => {
                 tracing::warn!(event, broker, why, "uplink lost; work goes on locally");
+                ("uplink", 1)
+            }
+            Self::SpoolFailed { why } => {
+                tracing::error!(event, why, "no spool: readings of a long outage are kept in memory alone");
+                ("uplink", 1)
+            }
+            Self::MessageRefused { message } => {
+                tracing::error!(event, message, "the broker does not take this message; it is set aside");
                 ("uplink", 1)
             }
             Self::ReloadRefused { why } => {

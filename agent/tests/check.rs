@@ -121,6 +121,7 @@ broken! {
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
     what_tls_needs_is_told: "66-tls",
     a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
+    the_broker_upstream_has_one_name_for_us_and_a_rate: "67-uplink",
     a_bit_of_a_register_is_checked: "70-bits-of-registers",
     a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",

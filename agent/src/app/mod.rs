@@ -429,9 +429,13 @@ fn uplink_config(site: &Site) -> uplink::Config {
         port: site.uplink.port,
         root: site.uplink.root.clone(),
         user: site.uplink.user.clone(),
-        password: site.uplink.password.as_ref().map(|secret| secret.reveal().to_owned()),
+        password: site.uplink.password.clone(),
+        tls: site.uplink.tls.clone(),
         client_id: site.uplink.client_id.clone(),
         telemetry: site.uplink.telemetry,
+        drain: site.uplink.drain,
+        heartbeat: site.uplink.heartbeat,
+        spool: Some(site.store.dir.clone()),
         commands: site.uplink.commands.clone(),
     }
 }

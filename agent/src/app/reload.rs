@@ -192,7 +192,8 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
 /// Tells one set of passwords and certificates from another without keeping a copy.
 fn passwords_of(checked: &Checked) -> u64 {
     let mut hasher = DefaultHasher::new();
-    checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
+    let uplink = &checked.site.uplink;
+    uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
     for source in &checked.sources {
         match &source.driver {
             Driver::Opcua(server) => server.user.hash(&mut hasher),

@@ -56,6 +56,10 @@ pub(super) enum Command {
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
 
+    /// 上传报文的格式：JSON Schema 和 AsyncAPI / the shapes of all messages upstream
+    #[command(after_help = SCHEMA_HELP)]
+    Schema(SchemaArgs),
+
     /// 运行 / run the agent
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
@@ -264,6 +268,12 @@ const CHECK_HELP: &str = "例 Examples:
 退出码 Exit codes: 0 可以启动 it will start; 1 有错误 there are errors; 2 命令写错 usage.
 下一步 Next: riskgate run --config PATH --once";
 
+const SCHEMA_HELP: &str = "例 Examples:
+  riskgate schema                         列出 list them
+  riskgate schema --dir config/schemas    写入文件 write them
+
+退出码 Exit codes: 0 完成 done; 1 写不进去 the folder cannot be written; 2 命令写错 usage.";
+
 const RUN_HELP: &str = "例 Examples:
   riskgate run --config /etc/riskgate --once    读一次，列出数值、质量、时间 reads every point once, prints a table
   riskgate run --config /etc/riskgate           一直运行 runs until SIGTERM, which ends it within 5 s
@@ -387,6 +397,13 @@ pub(super) struct CheckArgs {
     /// 配置文件夹 / the configuration folder
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// 写到这个文件夹 / write them to this folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod journal;
 mod language;
 mod opcua;
 mod run;
+mod schema;
 mod tables;
 mod tools;
 mod withhold;
@@ -116,6 +117,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Demo(args) => return run::demo(&args),
         Command::Run(args) if args.once => run::once(&args.config, screen),
         Command::Run(args) => run::run(&args.config, screen),
+        Command::Schema(args) => schema::tell(args.dir.as_deref(), screen),
         Command::Check(args) => check(&args.path, screen),
         Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
         Command::Ack(args) => speak(&args.agent, screen, |client, screen| {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake;
 use riskgate_drivers::tally::{Counts, Tallies};
-use riskgate_engine::{Act, Effect, Engine, Plant, Refusal};
+use riskgate_engine::{Act, Effect, Engine, Plant, PointDraft, Refusal};
 use riskgate_point::{Link, Mono, Now, Report, Sample, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use crate::history::Recorder;
 use crate::metrics;
 use crate::store::{Batch, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::{self, Origin, SourceState};
-use crate::uplink::{TelemetrySender, Undurable};
+use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -85,7 +85,7 @@ pub struct Left {
 /// What one run of the loop remembers besides the engine.
 struct Tail {
     waiting: Waiting,
-    tags: Vec<Arc<str>>,
+    tags: Vec<ToldPoint>,
     /// When the sources were last shown.
     shown: Mono,
     /// Why the store's newest try failed, as it was told last.
@@ -390,12 +390,17 @@ fn store_failure(waiting: &Waiting, committed: &Committed) -> Option<String> {
 }
 
 /// Shared texts: a reading is made for every change.
-fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
-    plant.points().iter().map(|point| Arc::from(point.tag.as_str())).collect()
+fn tags_of(plant: &Plant) -> Vec<ToldPoint> {
+    let told = |point: &PointDraft| ToldPoint {
+        tag: Arc::from(point.tag.as_str()),
+        class: point.class,
+        deadband: point.deadband,
+    };
+    plant.points().iter().map(told).collect()
 }
 
 /// A sample and its point's tag.
-fn tagged<'a>(tags: &'a [Arc<str>], report: &'a Report) -> Option<(&'a Arc<str>, &'a Sample)> {
+fn tagged<'a>(tags: &'a [ToldPoint], report: &'a Report) -> Option<(&'a ToldPoint, &'a Sample)> {
     let sample = report.sample()?;
     Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample))
 }

@@ -4,7 +4,10 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod readings;
+mod refused;
+
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,10 +22,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::birth::{Birth, birth};
-use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
+use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{Chunk, Dropped};
+use super::spool::{self, Next, SpoolError};
+use super::telemetry::Dropped;
 use super::undurable::{self, Object};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
@@ -54,6 +58,9 @@ enum Answer {
     Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
+    Refused(Row, Result<(), StoreError>),
+    Spooled(Result<Next, SpoolError>),
+    Unspooled(Result<(), SpoolError>),
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -63,7 +70,14 @@ pub(super) struct Link<'a> {
     uplink: &'a mut Uplink,
     client: Client,
     events: mpsc::Receiver<Event>,
-    session: Session,
+    session: &'a mut Session,
+    spool: Option<spool::Handle>,
+    /// It is being asked, or had nothing more in this second.
+    spool_read: bool,
+    /// Rows set aside whose gap is being written.
+    telling: usize,
+    spool_empty: bool,
+    began: Instant,
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
     committed: watch::Receiver<Committed>,
@@ -96,16 +110,22 @@ pub(super) struct Link<'a> {
 impl<'a> Link<'a> {
     pub(super) fn new(
         uplink: &'a mut Uplink,
+        session: &'a mut Session,
+        spool: Option<spool::Handle>,
         client: Client,
         events: mpsc::Receiver<Event>,
-        unacknowledged: VecDeque<Chunk>,
     ) -> Self {
         let committed = uplink.store.committed();
         Self {
             uplink,
             client,
             events,
-            session: Session::new(usize::from(INFLIGHT_MAX), unacknowledged),
+            session,
+            spool,
+            spool_read: false,
+            telling: 0,
+            spool_empty: false,
+            began: Instant::now(),
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
             committed,
@@ -126,11 +146,6 @@ impl<'a> Link<'a> {
             pages_told: 0,
             draining: false,
         }
-    }
-
-    /// The connection is over.
-    pub(super) fn end(self) -> VecDeque<Chunk> {
-        self.session.end()
     }
 
     /// Ends on `stop`, having told so, or when the client takes nothing any more.
@@ -163,6 +178,7 @@ impl<'a> Link<'a> {
                 Some(answer) = self.asked.next(), if !self.asked.is_empty() => self.answered(answer),
                 event = self.events.recv() => match event {
                     Some(Event::Connected) => self.connected(),
+                    Some(Event::Subscribed) => self.session.answered(),
                     Some(Event::Incoming { topic, payload }) => self.command(&topic, &payload),
                     None => return End::Lost("the connection ended"),
                 },
@@ -187,6 +203,7 @@ impl<'a> Link<'a> {
 
     /// The connection is lost: what was acknowledged on it is not sent again on the next.
     pub(super) async fn write_acknowledged(&mut self) {
+        self.end_telling().await;
         let rows = self.session.take_acknowledged();
         if rows.is_empty() {
             return;
@@ -274,6 +291,9 @@ impl<'a> Link<'a> {
     fn turn(&mut self) {
         self.turns += 1;
         self.store_rests = false;
+        if std::mem::take(&mut self.spool_empty) {
+            self.spool_read = false;
+        }
         let in_flight = self.session.in_flight();
         self.uplink.status.send_modify(|status| {
             status.turns += 1;
@@ -294,6 +314,7 @@ impl<'a> Link<'a> {
 
     /// Puts questions to the store: one of each kind is under way at a time.
     fn ask_store(&mut self) {
+        self.ask_spool();
         if self.store_rests {
             return;
         }
@@ -319,6 +340,7 @@ impl<'a> Link<'a> {
                 }));
             }
         }
+        self.tell_refused();
         self.ask_replay();
     }
 
@@ -384,6 +406,20 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::Spooled(next) => self.spooled(next),
+            // It is sent once more: the receiver has the same readings twice.
+            Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
+            Answer::Unspooled(Ok(())) => {}
+            Answer::Refused(row, told) => {
+                self.telling -= 1;
+                let message = format!("{} {}", row.message.topic, row.message.object);
+                if self.heard("refused", told).is_none() {
+                    self.session.put_back_refused(row);
+                } else {
+                    Happening::MessageRefused { message: &message }.emit();
+                    self.uplink.status.send_modify(|status| status.refused += 1);
+                }
+            }
             Answer::Written(what, written) => {
                 // Told in the log; there is nothing to take back.
                 let _told = self.heard(what, written);
@@ -432,7 +468,7 @@ impl<'a> Link<'a> {
 
     /// Publishes what the window has room for. False where the client takes nothing more.
     fn hand_over(&mut self) -> bool {
-        while let Some(outgoing) = self.session.next() {
+        while let Some(outgoing) = self.session.next(self.age()) {
             let (topic, payload, retain, sent) = self.packed(outgoing);
             if payload.len() > PAYLOAD_BYTES_MAX {
                 // Rows and telemetry are bounded where they are made: this is a state or a birth.
@@ -443,8 +479,9 @@ impl<'a> Link<'a> {
                 );
                 continue;
             }
+            let bytes = payload.len();
             let receipt = self.client.publish(&topic, payload, retain);
-            let ticket = self.session.handed_over(sent);
+            let ticket = self.session.handed_over(sent, bytes, self.age());
             let Some(receipt) = receipt else { return false };
             self.flying.push(Box::pin(async move { (ticket, receipt.acknowledged().await) }));
             // A resend's answer goes behind its last row, and the rows of its next page behind these.
@@ -456,8 +493,8 @@ impl<'a> Link<'a> {
     fn packed(&mut self, outgoing: Outgoing) -> (String, Vec<u8>, bool, Sent) {
         let origin = &self.uplink.origin;
         match outgoing {
-            Outgoing::Loose(loose) => {
-                (self.uplink.topic(&loose.topic), loose.payload, loose.retain, Sent::Loose(loose.what))
+            Outgoing::Loose(Loose { topic, payload, retain, what }) => {
+                (self.uplink.topic(&topic), payload, retain, Sent::Loose { what, topic })
             }
             Outgoing::Row(row) => {
                 let late = row.sequence <= self.before.of(row.message.lane);
@@ -477,59 +514,24 @@ impl<'a> Link<'a> {
         }
     }
 
-    fn telemetry_bytes(&mut self, chunk: &Chunk) -> Vec<u8> {
-        self.chunks += 1;
-        let now = self.uplink.now();
-        let connected = self.connected.unwrap_or(now);
-        let name = format!("telemetry/{}-{}", connected.0, self.chunks);
-        let origin = &self.uplink.origin;
-        wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
+    /// Since this connection was begun.
+    fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     fn acknowledged(&mut self, ticket: Ticket) {
-        let Some(sent) = self.session.acknowledge(ticket) else { return };
+        let Some(sent) = self.session.acknowledge(ticket, self.age()) else { return };
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
                 self.uplink.status.send_modify(|status| status.readings += chunk.count());
+                self.unspool(chunk.spooled);
                 if self.draining {
                     self.batch_telemetry();
                 }
             }
-            Sent::Loose(_) | Sent::Again => {}
+            Sent::Loose { .. } | Sent::Again => {}
         }
-    }
-
-    /// As many readings as the link can take now; a batch each interval, and what is left of a backlog with
-    /// each acknowledgement.
-    fn batch_telemetry(&mut self) {
-        if self.connected.is_none() {
-            return;
-        }
-        while self.session.wants_telemetry() {
-            let Some(chunk) = self.uplink.telemetry.take() else {
-                self.draining = false;
-                return;
-            };
-            self.session.push_telemetry(chunk);
-        }
-        self.draining = true;
-    }
-
-    /// Readings that nobody will have: one gap for all of them.
-    fn tell_dropped(&mut self) {
-        let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
-        let now = self.uplink.now();
-        let gap = wire::telemetry_gap(&dropped, now, &self.uplink.origin);
-        tracing::warn!(
-            count = dropped.count,
-            too_large = dropped.too_large,
-            "telemetry was dropped; a gap is told"
-        );
-        let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move {
-            Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
-        }));
     }
 
     fn command(&mut self, topic: &str, payload: &[u8]) {

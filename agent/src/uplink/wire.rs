@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::telemetry::{Chunk, Dropped, Values};
+use super::telemetry::{Chunk, Values};
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -363,30 +363,6 @@ fn operand_data(operand: &Operand, origin: &Origin) -> Value {
         }
     }
     data
-}
-
-/// Readings that were dropped before upstream had them.
-pub(super) fn telemetry_gap(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
-    let id = format!("telemetry:{}:{}", dropped.from.0, at.0);
-    Message {
-        lane: Lane::Gap,
-        topic: "gap".to_owned(),
-        retain: false,
-        kind: "riskgate.gap.v1".to_owned(),
-        object: id.clone(),
-        revision: 1,
-        time: at,
-        data: json!({
-            "id": id,
-            "revision": 1,
-            "lane": "telemetry",
-            "from": origin.time(dropped.from),
-            "to": origin.time(dropped.to),
-            "count": dropped.count,
-            "tooLarge": dropped.too_large,
-            "reason": if dropped.too_large == dropped.count { "too_large" } else { "queue_full" },
-        }),
-    }
 }
 
 impl Origin {
