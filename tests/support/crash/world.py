@@ -2,6 +2,7 @@
 befall them."""
 
 import dataclasses
+import getpass
 import itertools
 import json
 import os
@@ -149,10 +150,12 @@ class World:
             raise
 
     def _open(self):
-        settings = "persistence true\npersistence_location {}/\nautosave_interval 1\n"
+        # Started by root, it would become another user, who may not write there.
+        settings = f"persistence true\npersistence_location {self.folder / 'broker'}/\nautosave_interval 1\n"
+        settings += f"user {getpass.getuser()}\n"
         self.broker = peers.Mosquitto(
             self.folder / "broker",
-            settings.format(self.folder / "broker") if self.plan.persistent else "",
+            settings if self.plan.persistent else "",
             self.ports.broker,
         )
         self.closers.append(self.broker.kill)
