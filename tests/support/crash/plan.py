@@ -36,6 +36,8 @@ class Plan:
     # The receiver keeps a session at the broker.
     session: bool
     receiver_pause_s: float
+    # The broker ends and comes back. Frozen it forgets nothing.
+    broker_fails: bool
     # How the agent ends at the very end.
     end: str
     steps: list
@@ -54,6 +56,7 @@ def plan(seed):
         seed=seed,
         persistent=draw.random() < 0.5,
         session=draw.random() < 0.5,
+        broker_fails=any(step.who == "broker" and step.what in {"kill", "stop"} for step in steps),
         receiver_pause_s=draw.choice([0.05, 0.3, 1.0]),
         end=draw.choice(["kill", "stop"]),
         steps=sorted(steps, key=lambda step: step.at_ms),

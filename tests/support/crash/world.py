@@ -139,7 +139,10 @@ class World:
         # (token, deed): acts of which the agent has said that they are durable.
         self.durable_acts = []
         self.process = None
+        self.stopping = False
+        # The connection that holds the store's file, and whether one did while the agent stopped.
         self.held = None
+        self.was_held = False
         self.began = time.monotonic()
         self.steps = open(folder / "steps.log", "w", buffering=1)
         self.closers = [self.steps.close]
@@ -163,7 +166,7 @@ class World:
         self.closers.append(self.plant.close)
         self.receiver = Receiver(self.ports.broker, ROOT, self.plan.session, self.plan.receiver_pause_s)
         self.closers.append(self.receiver.close)
-        self.closers.append(self.kill)
+        self.closers.append(self.abandon)
         self.closers.append(self.release)
         for point in EVERY_POINT:
             self.set(point, 10)
@@ -250,7 +253,7 @@ class World:
         self.reap()
         # A store that is held cannot be opened: that is another test.
         self.release()
-        self.stopping = False
+        self.stopping = self.was_held = False
         with open(self.folder / "agent.log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "run", "--config", self.folder / "config"],
@@ -270,6 +273,9 @@ class World:
         if self.stopping:
             # Before it listens for the signal, the signal ends it.
             allowed |= {0, -signal.SIGTERM}
+        if self.stopping and self.was_held:
+            # It says that what it had decided is not on disk, and so it does.
+            allowed.add(1)
         assert code in allowed, f"the agent ended by itself with {code}"
         self.process = None
         self.ends.append(time.monotonic())
@@ -283,9 +289,15 @@ class World:
         self.kills += was_running
         self.reap()
 
+    def abandon(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def terminate(self):
         if self.process is not None and self.process.poll() is None:
             self.stopping = True
+            self.was_held = self.held is not None
             self.process.terminate()
 
     def stop(self):
@@ -322,6 +334,7 @@ class World:
         try:
             held.execute("BEGIN IMMEDIATE")
             self.held = held
+            self.was_held = True
         except sqlite3.OperationalError:
             held.close()
 
@@ -354,8 +367,10 @@ class World:
         return board is not None and board["uplink"]["connected"]
 
     def settled(self):
+        """The lanes, where nothing is pending in any of them."""
         outbox = self.show("outbox")
-        return outbox is not None and all(lane["pending"] == 0 for lane in outbox["lanes"])
+        is_empty = outbox is not None and all(lane["pending"] == 0 for lane in outbox["lanes"])
+        return outbox["lanes"] if is_empty else None
 
 
 class Person:
