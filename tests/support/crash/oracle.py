@@ -6,6 +6,7 @@ thing that is wrong is one line of its answer.
 
 import collections
 import json
+import re
 import sqlite3
 import subprocess
 import time
@@ -30,7 +31,7 @@ class Report:
         self.wrong = []
         self.kills = 0
         self.rows = self.lost = self.doubled = self.resent = self.undurable = self.hazards = 0
-        self.start_s = self.upstream_s = self.flow_s = None
+        self.start_s = self.upstream_s = self.flow_s = self.opened_s = None
 
     def must(self, holds, *words):
         if not holds:
@@ -66,6 +67,8 @@ def judge(world, report):
     as_the_schemas_say(report, arrivals)
     opens_again(report, world, epoch)
     log = (world.folder / "agent.log").read_text(errors="replace")
+    opened = re.findall(r'"store_opened_in" millis=(\d+)', log)
+    report.opened_s = max(map(int, opened), default=0) / 1000
     report.must("panicked" not in log, "a panic: see agent.log")
     aside = [path.name for path in (world.folder / "state").iterdir() if "damaged" in path.name]
     report.must(not aside, "a store was taken for damaged:", aside)

@@ -42,7 +42,8 @@ def files(folder, version, ports):
         confirm = "person" if number % 2 and point != plans.LAST else "auto"
         limits = f"{limit_of(point, version)},{plans.LIMIT_HIGH}"
         measure = f"M-{point}"
-        point_rows.append(f"{point},{point}液位,plc,holding:{number},u16,%,0,100,{limits},0,{delay},process,{measure},{confirm}")
+        row = [point, f"{point}液位", "plc", f"holding:{number}", "u16", "%", "0", "100", limits, "0", delay]
+        point_rows.append(",".join([*row, "process", measure, confirm]))
         measures.append(
             f'[[measure]]\nid = "{measure}"\nunit = "U-{number % 2}"\nevent = "储罐满溢"\nname = "{point}液位监测"\n'
             'classify1 = "1"\nclassify2 = "1-1"\n'
