@@ -51,10 +51,10 @@ def answers(port):
 
 
 class Mosquitto:
-    """Debian's broker, without persistence: a restart forgets every session and every message."""
+    """Debian's broker, by default without persistence: a restart forgets every session and every message."""
 
-    def __init__(self, folder, settings=""):
-        self.port = free_port()
+    def __init__(self, folder, settings="", port=None):
+        self.port = port or free_port()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.conf = folder / "mosquitto.conf"

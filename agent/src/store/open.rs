@@ -56,11 +56,7 @@ enum Unusable {
 }
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| StoreError::File {
-        operation: "make the directory",
-        path: dir.to_owned(),
-        source,
-    })?;
+    make(dir)?;
     let lock = lock(dir)?;
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
@@ -94,6 +90,26 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         config_before: meta.config,
     };
     Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, lock }, opened))
+}
+
+/// Makes the directory. Its name must not go with the power, and the whole store with it: the next start would take it
+/// for the first.
+fn make(dir: &Path) -> Result<(), StoreError> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| StoreError::File {
+        operation: "make the directory",
+        path: dir.to_owned(),
+        source,
+    })?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let synced = File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all());
+        if let Err(error) = synced {
+            tracing::warn!(%error, made = %made.display(), "a loss of power now may take the new directory away");
+        }
+    }
+    Ok(())
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
