@@ -217,6 +217,7 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    #[expect(clippy::print_stderr, reason = "of a test that failed, its log")]
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
@@ -340,7 +341,7 @@ fn examples() -> BTreeMap<String, Value> {
     let rows = text.lines().filter_map(|line| {
         let mut cells = line.split('|').map(str::trim).filter(|cell| !cell.is_empty());
         let name = cells.next()?.strip_prefix("`cmd/")?.strip_suffix('`')?.to_owned();
-        let example = cells.last()?.strip_prefix('`')?.strip_suffix('`')?;
+        let example = cells.next_back()?.strip_prefix('`')?.strip_suffix('`')?;
         let example = serde_json::from_str(example).unwrap_or_else(|error| panic!("{name}: {error}"));
         Some((name, example))
     });
@@ -349,7 +350,8 @@ fn examples() -> BTreeMap<String, Value> {
 
 /// An example as it is sent.
 fn command(name: &str, id: &str, more: Value) -> Value {
-    let expires = Timestamp::now() + SignedDuration::from_mins(5);
+    let now = Timestamp::from_millisecond(riskgate::clock::now().wall.0).expect("a time");
+    let expires = now + SignedDuration::from_mins(5);
     let mut fields = json!({ "id": id, "by": "王敏", "expires": expires.to_string() });
     let of = fields.as_object_mut().expect("an object");
     of.extend(examples()[name].as_object().expect("an object").clone());

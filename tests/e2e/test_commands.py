@@ -60,8 +60,14 @@ def test_the_platform_confirms_and_rectifies_a_candidate(site):
     refused = ask(upstream, "accept", command(hazard=candidate["id"], revision=rectified["result"]["revision"]))["data"]
     assert refused["code"] == "not_allowed", refused
 
+    def status():
+        return upstream.seen("state")[-1][1]["status"]
+
+    # A command that nobody hears is lost: the platform looks at `state`.
     site.agent.kill()
+    until("the last will", lambda: status() == "offline")
     site.agent.start()
+    until("it is back", lambda: status() == "online")
     again = ask(upstream, "confirm", confirm)
     assert again["replayed"] and again["data"] == confirmed["data"], again
     hazard = upstream.objects("hazard/")[candidate["id"]]

@@ -14,13 +14,16 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{Pump, Tail, unit_of};
-use crate::store::{CARRIED_MAX, Carried, JournalEntry};
+use crate::store::{CARRIED_KEPT, CARRIED_MAX, Carried, JournalEntry};
 
 /// 2020-01-01: before it, nobody has set this clock yet.
 const CLOCKS_BEGIN: Wall = Wall(1_577_836_800_000);
 
 /// How far ahead an expiry may lie: what was carried out is known for longer than that.
 const EXPIRES_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Words of a refusal repeat what was asked, which may be anything, and go into the journal.
+const WORDS_CHARS_MAX: usize = 500;
 
 /// One command, as it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +61,9 @@ pub struct Refused {
 }
 
 impl Refused {
-    pub fn new(code: &'static str, words: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), words: words.into(), revision: None }
+    pub fn new(code: impl Into<Cow<'static, str>>, words: impl AsRef<str>) -> Self {
+        let words = words.as_ref().chars().take(WORDS_CHARS_MAX).collect();
+        Self { code: code.into(), words, revision: None }
     }
 
     fn stale(present: u64, expected: u64) -> Self {
@@ -73,7 +77,7 @@ impl Refused {
         let named = serde_json::to_value(refusal).ok();
         let code = named.as_ref().and_then(|named| named.get("refusal")).and_then(Value::as_str);
         let code = code.map_or(Cow::Borrowed("refused"), |code| Cow::Owned(code.to_owned()));
-        Self { code, words: refusal.to_string(), revision: None }
+        Self::new(code, refusal.to_string())
     }
 }
 
@@ -83,7 +87,7 @@ pub(super) struct Commands {
     /// Oldest first, with the batch that carries it out; 0: of a run before this one.
     known: VecDeque<(u64, Carried)>,
     /// As many as wait for the store, which the pump bounds.
-    waiting: VecDeque<Waiting>,
+    waiting: Vec<Waiting>,
 }
 
 #[derive(Debug)]
@@ -95,16 +99,17 @@ struct Waiting {
 
 impl Commands {
     pub(super) fn restored(carried: Vec<Carried>) -> Self {
-        Self { known: carried.into_iter().map(|carried| (0, carried)).collect(), waiting: VecDeque::new() }
+        Self { known: carried.into_iter().map(|carried| (0, carried)).collect(), waiting: Vec::new() }
     }
 
     fn find(&self, id: &str) -> Option<&(u64, Carried)> {
         self.known.iter().find(|(_, carried)| carried.id == id)
     }
 
-    /// A clock that is behind what was done already is wrong.
+    /// A clock that is a little behind what was done already is wrong. One that is far behind it was wrong then.
     fn is_before_what_was_done(&self, now: Wall) -> bool {
-        self.known.iter().any(|(_, carried)| carried.at > now)
+        let near = now..=now.after(CARRIED_KEPT);
+        self.known.iter().any(|(_, carried)| carried.at != now && near.contains(&carried.at))
     }
 
     /// All that are known may still come again.
@@ -127,16 +132,22 @@ impl Commands {
     }
 
     fn wait(&mut self, seq: u64, verdict: Verdict, answer: oneshot::Sender<Verdict>) {
-        self.waiting.push_back(Waiting { seq, verdict, answer });
+        self.waiting.push(Waiting { seq, verdict, answer });
     }
 
     /// Those whose batch is on disk are answered.
     pub(super) fn release(&mut self, committed: u64) {
-        while self.waiting.front().is_some_and(|waiting| waiting.seq <= committed) {
-            if let Some(Waiting { verdict, answer, .. }) = self.waiting.pop_front() {
-                // The connection on which it came may be over; it comes again.
-                drop(answer.send(verdict));
-            }
+        if self.waiting.is_empty() {
+            return;
+        }
+        // One that comes again is not held up by those that the disk has yet to take.
+        let (ready, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.seq <= committed);
+        self.waiting = waiting;
+        let ready: Vec<Waiting> = ready;
+        for Waiting { verdict, answer, .. } in ready {
+            // The connection on which it came may be over; it comes again.
+            drop(answer.send(verdict));
         }
     }
 }

@@ -45,7 +45,7 @@ use tokio::sync::{oneshot, watch};
 use journal::Head;
 use queue::{Queue, Request};
 
-pub use commands::{CARRIED_MAX, Carried};
+pub use commands::{CARRIED_KEPT, CARRIED_MAX, Carried};
 pub use outbox::DATA_BYTES_MAX;
 pub use upkeep::Written;
 

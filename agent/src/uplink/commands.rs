@@ -27,6 +27,12 @@ pub(super) const RESEND_PAGE: usize = 100;
 /// A command's id becomes a level of a topic.
 const ID_CHARS_MAX: usize = 128;
 
+/// The name of a person; it goes into the journal, whatever else is refused.
+const BY_CHARS_MAX: usize = 100;
+
+/// The longest name that may be meant for one of ours.
+const NAME_CHARS_MAX: usize = 64;
+
 /// An act is a few names and a reason; the reason goes into the journal and upstream again.
 const COMMAND_BYTES_MAX: usize = 16 * 1024;
 
@@ -76,19 +82,22 @@ pub(super) fn decide(received: Received<'_>, allowed: &Commands, epoch: Epoch, n
         text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     };
     let id = text("id").filter(|id| id.chars().count() <= ID_CHARS_MAX);
-    let by = text("by");
+    let by = text("by").filter(|by| by.chars().count() <= BY_CHARS_MAX);
     let deed = match (&fields, &id, &by) {
         (None, _, _) => Err(malformed("it is no JSON object")),
         (_, None, _) => {
             Err(malformed(format!("'id' is missing: a text of at most {ID_CHARS_MAX} characters")))
         }
-        (_, _, None) => Err(malformed("'by' is missing: the name of who gives the command")),
+        (_, _, None) => Err(malformed(format!(
+            "'by' is missing: the name of who gives the command, at most {BY_CHARS_MAX} characters"
+        ))),
         (Some(fields), Some(id), Some(by)) => deed(received, fields, (id, by), allowed, epoch, now),
     };
-    Decision { name: received.name.to_owned(), id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
+    let name = received.name.chars().take(NAME_CHARS_MAX).collect();
+    Decision { name, id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
 }
 
-fn malformed(words: impl Into<String>) -> Refused {
+fn malformed(words: impl AsRef<str>) -> Refused {
     Refused::new("malformed", words)
 }
 
