@@ -42,6 +42,11 @@ impl Stops {
         self.0.values().filter(|record| record.ended.is_none())
     }
 
+    /// The newest of a unit, ended or not.
+    pub(crate) fn newest(&self, unit: &str) -> Option<&Arc<StopRecord>> {
+        self.0.get(unit)
+    }
+
     pub(crate) fn since(&self, unit: &str) -> Option<Wall> {
         self.0.get(unit).filter(|record| record.ended.is_none()).map(|record| record.since)
     }

@@ -149,6 +149,7 @@ impl Instance {
             store: store.clone(),
             telemetry: telemetry_receiver,
             undurable: undurable.clone(),
+            orders: orders.clone(),
             status: status_sender,
             clock,
         };
@@ -195,6 +196,7 @@ impl Instance {
             states,
             turns: turns_sender,
             first,
+            carried: opened.commands,
             stop: parts.pump_stop.clone(),
         };
         parts.spawn_pump(pump.run());

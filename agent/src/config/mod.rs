@@ -14,6 +14,7 @@
 
 mod address;
 mod binding;
+pub(crate) mod commands;
 mod diagnostic;
 mod document;
 mod few;
@@ -48,6 +49,7 @@ use riskgate_engine::Plant;
 use riskgate_point::SourceId;
 use uuid::Uuid;
 
+pub use commands::Commands;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub use read::RawFile;
 pub use secret::{Secret, SecretError};

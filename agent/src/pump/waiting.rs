@@ -244,6 +244,7 @@ impl Over {
             }
         }
         batch.acts.extend(newer.acts);
+        batch.commands.extend(newer.commands);
         batch.seq = newer.seq;
         batch.at = newer.at;
         replaced
@@ -310,7 +311,14 @@ mod tests {
             let mut waiting = Waiting::default();
             let acts = (0..10_000).map(|_| act()).collect();
             let seq = waiting.next_seq();
-            let batch = Batch { seq, effects: Vec::new(), messages: Vec::new(), acts, at: Wall(1) };
+            let batch = Batch {
+                seq,
+                effects: Vec::new(),
+                messages: Vec::new(),
+                acts,
+                commands: Vec::new(),
+                at: Wall(1),
+            };
             waiting.push(batch, None, Mono(0), &held.store);
             assert_eq!(waiting.effects_over(), 0);
             (held, waiting)
@@ -354,7 +362,14 @@ mod tests {
                 Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => None,
             })
             .collect();
-        Batch { seq: waiting.next_seq(), effects, messages, acts: vec![act()], at: Wall(1) }
+        Batch {
+            seq: waiting.next_seq(),
+            effects,
+            messages,
+            acts: vec![act()],
+            commands: Vec::new(),
+            at: Wall(1),
+        }
     }
 
     fn push(waiting: &mut Waiting, held: &Held, effects: Vec<Effect>, at: Mono) -> oneshot::Receiver<Answer> {

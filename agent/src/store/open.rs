@@ -75,6 +75,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let epoch = meta.epoch.0.to_string();
     let sealer = Sealer::new(&connection, dir, &epoch)?;
     let rows = Rows::count(&connection)?;
+    let commands = super::commands::read(&connection)?;
     let upkeep = Upkeep::default();
     upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
@@ -85,6 +86,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         epoch_reason: meta.reason,
         new,
         restored,
+        commands,
         kept_aside,
         unclean: !meta.clean,
         config_before: meta.config,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -163,6 +163,21 @@ CREATE TABLE stop (
     revision INTEGER NOT NULL,
     body     TEXT NOT NULL
 ) STRICT;
+";
+
+const V4: &str = "
+-- Commands from upstream that were carried out: one that comes again is answered again and done once.
+CREATE TABLE command (
+    n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    id      TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    result  TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX command_expires ON command (expires);
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

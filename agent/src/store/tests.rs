@@ -120,7 +120,7 @@ pub(super) fn message(lane: Lane, object: &str, revision: u64) -> Message {
 }
 
 pub(super) fn batch(seq: u64, effects: Vec<Effect>, messages: Vec<Message>) -> Batch {
-    Batch { seq, effects, messages, acts: Vec::new(), at: Wall(1) }
+    Batch { seq, effects, messages, acts: Vec::new(), commands: Vec::new(), at: Wall(1) }
 }
 
 fn open(dir: &TempDir) -> (Store, Opened) {

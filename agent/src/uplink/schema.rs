@@ -1,9 +1,13 @@
 //! What upstream may rely on: a JSON Schema for each kind of message, and an AsyncAPI document of the topics.
 //!
-//! A table beside what `wire`, `birth`, `gap` and `commands` write; the tests hold each message against it.
+//! A table beside what `wire`, `birth`, `gap` and `commands` write, and one of what may be commanded; the tests hold each message against it.
 //! The schemas are open: a receiver passes over what it does not know, so a field may be added.
 
+mod commands;
+
 use serde_json::{Map, Value, json};
+
+use commands::commands;
 
 /// The dialect of all of them.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -63,7 +67,9 @@ pub const KINDS: [Kind; 12] = [
 /// Each file's name and text.
 pub fn files() -> Vec<(String, String)> {
     let schemas = KINDS.iter().map(|kind| (format!("{}.json", kind.name), kind.schema()));
-    let all = schemas.chain([("asyncapi.json".to_owned(), asyncapi())]);
+    let commands = commands();
+    let commands = commands.iter().map(|command| (format!("{}.json", command.key()), command.document()));
+    let all = schemas.chain(commands).chain([("asyncapi.json".to_owned(), asyncapi())]);
     all.map(|(name, document)| (name, format!("{document:#}\n"))).collect()
 }
 
@@ -134,9 +140,13 @@ fn asyncapi() -> Value {
         });
         operations.insert(kind.name.to_owned(), operation);
     }
+    for command in commands() {
+        channels.insert(command.key(), command.channel());
+        operations.insert(command.key(), command.operation());
+    }
     json!({
         "asyncapi": "3.0.0",
-        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once" },
+        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once, and what it may be told" },
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
@@ -372,7 +382,10 @@ fn gap() -> Value {
 
 fn reply() -> Value {
     let result = json!({ "type": "object" });
-    object([("id", text()), ("command", text()), ("ok", flag())], [("result", result), ("error", text())])
+    object(
+        [("id", text()), ("command", text()), ("ok", flag())],
+        [("result", result), ("code", text()), ("error", text()), ("revision", count())],
+    )
 }
 
 fn point() -> Value {
@@ -507,6 +520,11 @@ pub(super) mod tests {
                     }
                     true
                 }
+                "additionalProperties" if said == &json!(false) => value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .all(|(name, _)| schema["properties"].get(name).is_some()),
                 "additionalProperties" => {
                     for (name, field) in value.as_object().into_iter().flatten() {
                         check(said, field, &format!("{at}.{name}"))?;

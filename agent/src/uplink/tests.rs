@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use riskgate_engine::{
     Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
     RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
 };
-use riskgate_point::{BadReason, Link, Now, PointId, Quality, Sample, Value as PointValue, Wall};
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
+use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Ration, Received, Replay, decide};
 use super::gap;
 use super::schema::tests::{data_fits, fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
@@ -21,6 +22,8 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
+use crate::config::Commands;
+use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -547,32 +550,71 @@ fn one_state_message_is_under_way_at_a_time() {
     assert!(session.state_is_told());
 }
 
-fn command(name: &str, fields: Value) -> Decision {
-    let allowed = ["ping".to_owned(), "resend".to_owned()];
-    decide(name, fields.to_string().as_bytes(), &allowed, origin().epoch, MORNING)
+fn command(name: &str, fields: &Value) -> Decision {
+    let acts = BTreeMap::from([("confirm".to_owned(), vec!["王敏".to_owned()])]);
+    let allowed = Commands { acts, ..Commands::default() };
+    let payload = fields.to_string();
+    let received = Received { name, payload: payload.as_bytes(), retained: false };
+    decide(received, &allowed, origin().epoch, MORNING)
 }
 
 #[test]
 fn a_command_needs_an_id_a_name_an_expiry_and_leave() {
     let good = json!({ "id": "c1", "by": "平台", "expires": "2025-06-01T08:00:01+08:00" });
-    assert_eq!(command("ping", good.clone()).deed, Ok(Deed::Ping));
-    let refused = |name: &str, field: &str, value: Value, why: &str| {
+    assert_eq!(command("ping", &good).deed, Ok(Deed::Ping));
+    let refused = |name: &str, field: &str, value: Value, code: &str, why: &str| {
         let mut fields = good.clone();
         fields[field] = value;
-        let error = command(name, fields).deed.expect_err("refused");
-        assert!(error.contains(why), "{error}");
+        let error = command(name, &fields).deed.expect_err("refused");
+        assert!(error.code == code && error.words.contains(why), "{error:?}");
     };
-    refused("ping", "id", json!(""), "'id' is missing");
-    refused("ping", "id", json!("x".repeat(129)), "'id' is missing");
-    refused("ping", "by", json!(" "), "'by' is missing");
-    refused("ping", "expires", Value::Null, "'expires' is missing");
-    refused("ping", "expires", json!("tomorrow"), "no RFC 3339");
-    refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired");
-    refused("accept", "by", json!("平台"), "'accept' is not allowed here; allowed: ping, resend");
-    refused("resend", "epoch", json!(Uuid::from_u128(6)), "is over");
-    refused("resend", "lane", json!("telemetry"), "'lane' must be");
-    let garbage = decide("ping", b"\xff not JSON", &["ping".to_owned()], origin().epoch, MORNING);
+    refused("ping", "id", json!(""), "malformed", "'id' is missing");
+    refused("ping", "id", json!("x".repeat(129)), "malformed", "'id' is missing");
+    refused("ping", "by", json!(" "), "malformed", "'by' is missing");
+    refused("ping", "expires", Value::Null, "malformed", "'expires' is missing");
+    refused("ping", "expires", json!("tomorrow"), "malformed", "no RFC 3339");
+    refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired", "expired");
+    refused("ping", "more", json!("x".repeat(16 * 1024)), "too_large", "16384 are taken");
+    refused("accept", "by", json!("平台"), "not_allowed", "not allowed here; allowed: ping, resend, confirm");
+    refused("confirm", "by", json!("李雷"), "not_allowed", "'李雷' may not give 'confirm'");
+    refused("confirm", "by", json!("王敏"), "malformed", "'hazard' is missing");
+    refused("launch", "by", json!("王敏"), "unknown_command", "no command of this version");
+    refused("resend", "epoch", json!(Uuid::from_u128(6)), "stale", "is over");
+    refused("resend", "lane", json!("telemetry"), "malformed", "'lane' must be");
+    let decide = |payload: &[u8], retained| {
+        decide(Received { name: "ping", payload, retained }, &Commands::default(), origin().epoch, MORNING)
+    };
+    let garbage = decide(b"\xff not JSON", false);
     assert_eq!((garbage.id, garbage.deed.is_err()), (None, true));
+    let retained = decide(good.to_string().as_bytes(), true).deed.expect_err("refused");
+    assert_eq!(retained.code, "retained");
+}
+
+#[test]
+fn the_same_command_with_more_time_is_the_same_and_with_another_object_it_is_not() {
+    let fields = |hazard: u128, expires: &str| {
+        json!({
+            "id": "c1", "by": "王敏", "expires": expires, "hazard": Uuid::from_u128(hazard), "revision": 1,
+        })
+    };
+    let digest = |fields: Value| match command("confirm", &fields).deed {
+        Ok(Deed::Act(command)) => command.digest,
+        other => panic!("{other:?}"),
+    };
+    let first = digest(fields(1, "2025-06-01T08:00:01+08:00"));
+    assert_eq!(first, digest(fields(1, "2025-06-01T09:00:01+08:00")));
+    assert_ne!(first, digest(fields(2, "2025-06-01T08:00:01+08:00")));
+}
+
+#[test]
+fn a_flood_of_commands_is_journalled_by_its_number() {
+    let mut ration = Ration::default();
+    let minute = |n: u64| Mono(n * 60_000_000_000);
+    assert_eq!((0..100).filter(|_| ration.take(minute(1))).count(), 60);
+    assert_eq!(ration.withheld(minute(1)), None, "it may not be over");
+    assert_eq!(ration.withheld(minute(2)), Some(40));
+    assert_eq!(ration.withheld(minute(2)), None);
+    assert!(ration.take(minute(2)));
 }
 
 #[test]
@@ -754,7 +796,8 @@ fn every_kind_of_message_fits_its_schema() {
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
     let chunk = Chunk { readings: readings(2), from: MORNING, to: MORNING, spooled: None };
     fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
-    for outcome in [Ok(json!({ "sent": 1 })), Err("no".to_owned())] {
+    let stale = Refused { revision: Some(3), ..Refused::new("stale", "no") };
+    for outcome in [Ok(json!({ "sent": 1 })), Err(Refused::new("busy", "no")), Err(stale)] {
         let data = super::commands::reply("c1", "ping", &outcome);
         let name = "reply/c1/1";
         fits("reply", &parsed(&wire::loose_bytes(name, "riskgate.reply.v1", MORNING, false, &data, &origin)));

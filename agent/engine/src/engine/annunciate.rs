@@ -440,7 +440,7 @@ impl Engine {
     }
 
     /// An alarm by its id; of a point by its tag the alarms that are about it alone.
-    fn alarms_of(&self, what: &str) -> Result<Vec<String>, Refusal> {
+    pub(super) fn alarms_of(&self, what: &str) -> Result<Vec<String>, Refusal> {
         if self.protected(what).is_ok() {
             return Ok(vec![what.to_owned()]);
         }

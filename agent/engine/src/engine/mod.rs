@@ -10,6 +10,7 @@
 //! no verdict.
 
 mod annunciate;
+mod expected;
 mod fault;
 mod judge;
 #[cfg(test)]
