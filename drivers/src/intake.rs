@@ -394,6 +394,7 @@ mod tests {
             person: None,
             role: None,
             zone: None,
+            spot: None,
             sos: true,
             source_time: None,
             received: Now::default(),

@@ -26,6 +26,7 @@ mod present;
 mod rule;
 #[cfg(test)]
 mod site;
+mod site_time;
 mod task;
 mod timer;
 mod truth;
@@ -35,9 +36,9 @@ mod words;
 mod world;
 
 pub use draft::{
-    CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, Patience,
-    PointDraft, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft,
-    UnitEffectDraft, ZoneDraft,
+    Bound, CameraDraft, Confirm, Draft, EventDraft, Fault, HazardDraft, Item, LimitKind, Limits,
+    MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft, Raising, RuleDraft, Severity, SourceDraft,
+    TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
 pub use effect::{
     ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,
@@ -45,9 +46,10 @@ pub use effect::{
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
 pub use input::{Act, Deed, Refusal};
-pub use plant::{Plant, Rule};
+pub use plant::{Coverage, Plant, Rule, Sight};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
+pub use site_time::{Duty, Period, SiteTime};
 pub use truth::Truth;
 pub use words::value_words;
 

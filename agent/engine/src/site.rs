@@ -58,6 +58,7 @@ pub(crate) fn measure(id: &str, unit: &str) -> MeasureDraft {
         classify1: "1".to_owned(),
         classify2: "1-1".to_owned(),
         automatic: true,
+        ..MeasureDraft::default()
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn unit(id: &str) -> UnitDraft {
         name: id.to_owned(),
         hazard_code: "540170007001".to_owned(),
         base: RiskClass::Yellow,
+        department: String::new(),
         liable_person: "李".to_owned(),
     }
 }
@@ -99,11 +101,19 @@ pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
         cycle: secs(8 * 3600),
         work_type,
         assignee: "zhang".to_owned(),
+        ..TaskDraft::default()
     }
 }
 
 pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
-    HazardDraft { level: Level::General, confirm, deadline: secs(24 * 3600), cause: None }
+    HazardDraft {
+        level: Level::General,
+        confirm,
+        deadline: secs(24 * 3600),
+        cause: None,
+        raising: Raising::AtOnce,
+        reopen_within: None,
+    }
 }
 
 /// One unit U-1 with a measure each for a level, gas detectors and people; sources plc (points), rtls
@@ -128,6 +138,10 @@ pub(crate) fn draft() -> Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
         patience: Patience::default(),
+        time: SiteTime::default(),
+        objects: Vec::new(),
+        events: Vec::new(),
+        persons: Vec::new(),
         sources: vec![source("plc", false, false), source("rtls", true, false), source("nvr", false, true)],
         points: vec![level, gas("GD-1"), gas("GD-2"), point("TI", Class::Process)],
         units: vec![unit("U-1")],
@@ -138,7 +152,7 @@ pub(crate) fn draft() -> Draft {
                 id: id.to_owned(),
                 name: id.to_owned(),
                 unit: "U-1".to_owned(),
-                limit: None,
+                ..ZoneDraft::default()
             })
             .to_vec(),
         cameras: vec![CameraDraft {
@@ -329,6 +343,7 @@ impl Site {
                 person: person.first().map(|person| Arc::from(*person)),
                 role: None,
                 zone: (*zone != "out").then(|| Arc::from(*zone)),
+                spot: None,
                 sos: false,
                 source_time: None,
                 received: at,

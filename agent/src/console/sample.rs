@@ -35,6 +35,7 @@ fn plant() -> Plant {
         name: name.to_owned(),
         hazard_code: "540170007001".to_owned(),
         base,
+        department: String::new(),
         liable_person: "李强".to_owned(),
     };
     let measure = |id: &str, unit: &str, name: &str| MeasureDraft {
@@ -45,6 +46,7 @@ fn plant() -> Plant {
         classify1: "1".to_owned(),
         classify2: "1-3".to_owned(),
         automatic: true,
+        ..MeasureDraft::default()
     };
     let draft = Draft {
         company: "540170007".to_owned(),

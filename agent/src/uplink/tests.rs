@@ -44,6 +44,7 @@ fn plant() -> Plant {
             name: "一号罐区".to_owned(),
             hazard_code: "540170007001".to_owned(),
             base: RiskClass::Yellow,
+            department: String::new(),
             liable_person: "张三".to_owned(),
         }],
         measures: vec![MeasureDraft {
@@ -54,6 +55,7 @@ fn plant() -> Plant {
             classify1: "1".to_owned(),
             classify2: "1-4".to_owned(),
             automatic: true,
+            ..MeasureDraft::default()
         }],
         tasks: vec![TaskDraft {
             id: "T-1".to_owned(),
@@ -62,6 +64,7 @@ fn plant() -> Plant {
             cycle: Duration::from_secs(8 * 3600),
             work_type: 0,
             assignee: "李四/班长".to_owned(),
+            ..TaskDraft::default()
         }],
         ..Draft::default()
     };

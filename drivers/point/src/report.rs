@@ -27,7 +27,16 @@ pub struct Sample {
     pub backfill: bool,
 }
 
-/// Where a personnel tag is (定位). The zone is named by the location system.
+/// A place by its coordinates, in the location system's own frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spot {
+    pub x: f64,
+    pub y: f64,
+    /// `None`: the location system tells none.
+    pub floor: Option<Arc<str>>,
+}
+
+/// Where a personnel tag is (定位). The zone is named by the location system, or follows from the spot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fix {
     pub source: SourceId,
@@ -37,6 +46,8 @@ pub struct Fix {
     pub role: Option<Arc<str>>,
     /// The id of a zone of the plant; `None`: in no zone, or checked out at a gate.
     pub zone: Option<Arc<str>>,
+    /// Where no zone is named: in the zones whose polygons hold it.
+    pub spot: Option<Spot>,
     /// The person pressed the emergency button.
     pub sos: bool,
     pub source_time: Option<Wall>,

@@ -132,6 +132,9 @@ fields! {
     Person "person",
     Role "role",
     Zone "zone",
+    X "x",
+    Y "y",
+    Floor "floor",
     Sos "sos",
     /// What a preset expects its messages to hold.
     Event "event",

@@ -280,9 +280,14 @@ impl Engine {
             return;
         }
         self.heard_from(fix.source, at, effects);
-        let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
-        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
-        match self.present.presence.fix(fix, zone, at.mono) {
+        let zones = match (&fix.zone, &fix.spot) {
+            (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
+            (None, Some(spot)) => self.plant.zones_around(spot),
+            (None, None) => Vec::new(),
+        };
+        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        let who = self.plant.carrier(fix);
+        match self.present.presence.fix(fix, zones, who, at.mono) {
             Moved::No => {}
             Moved::Late => {
                 self.unjudged.late += 1;
@@ -290,9 +295,9 @@ impl Engine {
                     source.late += 1;
                 }
             }
-            Moved::Zones(from, to) => {
+            Moved::Zones(touched) => {
                 let plant = Arc::clone(&self.plant);
-                let zones = [from, to].into_iter().flatten();
+                let zones = touched.into_iter();
                 let rules: BTreeSet<u32> =
                     zones.flat_map(|zone| plant.rules_of_zone(zone)).copied().collect();
                 self.judge_all(rules, at, effects);

@@ -225,6 +225,8 @@ impl Run {
                 person: (*tag > 1).then(|| Arc::from("li")),
                 role: None,
                 zone: (*zone > 0).then(|| Arc::from(format!("Z-{zone}"))),
+
+                spot: None,
                 sos: false,
                 source_time: None,
                 received: at,

@@ -79,6 +79,7 @@ mod lexer;
 mod means;
 mod nearest;
 mod parse;
+mod possible;
 mod program;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,11 @@
 //! Built once from a [`Draft`], checked whole, then immutable and shared. A later configuration is
 //! another plant; nothing in this one moves. It holds no readings and no states: those are the engine's.
 
+mod chain;
 mod check;
 mod index;
 mod names;
+mod polygon;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,10 @@ pub use rules::Rule;
 pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
 
 use crate::{
-    CameraDraft, Draft, Fault, MeasureDraft, Patience, PointDraft, Severity, SourceDraft, TaskDraft,
-    UnitDraft, ZoneDraft,
+    CameraDraft, Draft, EventDraft, Fault, MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft,
+    Severity, SiteTime, SourceDraft, TaskDraft, UnitDraft, ZoneDraft,
 };
+pub use chain::{Coverage, Sight};
 use index::Index;
 
 /// Everything that does not change between two configurations.
@@ -34,6 +37,9 @@ pub struct Plant {
     task_ids: HashMap<String, u32>,
     zone_ids: HashMap<String, u32>,
     camera_ids: HashMap<String, u32>,
+    /// The persons' places, by id and by the tags that they carry.
+    person_ids: HashMap<String, usize>,
+    carriers: HashMap<String, usize>,
     rules: Vec<Rule>,
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
@@ -50,7 +56,7 @@ impl Plant {
     pub fn build(draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let mut faults = check::check(&draft);
         let rules = rules::build(&draft, &mut faults);
-        check::unwatched(&draft, &rules, &mut faults);
+        chain::check(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }
@@ -87,6 +93,11 @@ impl Plant {
             task_ids: (0..).zip(&draft.tasks).map(|(at, task)| (task.id.clone(), at)).collect(),
             zone_ids: (0..).zip(&draft.zones).map(|(at, zone)| (zone.id.clone(), at)).collect(),
             camera_ids: (0..).zip(&draft.cameras).map(|(at, camera)| (camera.id.clone(), at)).collect(),
+            person_ids: (0..).zip(&draft.persons).map(|(at, person)| (person.id.clone(), at)).collect(),
+            carriers: (0..)
+                .zip(&draft.persons)
+                .flat_map(|(at, person)| person.tags.iter().map(move |tag| (tag.clone(), at)))
+                .collect(),
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,
@@ -145,6 +156,23 @@ impl Plant {
 
     pub fn unit(&self, id: &str) -> Option<&UnitDraft> {
         self.unit_at(*self.units.get(id)?)
+    }
+
+    pub fn objects(&self) -> &[ObjectDraft] {
+        &self.draft.objects
+    }
+
+    pub fn events(&self) -> &[EventDraft] {
+        &self.draft.events
+    }
+
+    pub fn persons(&self) -> &[PersonDraft] {
+        &self.draft.persons
+    }
+
+    /// The time of the site, and which of its days are worked.
+    pub fn time(&self) -> &SiteTime {
+        &self.draft.time
     }
 
     pub fn measures(&self) -> &[MeasureDraft] {

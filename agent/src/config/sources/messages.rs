@@ -299,12 +299,18 @@ fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription>
     let filter = topic(&mut fields, None);
     let tag = required(&mut fields, "tag");
     let many = path(&mut fields, "many");
-    let [person, role, zone, sos, time] =
-        ["person", "role", "zone", "sos", "time"].map(|key| stands(&mut fields, key));
+    let [person, role, zone, x, y, floor, sos, time] =
+        ["person", "role", "zone", "x", "y", "floor", "sos", "time"].map(|key| stands(&mut fields, key));
+    if fields.has("x") != fields.has("y") {
+        fields.error("", "x and y belong together", "say both, or neither".to_owned());
+    } else if fields.has("floor") && !fields.has("x") {
+        fields.error("floor", "a floor alone is no place", "say x and y too".to_owned());
+    }
     let roles = renames(&mut fields, "roles", None, names);
     let zones = renames(&mut fields, "zones", Some(NameOf::Zone), names);
     fields.finish();
-    let what = What::Fixes(FixFields { many, tag: tag?, person, role, zone, sos, time, roles, zones });
+    let what =
+        What::Fixes(FixFields { many, tag: tag?, person, role, zone, x, y, floor, sos, time, roles, zones });
     Some(Subscription { filter: filter?, what })
 }
 

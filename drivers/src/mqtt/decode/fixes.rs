@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use riskgate_point::{Fix, Report};
+use riskgate_point::{Fix, Report, Spot};
 use serde_json::Value as Json;
 
-use super::values::{Name, name, truth_of};
+use super::values::{Name, name, number_of, truth_of};
 use super::{At, Field, Reader, Skip};
 use crate::mqtt::fields::{FixFields, Renames, Where};
 
@@ -30,6 +30,13 @@ impl Reader<'_> {
                 None => return self.skip(Skip::Missing(Field::Zone)),
             },
         };
+        let spot = match (&fields.x, &fields.y) {
+            (Some(x), Some(y)) if zone.is_none() => match self.spot(x, y, fields.floor.as_ref(), at) {
+                Ok(spot) => Some(spot),
+                Err(skip) => return self.skip(skip),
+            },
+            (_, _) => None,
+        };
         let role = self.wanted(fields.role.as_ref(), Field::Role, at);
         let fix = Fix {
             source: self.message.source,
@@ -37,12 +44,29 @@ impl Reader<'_> {
             person: self.wanted(fields.person.as_ref(), Field::Person, at),
             role: role.map(|role| renamed(&fields.roles, role)),
             zone,
+            spot,
             sos: self.sos(fields.sos.as_ref(), at),
             source_time: self.time_at(fields.time.as_ref(), at),
             received: self.message.received,
             backfill: self.message.retained,
         };
         self.decoded.reports.push(Report::Fix(fix));
+    }
+
+    /// All of it or nothing: half a place is somewhere else.
+    fn spot(&self, x: &Where, y: &Where, floor: Option<&Where>, at: At<'_>) -> Result<Spot, Skip> {
+        let coordinate = |stands: &Where, field: Field| {
+            let found = at.find(stands).ok_or(Skip::Missing(field))?;
+            number_of(&found).filter(|number| number.is_finite()).ok_or(Skip::Unusable(field))
+        };
+        let (x, y) = (coordinate(x, Field::X)?, coordinate(y, Field::Y)?);
+        let floor = match floor.map(|floor| at.find(floor).as_deref().map(name)) {
+            None | Some(Some(Name::Nothing)) => None,
+            Some(Some(Name::Is(floor))) => Some(floor),
+            Some(Some(Name::Unusable)) => return Err(Skip::Unusable(Field::Floor)),
+            Some(None) => return Err(Skip::Missing(Field::Floor)),
+        };
+        Ok(Spot { x, y, floor })
     }
 
     /// A message without the field is one in which nobody pressed the button.

@@ -243,6 +243,7 @@ fn many_fixes_in_one_message_are_told_apart() {
         person: person.map(Arc::from),
         role: None,
         zone: zone.map(Arc::from),
+        spot: None,
         sos,
         source_time: Some(Wall(1_793_507_445_000)),
         received: Now::default(),
@@ -265,6 +266,38 @@ fn a_fix_that_does_not_speak_of_zones_moves_nobody() {
     ] }));
     assert_eq!(fixes, []);
     assert_eq!(skipped, [Skip::Missing(Field::Zone), Skip::Unusable(Field::Zone), Skip::Missing(Field::Tag)]);
+}
+
+#[test]
+fn a_fix_of_coordinates_tells_its_spot_and_without_all_of_it_moves_nobody() {
+    let fields = FixFields {
+        many: Some(path("$[*]")),
+        x: Some(at("$.x")),
+        y: Some(at("$.y")),
+        floor: Some(at("$.layer")),
+        ..FixFields::of(at("$.tagId"))
+    };
+    let decoded = decode(
+        &What::Fixes(fields),
+        &json!([
+            { "tagId": "1", "x": "12.5", "y": -3, "layer": 2 },
+            { "tagId": "2", "x": 12.5, "layer": 2 },
+            { "tagId": "3", "x": "NaN", "y": 1, "layer": 2 },
+            { "tagId": "4", "x": null, "y": null, "layer": 2 },
+            { "tagId": "5", "x": 1, "y": 1 },
+        ]),
+    );
+    let skipped = why(&decoded);
+    let [Report::Fix(fix)] = decoded.reports.as_slice() else { panic!("{decoded:?}") };
+    assert_eq!(fix.spot, Some(Spot { x: 12.5, y: -3.0, floor: Some(Arc::from("2")) }));
+    assert_eq!(fix.zone, None);
+    let expected = [
+        Skip::Missing(Field::Y),
+        Skip::Unusable(Field::X),
+        Skip::Unusable(Field::X),
+        Skip::Missing(Field::Floor),
+    ];
+    assert_eq!(skipped, expected);
 }
 
 #[test]

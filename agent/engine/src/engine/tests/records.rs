@@ -91,6 +91,8 @@ fn said(when: &str) -> Words {
             person: None,
             role: Some("visitor".into()),
             zone: Some(zone.into()),
+
+            spot: None,
             sos: false,
             source_time: None,
             received: NOW,
