@@ -126,6 +126,24 @@ pub struct HazardRecord {
     pub changed: Wall,
     pub deadline: Wall,
     pub liable_person: String,
+    /// When it was confirmed, by a person or by its rule.
+    #[serde(default)]
+    pub confirmed: Option<Wall>,
+    /// From its confirmation to the deadline.
+    #[serde(default)]
+    pub rectify_within: Duration,
+    /// Since when its deadline is past without its having been rectified.
+    #[serde(default)]
+    pub overdue: Option<Wall>,
+    /// Found in history that came late: it had no alarm.
+    #[serde(default)]
+    pub late: bool,
+    /// Hazards of one matter, which one act settles: those of a lost source.
+    #[serde(default)]
+    pub group: Option<Uuid>,
+    /// How many hazards of the same (measure, cause) before it came back so soon after having been accepted.
+    #[serde(default)]
+    pub recurrences: u32,
     /// Further episodes while it was open.
     pub repeats: u32,
     /// Since when the condition is back to normal; evidence, never a closing.

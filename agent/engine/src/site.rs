@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use riskgate_point::{
     BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
-    Sighting, SourceId, UncertainReason, Value, Wall,
+    Sighting, SourceId, Spot, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -337,6 +337,18 @@ impl Site {
                 Report::Link { source: self.source(source), link, at }
             }
             ["alive", source] => Report::Refreshed { source: self.source(source), at },
+            ["spot", tag, x, y] => Report::Fix(Fix {
+                source: self.source("rtls"),
+                tag: Arc::from(*tag),
+                person: None,
+                role: None,
+                zone: None,
+                spot: Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None }),
+                sos: false,
+                source_time: None,
+                received: at,
+                backfill: false,
+            }),
             ["fix", tag, zone, person @ ..] => Report::Fix(Fix {
                 source: self.source("rtls"),
                 tag: Arc::from(*tag),
@@ -502,6 +514,15 @@ fn line(effect: &Effect) -> String {
             }
             if hazard.returned.is_some() {
                 line.push_str(" returned");
+            }
+            if hazard.recurrences > 0 {
+                write!(line, " recurrence {}", hazard.recurrences).unwrap();
+            }
+            if hazard.late {
+                line.push_str(" late");
+            }
+            if let Some(overdue) = hazard.overdue {
+                write!(line, " overdue since {}s", (overdue.0 - WALL) / 1000).unwrap();
             }
             line
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use riskgate_point::{Mono, Now, Wall};
 
+use crate::calendar::SANE;
 use crate::plant::Plant;
 use crate::timer::{any_ended, take_ended};
 use crate::{Boost, Effect, TaskChange, TaskDraft, TaskRecord, Words};
@@ -26,14 +27,23 @@ struct Task {
 }
 
 impl Tasks {
-    /// What a store kept. An end is as far off as the wall clock says: nothing else outlives a restart.
+    /// What a store kept; see [`restored_end`].
     pub(crate) fn restored(records: Vec<TaskRecord>, now: Now) -> Self {
         let task = |record: TaskRecord| {
-            let end = |boost: &Boost| boost.until.map(|until| now.mono.after(left(until, now.wall)));
+            let end = |boost: &Boost| boost.until.map(|until| restored_end(until, record.changed, now));
             let ends = record.boosts.iter().map(end).collect();
             (record.task.clone(), Task { record: Arc::new(record), ends })
         };
         Self(records.into_iter().map(task).collect())
+    }
+
+    /// The wall clock is right at last: what was restored under a wrong one ends as its stamp says, where that
+    /// is sooner.
+    pub(crate) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        for task in self.0.values_mut() {
+            let untils = task.record.boosts.iter().map(|boost| boost.until);
+            sooner(untils, &mut task.ends, wall, now);
+        }
     }
 
     pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
@@ -192,6 +202,29 @@ impl Task {
         record.changed = at;
         record.revision += 1;
         effects.push(Effect::Task(Arc::clone(&self.record)));
+    }
+}
+
+/// When what was to end at `until` ends after a restart. The wall clock says how far off that is, if it was ever
+/// set, and so was the one that stamped the end; in any case it is no further off than it was when the record
+/// was last written. So an end neither comes at once with a clock of 1970 nor never.
+pub(crate) fn restored_end(until: Wall, changed: Wall, now: Now) -> Mono {
+    let most = left(until, changed);
+    let sure = now.wall >= SANE && until >= SANE;
+    now.mono.after(if sure { left(until, now.wall).min(most) } else { most })
+}
+
+/// Brings each end forward to what its stamp says, where that was made by a clock that was set.
+pub(crate) fn sooner(
+    untils: impl Iterator<Item = Option<Wall>>,
+    ends: &mut [Option<Mono>],
+    wall: Wall,
+    now: Mono,
+) {
+    for (until, end) in untils.zip(ends) {
+        if let (Some(until), Some(end)) = (until.filter(|until| *until >= SANE), end) {
+            *end = now.after(left(until, wall)).min(*end);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
     AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
-    RaiseCause, TaskRecord, UnitRecord, value_words,
+    RaiseCause, TaskRecord, UnitRecord, WorkDays, value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
@@ -87,7 +87,7 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
     match effect {
         Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
         Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
-        Effect::Task(task) => task_messages(task, origin),
+        Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
     }
 }
@@ -151,6 +151,8 @@ fn hazard_message(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Mess
 fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     let measure = plant.measure(&hazard.measure);
     let unit = plant.unit(&hazard.unit);
+    let classify2 = measure.map_or("", |measure| &measure.classify2);
+    let is_major = unit.is_none_or(|unit| plant.is_major(unit));
     let name = match measure {
         Some(measure) => format!("{}：{}", measure.name, hazard.words.zh),
         None => hazard.words.zh.clone(),
@@ -162,12 +164,16 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
         "companyCode": origin.company,
         "riskMeasureId": hazard.measure,
         "riskUnitId": hazard.unit,
-        "hazardCode": unit.map(|unit| &unit.hazard_code),
+        "hazardCode": unit.map(|unit| &unit.hazard_code).filter(|_| is_major),
+        "hazardCode1": unit.map(|unit| &unit.hazard_code).filter(|_| !is_major),
+        "hazardDep": unit.map(|unit| &unit.department).filter(|department| !department.is_empty()),
         "dangerName": at_most(DANGER_NAME_CHARS, &name),
         "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },
         "dangerSrc": 9,
         "dangerManageType": 1,
-        "hazardDangerType": danger_type(measure.map_or("", |measure| &measure.classify2)),
+        "hazardDangerType": danger_type(&hazard.cause, classify2),
+        "managementClassification": management(&hazard.cause, classify2),
+        "occurrenceLink": occurrence(classify2),
         // 其他: no liable person of the 包保 registered it.
         "hazardCategory": 0,
         "dangerDesc": description(hazard),
@@ -199,11 +205,30 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
         HazardStage::AwaitingAcceptance => Some(1),
         HazardStage::Accepted => Some(9),
     };
+    if let Some(fields) = data.as_object_mut() {
+        fields.extend(life(hazard, origin));
+    }
     if let (Some(state), Some(fields)) = (state, data.as_object_mut()) {
         fields.insert("dangerState".to_owned(), json!(state));
         fields.extend(acceptance(hazard, origin));
     }
     data
+}
+
+/// How it goes with the hazard, and the fields of the standard that nobody has said anything for yet.
+fn life(hazard: &HazardRecord, origin: &Origin) -> Map<String, Value> {
+    let told = [
+        ("confirmedTime", json!(hazard.confirmed.map(|at| origin.time(at)))),
+        ("overdue", json!(hazard.overdue.is_some())),
+        ("overdueSince", json!(hazard.overdue.map(|at| origin.time(at)))),
+        ("late", json!(hazard.late)),
+        ("groupId", json!(hazard.group)),
+        ("recurrences", json!(hazard.recurrences)),
+    ];
+    // A rule found it and no task did: there is no record that it follows from. The rest people find out.
+    let unsaid = ["checkRecordId", "dangerReason", "controlMeasures", "cost", "enforcementId"];
+    let unsaid = unsaid.map(|field| (field, Value::Null));
+    told.into_iter().chain(unsaid).map(|(field, value)| (field.to_owned(), value)).collect()
 }
 
 /// Who accepted the rectification, when and with which words: nothing before it was.
@@ -223,9 +248,32 @@ fn at_most(characters: usize, text: &str) -> String {
     text.chars().take(characters).collect()
 }
 
-/// `hazardDangerType` by the measure's `classify2`: 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他.
-fn danger_type(classify2: &str) -> u8 {
+/// What is wrong is that nobody can see.
+fn is_of_sight(cause: &str) -> bool {
+    cause.starts_with("fault:")
+}
+
+/// `managementClassification`: 1 人的不安全行为 of what people do, 3 管理上的缺陷 of plans, else 2 物的不安全状态.
+fn management(cause: &str, classify2: &str) -> u8 {
     match classify2 {
+        _ if is_of_sight(cause) => 2,
+        "3-1" | "3-2" | "3-3" | "3-4" => 1,
+        "4-4" => 3,
+        _ => 2,
+    }
+}
+
+/// `occurrenceLink`: 7 维护保养 of what is kept in order, else 6 使用操作.
+fn occurrence(classify2: &str) -> u8 {
+    if classify2.starts_with("2-") { 7 } else { 6 }
+}
+
+/// `hazardDangerType` by the measure's `classify2`: 1 安全, 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他. An instrument that
+/// has failed is one whatever it watched.
+fn danger_type(cause: &str, classify2: &str) -> u8 {
+    match classify2 {
+        _ if is_of_sight(cause) => 4,
+        "3-1" | "3-2" | "3-3" | "3-4" => 1,
         "1-1" => 2,
         "1-3" | "1-4" => 4,
         "4-3" => 5,
@@ -256,7 +304,8 @@ fn quality_zh(quality: Quality) -> &'static str {
 }
 
 /// Two messages with the same object and revision: by unit, and by whom it is for.
-fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
+fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Message> {
+    let drafted = plant.task_of(&task.task);
     let (cycle, unit) = cycle_words(task.cycle);
     let (base, base_unit) = cycle_words(task.base_cycle);
     let data = json!({
@@ -267,8 +316,15 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         "riskUnitId": task.unit,
         "troubleshootContent": task.content,
         "workType": task.work_type,
-        // 每天: the plant's model knows no other.
-        "workDayType": 0,
+        "workDayType": match drafted.map(|task| task.days).unwrap_or_default() {
+            WorkDays::Every => 0,
+            WorkDays::Working => 1,
+            WorkDays::Resting => 2,
+        },
+        "workStartTime": drafted.and_then(|task| task.hours).map(|(from, _)| time_of_day(from)),
+        "workEndTime": drafted.and_then(|task| task.hours).map(|(_, to)| time_of_day(to)),
+        "taskStartTime": drafted.and_then(|task| task.start).map(|at| origin.time(at)),
+        "taskNum": drafted.and_then(|task| task.task_num),
         "assignee": task.assignee,
         "checkCycle": cycle,
         "checkCycleUnit": unit,
@@ -292,6 +348,11 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         messages.push(message(format!("task/by/{}", level(&task.assignee))));
     }
     messages
+}
+
+/// `8:00:00`, as the standard writes it.
+fn time_of_day(seconds: u32) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn boost_data(boost: &Boost, origin: &Origin) -> Value {

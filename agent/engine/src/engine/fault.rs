@@ -45,7 +45,11 @@ struct Blinded {
 }
 
 impl Blinded {
-    fn by(plant: &Plant, rules: impl IntoIterator<Item = u32>, own: Option<&str>) -> Self {
+    fn by<'a>(
+        plant: &'a Plant,
+        rules: impl IntoIterator<Item = u32>,
+        own: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let rules: BTreeSet<u32> = rules.into_iter().collect();
         let rules: Vec<_> = rules.into_iter().filter_map(|rule| plant.rule(rule)).collect();
         let measures: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.measure()).chain(own).collect();
@@ -66,7 +70,7 @@ impl Blinded {
 impl Engine {
     /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
     fn is_watched(&self, id: PointId) -> bool {
-        let named = self.plant.point(id).is_some_and(|point| point.measure.is_some());
+        let named = self.plant.point(id).is_some_and(|point| self.plant.measures_of(point).next().is_some());
         named || !self.plant.rules_of_point(id).is_empty()
     }
 
@@ -91,8 +95,8 @@ impl Engine {
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
             self.alarms.end(&fault, at.wall, effects);
-            // One key, not a walk over all hazards: thousands of points may be seen again at once.
-            if let Some(measure) = &point.measure {
+            // A few keys, not a walk over all hazards: thousands of points may be seen again at once.
+            for measure in self.plant.measures_of(point) {
                 self.hazards.end(measure, &fault, &fault, at.wall, effects);
             }
         }
@@ -119,7 +123,7 @@ impl Engine {
         }
         let words = words::of_lost_point(draft, point.quality);
         let rules = plant.rules_of_point(id).iter().copied();
-        let blinded = Blinded::by(&plant, rules, draft.measure.as_deref());
+        let blinded = Blinded::by(&plant, rules, plant.measures_of(draft));
         let fault = of_point(&draft.tag);
         let condition = format!("bad({{{}}})", draft.tag);
         let operands = self.operand(id).into_iter().collect();
@@ -129,10 +133,19 @@ impl Engine {
         if let Some(point) = self.present.point_mut(id) {
             point.fault = true;
         }
-        if let Some(measure) = &draft.measure {
-            let plan = &plan_of_fault(&draft.tag, DEADLINE);
+        for measure in plant.measures_of(draft) {
+            let plan = &plan_of_fault(&draft.tag, DEADLINE, plant.patience());
             let (words, evidence) = (&words, &evidence);
-            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            let raise = Raise {
+                rule: &fault,
+                measure,
+                plan,
+                on_unknown: false,
+                words,
+                evidence,
+                late: false,
+                group: None,
+            };
             self.hazards.raise(&plant, &raise, at.wall, effects);
         }
     }
@@ -332,7 +345,9 @@ impl Engine {
 
     fn blinded_by(&self, id: SourceId) -> Blinded {
         let rules = self.points_lost(id).flat_map(|point| self.plant.rules_of_point(point)).copied();
-        Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), None)
+        let points = self.points_lost(id).filter_map(|point| self.plant.point(point));
+        let own = points.flat_map(|point| self.plant.measures_of(point));
+        Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), own)
     }
 
     pub(super) fn source_fault(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
@@ -375,9 +390,11 @@ impl Engine {
             at: at.wall,
             operands: Vec::new(),
         };
-        let plan = &plan_of_fault(&draft.id, DEADLINE);
+        let plan = &plan_of_fault(&draft.id, DEADLINE, plant.patience());
+        let group = Some(self.hazards.group(&plant, &plan.cause, at.wall));
         for measure in &self.blinded_by(id).measures {
-            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            let raise =
+                Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence, late: false, group };
             self.hazards.raise(&plant, &raise, at.wall, effects);
         }
     }

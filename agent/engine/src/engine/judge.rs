@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Now, PointId};
+use riskgate_point::{Mono, Now, PointId, Wall};
 
 use super::Engine;
 use crate::alarm::Onset;
-use crate::hazard::Raise;
 use crate::plant::{Condition, Rule};
 use crate::rule::Turn;
 use crate::timer::Timer;
@@ -118,11 +117,7 @@ impl Engine {
             evidence: evidence.clone(),
         };
         self.alarms.begin(onset, at.wall, effects);
-        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
-            let (words, evidence) = (&words, &evidence);
-            let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence };
-            self.hazards.raise(&plant, &raise, at.wall, effects);
-        }
+        self.begin_hazard(id, rule, on_unknown, (&words, &evidence), at, effects);
         let reason = (rule.id.as_str(), &words);
         if let Some(boost) = &rule.task
             && let Some((place, draft)) = plant.task(&boost.task)
@@ -143,6 +138,7 @@ impl Engine {
         self.alarms.end(&rule.id, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
+            self.timers.clear(Timer::Hazard(id));
         }
         self.release(rule, at, effects);
     }
@@ -194,6 +190,19 @@ impl Engine {
             detail: None,
             until: None,
         })
+    }
+
+    /// The clock is right at last: ends that waited for it are known.
+    pub(super) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        self.tasks.clock_set(wall, now);
+        self.units.clock_set(wall, now);
+        let plant = Arc::clone(&self.plant);
+        for (at, _) in (0u32..).zip(plant.tasks()) {
+            self.offer_boost(at);
+        }
+        for (at, _) in (0u32..).zip(plant.units()) {
+            self.offer_raise(at);
+        }
     }
 
     pub(super) fn offer_boost(&mut self, task: u32) {

@@ -10,6 +10,7 @@
 //! no verdict.
 
 mod fault;
+mod hazards;
 mod judge;
 #[cfg(test)]
 mod properties;
@@ -105,6 +106,7 @@ impl Engine {
     /// `handle` takes a report in at the time it was received: not after `now`, and not before what was
     /// taken in already.
     pub fn handle(&mut self, report: Report, now: Now, effects: &mut Vec<Effect>) {
+        let before = effects.len();
         let received = match &report {
             Report::Sample(sample) => sample.received,
             Report::Fix(fix) => fix.received,
@@ -127,6 +129,7 @@ impl Engine {
             Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
         }
         self.run_timers(at, effects);
+        self.offer_deadlines(before, effects);
     }
 
     /// The earliest deadline, and what it is for.
@@ -136,11 +139,14 @@ impl Engine {
 
     /// Acts on every deadline up to `now`.
     pub fn handle_timeout(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let before = effects.len();
         self.run_timers(Now { mono: now.mono.max(self.latest), wall: now.wall }, effects);
+        self.offer_deadlines(before, effects);
     }
 
     /// An act of a person. On a refusal nothing has changed.
     pub fn act(&mut self, act: &Act, now: Now, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let before = effects.len();
         let by = act.by.trim();
         if by.is_empty() {
             return Err(Refusal::Nameless);
@@ -161,7 +167,9 @@ impl Engine {
                 let known = |id: &str| self.plant.rule_at(id).is_some();
                 self.alarms.acknowledge(alarm, by, known, now.wall, effects)
             }
-        }
+        }?;
+        self.offer_deadlines(before, effects);
+        Ok(())
     }
 
     /// Each point of the plant, in order.
@@ -222,6 +230,8 @@ impl Engine {
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
+                Timer::Hazard(rule) => self.hazard_after(rule, at, effects),
+                Timer::Overdue => self.overdue(at, effects),
                 Timer::Boost(task) => {
                     if let Some(task) = self.plant.task_at(task) {
                         self.tasks.expire(&task.id, at, effects);
@@ -241,12 +251,16 @@ impl Engine {
 
     fn sample(&mut self, sample: Sample, at: Now, effects: &mut Vec<Effect>) {
         let id = sample.point;
+        let history = sample.backfill.then(|| sample.clone());
         let Some(heard) = self.present.sample(&self.plant, sample, at.mono) else {
             self.unjudged.stray += 1;
             return;
         };
         if heard == Heard::Late {
             self.unjudged.late += 1;
+            if let Some(sample) = history {
+                self.late_candidates(&sample, at, effects);
+            }
             return;
         }
         let Some(point) = self.present.point(id) else { return };

@@ -21,7 +21,7 @@ use crate::rule::Phase;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{AlarmState, Effect};
+use crate::{AlarmState, Effect, Raising};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -152,6 +152,12 @@ impl Engine {
                 }
             }
         }
+        for (at, rule) in (0u32..).zip(plant.rules()) {
+            let before = old.rule_at(&rule.id).and_then(|before| timers.due(Timer::Hazard(before)));
+            if let Some(due) = before {
+                self.timers.set(Timer::Hazard(at), due);
+            }
+        }
         if let Some(due) = timers.due(Timer::Calendar) {
             self.timers.set(Timer::Calendar, due);
         }
@@ -172,6 +178,7 @@ impl Engine {
         };
         let active = self.active_by_cause();
         self.hazards.settle(gravity, &active);
+        self.offer_hazards(now.mono);
         let Self { rules, tasks, units, .. } = self;
         let rule = |id: &str| {
             let at = plant.rule_at(id)?;
@@ -237,11 +244,14 @@ impl Engine {
         for (rule, state) in self.plant.rules().iter().zip(&self.rules) {
             if let (true, Some(plan), Some(measure)) = (state.phase.is_active(), &rule.hazard, rule.measure())
             {
-                add(measure, &plan.cause, rule.id());
+                let begun = |since| self.hazards.goes_on(measure, &plan.cause, since);
+                if plan.raising == Raising::AtOnce || self.alarms.since(rule.id()).is_some_and(begun) {
+                    add(measure, &plan.cause, rule.id());
+                }
             }
         }
         for (draft, point) in self.plant.points().iter().zip(&self.present.points) {
-            if let (true, Some(measure)) = (point.fault, &draft.measure) {
+            for measure in self.plant.measures_of(draft).filter(|_| point.fault) {
                 let fault = of_point(&draft.tag);
                 add(measure, &fault, &fault);
             }
@@ -252,9 +262,7 @@ impl Engine {
             let (cause, fault) = (of_point(&draft.id), of_source(&draft.id));
             let Some(since) = self.alarms.since(&fault).filter(|_| source.fault) else { continue };
             for hazard in self.hazards.newest().filter(|hazard| hazard.cause == cause) {
-                let going_on =
-                    if hazard.stage.is_open() { hazard.returned.is_none() } else { hazard.changed >= since };
-                if going_on {
+                if self.hazards.goes_on(&hazard.measure, &cause, since) {
                     add(&hazard.measure, &cause, &fault);
                 }
             }

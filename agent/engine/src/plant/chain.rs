@@ -13,7 +13,7 @@ use riskgate_point::{Fix, PointId, SourceId, Spot};
 use super::check::Faults;
 use super::{Condition, Plant, Rule, polygon};
 use crate::presence::Who;
-use crate::{Draft, Fault, Item, MeasureDraft, TaskDraft, WorkDays, ZoneDraft};
+use crate::{Draft, Fault, Item, MeasureDraft, PointDraft, TaskDraft, UnitDraft, WorkDays, ZoneDraft};
 
 /// Of the measures that are said to be watched automatically, those that something watches.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -43,6 +43,11 @@ impl Plant {
         coverage(&self.draft, &watched(&self.draft, &self.rules))
     }
 
+    /// Whether the unit's object is a 重大危险源; where no list of objects says otherwise, it is.
+    pub fn is_major(&self, unit: &UnitDraft) -> bool {
+        self.objects().iter().find(|of| of.id == unit.hazard_code).is_none_or(|of| of.major)
+    }
+
     /// By rules and by bindings.
     pub fn sight(&self, measure: &MeasureDraft) -> Sight {
         let mut sight = Sight::default();
@@ -67,10 +72,12 @@ impl Plant {
         sight
     }
 
-    /// The measures whose configuration binds this point.
-    pub(crate) fn bound_to<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a str> {
-        let binds = move |of: &&MeasureDraft| of.bound.points.iter().any(|bound| bound == tag);
-        self.measures().iter().filter(binds).map(|measure| measure.id.as_str())
+    /// The measures that hang on this point whatever rules read it: that of its row, and those whose
+    /// configuration binds it.
+    pub(crate) fn measures_of<'a>(&'a self, point: &'a PointDraft) -> impl Iterator<Item = &'a str> {
+        let own = point.measure.as_deref();
+        let bound = self.bound.get(&point.tag).into_iter().flatten().map(String::as_str);
+        own.into_iter().chain(bound.filter(move |bound| Some(*bound) != own))
     }
 
     /// The tasks whose records the agent writes: everyday ones of automatic measures that say so. What is
@@ -101,6 +108,17 @@ impl Plant {
         let role = known.filter(|known| !known.role.is_empty()).map(|known| Arc::from(&*known.role));
         Who { person, role: fix.role.clone().or(role) }
     }
+}
+
+/// By tag, the measures that it is bound to.
+pub(super) fn bound(draft: &Draft) -> HashMap<String, Vec<String>> {
+    let mut bound: HashMap<String, Vec<String>> = HashMap::new();
+    for measure in &draft.measures {
+        for tag in &measure.bound.points {
+            bound.entry(tag.clone()).or_default().push(measure.id.clone());
+        }
+    }
+    bound
 }
 
 /// Rules whose text is at fault are not among `rules`; their measures are watched all the same.
@@ -282,13 +300,16 @@ fn area(item: Item, zone: &ZoneDraft, faults: &mut Faults) {
 
 /// An alarm whose return no reading can bring stays for ever.
 fn returns(draft: &Draft, rules: &[Rule], faults: &mut Faults) {
-    let range = |point: PointId| draft.points.get(usize::try_from(point.0).ok()?)?.range;
+    // What is wrong with a range or a limit itself is told by it.
+    let range = |point: PointId| {
+        let range = draft.points.get(usize::try_from(point.0).ok()?)?.range;
+        range.filter(|(low, high)| low < high)
+    };
     let written: HashMap<&str, usize> =
         draft.rules.iter().enumerate().map(|(at, rule)| (rule.id.as_str(), at)).collect();
     for rule in rules {
         match &rule.condition {
             Condition::Limit(test) => {
-                // What is wrong with the limit or the range itself is told by them.
                 let Some((low, high)) = range(test.point) else { continue };
                 if test.back.is_nan() || !(low <= test.limit && test.limit <= high) {
                     continue;

@@ -40,6 +40,8 @@ pub struct Plant {
     /// The persons' places, by id and by the tags that they carry.
     person_ids: HashMap<String, usize>,
     carriers: HashMap<String, usize>,
+    /// By tag, the measures that it is bound to.
+    bound: HashMap<String, Vec<String>>,
     rules: Vec<Rule>,
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
@@ -98,6 +100,7 @@ impl Plant {
                 .zip(&draft.persons)
                 .flat_map(|(at, person)| person.tags.iter().map(move |tag| (tag.clone(), at)))
                 .collect(),
+            bound: chain::bound(&draft),
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,
@@ -215,6 +218,10 @@ impl Plant {
 
     pub(crate) fn task_at(&self, at: u32) -> Option<&TaskDraft> {
         self.draft.tasks.get(usize::try_from(at).ok()?)
+    }
+
+    pub fn task_of(&self, id: &str) -> Option<&TaskDraft> {
+        self.task(id).map(|(_, task)| task)
     }
 
     /// A task and its place.

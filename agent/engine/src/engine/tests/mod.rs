@@ -2,7 +2,9 @@
 
 mod alarm;
 mod beginnings;
+mod boost_clock;
 mod hazard;
+mod hazard_life;
 mod records;
 mod sight;
 mod told;
