@@ -8,7 +8,7 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Class, Priority, RiskClass, Truth};
+use crate::{Class, Period, Priority, RiskClass, Truth};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,55 @@ pub enum Effect {
     Hazard(Arc<HazardRecord>),
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
+    Record(Arc<CheckRecord>),
+}
+
+/// One carrying-out of a task (排查记录).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    /// UUIDv5 of company, gateway, epoch, task, who and when.
+    pub id: Uuid,
+    pub task: String,
+    pub measure: String,
+    pub unit: String,
+    pub work_type: u8,
+    pub status: CheckStatus,
+    /// What it found. Empty: nothing.
+    pub why: String,
+    /// The cycle that it is of; `None`: none was due.
+    pub period: Option<Period>,
+    pub at: Wall,
+    /// A person, or the gateway.
+    pub by: String,
+    /// 自动监测: the agent wrote it, of what it saw.
+    pub automatic: bool,
+    /// It never changes.
+    pub revision: u64,
+}
+
+/// `checkStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// 0 正常.
+    Normal,
+    /// 1 存在隐患.
+    Hazard,
+    /// 2 未排查.
+    Unchecked,
+    /// 3 其他.
+    Other,
+}
+
+impl CheckStatus {
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Normal => 0,
+            Self::Hazard => 1,
+            Self::Unchecked => 2,
+            Self::Other => 3,
+        }
+    }
 }
 
 /// A text in both languages of the house.
@@ -208,6 +257,12 @@ pub struct TaskRecord {
     /// In force: the shortest of the base and the boosts.
     pub cycle: Duration,
     pub boosts: Vec<Boost>,
+    /// When it was last carried out.
+    #[serde(default)]
+    pub done: Option<Wall>,
+    /// The end of the first cycle that went by without its having been carried out since.
+    #[serde(default)]
+    pub overdue: Option<Wall>,
     pub changed: Wall,
     pub revision: u64,
 }

@@ -93,6 +93,10 @@ impl Hazards {
         }
     }
 
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
         self.newest().filter(|record| record.stage.is_open())
     }

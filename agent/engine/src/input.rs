@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::CheckStatus;
+
 /// One act of a named person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
@@ -25,6 +27,8 @@ pub enum Deed {
     Rectify { hazard: Uuid, why: Option<String> },
     /// 1 -> 9: accepted.
     Accept { hazard: Uuid, why: Option<String> },
+    /// 排查记录: a task was carried out, or was not.
+    Record { task: String, status: CheckStatus, why: Option<String> },
 }
 
 /// Why an act was not carried out. Nothing has changed.
@@ -40,6 +44,10 @@ pub enum Refusal {
     },
     UnknownHazard {
         hazard: Uuid,
+    },
+    UnknownTask {
+        task: String,
+        nearest: Option<String>,
     },
     /// The object is not in a state that allows the act.
     WrongState {
@@ -66,6 +74,13 @@ impl std::fmt::Display for Refusal {
             }
             Self::UnknownHazard { hazard } => {
                 write!(f, "没有未关闭的隐患或待确认隐患 / no open hazard or candidate {hazard}")
+            }
+            Self::UnknownTask { task, nearest: None } => write!(f, "没有任务'{task}' / no task '{task}'"),
+            Self::UnknownTask { task, nearest: Some(nearest) } => {
+                write!(
+                    f,
+                    "没有任务'{task}'，是不是'{nearest}'？ / no task '{task}'; did you mean '{nearest}'?"
+                )
             }
             Self::WrongState { is, needs } => {
                 write!(f, "当前状态不允许这样做 / it is {is}; this act needs it to be {needs}")

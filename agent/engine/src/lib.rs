@@ -23,6 +23,7 @@ mod permit;
 mod plant;
 mod presence;
 mod present;
+mod record;
 mod rule;
 #[cfg(test)]
 mod site;
@@ -41,8 +42,8 @@ pub use draft::{
     TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
 pub use effect::{
-    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,
-    Operand, RaiseCause, TaskRecord, UnitRecord, Words,
+    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, CheckRecord, CheckStatus, Effect, Evidence,
+    HazardRecord, HazardStage, Level, Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
 pub use input::{Act, Deed, Refusal};

@@ -298,6 +298,20 @@ impl Site {
                     writeln!(self.told, "  refused: {english}").unwrap();
                 }
             }
+            ["record", task, status] => {
+                let status = match *status {
+                    "normal" => CheckStatus::Normal,
+                    "hazard" => CheckStatus::Hazard,
+                    _ => CheckStatus::Unchecked,
+                };
+                let deed = Deed::Record { task: (*task).to_owned(), status, why: None };
+                let act = Act { by: "王".to_owned(), deed };
+                if let Err(refusal) = self.engine.act(&act, now, effects) {
+                    let both = refusal.to_string();
+                    let (_, english) = both.split_once(" / ").expect("Chinese / English");
+                    writeln!(self.told, "  refused: {english}").unwrap();
+                }
+            }
             words => {
                 let report = self.report(words);
                 self.engine.handle(report, now, effects);
@@ -311,7 +325,7 @@ impl Site {
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) => None,
+            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -468,7 +482,7 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Unit(of) if kept.units.iter().all(|kept| kept.unit != of.unit) => {
                 kept.units.push(UnitRecord::clone(of));
             }
-            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) => {}
+            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => {}
         }
     }
     kept
@@ -528,7 +542,16 @@ fn line(effect: &Effect) -> String {
         }
         Effect::Task(task) => {
             let boosts = task.boosts.iter().map(|boost| ending(&boost.rule, boost.until));
-            format!("task {} every {}{}", task.task, written(task.cycle), boosts.collect::<String>())
+            let overdue =
+                task.overdue.map_or(String::new(), |at| format!(" overdue since {}s", (at.0 - WALL) / 1000));
+            format!("task {} every {}{}{overdue}", task.task, written(task.cycle), boosts.collect::<String>())
+        }
+        Effect::Record(record) => {
+            let of = record.period.map_or(String::new(), |period| {
+                format!(" of {}s to {}s", (period.start.0 - WALL) / 1000, (period.end.0 - WALL) / 1000)
+            });
+            let why = if record.why.is_empty() { String::new() } else { format!(": {}", record.why) };
+            format!("record {} {:?} by {}{of}{why}", record.task, record.status, record.by)
         }
         Effect::Unit(unit) => {
             let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));

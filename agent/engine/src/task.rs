@@ -1,7 +1,7 @@
 //! Inspection tasks and what rules add to them: a shorter cycle for a while, or one extra inspection.
 //!
-//! The shortest cycle wins; nothing lengthens the base. A boost has an end and a reason. When a task is
-//! due, and whether it was carried out, is known upstream, not here.
+//! The shortest cycle wins; nothing lengthens the base. A boost has an end and a reason. An extra inspection
+//! is over when the task is carried out. When a cycle is over is said from outside (`engine/duties.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use riskgate_point::{Mono, Now, Wall};
 use crate::calendar::SANE;
 use crate::plant::Plant;
 use crate::timer::{any_ended, take_ended};
-use crate::{Boost, Effect, TaskChange, TaskDraft, TaskRecord, Words};
+use crate::{Boost, Effect, Period, TaskChange, TaskDraft, TaskRecord, Words};
 
 /// By task id.
 #[derive(Debug, Default)]
@@ -47,12 +47,42 @@ impl Tasks {
     }
 
     pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
-        self.0.values().map(|task| &task.record).filter(|record| !record.boosts.is_empty())
+        let told = |record: &&Arc<TaskRecord>| !record.boosts.is_empty() || record.overdue.is_some();
+        self.0.values().map(|task| &task.record).filter(told)
     }
 
     /// The next end of a boost of this task.
     pub(crate) fn next_end(&self, task: &str) -> Option<Mono> {
         self.0.get(task)?.ends.iter().flatten().min().copied()
+    }
+
+    /// A record says so: what it was late with is made good, and so are extra inspections.
+    pub(crate) fn carried_out(
+        &mut self,
+        plant: &Plant,
+        draft: &TaskDraft,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
+        let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, at));
+        let record = Arc::make_mut(&mut task.record);
+        let boosts = std::mem::take(&mut record.boosts).into_iter().zip(std::mem::take(&mut task.ends));
+        let kept: Vec<_> = boosts.filter(|(boost, _)| boost.due.is_none()).collect();
+        (record.boosts, task.ends) = kept.into_iter().unzip();
+        record.done = Some(at);
+        record.overdue = None;
+        task.changed(at, effects);
+    }
+
+    /// A cycle is over: whether it was carried out in it. Of a task of which no record was ever told nobody
+    /// knows: its records go elsewhere.
+    pub(crate) fn close(&mut self, draft: &TaskDraft, period: Period, at: Wall, effects: &mut Vec<Effect>) {
+        let Some(task) = self.0.get_mut(&draft.id) else { return };
+        let late = task.record.done.is_some_and(|done| done < period.start);
+        if late && task.record.overdue.is_none() {
+            Arc::make_mut(&mut task.record).overdue = Some(period.end);
+            task.changed(at, effects);
+        }
     }
 
     /// The episode of `rule` begins.
@@ -141,6 +171,8 @@ impl Tasks {
             let record = Arc::make_mut(&mut task.record);
             *record = TaskRecord {
                 boosts: std::mem::take(&mut record.boosts),
+                done: record.done,
+                overdue: record.overdue,
                 revision: record.revision,
                 ..Arc::unwrap_or_clone(fresh.record)
             };
@@ -169,6 +201,8 @@ impl Task {
             base_cycle: draft.cycle,
             cycle: draft.cycle,
             boosts: Vec::new(),
+            done: None,
+            overdue: None,
             changed: at,
             revision: 0,
         };

@@ -30,6 +30,8 @@ pub(crate) enum Timer {
     Hazard(u32),
     /// The deadline of a hazard is past.
     Overdue,
+    /// A cycle of a task ends or begins, by the task's place in the plant.
+    Duty(u32),
     /// A boost of a task ends, by the task's place in the plant.
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
@@ -49,6 +51,7 @@ impl Timer {
             Self::SourceHazard(_) => "source_hazard",
             Self::Hazard(_) => "hazard",
             Self::Overdue => "overdue",
+            Self::Duty(_) => "duty",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
         }

@@ -140,7 +140,7 @@ impl Board {
                 if self.tasks.get(&record.task).is_some_and(|held| held.revision > record.revision) {
                     return;
                 }
-                if record.boosts.is_empty() {
+                if record.boosts.is_empty() && record.overdue.is_none() {
                     self.tasks.remove(&record.task);
                 } else {
                     self.tasks.insert(record.task.clone(), Arc::clone(record));
@@ -154,6 +154,8 @@ impl Board {
                 self.units.insert(record.unit.clone(), Arc::clone(record));
                 self.change.units = true;
             }
+            // Upstream keeps them; the board shows what is going on.
+            Effect::Record(_) => {}
         }
     }
 

@@ -207,6 +207,8 @@ fn task() -> TaskRecord {
             since: ago(42),
             until: None,
         }],
+        done: None,
+        overdue: None,
         changed: ago(42),
         revision: 1,
     }

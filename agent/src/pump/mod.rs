@@ -413,5 +413,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Hazard(_) => "hazard",
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
+        Effect::Record(_) => "record",
     }
 }

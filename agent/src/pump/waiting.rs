@@ -71,6 +71,7 @@ enum Object {
     Hazard(Uuid),
     Task(String),
     Unit(String),
+    Record(Uuid),
 }
 
 impl Waiting {
@@ -255,6 +256,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Hazard(hazard) => Object::Hazard(hazard.id),
         Effect::Task(task) => Object::Task(task.task.clone()),
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
+        Effect::Record(record) => Object::Record(record.id),
     }
 }
 
@@ -341,7 +343,7 @@ mod tests {
                     time: Wall(1),
                     data: json!({}),
                 }),
-                Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) => None,
+                Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => None,
             })
             .collect();
         Batch { seq: waiting.next_seq(), effects, messages, acts: vec![act()], at: Wall(1) }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// The newest version, which this program writes.
 pub(super) fn newest() -> i64 {
@@ -98,6 +98,18 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
 CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+";
+
+const V2: &str = "
+-- Records of inspections (排查记录), the agent's own and those that persons told.
+CREATE TABLE record (
+    id   TEXT NOT NULL PRIMARY KEY,
+    task TEXT NOT NULL,
+    at   INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX record_at ON record (at);
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

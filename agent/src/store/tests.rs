@@ -104,6 +104,8 @@ fn task(id: &str) -> Effect {
         base_cycle: Duration::from_secs(8 * 3600),
         cycle: Duration::from_secs(3600),
         boosts: Vec::new(),
+        done: None,
+        overdue: None,
         changed: Wall(1),
         revision: 1,
     }))

@@ -169,6 +169,8 @@ fn task() -> TaskRecord {
             since: MORNING,
             until: None,
         }],
+        done: None,
+        overdue: None,
         changed: MORNING,
         revision: 2,
     }
@@ -672,4 +674,23 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
         told.tell("127.0.0.1:1883", &format!("reason {reason}"));
     }
     assert_eq!(told.0.len(), super::REASONS_MAX);
+}
+
+#[test]
+fn a_record_of_the_agent_names_the_gateway_and_no_person() {
+    let record = riskgate_engine::CheckRecord {
+        id: Uuid::from_u128(9),
+        task: "T-1".to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        work_type: 0,
+        status: riskgate_engine::CheckStatus::Other,
+        why: "报警：GD-101/H".to_owned(),
+        period: Some(riskgate_engine::Period { start: MORNING, end: MORNING.after(Duration::from_hours(8)) }),
+        at: MORNING.after(Duration::from_hours(8)),
+        by: "54017000701".to_owned(),
+        automatic: true,
+        revision: 1,
+    };
+    insta::assert_snapshot!(told(&Effect::Record(Arc::new(record))));
 }

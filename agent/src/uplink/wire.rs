@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
-    AlarmRecord, Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant,
-    RaiseCause, TaskRecord, UnitRecord, WorkDays, value_words,
+    AlarmRecord, Boost, CheckRecord, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand,
+    Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays, value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
@@ -89,6 +89,7 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
+        Effect::Record(record) => vec![record_message(record, origin)],
     }
 }
 
@@ -331,6 +332,9 @@ fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Messa
         "baseCheckCycle": base,
         "baseCheckCycleUnit": base_unit,
         "boosts": task.boosts.iter().map(|boost| boost_data(boost, origin)).collect::<Vec<_>>(),
+        "doneTime": task.done.map(|at| origin.time(at)),
+        "overdue": task.overdue.is_some(),
+        "overdueSince": task.overdue.map(|at| origin.time(at)),
         "changed": origin.time(task.changed),
     });
     let message = |topic: String| Message {
@@ -353,6 +357,40 @@ fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Messa
 /// `8:00:00`, as the standard writes it.
 fn time_of_day(seconds: u32) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// A record of the agent's has the gateway where the standard asks for a person's telephone: never a person's.
+fn record_message(record: &CheckRecord, origin: &Origin) -> Message {
+    let data = json!({
+        "id": record.id,
+        "revision": record.revision,
+        "companyCode": origin.company,
+        "checkTaskId": record.task,
+        "riskMeasureId": record.measure,
+        "riskUnitId": record.unit,
+        "checkTime": origin.time(record.at),
+        "checkStatus": record.status.number(),
+        "createBy": record.by,
+        "createByMobile": record.automatic.then_some(&record.by),
+        "updateByMobile": record.automatic.then_some(&record.by),
+        "mobileMe": null,
+        "isDefend": u8::from(record.work_type > 0),
+        "automatic": record.automatic,
+        "source": if record.automatic { "自动监测" } else { "人工排查" },
+        "why": record.why,
+        "periodStart": record.period.map(|period| origin.time(period.start)),
+        "periodEnd": record.period.map(|period| origin.time(period.end)),
+    });
+    Message {
+        lane: Lane::Work,
+        topic: format!("record/{}", level(&record.unit)),
+        retain: false,
+        kind: "riskgate.record.v1".to_owned(),
+        object: record.id.to_string(),
+        revision: record.revision,
+        time: record.at,
+        data,
+    }
 }
 
 fn boost_data(boost: &Boost, origin: &Origin) -> Value {

@@ -76,6 +76,7 @@ impl Engine {
 
     /// A point turned bad at `at`.
     pub(super) fn watch_fault(&mut self, id: PointId, at: Mono) {
+        self.look_at_point(id, at);
         let raised = self.present.point(id).is_none_or(|point| point.fault);
         if let Some(point) = self.plant.point(id).filter(|_| !raised)
             && self.is_watched(id)
@@ -87,6 +88,7 @@ impl Engine {
     /// A point reads something again.
     pub(super) fn seen_again(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
         self.timers.clear(Timer::PointFault(id));
+        self.look_at_point(id, at.mono);
         if let Some(due) = self.present.stale_at(&self.plant, id) {
             self.timers.set_no_later(Timer::Stale(id), due);
         }
@@ -249,6 +251,7 @@ impl Engine {
 
     /// `going_on`: it was waited for already; what is due sooner stays due.
     pub(super) fn watch_source(&mut self, id: SourceId, at: Mono, going_on: bool) {
+        self.look_at_source(id, at);
         let patience = self.plant.patience();
         let fault = at.after(fault_after(patience, self.class_of(id)));
         let hazard = at.after(patience.source_hazard);
@@ -267,7 +270,10 @@ impl Engine {
         let plant = Arc::clone(&self.plant);
         let Some(source) = self.present.source_mut(id) else { return };
         let was_lost = std::mem::take(&mut source.lost);
-        if !source.is_blind() {
+        let is_blind = source.is_blind();
+        self.look_at_source(id, at.mono);
+        let Some(source) = self.present.source_mut(id) else { return };
+        if !is_blind {
             let fault = std::mem::take(&mut source.fault);
             self.timers.clear(Timer::SourceFault(id));
             self.timers.clear(Timer::SourceHazard(id));

@@ -9,6 +9,7 @@
 //! up to its time is acted on, at the deadline's own time, so that a late turn of the caller's loop changes
 //! no verdict.
 
+mod duties;
 mod fault;
 mod hazards;
 mod judge;
@@ -19,7 +20,7 @@ mod settle;
 mod tests;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, SourceId};
@@ -32,11 +33,12 @@ use crate::hazard::{Hazards, Step};
 use crate::plant::Plant;
 use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{Act, AlarmRecord, Deed, Effect, HazardRecord, Refusal, TaskRecord, UnitRecord};
+use crate::{Act, AlarmRecord, Deed, Effect, HazardRecord, Period, Refusal, TaskRecord, UnitRecord};
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ pub struct Engine {
     hazards: Hazards,
     tasks: Tasks,
     units: Units,
+    /// The present cycles of tasks, by the task's place in the plant.
+    periods: BTreeMap<u32, Period>,
+    watches: Watches,
     /// The newest time that was acted on; it never goes back.
     latest: Mono,
     unjudged: Unjudged,
@@ -163,6 +168,9 @@ impl Engine {
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
+            Deed::Record { task, status, why } => {
+                self.record(task, *status, (by, why.as_deref()), now, effects)
+            }
             Deed::Acknowledge { alarm } => {
                 let known = |id: &str| self.plant.rule_at(id).is_some();
                 self.alarms.acknowledge(alarm, by, known, now.wall, effects)
@@ -232,6 +240,7 @@ impl Engine {
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
                 Timer::Hazard(rule) => self.hazard_after(rule, at, effects),
                 Timer::Overdue => self.overdue(at, effects),
+                Timer::Duty(task) => self.duty(task, at, effects),
                 Timer::Boost(task) => {
                     if let Some(task) = self.plant.task_at(task) {
                         self.tasks.expire(&task.id, at, effects);

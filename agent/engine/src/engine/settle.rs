@@ -17,6 +17,7 @@ use crate::alarm::Alarms;
 use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
 use crate::present::Present;
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
@@ -47,6 +48,8 @@ impl Engine {
             hazards: Hazards::restored(epoch, restored.hazards),
             tasks: Tasks::restored(restored.tasks, now),
             units: Units::restored(restored.units, now),
+            periods: BTreeMap::new(),
+            watches: Watches::default(),
             latest: now.mono,
             unjudged: Unjudged::default(),
             plant,
@@ -59,6 +62,8 @@ impl Engine {
             engine.watch_source(id, now.mono, false);
         }
         engine.settle(now, effects);
+        engine.watch_records(now.mono);
+        engine.offer_duties(now.mono);
         engine
     }
 
@@ -97,6 +102,9 @@ impl Engine {
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
         self.settle(at, effects);
+        self.periods.clear();
+        self.watch_records(at.mono);
+        self.offer_duties(at.mono);
         self.judge_readable(at, effects);
         self.run_timers(at, effects);
     }

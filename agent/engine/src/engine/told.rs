@@ -111,6 +111,7 @@ impl Engine {
             self.clock_set(wall, at.mono);
         }
         self.offer_overdue(at.mono);
+        self.offer_duties(at.mono);
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 }

@@ -3,6 +3,7 @@
 mod alarm;
 mod beginnings;
 mod boost_clock;
+mod duties;
 mod hazard;
 mod hazard_life;
 mod records;
