@@ -137,6 +137,7 @@ broken! {
     a_condition_has_a_source_and_a_permit_a_unit: "81-conditions-and-permits-in-rules",
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
+    a_port_has_one_listener_and_a_serial_line_one_master: "82-two-masters-and-two-listeners",
     the_chain_hangs_together: "83-the-chain",
     a_list_is_checked_cell_by_cell: "84-lists-of-the-model",
     an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",

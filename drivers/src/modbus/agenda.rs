@@ -53,6 +53,9 @@ struct Piece {
     asked: u64,
     answered: u64,
     broke: u64,
+    /// What came of it last says nothing of its address, whatever was suspected of that before: the device
+    /// failed, or the read broke the connection. Its points keep that reason until it says something else.
+    ails: bool,
     /// While it is well it is not asked before this cycle.
     due: u64,
     /// Is not joined with the next before.
@@ -195,6 +198,7 @@ impl Agenda {
         let Some(piece) = self.pieces.get_mut(&id) else { return };
         piece.state = State::Live;
         piece.answered = self.cycle;
+        piece.ails = false;
         piece.due = self.cycle.saturating_add(u64::from(piece.read.every.get()));
         piece.parts = None;
         let table = piece.read.table;
@@ -206,7 +210,13 @@ impl Agenda {
     /// An answer without values that says nothing of the address: the device is busy, or fails.
     /// False: the parts that were joined on trial are asked again, each by itself.
     pub(super) fn failed(&mut self, id: PieceId) -> bool {
-        !self.part(id, Duration::ZERO)
+        if self.part(id, Duration::ZERO) {
+            return false;
+        }
+        if let Some(piece) = self.pieces.get_mut(&id) {
+            piece.ails = true;
+        }
+        true
     }
 
     /// An answer that says that the address does not exist.
@@ -223,6 +233,10 @@ impl Agenda {
         let Some(piece) = self.pieces.get_mut(&id) else { return Outcome::Held };
         let Some(table) = self.tables.get_mut(&piece.read.table) else { return Outcome::Held };
         table.refuse(exception);
+        if matches!(piece.state, State::Live) {
+            table.miss(self.cycle);
+        }
+        piece.ails = false;
         // A function that the device has never served is not served for any address.
         let whole = exception.is_of_function() && !table.has_answered();
         if !whole && let Some(halves) = piece.read.halves(points) {
@@ -252,6 +266,7 @@ impl Agenda {
         }
         let Some(piece) = self.pieces.get_mut(&id) else { return true };
         piece.broke = self.cycle;
+        piece.ails = true;
         match &mut piece.state {
             State::Silent { tries } => {
                 *tries = tries.saturating_add(1);
@@ -261,20 +276,22 @@ impl Agenda {
                     self.cut(id, halves, || State::Silent { tries: SILENT_TRIES - 1 });
                 }
             }
-            State::Held(held) => {
-                if let Some(table) = self.tables.get(&piece.read.table) {
-                    held.refuse(table, now);
-                }
-            }
-            State::Live | State::Doubtful => {}
+            State::Held(held) if held.is_proven() => held.miss(now),
+            State::Held(_) | State::Live | State::Doubtful => {}
         }
         true
     }
 
     /// The cycle is over, and the device answered: what broke the connection did so by itself.
     pub(super) fn end_answered(&mut self) {
-        for piece in self.pieces.values_mut() {
-            if piece.broke == self.cycle && matches!(piece.state, State::Live | State::Doubtful) {
+        for piece in self.pieces.values_mut().filter(|piece| piece.broke == self.cycle) {
+            let is_open = match &piece.state {
+                State::Live | State::Doubtful => true,
+                // A lost packet is no refusal, and neither is it reason to break the connection in each cycle.
+                State::Held(held) => !held.is_proven(),
+                State::Silent { .. } => false,
+            };
+            if is_open {
                 piece.state = State::Silent { tries: 1 };
             }
         }
@@ -290,6 +307,9 @@ impl Agenda {
                 State::Held(held) => held.hasten(),
                 State::Live | State::Doubtful => {}
             }
+        }
+        for table in self.tables.values_mut() {
+            table.miss(self.cycle);
         }
         self.turn = self.turn.wrapping_add(1);
     }
@@ -309,7 +329,7 @@ impl Agenda {
     /// Of what was due and not answered in this cycle: whether it was refused, or what it is part of was.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = (&Read, bool)> {
         let missing = |piece: &&Piece| piece.answered < self.cycle && piece.due <= self.cycle;
-        let refused = |piece: &Piece| matches!(piece.state, State::Doubtful | State::Held(_));
+        let refused = |piece: &Piece| !piece.ails && matches!(piece.state, State::Doubtful | State::Held(_));
         self.pieces.values().filter(missing).map(move |piece| (&piece.read, refused(piece)))
     }
 
@@ -350,6 +370,7 @@ impl Agenda {
             asked: 0,
             answered: 0,
             broke: 0,
+            ails: false,
             due: 0,
             apart_until: Duration::ZERO,
             parts: None,

@@ -141,8 +141,11 @@ impl<'d> Cycles<'d> {
         }
     }
 
-    /// In the time that is left looks for what exactly the device refuses, and whether it still does.
+    /// In the time that is left looks for what exactly the device refuses, and whether it still does. What it
+    /// found is told as one: at the end of the search, or, where that has no end because a table is asked for
+    /// one point in each cycle, as soon as a cycle has found no more.
     async fn search(&mut self, so: &mut So, until: Instant) {
+        let known = self.proven.len();
         while !so.over {
             let Some(id) = self.agenda.next_doubtful(self.now()) else {
                 self.tell_proven();
@@ -151,8 +154,11 @@ impl<'d> Cycles<'d> {
             self.fetch(id, so).await;
             self.ask_live(so).await;
             if Instant::now() >= until {
-                return;
+                break;
             }
+        }
+        if self.proven.len() == known {
+            self.tell_proven();
         }
     }
 
@@ -317,7 +323,7 @@ impl<'d> Cycles<'d> {
         self.agenda.end_dead();
     }
 
-    /// When the search has come to an end: what it found is told as one.
+    /// In one sentence.
     fn tell_proven(&mut self) {
         let proven = std::mem::take(&mut self.proven);
         let Some((_, exception)) = proven.first() else { return };

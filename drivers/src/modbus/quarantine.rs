@@ -35,6 +35,9 @@ pub(super) struct Held {
 pub(super) struct TableState {
     /// The last cycle in which something of it was answered; 0: none.
     answered: u64,
+    /// The first cycle since then in which what had been well was refused, or the device was away. One in
+    /// which nothing of it was due is none: points may be read in one of many cycles only.
+    lost: Option<u64>,
     /// Refusals since then, and the last of them.
     refusals: u32,
     last: Option<Exception>,
@@ -49,6 +52,12 @@ impl Held {
 
     pub(super) fn is_proven(&self) -> bool {
         self.proven
+    }
+
+    /// It did not answer by itself: that proves nothing of its address. It is not asked for more often for it.
+    pub(super) fn miss(&mut self, now: Duration) {
+        self.refused_at = now;
+        self.retry_at = now.saturating_add(self.backoff.next());
     }
 
     /// Was refused again. True: that is the proof.
@@ -81,9 +90,10 @@ impl Held {
 }
 
 impl TableState {
-    /// Something of it was answered. True: after at least one whole cycle without any answer.
+    /// Something of it was answered. True: after at least one whole cycle in which it had the chance and none
+    /// was.
     pub(super) fn answer(&mut self, cycle: u64) -> bool {
-        let again = self.answered + 1 < cycle;
+        let again = self.lost.take().is_some_and(|lost| lost < cycle);
         self.answered = cycle;
         self.refusals = 0;
         self.told = false;
@@ -93,6 +103,14 @@ impl TableState {
     pub(super) fn refuse(&mut self, exception: Exception) {
         self.refusals = self.refusals.saturating_add(1);
         self.last = Some(exception);
+    }
+
+    /// What was well of it is refused, or the whole device is away. What was refused before and is so again
+    /// says nothing of the others.
+    pub(super) fn miss(&mut self, cycle: u64) {
+        if self.answered < cycle {
+            self.lost.get_or_insert(cycle);
+        }
     }
 
     pub(super) fn has_answered(&self) -> bool {

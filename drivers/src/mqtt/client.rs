@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{ANSWER_TIMEOUT, Connection, Event};
+use super::copies::Copies;
 use super::decode::{self, Decoded, Message};
 use super::fault::{self, Fault};
 use super::memory::Memory;
@@ -39,6 +40,9 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// A broker sends what it keeps right behind the SUBACK. So long a feed that says of itself whether it is
 /// there is waited for, before a broker that answers is taken for a feed that lives.
 const STATUS_WAIT: Duration = Duration::from_secs(1);
+/// Readings that a broker sends before it has acknowledged the subscription wait for that, some hundred bytes
+/// each. What is beyond, of a broker that keeps very much, is told before the link is up rather than lost.
+const EARLY_MAX: usize = 10_000;
 
 /// Reads until told to stop. What a broker or a network does is never an error here: every failure is
 /// reported, then retried.
@@ -73,7 +77,9 @@ struct Reader<'f> {
     points: Vec<PointId>,
     memory: Memory,
     known: Known,
-    last: Option<Twin>,
+    sent_twice: Copies,
+    /// Came before the link was up.
+    early: Vec<Report>,
     /// The next try speaks this.
     version: Version,
     /// In which the broker has welcomed us.
@@ -108,12 +114,6 @@ enum Told {
     Down(String),
 }
 
-/// A message of which the broker may send more copies, one for each filter that it matches.
-struct Twin {
-    message: Incoming,
-    left: usize,
-}
-
 impl<'f> Reader<'f> {
     fn new(feed: &'f Feed, out: &'f Sender, clock: Clock) -> Self {
         let of_status = feed.status.iter().map(|status| status.topic.as_str());
@@ -130,7 +130,8 @@ impl<'f> Reader<'f> {
             points: feed.points().collect(),
             memory: Memory::default(),
             known: Known::default(),
-            last: None,
+            sent_twice: Copies::default(),
+            early: Vec::new(),
             version: match feed.versions {
                 Versions::Both => Version::V5,
                 Versions::Only(version) => version,
@@ -165,7 +166,8 @@ impl<'f> Reader<'f> {
                 self.backoff.reset();
             }
             self.state = State::default();
-            self.last = None;
+            self.sent_twice.forget();
+            self.early_lost();
             self.memory.link_lost();
             self.known.connection_lost();
             if self.other_version(&fault) {
@@ -200,6 +202,8 @@ impl<'f> Reader<'f> {
         self.state.subscribed = true;
         let waits = self.feed.status.as_ref().filter(|_| !self.known.is_fresh());
         self.state.status_due = waits.map(|_| Instant::now() + STATUS_WAIT);
+        self.look_at_link();
+        self.tell_early().await;
         loop {
             self.look_at_link();
             let wake = [self.state.status_due, self.state.ask_again].into_iter().flatten().min();
@@ -331,7 +335,9 @@ impl<'f> Reader<'f> {
         if places.is_empty() {
             return self.skip("", "not_asked_for", || topic.to_owned());
         }
-        if self.is_copy(copies, &incoming) {
+        if self.sent_twice.is_copy(copies, &incoming, Instant::now()) {
+            // No fault, so the log has nothing of it.
+            self.out.tally().skipped(self.filter_of(topic), "copy", || topic.to_owned());
             return;
         }
         let received = (self.clock)();
@@ -353,6 +359,7 @@ impl<'f> Reader<'f> {
             let decoded = decode::message(&subscription.what, &message, &mut self.memory);
             alive |= self.hand_on(subscription, &message, decoded).await;
         }
+        self.sent_twice.handed_on(Instant::now());
         // What the broker kept says nothing of who sent it; what comes before the link is up may end there.
         if alive && !incoming.retained && self.told == Told::Up {
             self.out.send(vec![Report::Refreshed { source: self.feed.source, at: received }]);
@@ -375,8 +382,13 @@ impl<'f> Reader<'f> {
         }
         match brings {
             Brings::Samples => {
-                self.told_bad = false;
                 let reports = self.doubted(decoded.reports);
+                if !self.state.subscribed && self.early.len() < EARLY_MAX {
+                    self.early.extend(reports);
+                    return alive;
+                }
+                self.tell_early().await;
+                self.told_bad = false;
                 if message.retained {
                     // Never merged, so it waits like all that is not merged.
                     self.out.send_when_room(reports).await;
@@ -433,20 +445,20 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// Where filters overlap and none covers the other, a broker may send a message once for each, one
-    /// right after the other.
-    fn is_copy(&mut self, copies: usize, message: &Incoming) -> bool {
-        if let Some(twin) = &mut self.last
-            && twin.left > 0
-            && twin.message.topic == message.topic
-            && twin.message.payload == message.payload
-            && twin.message.retained == message.retained
-        {
-            twin.left -= 1;
-            return true;
+    /// What came before the link was up.
+    async fn tell_early(&mut self) {
+        if !self.early.is_empty() {
+            self.told_bad = false;
+            // Mostly what the broker kept, which is never merged.
+            self.out.send_when_room(std::mem::take(&mut self.early)).await;
         }
-        self.last = (copies > 1).then(|| Twin { message: message.clone(), left: copies - 1 });
-        false
+    }
+
+    /// The link never came up: the points are lost all the same.
+    fn early_lost(&mut self) {
+        for _ in std::mem::take(&mut self.early) {
+            self.out.tally().skipped("", "before_the_link_was_up", String::new);
+        }
     }
 
     fn filter_of(&self, topic: &str) -> &'f str {

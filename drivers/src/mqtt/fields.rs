@@ -191,6 +191,9 @@ pub struct PermitFields {
     pub end: Option<Where>,
     pub guardian: Option<Where>,
     pub time: Option<Where>,
+    /// Numbers that the configuration leaves out mean what the exchange standard says. False: each platform
+    /// has its own, and one that is not listed means nothing. A guess could take open work for none.
+    pub standard_numbers: bool,
     pub kinds: BTreeMap<String, PermitKind>,
     pub levels: BTreeMap<String, u8>,
     pub stages: BTreeMap<String, PermitStage>,
@@ -212,6 +215,7 @@ impl PermitFields {
             end: None,
             guardian: None,
             time: None,
+            standard_numbers: true,
             kinds: BTreeMap::new(),
             levels: BTreeMap::new(),
             stages: BTreeMap::new(),
@@ -236,6 +240,7 @@ impl PermitFields {
     pub fn national() -> Self {
         let at = |name: &str| Where::named(&[name]);
         Self {
+            standard_numbers: false,
             cancelled: Some(at("isCancelled")),
             place: Some(at("ticketPosition")),
             start: Some(at("startTime")),

@@ -2,6 +2,7 @@
 
 mod client;
 mod connection;
+mod copies;
 pub mod decode;
 mod fault;
 mod fields;

@@ -19,7 +19,6 @@ use futures_util::{Stream, StreamExt};
 use opcua::client::{Session, SessionPollResult};
 use opcua::core::comms::url::is_opc_ua_binary_url;
 use opcua::types::StatusCode;
-use riskgate_point::{Link, Report};
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
@@ -75,7 +74,6 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         out: out.clone(),
         clock,
         stop,
-        told: Told::Nothing,
         was_up: false,
         network: Backoff::new(NETWORK_WAIT.0, NETWORK_WAIT.1, seed),
         setting: Backoff::new(SETTING_WAIT.0, SETTING_WAIT.1, seed),
@@ -83,7 +81,7 @@ pub async fn run(server: &Server, out: &Sender, clock: Clock, stop: &Cancellatio
         run: Arc::default(),
         left: None,
     };
-    watch.link(Link::Connecting);
+    watch.notices.link().connecting();
     while let Some(found) = stop.run_until_cancelled(connect::discover(&guard)).await {
         let fault = match found {
             Ok(way) => match watch.session(&way, &guard).await {
@@ -113,20 +111,11 @@ enum End {
     Fault(Fault),
 }
 
-/// What the engine was last told of the link.
-#[derive(Debug, PartialEq)]
-enum Told {
-    Nothing,
-    Up,
-    Down(String),
-}
-
 struct Watch<'a> {
     server: Arc<Server>,
     out: Sender,
     clock: Clock,
     stop: &'a CancellationToken,
-    told: Told,
     /// A session came up since the last wait.
     was_up: bool,
     network: Backoff,
@@ -139,25 +128,19 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn link(&self, link: Link) {
-        self.out.send(vec![Report::Link { source: self.server.source, link, at: (self.clock)() }]);
-    }
-
     fn up(&mut self, subscribed: &Subscribed) {
         self.network.reset();
         self.setting.reset();
         self.account.reset();
-        self.was_up = true;
-        if self.told != Told::Up {
+        if !std::mem::replace(&mut self.was_up, true) {
             tracing::info!(
                 url = self.server.url,
                 n_points = self.server.points.len(),
                 n_refused = subscribed.refused.len(),
                 "the OPC UA server is subscribed"
             );
-            self.told = Told::Up;
-            self.link(Link::Up);
         }
+        self.notices.link().up();
     }
 
     /// Tells of the fault, once for as long as it stays the same, and of each point's loss, once for each
@@ -165,11 +148,9 @@ impl Watch<'_> {
     fn down(&mut self, fault: &Fault) {
         self.notices.all_lost();
         let why = fault.why();
-        if self.told != Told::Down(why.clone()) {
+        if self.notices.link().down(why.clone()) {
             // The pump tells it in the log, with the source's name.
             tracing::debug!(url = self.server.url, why, "the OPC UA server is down");
-            self.link(Link::Down { why: why.clone() });
-            self.told = Told::Down(why);
         }
     }
 

@@ -5,7 +5,7 @@
 //! picks what the configuration asks for (`security`), `guard` judges the server's certificate (`trust`) and
 //! brings ours (`own`), `transport` carries it. `subscribe` fills it with subscriptions and their items and
 //! `recover` brings them back after a cut (`tell` says once what the server refuses); `notices` turns what the
-//! server publishes into reports, and `pulse` counts it; `history` asks for what was missed. `alarms` listens
+//! server publishes into reports, `link` tells how the link is, and `pulse` counts what comes; `history` asks for what was missed. `alarms` listens
 //! to the conditions that the server keeps: `events` reads what it tells of them, `conditions` holds how they
 //! stand, `refresh` asks for all of them. `client` watches over all of it (`fault` says why a session ended):
 //! the library's own reconnect brings a session back in which nothing is published any more, and says so
@@ -26,6 +26,7 @@ mod files;
 pub mod fuzz;
 mod guard;
 mod history;
+mod link;
 mod node;
 mod notices;
 mod own;

@@ -19,6 +19,7 @@ use riskgate_point::{BadReason, Mono, Now, Quality, Report, Sample, UncertainRea
 
 use super::alarms::Alarms;
 use super::decode::{self, Reading};
+use super::link::LinkTold;
 use super::pulse::Pulse;
 use super::{Deadband, Point, Server, plan};
 use crate::Clock;
@@ -28,6 +29,7 @@ pub(super) struct Notices {
     server: Arc<Server>,
     out: Sender,
     clock: Clock,
+    link: LinkTold,
     /// A point may be good in the engine's eyes: something was told since all were called lost.
     may_be_good: AtomicBool,
     /// Holds how far the server's clock is off; of the present session.
@@ -84,6 +86,7 @@ impl Notices {
         let alarms = (!server.notifiers.is_empty()).then(|| Alarms::new(Arc::clone(&server), clock().mono.0));
         Self {
             alarms,
+            link: LinkTold::new(server.source, out.clone(), clock),
             server,
             out,
             clock,
@@ -96,6 +99,22 @@ impl Notices {
 
     pub(super) fn alarms(&self) -> Option<&Alarms> {
         self.alarms.as_ref()
+    }
+
+    pub(super) fn link(&self) -> &LinkTold {
+        &self.link
+    }
+
+    /// The first value after a cut tells that the link is up again: what the server kept for us is not held
+    /// back until all of the session is as it was.
+    pub(super) fn tell(&self, reports: Vec<Report>) {
+        let is_value = |report: &Report| report.sample().is_some_and(|sample| !sample.quality.is_bad());
+        if reports.iter().any(is_value) {
+            self.link.up();
+        }
+        if !reports.is_empty() {
+            self.out.send(reports);
+        }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -194,9 +213,7 @@ impl Notices {
         pulse.told(n_told);
         self.book().heard = Some(at);
         reports.extend(self.refreshed(is_keep_alive, at));
-        if !reports.is_empty() {
-            self.out.send(reports);
-        }
+        self.tell(reports);
     }
 
     /// A busy subscription sends no keep-alives, and its unmoved points are as alive as its moving ones: so
@@ -365,6 +382,8 @@ impl OnSubscriptionNotificationCore for Callback {
 mod tests {
     use opcua::types::{DateTime, ExtensionObject, MonitoredItemNotification, StatusCode, Variant};
 
+    use riskgate_point::Link;
+
     use super::super::{Group, Kind};
     use super::*;
     use crate::intake::{self, Lane, Receiver};
@@ -426,7 +445,11 @@ mod tests {
         let lost = DataValue { status: Some(StatusCode::from(0x480)), ..value(20.0, 1000) };
         notices.take(&Pulse::default(), &message(1, &[lost]));
         let reports = receiver.recv(10).await.expect("open");
-        let Some(Report::Sample(sample)) = reports.first() else { panic!("{reports:?}") };
+        assert!(
+            matches!(reports[0], Report::Link { link: Link::Up, .. }),
+            "a value says that the link is up"
+        );
+        let Some(Report::Sample(sample)) = reports.get(1) else { panic!("{reports:?}") };
         assert_eq!(sample.quality, Quality::Uncertain(UncertainReason::Overflow));
         let skips = notices.out.tally().counts().skips;
         let counted = skips.get(&("TT-201".to_owned(), "lost in the server's queue"));

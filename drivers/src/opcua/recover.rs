@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use opcua::client::Subscription;
 use opcua::types::{Error, NotificationMessage, ReadValueId, StatusCode, TimestampsToReturn};
-use riskgate_point::Report;
 
 use super::fault::{Fault, is_gone};
 use super::notices::{Callback, Last, Missed};
@@ -244,8 +243,7 @@ impl Filling {
             let max_age_ms = publishing.as_secs_f64() * 1000.0;
             let what = "reading the present values";
             let values = self.read(what, &asked, TimestampsToReturn::Source, max_age_ms).await?;
-            let reports: Vec<Report> = self.notices.samples(handles.into_iter().zip(&values));
-            self.out.send(reports);
+            self.notices.tell(self.notices.samples(handles.into_iter().zip(&values)));
         }
         Ok(())
     }

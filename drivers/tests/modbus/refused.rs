@@ -131,3 +131,21 @@ async fn an_address_that_silences_the_device_is_found_as_well() {
     assert!(driver.bad(37).iter().all(|reason| *reason == BadReason::CommFailure));
     driver.stop().await;
 }
+
+#[tokio::test]
+async fn a_point_that_is_refused_among_others_and_fails_alone_is_not_called_the_one_and_the_other_in_turn() {
+    for (code, reason) in [(4, BadReason::DeviceFailure), (6, BadReason::CommFailure)] {
+        let plant = Plant::start(move |asked| match asked.holds(5) {
+            false => Deed::Answer,
+            true if asked.count > 1 => Deed::Exception(2),
+            true => Deed::Exception(code),
+        })
+        .await;
+        let mut driver = Driver::start(device(plant.port, holding(0..10)));
+        driver.until("it has failed often", |driver| driver.bad(5).len() >= 20).await;
+        let told = driver.bad(5);
+        let first = told.iter().position(|told| *told == reason).unwrap();
+        assert!(told[first..].iter().all(|told| *told == reason), "{told:?}");
+        driver.stop().await;
+    }
+}

@@ -129,7 +129,7 @@ async fn opcua_after_a_restart_of_the_server_an_alarm_that_is_gone_is_told_gone_
 async fn opcua_what_changed_while_the_link_was_cut_is_told_and_all_of_it_anew() {
     let alarms = Alarms::default();
     let server = server(0, &alarms).await;
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let mut driver = Driver::start(listening(proxy.url()));
     driver.until_all_told().await;
     let stands = Alarm::new("LIA-2", "Low");
@@ -160,7 +160,7 @@ async fn opcua_a_subscription_to_events_that_outlives_its_session_is_taken_over(
         Offer { session_ms: 1500, users: vec![USER], alarms: Some(alarms.clone()), ..Offer::default() };
     let server = TestServer::start(0, offer).await;
     server.add("Tank.Level", 40.0);
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
     let mut driver = Driver::start(Server { user, ..listening(proxy.url()) });
     driver.until_all_told().await;
@@ -286,7 +286,7 @@ async fn opcua_on_the_wire_the_only_method_that_is_called_is_condition_refresh()
     let alarms = Alarms::default();
     alarms.put_silently(Alarm::new("LIA-1", "High"));
     let server = server(0, &alarms).await;
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let nodes = [ours("Tank.Level"), ours("Tank.Missing")];
     let points = config(String::new(), &[&nodes[0], &nodes[1]]).points;
     let mut driver = Driver::start(Server { points, ..listening(proxy.url()) });

@@ -10,6 +10,7 @@ use riskgate_point::{Quality, Report, Sample, Value};
 
 use crate::archive::Archive;
 use crate::plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, ours, sample, within};
+use crate::support::proxy;
 
 fn with_user(mut server: Server) -> Server {
     server.user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
@@ -28,7 +29,7 @@ async fn opcua_a_subscription_that_outlives_its_session_is_taken_over_with_what_
     let server = TestServer::start(0, offer).await;
     server.add("Level", 40.0);
     server.add("Still", 5.0);
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let nodes = [ours("Level"), ours("Still")];
     let mut driver = Driver::start(with_user(config(proxy.url(), &[&nodes[0], &nodes[1]])));
     driver.until_number(0, 40.0).await;
@@ -156,7 +157,7 @@ async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     let server = TestServer::start(0, offer.clone()).await;
     server.add("Level", 40.0);
     let port = server.port;
-    let proxy = Proxy::to(port).await;
+    let proxy = Proxy::to(port);
     let nodes = [ours("Level"), ours("Later")];
     let mut config = with_user(config(proxy.url(), &[&nodes[0], &nodes[1]]));
     config.history = Some(Duration::from_secs(3600));
@@ -169,7 +170,7 @@ async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     server.remove("Later");
     driver.until_bad(1, riskgate_point::BadReason::RefusedAddress).await;
     // A cut, a silence, a session that is gone.
-    for trouble in [Proxy::cut, Proxy::silence] {
+    for trouble in [proxy::Proxy::cut, proxy::Proxy::silence] {
         driver.forget();
         trouble(&proxy);
         driver.until_down().await;

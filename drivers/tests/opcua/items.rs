@@ -155,7 +155,7 @@ async fn opcua_a_group_takes_as_many_subscriptions_and_requests_as_the_server_li
     let offer =
         Offer { items_in_a_subscription: 10, items_in_a_call: 7, nodes_in_a_read: 9, ..Offer::default() };
     let server = TestServer::start(0, offer).await;
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let names: Vec<String> = (0..25).map(|at| format!("Tank.{at}")).collect();
     for (at, name) in names.iter().enumerate() {
         server.add(name, u32::try_from(at).expect("few"));
@@ -227,7 +227,7 @@ async fn opcua_values_that_the_servers_queue_lost_are_counted_and_mark_the_next(
 async fn opcua_publishings_round_trips_and_connections_are_counted() {
     let server = TestServer::start(0, Offer::default()).await;
     server.add("Level", 40.0);
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     proxy.delay(Duration::from_millis(30));
     let node = ours("Level");
     let mut driver = Driver::start(config(proxy.url(), &[&node]));

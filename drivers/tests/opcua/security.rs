@@ -303,7 +303,7 @@ async fn opcua_security_a_refused_user_certificate_is_told_as_the_users() {
 async fn opcua_security_a_secured_session_survives_a_cut_with_what_happened_meanwhile() {
     let folder = Folder::new("cut");
     let server = server(Offer { users: vec![USER], ..Offer::secured(&good()) }).await;
-    let proxy = Proxy::to(server.port).await;
+    let proxy = Proxy::to(server.port);
     let mut config = folder.trusting(proxy.url());
     config.user = password(PASSWORD);
     let mut driver = Driver::start(config);

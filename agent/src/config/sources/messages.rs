@@ -271,6 +271,7 @@ fn permits(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscriptio
         end: end.or(usual.end),
         guardian: guardian.or(usual.guardian),
         time,
+        standard_numbers: usual.standard_numbers,
         kinds,
         levels,
         stages,

@@ -161,13 +161,18 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// Why two sources cannot both be read as they are said.
 struct Disagreement {
-    /// Of the later source, and of the earlier one.
+    /// Of the later source.
     key: &'static str,
+    /// Of the earlier one.
+    there: &'static str,
     message: String,
     hint: &'static str,
 }
 
 const SAY_THE_SAME: &str = "such sources share one connection: say the same in both";
+const LISTEN_ALIKE: &str = "write the same 'listen' in both: devices that dial in at one port share it";
+const ONE_MASTER: &str = "a serial line has one master: give both the same host and second_host, so that they share one \
+     connection, or leave this address out";
 
 /// Sources behind one host, port or registration share one connection, so they agree on what it is like.
 pub(super) fn check_shared(sources: &[Source], faults: &Faults) {
@@ -175,10 +180,9 @@ pub(super) fn check_shared(sources: &[Source], faults: &Faults) {
     for source in sources {
         let Kind::Modbus { device, .. } = &source.kind else { continue };
         for (other, endpoint) in &lines {
-            let Some(Disagreement { key, message, hint }) = disagreement(&device.endpoint, endpoint) else {
-                continue;
-            };
-            let (place, there) = (source.origin.of(key), other.origin.of(key));
+            let disagreement = disagreement(&device.endpoint, endpoint);
+            let Some(Disagreement { key, there, message, hint }) = disagreement else { continue };
+            let (place, there) = (source.origin.of(key), other.origin.of(there));
             let how = format!("source '{}'", other.id);
             faults.error_with(place, message, there, &how, Some(hint.to_owned()));
             break;
@@ -199,8 +203,9 @@ fn disagreement(one: &Endpoint, other: &Endpoint) -> Option<Disagreement> {
                 false => ("kind", format!("{main} is a source of another kind already")),
                 true => ("second_host", format!("{main} is given another second address, or none")),
             };
-            Some(Disagreement { key, message, hint: SAY_THE_SAME })
+            Some(Disagreement { key, there: key, message, hint: SAY_THE_SAME })
         }
+        (Endpoint::Tcp { .. }, Endpoint::Tcp { .. }) => two_masters(one, other),
         (Endpoint::Serial(one), Endpoint::Serial(other)) if one.path == other.path => {
             let key = match () {
                 () if one.baud != other.baud => "baud",
@@ -208,11 +213,60 @@ fn disagreement(one: &Endpoint, other: &Endpoint) -> Option<Disagreement> {
                 () => "stop_bits",
             };
             let message = format!("one wire has one pace: here {one}, there {other}");
-            Some(Disagreement { key, message, hint: SAY_THE_SAME })
+            Some(Disagreement { key, there: key, message, hint: SAY_THE_SAME })
         }
         (Endpoint::DialIn(one), Endpoint::DialIn(other)) if one.listen == other.listen => dials(one, other),
+        (Endpoint::DialIn(one), Endpoint::DialIn(other)) => {
+            let takes = takes_both(one.listen, other.listen);
+            takes.then(|| Disagreement {
+                key: "listen",
+                there: "listen",
+                message: format!(
+                    "{} and {} are one port: it cannot be listened at twice",
+                    one.listen, other.listen
+                ),
+                hint: LISTEN_ALIKE,
+            })
+        }
         (Endpoint::Tcp { .. } | Endpoint::Serial(_) | Endpoint::DialIn(_), _) => None,
     }
+}
+
+/// Where one listens at every address of the gateway, nobody can at one of them.
+fn takes_both(one: SocketAddr, other: SocketAddr) -> bool {
+    // An IPv6 socket of all addresses takes those of IPv4 too.
+    let covers =
+        |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    one.port() == other.port() && one.port() != 0 && (covers(one, other) || covers(other, one))
+}
+
+/// Two sources with connections of their own to one converter, of which at least one puts bare frames on the
+/// serial line behind it: each would take the other's answers for its own.
+fn two_masters(one: &Endpoint, other: &Endpoint) -> Option<Disagreement> {
+    let (
+        Endpoint::Tcp { main, second, framing },
+        Endpoint::Tcp { main: other_main, second: other_second, framing: other_framing },
+    ) = (one, other)
+    else {
+        return None;
+    };
+    if *framing != Framing::Rtu && *other_framing != Framing::Rtu {
+        return None;
+    }
+    let ours = [("host", Some(main)), ("second_host", second.as_ref())];
+    let theirs = [("host", Some(other_main)), ("second_host", other_second.as_ref())];
+    let both = ours.iter().flat_map(|ours| theirs.iter().map(move |theirs| (ours, theirs)));
+    let shared = |((key, ours), (there, theirs)): (&(&'static str, _), &(&'static str, _))| {
+        let address: Option<&Address> = *ours;
+        let address = address.filter(|address| !address.host.is_empty())?;
+        (Some(address) == *theirs).then(|| Disagreement {
+            key,
+            there,
+            message: format!("{address} is reached by two connections"),
+            hint: ONE_MASTER,
+        })
+    };
+    both.into_iter().find_map(shared)
 }
 
 /// Two that dial in at one port, and are not the same.
@@ -224,12 +278,13 @@ fn dials(one: &DialIn, other: &DialIn) -> Option<Disagreement> {
     if one.registration == other.registration {
         let key = if one.framing == other.framing { "heartbeat" } else { "framing" };
         let message = "this registration is said twice, and differently".to_owned();
-        return Some(Disagreement { key, message, hint: SAY_THE_SAME });
+        return Some(Disagreement { key, there: key, message, hint: SAY_THE_SAME });
     }
     let is_part = one.registration.starts_with(&other.registration)
         || other.registration.starts_with(&one.registration);
     is_part.then(|| Disagreement {
         key: "registration",
+        there: "registration",
         message: "one registration is the beginning of another: nobody could tell who dials in".to_owned(),
         hint: "give both as many characters: DTU-03 and DTU-31",
     })

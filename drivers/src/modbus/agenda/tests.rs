@@ -358,6 +358,69 @@ fn what_is_due_in_one_of_three_cycles_is_so_after_it_was_cut_as_well() {
     assert_eq!(read.len(), 99);
 }
 
+#[test]
+fn a_refused_point_is_proven_though_all_points_of_its_table_are_read_seldom() {
+    let holes = missing([3, 37, 60]);
+    let every = NonZeroU32::new(3).unwrap();
+    // In one cycle, and with time for no more than one request beyond what is well.
+    for (budget, cycles) in [(100, 12), (1, 200)] {
+        let points = registers(0..100).into_iter().map(|point| Point { every, ..point }).collect();
+        let mut bench = Bench::new(points);
+        let mut proven: Vec<usize> =
+            (0..cycles).flat_map(|_| bench.cycle(budget, |read| holes.deed(read)).proven).collect();
+        proven.sort_unstable();
+        assert_eq!(proven, [3, 37, 60], "each once, with time for {budget}");
+    }
+}
+
+#[test]
+fn a_read_that_was_cut_and_then_fails_is_what_it_said_last_whether_it_is_asked_or_not() {
+    let holes = missing([37]);
+    let mut bench = Bench::new(registers(0..100));
+    for code in [4, 5, 6] {
+        let deed = |read: &Read| {
+            let said = holes.deed(read);
+            if said != Deed::Values && read.count == 1 { Deed::Exception(code) } else { said }
+        };
+        bench.cycle(100, deed);
+        for cycle in 0..20 {
+            // In every other cycle there is no time for it.
+            let Cycle { refused, missing, .. } = bench.cycle(cycle % 2, deed);
+            assert_eq!((refused, missing), (BTreeSet::new(), BTreeSet::from([37])));
+        }
+    }
+    // And when it is refused after all, it is that.
+    let refused = bench.cycle(100, |read| holes.deed(read)).refused;
+    assert_eq!(refused, BTreeSet::from([37]));
+}
+
+#[test]
+fn a_lost_packet_is_no_proof_of_a_refusal() {
+    let holes = missing([37]);
+    let mut bench = Bench::new(registers(0..100));
+    bench.cycle(100, |read| holes.deed(read));
+    let silent = |read: &Read| if holes.deed(read) == Deed::Values { Deed::Values } else { Deed::Silence };
+    for _ in 0..20 {
+        let Cycle { refused, missing, .. } = bench.cycle(100, silent);
+        assert_eq!((refused, missing), (BTreeSet::new(), BTreeSet::from([37])));
+        let is_proven = |piece: &Piece| matches!(&piece.state, State::Held(held) if held.is_proven());
+        assert!(!bench.agenda.pieces.values().any(is_proven));
+    }
+    assert_eq!(bench.cycle(100, |_| Deed::Values).good.len(), 100, "and it is back at once");
+}
+
+#[test]
+fn a_lost_packet_of_a_proven_refusal_is_not_asked_for_more_often() {
+    let holes = missing([37]);
+    let mut bench = Bench::new(registers(0..100));
+    for _ in 0..5 {
+        bench.cycle(100, |read| holes.deed(read));
+    }
+    let silent = |read: &Read| if holes.deed(read) == Deed::Values { Deed::Values } else { Deed::Silence };
+    let in_vain: usize = (0..3600).map(|_| bench.cycle(100, silent).in_vain).sum();
+    assert!((1..=8).contains(&in_vain), "{in_vain} in an hour");
+}
+
 fn any_points() -> impl Strategy<Value = Vec<Point>> {
     let table = prop_oneof![Just(Table::Coil), Just(Table::Holding), Just(Table::Input)];
     let kind = prop_oneof![Just(Kind::U16), Just(Kind::U16), Just(Kind::F32)];

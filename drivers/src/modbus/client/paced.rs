@@ -219,3 +219,44 @@ async fn the_polls_of_a_hundred_devices_are_spread_over_the_period() {
     }
     assert!(portions.iter().all(|polls| *polls <= 4), "{portions:?}");
 }
+
+/// Of the holding registers 1 does not exist, and no input register does; every answer takes long.
+async fn answer_slowly(mut stream: DuplexStream) {
+    let mut frame = [0_u8; 12];
+    while stream.read_exact(&mut frame).await.is_ok() {
+        sleep(Duration::from_millis(60)).await;
+        let (function, first, count) = (frame[7], frame[9], frame[11]);
+        let is_there = function == 3 && !(first..first + count).contains(&1);
+        let pdu = match is_there {
+            true => [vec![function, count * 2], [0, 7].repeat(usize::from(count))].concat(),
+            false => vec![function | 0x80, 2],
+        };
+        let length = u8::try_from(pdu.len() + 1).unwrap();
+        let reply = [&frame[..5], &[length, frame[6]], &pdu].concat();
+        if stream.write_all(&reply).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_point_is_named_though_the_search_never_comes_to_its_end() {
+    let tasks = Arc::new(Mutex::new(JoinSet::new()));
+    let line = Arc::new(Line::new(Endpoint::tcp("memory", 502)));
+    line.over_memory(move || {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        tasks.lock().unwrap().spawn(answer_slowly(theirs));
+        Some(ours)
+    })
+    .await;
+    let point = |id, table, address| Point::new(PointId(id), table, address, Kind::U16);
+    let mut drivers = Drivers::new();
+    // What is well takes more than half of the period.
+    let (period, timeout) = (Duration::from_millis(100), Duration::from_secs(1));
+    let points = [(0, Table::Holding, 0), (1, Table::Holding, 1), (2, Table::Input, 0), (3, Table::Input, 1)];
+    let points = points.into_iter().map(|(id, table, address)| point(id, table, address)).collect();
+    drivers.start(&line, Device { points, ..device(1, 1, period, timeout) });
+    sleep(MINUTE).await;
+    let named: Vec<String> = drivers.counts(0).skips.into_keys().map(|(place, _)| place).collect();
+    assert_eq!(named, ["holding 1", "input"]);
+}

@@ -61,7 +61,7 @@ enum Way {
     Tcp(Hosts),
     Serial(Port),
     DialIn(Arrivals),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     Memory(Box<dyn FnMut() -> Option<tokio::io::DuplexStream> + Send>),
 }
 
@@ -107,7 +107,7 @@ impl Held {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "sim"))]
     pub(super) fn over_memory(
         &mut self,
         connect: impl FnMut() -> Option<tokio::io::DuplexStream> + Send + 'static,
@@ -170,7 +170,7 @@ impl Held {
             Way::Tcp(hosts) => hosts.returned(limit).map(Wire::new),
             Way::DialIn(arrivals) => arrivals.take().map(Wire::new),
             Way::Serial(_) => None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Way::Memory(_) => None,
         }
     }
@@ -205,7 +205,7 @@ impl Held {
                 Err(_) => Err(Fault::Unreachable(limit)),
             },
             Way::DialIn(arrivals) => arrivals.wait(limit).await.map(Wire::new),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Way::Memory(connect) => connect().map(Wire::new).ok_or(Fault::Unreachable(limit)),
         }
     }
@@ -215,7 +215,7 @@ impl Held {
         let arrivals = match &self.way {
             Way::DialIn(arrivals) => Some(arrivals.clone()),
             Way::Tcp(_) | Way::Serial(_) => None,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Way::Memory(_) => None,
         };
         let Some(arrivals) = arrivals else { return self.exchange(wire, question).await };
@@ -307,7 +307,7 @@ impl Held {
         let owed_max = match &self.way {
             Way::Serial(_) => OWED_ON_OUR_WIRE,
             Way::Tcp(_) | Way::DialIn(_) => OWED_BEHIND_OTHERS,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Way::Memory(_) => OWED_BEHIND_OTHERS,
         };
         let owed_max = owed_max.max(pace.timeout * OWED_TIMEOUTS);
@@ -341,7 +341,7 @@ impl Held {
         let on_the_wire = match &self.way {
             Way::Serial(port) => port.time_of(rtu::REQUEST_BYTES + reply_bytes),
             Way::Tcp(_) | Way::DialIn(_) => Duration::ZERO,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "sim"))]
             Way::Memory(_) => Duration::ZERO,
         };
         // Said before it is sent: a call that is cancelled leaves the question open.

@@ -133,10 +133,10 @@ impl Line {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 impl Line {
-    /// Connects by `connect` from now on.
-    pub(super) async fn over_memory(
+    /// Connects by `connect` from now on: the simulated line of tests. No agent is built with it.
+    pub async fn over_memory(
         &self,
         connect: impl FnMut() -> Option<tokio::io::DuplexStream> + Send + 'static,
     ) {

@@ -24,7 +24,11 @@ impl Reader<'_> {
     fn permit(&mut self, fields: &PermitFields, at: At<'_>) {
         let Some(id) = self.needed(&fields.id, Field::Id, at) else { return };
         let Some(told) = self.needed(&fields.kind, Field::Kind, at) else { return };
-        let Some(kind) = fields.kinds.get(&*told).copied().or_else(|| usual(&told, &fields.kinds, kind))
+        let Some(kind) = fields
+            .kinds
+            .get(&*told)
+            .copied()
+            .or_else(|| usual(&told, fields, &fields.kind, &fields.kinds, kind))
         else {
             let example = || format!("'{told}' is no kind of special work; say in kinds which it is");
             return self.skip_with(Skip::Unusable(Field::Kind), example);
@@ -57,7 +61,8 @@ impl Reader<'_> {
             }
         }
         let told = self.needed(&fields.stage, Field::Stage, at)?;
-        let stage = fields.stages.get(&*told).copied().or_else(|| usual(&told, &fields.stages, stage));
+        let usual = || usual(&told, fields, &fields.stage, &fields.stages, stage);
+        let stage = fields.stages.get(&*told).copied().or_else(usual);
         if stage.is_none() {
             let example = || format!("'{told}' is no stage of a ticket; say in stages which it is");
             self.skip_with(Skip::Unusable(Field::Stage), example);
@@ -66,8 +71,10 @@ impl Reader<'_> {
     }
 
     fn level(&mut self, fields: &PermitFields, kind: PermitKind, at: At<'_>) -> Option<u8> {
-        let told = self.wanted(fields.level.as_ref(), Field::Level, at)?;
-        let level = fields.levels.get(&*told).copied().or_else(|| level(&told, kind));
+        let from = fields.level.as_ref()?;
+        let told = self.wanted(Some(from), Field::Level, at)?;
+        let usual = || usual(&told, fields, from, &fields.levels, |told| level(told, kind));
+        let level = fields.levels.get(&*told).copied().or_else(usual);
         if level.is_none() {
             self.skip(Skip::Unusable(Field::Level));
         }
@@ -84,11 +91,19 @@ impl Reader<'_> {
     }
 }
 
-/// What a code means by the exchange standard; but where the configuration says what numbers mean, one that it
-/// leaves out means nothing: the platform has numbers of its own.
-fn usual<T>(told: &str, own: &BTreeMap<String, T>, means: impl Fn(&str) -> Option<T>) -> Option<T> {
+/// What a code means by the exchange standard; but where the platform has numbers of its own, or the
+/// configuration says what numbers mean, one that it leaves out means nothing. What is fixed there is ours.
+fn usual<T>(
+    told: &str,
+    fields: &PermitFields,
+    from: &Where,
+    own: &BTreeMap<String, T>,
+    means: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
     let is_number = |code: &str| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number(told.trim()) && own.keys().any(|code| is_number(code)) { None } else { means(told) }
+    let is_fixed = matches!(from, Where::Fixed(_));
+    let is_own = || !fields.standard_numbers || own.keys().any(|code| is_number(code));
+    if is_number(told.trim()) && !is_fixed && is_own() { None } else { means(told) }
 }
 
 /// By the exchange standard's number, by our word, or as it is called on site.

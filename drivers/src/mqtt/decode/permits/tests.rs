@@ -93,6 +93,7 @@ fn a_national_ticket_names_its_kind_by_codes_of_the_platform() {
     let ticket = corpus!("national_ticket.json");
     let fields = || PermitFields {
         kinds: [("sxkj".to_owned(), PermitKind::ConfinedSpace)].into(),
+        stages: [("2".to_owned(), PermitStage::Working)].into(),
         ..PermitFields::national()
     };
     let read = permit(fields(), &ticket);
@@ -102,6 +103,28 @@ fn a_national_ticket_names_its_kind_by_codes_of_the_platform() {
     assert_eq!(cancelled.stage, PermitStage::After, "a ticket that was taken back permits nothing");
     let named = "'sxkj' is no kind of special work; say in kinds which it is".to_owned();
     assert_eq!(why(PermitFields::national(), &ticket), [("unusable_kind", Some(named))]);
+}
+
+#[test]
+fn a_number_of_a_national_ticket_means_nothing_until_the_configuration_says_what() {
+    // By the exchange standard it would be 作业前, and the work under it would not count as open.
+    let ticket = json!({ "ticketNum": "GC-1", "ticketType": "高处作业", "ticketStatus": "1" });
+    let said = "'1' is no stage of a ticket; say in stages which it is".to_owned();
+    assert_eq!(why(PermitFields::national(), &ticket), [("unusable_stage", Some(said))]);
+    let numbered = with(&with(&ticket, "ticketType", json!(4)), "ticketStatus", json!("作业中"));
+    let said = "'4' is no kind of special work; say in kinds which it is".to_owned();
+    assert_eq!(why(PermitFields::national(), &numbered), [("unusable_kind", Some(said))]);
+    let told = |fields: PermitFields, ticket: &Json| match hear(fields, ticket, false).reports.as_slice() {
+        [Report::Permit(permit)] => (permit.kind, permit.stage),
+        other => panic!("{other:?}"),
+    };
+    let stages = || [("1".to_owned(), PermitStage::Working)].into();
+    let listed = PermitFields { stages: stages(), ..PermitFields::national() };
+    assert_eq!(told(listed, &ticket), (PermitKind::Height, PermitStage::Working));
+    // What the configuration fixes is no number of the platform.
+    let fixed =
+        PermitFields { kind: Where::parse("=4").unwrap(), stages: stages(), ..PermitFields::national() };
+    assert_eq!(told(fixed, &ticket), (PermitKind::Height, PermitStage::Working));
 }
 
 #[test]

@@ -52,6 +52,11 @@ impl Recorder {
         seen.requests.keys().map(|id| name(*id)).collect()
     }
 
+    /// How many requests of this type there were.
+    pub(crate) fn count(&self, of: ObjectId) -> usize {
+        self.0.lock().expect("no panic").requests.get(&(of as u32)).copied().unwrap_or(0)
+    }
+
     pub(crate) fn n_refreshes(&self) -> usize {
         let seen = self.0.lock().expect("no panic");
         seen.calls.iter().filter(|call| **call == refresh()).count()

@@ -1,10 +1,9 @@
 //! The plant side of the tests: an OPC UA server that can be killed and started again, a proxy that can
-//! cut or silence a link, and the reports of the driver, to be waited for.
+//! cut or silence a link and keeps what was asked, and the reports of the driver, to be waited for.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
@@ -25,15 +24,15 @@ use riskgate_drivers::opcua::{Deadband, Discard, Error, Group, Kind, Node, Point
 use riskgate_drivers::scaling::Scaling;
 use riskgate_drivers::tally::Tally;
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Report, Sample, SourceId, Wall};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alarms::{Alarms, Methods};
-use crate::archive::{Archive, Nodes, archived};
-use crate::certs::{Certified, PLANT_URI};
-use crate::wire::{Connection, Recorder};
+use super::super::proxy;
+use super::alarms::{Alarms, Methods};
+use super::archive::{Archive, Nodes, archived};
+use super::certs::{Certified, PLANT_URI};
+use super::wire::Recorder;
 
 /// Far beyond what anything here takes; only a failing test waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -300,16 +299,10 @@ fn metadata(uri: &str) -> NamespaceMetadata {
     NamespaceMetadata { namespace_uri: uri.to_owned(), ..NamespaceMetadata::default() }
 }
 
-/// A TCP proxy whose connections can be cut, or silenced without being closed.
+/// A proxy that keeps what was asked through it.
 pub(crate) struct Proxy {
-    pub(crate) port: u16,
-    silence: Arc<Mutex<CancellationToken>>,
-    cut: Arc<Mutex<CancellationToken>>,
-    closed: Arc<Mutex<bool>>,
-    /// Each piece of an answer takes so long.
-    delay_ms: Arc<AtomicU64>,
+    proxy: proxy::Proxy,
     pub(crate) requests: Recorder,
-    _tasks: JoinSet<()>,
 }
 
 /// Whatever a test does, nothing but reading goes through.
@@ -321,95 +314,27 @@ impl Drop for Proxy {
     }
 }
 
+impl std::ops::Deref for Proxy {
+    type Target = proxy::Proxy;
+
+    fn deref(&self) -> &proxy::Proxy {
+        &self.proxy
+    }
+}
+
 impl Proxy {
-    pub(crate) async fn to(target: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("a bound socket").port();
-        let silence = Arc::new(Mutex::new(CancellationToken::new()));
-        let cut = Arc::new(Mutex::new(CancellationToken::new()));
-        let closed = Arc::new(Mutex::new(false));
-        let (delay_ms, requests) = (Arc::new(AtomicU64::new(0)), Recorder::default());
-        let (delay_of, requests_of) = (delay_ms.clone(), requests.clone());
-        let mut tasks = JoinSet::new();
-        let (silence_of, cut_of, closed_of) = (silence.clone(), cut.clone(), closed.clone());
-        tasks.spawn(async move {
-            let mut links = JoinSet::new();
-            loop {
-                let Ok((near, _)) = listener.accept().await else { return };
-                if *closed_of.lock().expect("no panic") {
-                    continue;
-                }
-                let silence = silence_of.lock().expect("no panic").clone();
-                let cut = cut_of.lock().expect("no panic").clone();
-                let (delay, sent) = (delay_of.clone(), requests_of.connection());
-                let carried = carry(near, target, silence, delay, sent);
-                links.spawn(async move { cut.run_until_cancelled(carried).await });
-            }
-        });
-        Self { port, silence, cut, closed, delay_ms, requests, _tasks: tasks }
+    pub(crate) fn to(target: u16) -> Self {
+        let requests = Recorder::default();
+        let recorder = requests.clone();
+        let tap = move || -> proxy::Tap {
+            let mut connection = recorder.connection();
+            Box::new(move |sent| connection.sent(sent))
+        };
+        Self { proxy: proxy::Proxy::to(target, tap), requests }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("opc.tcp://127.0.0.1:{}", self.port)
-    }
-
-    /// Closes what is open; new connections pass.
-    pub(crate) fn cut(&self) {
-        std::mem::take(&mut *self.cut.lock().expect("no panic")).cancel();
-    }
-
-    /// What is open stays open, and nothing passes any more, either way; new connections pass.
-    pub(crate) fn silence(&self) {
-        std::mem::take(&mut *self.silence.lock().expect("no panic")).cancel();
-    }
-
-    /// Every piece of an answer is so late.
-    pub(crate) fn delay(&self, delay: Duration) {
-        self.delay_ms.store(u64::try_from(delay.as_millis()).expect("short"), Ordering::Relaxed);
-    }
-
-    /// Whether new connections are closed at once.
-    pub(crate) fn refuse(&self, refuse: bool) {
-        *self.closed.lock().expect("no panic") = refuse;
-    }
-}
-
-async fn carry(
-    near: TcpStream,
-    target: u16,
-    silence: CancellationToken,
-    delay_ms: Arc<AtomicU64>,
-    mut sent: Connection,
-) {
-    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
-    let (mut from_near, mut to_near) = near.into_split();
-    let (mut from_far, mut to_far) = far.into_split();
-    let there = async {
-        let mut piece = vec![0; 65536];
-        while let Ok(n_bytes @ 1..) = from_near.read(&mut piece).await {
-            let came = piece.get(..n_bytes).expect("no more than fits");
-            sent.sent(came);
-            if to_far.write_all(came).await.is_err() {
-                break;
-            }
-        }
-    };
-    let back = async {
-        let mut piece = vec![0; 65536];
-        while let Ok(n_bytes @ 1..) = from_far.read(&mut piece).await {
-            tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
-            let came = piece.get(..n_bytes).expect("no more than fits");
-            if to_near.write_all(came).await.is_err() {
-                break;
-            }
-        }
-    };
-    // One end that closes closes both.
-    let carried = async {
-        tokio::select! { () = there => {}, () = back => {} }
-    };
-    if silence.run_until_cancelled(carried).await.is_none() {
-        std::future::pending::<()>().await;
     }
 }
 

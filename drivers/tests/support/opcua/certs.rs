@@ -17,7 +17,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::Validity;
 
-use crate::plant::START;
+use super::plant::START;
 
 pub(crate) const PLANT_URI: &str = "urn:plant";
 
