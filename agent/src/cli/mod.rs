@@ -121,6 +121,9 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Reject(args) => speak(&args.agent, screen, |client, screen| {
             acts::judge(client, HazardDeed::Reject, &args.hazards, &args.by, Some(&args.why), screen)
         }),
+        Command::Record(args) => {
+            speak(&args.agent, screen, |client, screen| acts::record(client, &args, screen))
+        }
         Command::Reload(args) => speak(&args.agent, screen, |client, screen| {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))

@@ -49,6 +49,17 @@ pub struct GatewayView {
     pub name: String,
     /// The version of the agent.
     pub agent: String,
+    /// Of the measures that are said to be watched automatically, how many are.
+    #[serde(default)]
+    pub coverage: CoverageView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageView {
+    pub automatic: usize,
+    pub watched: usize,
+    /// The others.
+    pub unwatched: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -289,6 +300,7 @@ impl BoardView {
                 id: site.gateway.clone(),
                 name: site.name.clone(),
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
+                coverage: render.coverage(),
             },
             alarms: board.alarms().into_iter().map(|line| render.alarm(line)).collect(),
             hazards,
@@ -392,6 +404,11 @@ struct Render<'a> {
 }
 
 impl Render<'_> {
+    fn coverage(&self) -> CoverageView {
+        let of = self.plant().coverage();
+        CoverageView { automatic: of.automatic, watched: of.watched, unwatched: of.unwatched.clone() }
+    }
+
     fn plant(&self) -> &Plant {
         self.board.plant()
     }

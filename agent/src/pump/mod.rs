@@ -293,6 +293,7 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
+        shown::gauge_coverage(&self.plant);
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
             let news = !old.iter().map(SourceState::news).eq(states.iter().map(SourceState::news));

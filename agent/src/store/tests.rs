@@ -533,3 +533,37 @@ async fn a_closed_store_says_so() {
     assert!(matches!(other.outbox().await, Err(StoreError::Closed { .. })));
     assert!(other.try_commit(batch(1, Vec::new(), Vec::new())).is_err());
 }
+
+#[tokio::test]
+async fn a_record_is_kept_once_and_for_more_than_a_year() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let record = |name: &str, day: i64| {
+        Effect::Record(Arc::new(riskgate_engine::CheckRecord {
+            id: Uuid::new_v5(&Uuid::nil(), name.as_bytes()),
+            task: "T-1".to_owned(),
+            measure: "M-1".to_owned(),
+            unit: "U-1".to_owned(),
+            work_type: 0,
+            status: riskgate_engine::CheckStatus::Normal,
+            why: String::new(),
+            period: None,
+            at: Wall(day * DAY_MS),
+            by: "王".to_owned(),
+            automatic: false,
+            revision: 1,
+        }))
+    };
+    let kept = || -> Vec<i64> {
+        let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+        let mut statement = connection.prepare("SELECT at FROM record ORDER BY at").expect("prepared");
+        let rows = statement.query_map([], |row| row.get::<_, i64>(0)).expect("queried");
+        rows.map(|at| at.expect("a row") / DAY_MS).collect()
+    };
+    let effects = vec![record("a", 1), record("b", 300), record("b", 300), record("c", 400)];
+    commit(&store, batch(1, effects, Vec::new())).await;
+    assert_eq!(kept(), [1, 300, 400]);
+    commit(&store, batch(2, vec![record("d", 402)], Vec::new())).await;
+    assert_eq!(kept(), [300, 400, 402]);
+    store.close().expect("closes");
+}

@@ -39,8 +39,8 @@ pub struct Sight {
 }
 
 impl Plant {
-    pub fn coverage(&self) -> Coverage {
-        coverage(&self.draft, &watched(&self.draft, &self.rules))
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     /// Whether the unit's object is a 重大危险源; where no list of objects says otherwise, it is.
@@ -127,7 +127,8 @@ fn watched<'a>(draft: &'a Draft, rules: &'a [Rule]) -> HashSet<&'a str> {
     rules.iter().filter_map(Rule::measure).chain(written).collect()
 }
 
-fn coverage(draft: &Draft, watched: &HashSet<&str>) -> Coverage {
+pub(super) fn coverage(draft: &Draft, rules: &[Rule]) -> Coverage {
+    let watched = watched(draft, rules);
     let automatic = draft.measures.iter().filter(|measure| measure.automatic);
     let unwatched = automatic.clone().filter(|measure| !watched.contains(measure.id.as_str()));
     let unwatched: Vec<String> = unwatched.map(|measure| measure.id.clone()).collect();

@@ -42,6 +42,7 @@ pub struct Plant {
     carriers: HashMap<String, usize>,
     /// By tag, the measures that it is bound to.
     bound: HashMap<String, Vec<String>>,
+    coverage: Coverage,
     rules: Vec<Rule>,
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
@@ -101,6 +102,7 @@ impl Plant {
                 .flat_map(|(at, person)| person.tags.iter().map(move |tag| (tag.clone(), at)))
                 .collect(),
             bound: chain::bound(&draft),
+            coverage: chain::coverage(&draft, &rules),
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, UncertainReason, Value};
+use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, Spot, UncertainReason, Value};
 use serde_json::json;
 
 use super::values::TEXT_BYTES_MAX;
