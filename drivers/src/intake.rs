@@ -5,7 +5,8 @@
 //! the last, so that a peak or a pulse is not lost, and the worst quality stays too. What was merged away
 //! is counted. Points of class gas, fire and sis wait in a lane of their own, which is merged last.
 //! Fixes and sightings are people's lives and are never merged: their driver waits for room. Of a condition
-//! the first, the last and one that is otherwise active stay, between two tellings of all.
+//! the first, the last and one that is otherwise active stay, between two tellings of all; that they are told
+//! or lost is never merged.
 //!
 //! It judges nothing and orders nothing across points: within a point, time order holds.
 
@@ -176,6 +177,7 @@ impl Queues {
             | Report::Permit(_)
             | Report::Condition(_)
             | Report::ConditionsTold { .. }
+            | Report::ConditionsLost { .. }
             | Report::Link { .. }
             | Report::Refreshed { .. } => &mut self.process,
         }
@@ -268,8 +270,8 @@ fn merge(lane: &mut VecDeque<Report>) -> u64 {
     u64::try_from(before - lane.len()).unwrap_or(u64::MAX)
 }
 
-/// Where the states of conditions are that nobody misses. What was told before a link was lost, or before
-/// all was told, is not what was told after it.
+/// Where the states of conditions are that nobody misses. What was told before a link or what was told was
+/// lost, or before all was told, is not what was told after it.
 fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
     let mut tellings: HashMap<SourceId, u32> = HashMap::new();
     let mut runs: HashMap<_, Vec<(usize, bool)>> = HashMap::new();
@@ -280,7 +282,9 @@ fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
                 let telling = tellings.get(source).copied().unwrap_or(0);
                 runs.entry((*source, telling, &**origin, &**name)).or_default().push((at, *active));
             }
-            Report::ConditionsTold { source, .. } | Report::Link { source, .. } => {
+            Report::ConditionsTold { source, .. }
+            | Report::ConditionsLost { source, .. }
+            | Report::Link { source, .. } => {
                 *tellings.entry(*source).or_default() += 1;
             }
             Report::Sample(_)
@@ -427,12 +431,15 @@ mod tests {
             })
         };
         let all_told = || Report::ConditionsTold { source: SourceId(1), at: Now::default() };
+        let lost = || Report::ConditionsLost { source: SourceId(1), at: Now::default() };
         let mut flood: Vec<Report> = (1..=10_000).map(|n| condition("H", n, n == 500)).collect();
         flood.extend([condition("L", 1, true), all_told(), condition("H", 7, true), condition("L", 2, true)]);
+        flood.extend([lost(), condition("H", 8, true), all_told()]);
         sender.send(flood);
         let left = receiver.recv(100).await.expect("open");
         let (h, l) = (|n, active| condition("H", n, active), |n| condition("L", n, true));
         let kept = [h(1, false), h(500, true), h(10_000, false), l(1), all_told(), h(7, true), l(2)];
+        let kept: Vec<Report> = kept.into_iter().chain([lost(), h(8, true), all_told()]).collect();
         assert_eq!(left, kept);
         assert_eq!(receiver.merged(), 9_997);
     }

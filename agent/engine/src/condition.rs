@@ -32,7 +32,7 @@ struct Kept {
 #[derive(Debug)]
 struct Entry {
     condition: Condition,
-    /// Since the source's link was last lost.
+    /// Since the source's link, or what it told, was last lost.
     told: bool,
 }
 
@@ -57,13 +57,13 @@ impl Conditions {
         true
     }
 
-    /// The source's link is lost: what it tells from here on is another telling.
+    /// What the source told is lost: what it tells from here on is another telling.
     pub(crate) fn lost(&mut self, source: SourceId) {
         let Some(kept) = self.kept.get_mut(&source) else { return };
         kept.named.values_mut().flat_map(BTreeMap::values_mut).for_each(|entry| entry.told = false);
     }
 
-    /// The source has told all: what was not told since its link was lost is over.
+    /// The source has told all: what was not told since it was last lost is over.
     pub(crate) fn all_told(&mut self, source: SourceId) {
         let Some(kept) = self.kept.get_mut(&source) else { return };
         kept.named.retain(|_, origins| {
@@ -86,7 +86,8 @@ impl Conditions {
         all.filter(|condition| asked.fits(condition)).max_by_key(|condition| condition.severity)
     }
 
-    /// Some of the source's conditions found no room.
+    /// Some of the source's conditions found no room. That there is room again does not say how they stand: only
+    /// the next telling of all does.
     pub(crate) fn is_full(&self, source: SourceId) -> bool {
         self.kept.get(&source).is_some_and(|kept| kept.full)
     }

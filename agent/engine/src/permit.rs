@@ -13,6 +13,9 @@ use riskgate_point::{Mono, Permit, PermitKind, PermitStage, SourceId, Wall};
 /// here is unknown. About 400 B each: 4 MB.
 const TICKETS: usize = 10_000;
 
+/// Tickets in work that found no room, by their numbers alone: as many again. About 150 B each: 1.5 MB.
+const REFUSED: usize = TICKETS;
+
 /// Messages of one ticket overtake each other within this; later, a feed whose clock was set back is believed.
 const DISORDER: Duration = Duration::from_secs(60);
 
@@ -34,8 +37,10 @@ pub(crate) struct Permits {
     tickets: BTreeMap<Key, Ticket>,
     /// Those in work.
     working: BTreeMap<(Place, PermitKind), BTreeSet<Key>>,
-    /// One found no room.
-    full: bool,
+    /// In work, and there was no room for them: when they are over, if they say.
+    refused: BTreeMap<Key, Option<Wall>>,
+    /// Feeds of which even these were too many.
+    beyond: BTreeSet<SourceId>,
 }
 
 #[derive(Debug)]
@@ -67,11 +72,13 @@ impl Permits {
         {
             return Taken::Late;
         }
+        self.refused.retain(|_, end| end.is_none_or(|end| end > wall));
+        self.refused.remove(&key);
         let before = self.remove(&key);
         if before.is_none() && self.tickets.len() >= TICKETS {
             self.sweep(wall);
             if self.tickets.len() >= TICKETS {
-                self.full = true;
+                self.refuse(key, permit, wall);
                 return Taken::Full;
             }
         }
@@ -80,6 +87,24 @@ impl Permits {
         }
         self.tickets.insert(key, Ticket { permit: permit.clone(), place, taken: at });
         Taken::At(before, place)
+    }
+
+    /// Only work that goes on is missed: what has not begun is told again when it does.
+    fn refuse(&mut self, key: Key, permit: &Permit, wall: Wall) {
+        if permit.stage != PermitStage::Working || permit.end.is_some_and(|end| end <= wall) {
+            return;
+        }
+        if self.refused.len() < REFUSED {
+            self.refused.insert(key, permit.end);
+        } else {
+            self.beyond.insert(permit.source);
+        }
+    }
+
+    /// The feed's link is lost: when it is back it tells anew of every ticket that it keeps.
+    pub(crate) fn begin_anew(&mut self, source: SourceId) {
+        self.refused.retain(|(of, _), _| *of != source);
+        self.beyond.remove(&source);
     }
 
     fn remove(&mut self, key: &Key) -> Option<Place> {
@@ -110,9 +135,18 @@ impl Permits {
         keys.filter_map(|key| self.tickets.get(key)).map(|ticket| &ticket.permit)
     }
 
-    /// Some tickets found no room.
+    /// Some tickets in work found no room, and are not over. That there is room again does not say where
+    /// their work is: only a word of each does, or its end.
     pub(crate) fn is_full(&self) -> bool {
-        self.full
+        !(self.refused.is_empty() && self.beyond.is_empty())
+    }
+
+    /// The same, of one feed.
+    pub(crate) fn is_crowded(&self, source: SourceId) -> bool {
+        let first = (source, Arc::from(""));
+        let is_its_own = |key: &Key| key.0 == source;
+        self.beyond.contains(&source)
+            || self.refused.range(first..).next().is_some_and(|(key, _)| is_its_own(key))
     }
 
     /// The same tickets under the numbers of another plant.
@@ -121,7 +155,12 @@ impl Permits {
         source: impl Fn(SourceId) -> Option<SourceId>,
         place: impl Fn(Option<&str>) -> Place,
     ) -> Self {
-        let mut moved = Self { full: self.full, ..Self::default() };
+        let refused = self.refused.into_iter();
+        let mut moved = Self {
+            refused: refused.filter_map(|((of, id), end)| Some(((source(of)?, id), end))).collect(),
+            beyond: self.beyond.into_iter().filter_map(&source).collect(),
+            ..Self::default()
+        };
         for Ticket { mut permit, taken, .. } in self.tickets.into_values() {
             if let Some(source) = source(permit.source) {
                 permit.source = source;
@@ -211,6 +250,59 @@ mod tests {
         assert_eq!(one_more("b"), Taken::At(Some(HERE), HERE));
         assert!(permits.is_full());
         assert_eq!(working(&permits, HERE).len(), TICKETS);
+    }
+
+    fn crowded() -> Permits {
+        let mut permits = Permits::default();
+        for n in 0..TICKETS {
+            permits.take(&ticket(&n.to_string(), PermitStage::Working), HERE, Mono(0), Wall(0));
+        }
+        permits
+    }
+
+    #[test]
+    fn a_ticket_that_found_no_room_is_missed_until_it_is_told_again_or_over_or_its_feed_begins_anew() {
+        let mut permits = crowded();
+        let mut take = |permit: &Permit, wall| {
+            permits.take(permit, HERE, Mono(0), Wall(wall));
+            (permits.is_full(), permits.is_crowded(SourceId(1)), permits.is_crowded(SourceId(2)))
+        };
+        let known = ticket("5", PermitStage::Working);
+        assert_eq!(take(&ticket("a", PermitStage::Before), 0), (false, false, false), "no work goes on");
+        assert_eq!(take(&ticket("a", PermitStage::Working), 0), (true, true, false));
+        assert_eq!(take(&known, 0), (true, true, false));
+        assert_eq!(take(&ticket("a", PermitStage::After), 0), (false, false, false), "it is closed");
+        let ends = Permit { end: Some(Wall(100)), ..ticket("b", PermitStage::Working) };
+        assert_eq!(take(&ends, 0), (true, true, false));
+        assert_eq!(take(&known, 100), (false, false, false), "its time is over");
+        let other = Permit { source: SourceId(2), ..ticket("c", PermitStage::Working) };
+        assert_eq!(take(&other, 100), (true, false, true));
+        assert_eq!(
+            take(&ticket("5", PermitStage::After), 100),
+            (true, false, true),
+            "room alone tells nothing"
+        );
+        assert_eq!(take(&other, 100), (false, false, false), "there is room now");
+        assert_eq!(take(&ticket("d", PermitStage::Working), 100), (true, true, false));
+        permits.begin_anew(SourceId(2));
+        assert!(permits.is_full());
+        permits.begin_anew(SourceId(1));
+        assert!(!permits.is_full());
+    }
+
+    #[test]
+    fn tickets_that_find_no_room_are_remembered_within_bounds() {
+        let mut permits = crowded();
+        for n in 0..=REFUSED {
+            permits.take(&ticket(&format!("r{n}"), PermitStage::Working), HERE, Mono(0), Wall(0));
+        }
+        assert_eq!((permits.tickets.len(), permits.refused.len()), (TICKETS, REFUSED));
+        for n in 0..=REFUSED {
+            permits.take(&ticket(&format!("r{n}"), PermitStage::After), HERE, Mono(0), Wall(0));
+        }
+        assert!(permits.is_crowded(SourceId(1)), "one was not even counted by its number");
+        let moved = permits.renumbered(|source| Some(SourceId(source.0 + 1)), |_| HERE);
+        assert!(moved.is_crowded(SourceId(2)) && !moved.is_crowded(SourceId(1)));
     }
 
     #[test]

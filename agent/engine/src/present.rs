@@ -103,8 +103,10 @@ pub(crate) struct SourceState {
     pub(crate) was_heard: bool,
     /// Its feed of fixes, sightings or permits was silent for too long.
     pub(crate) silent: bool,
-    /// It keeps conditions, and has not told all of them since its link was lost.
+    /// It keeps conditions, and has not told all of them since its link, or some of what it told, was lost.
     pub(crate) untold: bool,
+    /// It keeps more conditions or permits than there is room for: what is not here may be among these.
+    pub(crate) crowded: bool,
     /// From the loss of the link until something good is heard. A silent feed alone is no lost link: the
     /// points beside it go on.
     pub(crate) lost: bool,
@@ -154,6 +156,7 @@ impl Present {
             was_heard: false,
             silent: false,
             untold: source.events.is_some(),
+            crowded: false,
             lost: true,
             stale: BTreeSet::new(),
             offset_ms: None,
@@ -210,6 +213,14 @@ impl Present {
         let source = |id: SourceId| new.source_id(&old.source(id)?.id);
         moved.conditions = self.conditions.renumbered(source);
         moved.permits = self.permits.renumbered(source, |name| place_of(new, name));
+        for ((id, draft), state) in (0u16..).map(SourceId).zip(new.sources()).zip(&mut moved.sources) {
+            // What one that tells of no permits any more had no room for, nobody will ever tell.
+            if !draft.permits {
+                moved.permits.begin_anew(id);
+            }
+            let crowded = draft.events.is_some() && moved.conditions.is_full(id);
+            state.crowded = crowded || moved.permits.is_crowded(id);
+        }
         moved.calendar = self.calendar;
         moved
     }
@@ -449,7 +460,7 @@ impl SourceState {
 
     /// Something that it carries cannot be seen.
     pub(crate) fn is_blind(&self) -> bool {
-        self.lost || self.silent || self.untold
+        self.lost || self.silent || self.untold || self.crowded
     }
 
     pub(crate) fn hear(&mut self, at: Mono) {

@@ -384,6 +384,7 @@ impl Site {
                 received: at,
                 backfill: false,
             }),
+            ["lost", source] => Report::ConditionsLost { source: self.source(source), at },
             ["told", source] => Report::ConditionsTold { source: self.source(source), at },
             ["condition", what, state @ ..] => self.condition(what, state),
             ["permit", id, stage, place, more @ ..] => self.permit(id, stage, place, more),

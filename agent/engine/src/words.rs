@@ -333,6 +333,16 @@ pub(crate) fn of_untold_conditions(source: &SourceDraft) -> Words {
     }
 }
 
+/// A source keeps more conditions or permits than are remembered.
+pub(crate) fn of_crowded_source(source: &SourceDraft) -> Words {
+    let who = if source.name.is_empty() { &source.id } else { &source.name };
+    let (zh, en) = if source.permits { ("作业票", "permits") } else { ("报警", "alarms") };
+    Words {
+        zh: format!("数据源{who}的{zh}数量超出容量，未记录部分状态未知"),
+        en: format!("source {who} keeps more {en} than there is room for: those beyond are unknown"),
+    }
+}
+
 /// What to do about lost monitoring, whatever was lost.
 pub(crate) fn guidance_of_fault() -> Words {
     Words {

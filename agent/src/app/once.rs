@@ -128,6 +128,7 @@ fn note(report: Report, read: &mut BTreeMap<PointId, Sample>, down: &mut BTreeMa
         | Report::Permit(_)
         | Report::Condition(_)
         | Report::ConditionsTold { .. }
+        | Report::ConditionsLost { .. }
         | Report::Refreshed { .. } => {}
     }
 }

@@ -386,6 +386,8 @@ fn note(plant: &Plant, report: &Report, kinds: &mut [u64; KINDS.len()]) {
         Report::Permit(_) => *permits += 1,
         Report::Condition(_) => *conditions += 1,
         Report::Refreshed { .. } | Report::ConditionsTold { .. } => *refreshed += 1,
+        // No sign of life: it is counted beside what it takes back.
+        Report::ConditionsLost { .. } => *conditions += 1,
         Report::Link { source, link, .. } => {
             *links += 1;
             let name = plant.source(*source).map_or("?", |source| source.id.as_str());

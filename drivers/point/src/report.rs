@@ -172,6 +172,12 @@ pub enum Report {
         source: SourceId,
         at: Now,
     },
+    /// Changes of the source's conditions may have been missed, or are not told for now, whatever its link
+    /// says: nothing is known of them until it has told all again.
+    ConditionsLost {
+        source: SourceId,
+        at: Now,
+    },
     Link {
         source: SourceId,
         #[serde(flatten)]
@@ -196,6 +202,7 @@ impl Report {
             | Self::Permit(_)
             | Self::Condition(_)
             | Self::ConditionsTold { .. }
+            | Self::ConditionsLost { .. }
             | Self::Link { .. }
             | Self::Refreshed { .. } => None,
         }

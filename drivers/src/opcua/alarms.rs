@@ -4,8 +4,8 @@
 //! They have a subscription of their own, beside those of the points: a server that gives out no events loses
 //! no value for it. What an event says is read in `events`, what follows in `conditions`; `refresh` asks for
 //! all. It is asked for whenever something may have been missed: after each connection, after lost messages,
-//! and when the server says so. Until it has ended nothing is known of the server's conditions, which the
-//! engine sees by itself.
+//! and when the server says so. From that moment until it has ended nothing is known of the server's
+//! conditions. A lost connection the engine sees by itself; all else it is told.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use super::recover::{Filled, is_lost_beside, is_slow};
 use super::subscribe::{Filling, Subscribed};
 use super::{Server, plan, refresh};
 use crate::backoff::Backoff;
-use crate::tally::Tally;
+use crate::intake::Sender;
 
 /// Keep-alives within which a server has to tell all that it keeps: 30 s with keep-alives of 5 s.
 const REFRESHED_WITHIN: u32 = 6;
@@ -91,19 +91,19 @@ impl Alarms {
         is_late: bool,
         offset_ns: i64,
         at: Now,
-        tally: &Tally,
+        out: &Sender,
     ) -> Vec<Report> {
+        let tally = out.tally();
         let mut state = self.state();
         if is_late {
-            state.missed(at.mono);
-            return Vec::new();
+            return state.missed(at).into_iter().collect();
         }
+        let mut reports = Vec::new();
         // Before what came is taken: the end of a refresh may be in it, and then not all was told.
         if let Some(queue) = state.overflown(events) {
             tally.skipped("events", "the server's queue was full", || format!("it holds {queue}"));
-            state.missed(at.mono);
+            reports.extend(state.missed(at));
         }
-        let mut reports = Vec::new();
         let mut is_in_part = false;
         for event in events {
             let Some(item) = state.items.get(&event.client_handle) else {
@@ -118,6 +118,7 @@ impl Alarms {
                     Taken::Crowded(report) => {
                         tally.skipped("events", "too many conditions to remember", || format!("{report:?}"));
                         reports.push(report);
+                        reports.extend(state.has_no_room(at));
                     }
                 },
                 Event::RefreshStart => state.conditions.refresh_has_begun(event.client_handle),
@@ -134,7 +135,7 @@ impl Alarms {
                 },
                 Event::RefreshRequired => {
                     tally.skipped("events", "the server lost events", String::new);
-                    state.missed(at.mono);
+                    reports.extend(state.missed(at));
                 }
                 Event::Unusable(why) => {
                     tally.skipped("events", why, || format!("{fields:?}"));
@@ -144,9 +145,15 @@ impl Alarms {
         }
         drop(state);
         if is_in_part {
-            self.put_off(at.mono, "of all its conditions only a part arrives".to_owned(), tally);
+            reports.extend(self.put_off(at, "of all its conditions only a part arrives".to_owned(), out));
         }
         reports
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_asked_for_tests(&self, handle: u32) {
+        self.has(handle, Item { given: Given::default(), queue: 100 });
+        self.asks(Mono(1), handle..handle + 1);
     }
 
     fn has(&self, handle: u32, item: Item) {
@@ -154,24 +161,36 @@ impl Alarms {
     }
 
     /// The subscription is new, or its connection is: what was asked for before may never be answered.
-    pub(super) fn begin_anew(&self, now: Mono) {
+    #[must_use]
+    pub(super) fn begin_anew(&self, at: Now) -> Option<Report> {
         let mut state = self.state();
         state.asked = None;
-        state.due = Some(now);
+        state.due = Some(at.mono);
+        state.conditions.break_refresh_off();
+        state.conditions.lose(at)
     }
 
     /// Something was lost on its way.
-    pub(super) fn may_have_missed(&self, now: Mono) {
-        self.state().missed(now);
+    #[must_use]
+    pub(super) fn may_have_missed(&self, at: Now) -> Option<Report> {
+        self.state().missed(at)
+    }
+
+    /// The subscription speaks no more. Nothing is asked for on it: another will be made, and begins anew.
+    #[must_use]
+    pub(super) fn are_cut_off(&self, at: Now) -> Option<Report> {
+        self.state().conditions.lose(at)
     }
 
     /// Whether it is time to ask the server for all that it keeps.
-    pub(super) fn is_time(&self, now: Mono, tally: &Tally) -> bool {
+    pub(super) fn is_time(&self, at: Now, out: &Sender) -> bool {
+        let now = at.mono;
         let state = self.state();
         let within = self.server.keep_alive * REFRESHED_WITHIN;
         if state.asked.is_some_and(|asked| now.since(asked) > within) {
             drop(state);
-            self.put_off(now, "a refresh of its conditions does not end".to_owned(), tally);
+            let lost = self.put_off(at, "a refresh of its conditions does not end".to_owned(), out);
+            out.send(lost.into_iter().collect());
             return false;
         }
         state.asked.is_none() && state.due.is_some_and(|due| due <= now)
@@ -187,14 +206,17 @@ impl Alarms {
     }
 
     /// The server does not do as it is asked; it is asked again after a while.
-    fn put_off(&self, now: Mono, what: String, tally: &Tally) {
-        tally.skipped("events", "refused", || what.clone());
+    #[must_use]
+    fn put_off(&self, at: Now, what: String, out: &Sender) -> Option<Report> {
+        out.tally().skipped("events", "refused", || what.clone());
         let mut state = self.state();
         state.asked = None;
         let wait = state.again.next();
-        state.due = Some(now.after(wait));
+        state.due = Some(at.mono.after(wait));
+        let lost = state.conditions.lose(at);
         drop(state);
         self.refuse(what);
+        lost
     }
 
     /// Tells of a refusal, once for as long as it stays the same. What is refused is tried again.
@@ -214,10 +236,20 @@ impl Alarms {
 
 impl State {
     /// Something was: a refresh that runs is not whole, and there is to be another.
-    fn missed(&mut self, now: Mono) {
-        self.conditions.spoil();
-        let earliest = self.last_asked.map_or(now, |last| last.after(REFRESH_PAUSE).max(now));
+    fn missed(&mut self, at: Now) -> Option<Report> {
+        let earliest = self.last_asked.map_or(at.mono, |last| last.after(REFRESH_PAUSE).max(at.mono));
         self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+        self.conditions.lose(at)
+    }
+
+    /// A condition was passed on and not remembered: how it ends would not be known. All is asked for again
+    /// after a while, and known again once there is room for all.
+    fn has_no_room(&mut self, at: Now) -> Option<Report> {
+        if self.asked.is_none() && self.due.is_none() {
+            let wait = self.again.next();
+            self.due = Some(at.mono.after(wait));
+        }
+        self.conditions.lose(at)
     }
 
     fn is_told(&mut self, url: &str) {
@@ -251,12 +283,12 @@ impl Filling {
             return Ok(());
         }
         let Some(group) = self.server.groups.first() else { return Ok(()) };
-        let now = (self.clock)().mono;
+        let now = (self.clock)();
         let sub = match self.open(plan::EVENTS, group, subscribed).await? {
             Ok(sub) => sub,
             Err(status) => {
                 let what = format!("it makes no subscription to events ({status})");
-                alarms.put_off(now, what, self.out.tally());
+                self.tell(alarms.put_off(now, what, &self.out));
                 return Ok(());
             }
         };
@@ -278,12 +310,12 @@ impl Filling {
                 Err(status) => {
                     self.stop_listening(subscribed, sub).await?;
                     let what = format!("it gives out no events of {notifier} ({status})");
-                    alarms.put_off(now, what, self.out.tally());
+                    self.tell(alarms.put_off(now, what, &self.out));
                     return Ok(());
                 }
             }
         }
-        alarms.begin_anew(now);
+        self.tell(alarms.begin_anew(now));
         Ok(())
     }
 
@@ -323,8 +355,8 @@ impl Filling {
         let (Some(alarms), Some(sub)) = (self.notices.alarms(), subscribed.events()) else {
             return Ok(Filled::whole(subscribed));
         };
-        let now = (self.clock)().mono;
-        alarms.asks(now, plan::event_handles(self.server.notifiers.len()));
+        let now = (self.clock)();
+        alarms.asks(now.mono, plan::event_handles(self.server.notifiers.len()));
         match refresh::ask(&self.session, sub).await {
             Ok(()) => {}
             Err(error) if is_lost_beside(&error) => {
@@ -332,7 +364,7 @@ impl Filling {
             }
             Err(error) => {
                 let what = format!("it does not refresh its conditions ({})", error.status());
-                alarms.put_off(now, what, self.out.tally());
+                self.tell(alarms.put_off(now, what, &self.out));
             }
         }
         Ok(Filled::whole(subscribed))
@@ -363,11 +395,11 @@ mod tests {
         alarms.has(ITEM, Item { given: Given::default(), queue });
         alarms.asks(NOW.mono, ITEM..ITEM + 1);
         if has_missed {
-            alarms.may_have_missed(NOW.mono);
+            assert_eq!(alarms.may_have_missed(NOW), None, "nothing was told yet");
         }
         let [start, end] =
             [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType].map(around);
-        alarms.take(&[&start, &end], false, 0, NOW, sender.tally())
+        alarms.take(&[&start, &end], false, 0, NOW, &sender)
     }
 
     #[test]
@@ -376,5 +408,39 @@ mod tests {
         assert_eq!(refreshed(3, false), [Report::ConditionsTold { source, at: NOW }]);
         assert_eq!(refreshed(2, false), [], "the queue was full");
         assert_eq!(refreshed(3, true), [], "a message is missing");
+    }
+
+    /// An alarm that is active.
+    fn alarm(n: u32) -> EventFieldList {
+        let mut event = around(ObjectTypeId::AlarmConditionType);
+        let fields = event.event_fields.as_mut().expect("they are there");
+        fields[3] = Variant::from("LIA-1");
+        fields[7] = Variant::from(NodeId::new(1, n));
+        fields[8] = Variant::from(format!("A{n}"));
+        fields[10] = Variant::from(true);
+        fields[13] = Variant::from(true);
+        event
+    }
+
+    #[test]
+    fn with_more_conditions_than_are_remembered_nothing_is_known_and_all_is_asked_for_again_after_a_while() {
+        let alarms = Alarms::new(Arc::new(Server::bare()), 1);
+        let (sender, _receiver) = intake::channel(16, |_| Lane::Process);
+        alarms.has(ITEM, Item { given: Given::default(), queue: u32::MAX });
+        alarms.asks(NOW.mono, ITEM..ITEM + 1);
+        let take = |events: &[EventFieldList]| {
+            let events: Vec<&EventFieldList> = events.iter().collect();
+            let reports = alarms.take(&events, false, 0, NOW, &sender);
+            let lost = reports.iter().filter(|report| matches!(report, Report::ConditionsLost { .. }));
+            (reports.len(), lost.count())
+        };
+        let ends = [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType].map(around);
+        assert_eq!(take(&ends), (1, 0));
+        let flood: Vec<EventFieldList> = (0..10_000).map(alarm).collect();
+        assert_eq!(take(&flood), (10_000, 0));
+        assert_eq!(take(&[alarm(10_000), alarm(10_001)]), (3, 1), "both are told, and that all is lost once");
+        assert!(!alarms.is_time(NOW, &sender), "it would come at once again");
+        let later = NOW.after(Duration::from_secs(60));
+        assert!(alarms.is_time(later, &sender));
     }
 }

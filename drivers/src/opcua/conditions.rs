@@ -57,6 +57,8 @@ pub(super) struct Conditions {
     awaited: BTreeMap<u32, bool>,
     /// Something was lost of the refresh, or there was no room for it.
     spoilt: bool,
+    /// The engine was told that it knows all, and nothing was lost since.
+    has_told: bool,
 }
 
 type Name = (Arc<str>, Arc<str>);
@@ -100,6 +102,7 @@ impl Conditions {
             turn: 0,
             awaited: BTreeMap::new(),
             spoilt: false,
+            has_told: false,
         }
     }
 
@@ -125,7 +128,7 @@ impl Conditions {
         if is_quiet {
             self.forget(&told.id);
         } else if self.kept.len() >= CONDITIONS_MAX && !self.kept.contains_key(&told.id) {
-            self.spoil();
+            self.spoilt = true;
             if self.left_out.len() < CONDITIONS_MAX {
                 self.left_out.insert(Arc::clone(&told.id));
             }
@@ -227,9 +230,16 @@ impl Conditions {
         }
     }
 
-    /// What comes of this refresh is not all.
-    pub(super) fn spoil(&mut self) {
+    /// Something was, or may have been, missed: what comes of this refresh is not all, and what was told is
+    /// not what is. The engine is told once, until it is told all again.
+    pub(super) fn lose(&mut self, at: Now) -> Option<Report> {
         self.spoilt = true;
+        std::mem::take(&mut self.has_told).then_some(Report::ConditionsLost { source: self.source, at })
+    }
+
+    /// Nobody waits any more for the end of a refresh that was begun: another will be.
+    pub(super) fn break_refresh_off(&mut self) {
+        self.awaited.clear();
     }
 
     /// An event item has told all. `None`: others have not, or nobody asked.
@@ -257,6 +267,7 @@ impl Conditions {
         if self.spoilt {
             return Some(Ended::InPart(reports));
         }
+        self.has_told = true;
         reports.push(Report::ConditionsTold { source: self.source, at: received });
         Some(Ended::Whole(reports))
     }
@@ -308,6 +319,7 @@ mod tests {
                 )
             }
             Report::ConditionsTold { .. } => "all told".to_owned(),
+            Report::ConditionsLost { .. } => "lost".to_owned(),
             Report::Sample(_)
             | Report::Fix(_)
             | Report::Sighting(_)
@@ -462,9 +474,23 @@ mod tests {
         assert_eq!(conditions.end_refresh(ITEM, NOW), stands);
         conditions.begin_refresh([ITEM]);
         conditions.refresh_has_begun(ITEM);
-        conditions.spoil();
+        assert_eq!(conditions.lose(NOW), None, "nothing was told yet");
         assert_eq!(conditions.end_refresh(ITEM, NOW), stands);
         assert_eq!(refreshed(&mut conditions, []), ["LIA-1/HH 1", "all told"]);
+    }
+
+    #[test]
+    fn what_was_told_is_lost_once_until_all_is_told_again() {
+        let mut conditions = Conditions::new(SourceId(1));
+        assert_eq!(refreshed(&mut conditions, [told("a", 1)]).last().map(String::as_str), Some("all told"));
+        assert_eq!(conditions.lose(NOW).as_ref().map(line).as_deref(), Some("lost"));
+        assert_eq!(conditions.lose(NOW), None);
+        conditions.begin_refresh([ITEM]);
+        conditions.refresh_has_begun(ITEM);
+        conditions.break_refresh_off();
+        assert_eq!(conditions.end_refresh(ITEM, NOW), None, "another is awaited, not this");
+        refreshed(&mut conditions, [told("a", 1)]);
+        assert_eq!(conditions.lose(NOW).as_ref().map(line).as_deref(), Some("lost"));
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub(super) const REQUEST: Duration = Duration::from_secs(5);
 
 /// The library cannot skip what it cannot decode, it closes the connection: one item with an array of over
 /// 1,000 elements, its default, would end the subscription of all others, again and again. So a message may
-/// hold what fits: 16 MiB are 160 times [`plan::NOTIFICATIONS_MAX`] numbers.
+/// hold what fits: 16 MiB are 160 times [`plan::NOTIFICATIONS_MAX`] numbers,
+/// or [`plan::EVENTS_MAX`] events of 3 kB.
 pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 /// Elements of one array: room is made for as many as a message says, before the first is read.
@@ -59,8 +60,10 @@ impl Way {
         let fault = Fault::connecting(&self.server, status);
         let is_refusal = matches!(fault, Fault::RefusedChannel { .. });
         let step = self.progress.step();
-        if step == Step::User && is_refusal {
-            return Fault::RefusedUser { url, user: self.server.user.in_words(), status };
+        if step == Step::User
+            && let Some(refused) = Fault::showing_user(&self.server, status, self.progress.was_open())
+        {
+            return refused;
         }
         if matches!(step, Step::Session | Step::User) && matches!(fault, Fault::Unreachable { .. }) {
             let source = Error::new(status, "the server's answer");

@@ -3,17 +3,18 @@
 //! It decides and prepares; the loop of [`super::client`] polls. Work on the session is one future at a
 //! time, so that two never fill it together; the past is read beside it, and holds nothing up.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use opcua::client::transport::TransportPollResult;
 use opcua::client::{SessionActivity, SessionConnectMode, SessionPollResult, SubscriptionActivity};
 use opcua::types::StatusCode;
-use riskgate_point::Mono;
+use riskgate_point::{Mono, Now};
 
 use super::connect::Way;
 use super::fault::{Fault, Patience, is_gone};
-use super::recover::Filled;
+use super::recover::{Filled, Suspect};
 use super::subscribe::{Filling, Sub, Subscribed};
 use super::{Server, connect, plan};
 use crate::backoff::Backoff;
@@ -27,8 +28,8 @@ const NUDGES_MAX: u8 = 4;
 /// of 5 s.
 const REFUSED_AGAIN: (u32, u32) = (6, 24);
 
-/// Keep-alives between two looks after silent items: a minute with keep-alives of 5 s. 10,000 items are 20
-/// reads.
+/// Keep-alives between two looks after the silent items of a subscription: a minute with keep-alives of 5 s.
+/// 10,000 items are 20 reads. One that is slower is looked after at its own pace: its device may bear no more.
 const LOOK_AFTER: u32 = 12;
 
 /// Keep-alives of a subscription after which its silence is its end.
@@ -87,7 +88,8 @@ pub(super) struct Course {
     pub(super) work: Option<Work>,
     /// Reading what was missed.
     pub(super) past: Option<Past>,
-    /// Of an earlier session, to be taken over by this one.
+    /// Of an earlier session, to be taken over by this one: until that is done it is still the server's to hand
+    /// over, to the next if this one is lost half-way.
     left: Option<Subscribed>,
     /// The library made a new session: what the old one held is the server's to hand over.
     is_orphaned: bool,
@@ -96,7 +98,10 @@ pub(super) struct Course {
     /// When the refused items are tried again, while there are some.
     again: Option<Mono>,
     again_wait: Backoff,
-    looked_after: Mono,
+    /// Each subscription, by its id.
+    looked_after: BTreeMap<u32, Mono>,
+    /// Items, by the places of their points, that will be asked for anew if they have told nothing when they are due.
+    suspects: BTreeMap<usize, Suspect>,
 }
 
 impl Course {
@@ -115,7 +120,8 @@ impl Course {
             is_fresh: true,
             again: None,
             again_wait: Backoff::new(keep_alive * first, keep_alive * longest, now.0),
-            looked_after: now,
+            looked_after: BTreeMap::new(),
+            suspects: BTreeMap::new(),
         }
     }
 
@@ -126,7 +132,7 @@ impl Course {
     /// What the server may still keep once this session is gone: not what its end has deleted.
     pub(super) fn into_left(self) -> Option<Subscribed> {
         let is_kept = self.is_orphaned || !self.is_connected();
-        self.left.or(self.subscribed.filter(|_| is_kept))
+        self.left.or(self.subscribed).filter(|_| is_kept)
     }
 
     fn server(&self) -> &Server {
@@ -184,6 +190,8 @@ impl Course {
 
     fn on_lost(&mut self, status: StatusCode, now: Mono) -> Next {
         self.work = None;
+        // All is read anew when the session is back.
+        self.suspects.clear();
         if self.past.take().is_some() {
             self.filling.run.skip_history_once();
             self.filling.out.tally().skipped("gap", "its reading was broken off", || status.to_string());
@@ -211,7 +219,7 @@ impl Course {
         self.is_fresh = true;
         let filling = self.filling.clone();
         self.work = Some(match (mode, self.subscribed.clone()) {
-            (SessionConnectMode::NewSession(_), _) if is_first => Box::pin(filling.build(self.left.take())),
+            (SessionConnectMode::NewSession(_), _) if is_first => Box::pin(filling.build(self.left.clone())),
             (SessionConnectMode::ReactivatedSession(_), Some(subscribed)) => {
                 Box::pin(filling.resume(subscribed))
             }
@@ -226,7 +234,12 @@ impl Course {
 
     pub(super) fn on_filled(&mut self, filled: Result<Filled, Fault>, now: Mono) -> Result<Next, Fault> {
         self.work = None;
-        let Filled { subscribed, missed } = filled?;
+        let Filled { subscribed, missed, suspects } = filled?;
+        self.left = None;
+        for (at, suspect) in suspects {
+            // One that is waited for already is not waited for anew.
+            self.suspects.entry(at).or_insert(suspect);
+        }
         if std::mem::take(&mut self.is_fresh) {
             for sub in &subscribed.subs {
                 sub.pulse.give_time(now);
@@ -288,10 +301,17 @@ impl Course {
                 self.filling.out.tally().poll_late();
             }
         }
+        let is_silent = |sub: &&Sub| sub.pulse.silent_for(now) > sub.keep_alive * SILENT_MAX;
+        let is_of_events = |sub: &&Sub| sub.group == plan::EVENTS;
+        // What it told is not to hold until there is time to make it anew.
+        if let (Some(alarms), Some(_)) =
+            (self.filling.notices.alarms(), subscribed.subs.iter().filter(is_of_events).find(is_silent))
+        {
+            self.filling.tell(alarms.are_cut_off((self.filling.clock)()));
+        }
         if self.work.is_some() {
             return Ok(Next::Nothing);
         }
-        let is_silent = |sub: &&Sub| sub.pulse.silent_for(now) > sub.keep_alive * SILENT_MAX;
         let silent: Vec<&Sub> = subscribed.subs.iter().filter(is_silent).collect();
         // Where none speaks, or one that was just made, it is not the subscription that is broken.
         let is_all = !silent.is_empty() && silent.len() == subscribed.subs.len();
@@ -311,7 +331,7 @@ impl Course {
     /// All that the server keeps, where something of it may have been missed.
     fn ask_for_conditions(&mut self, now: Mono) {
         if let (Some(subscribed), Some(alarms)) = (&self.subscribed, self.filling.notices.alarms())
-            && alarms.is_time(now, self.filling.out.tally())
+            && alarms.is_time(Now { mono: now, ..(self.filling.clock)() }, &self.filling.out)
         {
             self.work = Some(Box::pin(self.filling.clone().ask_for_conditions(subscribed.clone())));
         }
@@ -334,9 +354,35 @@ impl Course {
                 return;
             }
         }
-        if now.since(self.looked_after) > self.filling.server.keep_alive * LOOK_AFTER {
-            self.looked_after = now;
-            self.work = Some(Box::pin(self.filling.clone().look_after(subscribed.clone())));
+        self.look_after(now);
+    }
+
+    /// What is suspect and has had its time gets a new item; then subscriptions whose turn it is are looked
+    /// after, each at its own pace.
+    fn look_after(&mut self, now: Mono) {
+        let Some(subscribed) = &self.subscribed else { return };
+        self.suspects.retain(|at, _| subscribed.has_item(*at));
+        let (due, not_yet) =
+            std::mem::take(&mut self.suspects).into_iter().partition(|(_, of)| of.due <= now);
+        self.suspects = not_yet;
+        let silent = self.filling.silent(due);
+        if !silent.is_empty() {
+            self.work = Some(Box::pin(self.filling.clone().monitor_anew(subscribed.clone(), silent)));
+            return;
+        }
+        let of_points = || subscribed.subs.iter().filter(|sub| sub.group != plan::EVENTS);
+        self.looked_after.retain(|id, _| of_points().any(|sub| sub.id == *id));
+        let usual = self.filling.server.keep_alive * LOOK_AFTER;
+        let mut turn = Vec::new();
+        for sub in of_points() {
+            let last = self.looked_after.entry(sub.id).or_insert(now);
+            if now.since(*last) > usual.max(sub.told_within()) {
+                *last = now;
+                turn.push(sub.id);
+            }
+        }
+        if !turn.is_empty() {
+            self.work = Some(Box::pin(self.filling.clone().look_after(subscribed.clone(), turn)));
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{decode, plan};
 /// Events that the server keeps for us between two publishings. Each is a change of an alarm: more in
 /// 250 ms is the trip of a whole plant, and then all is asked anew. No more than come in one message: of a
 /// longer queue nobody sees that it was full, and not every server says that it lost some.
-const QUEUE: u32 = plan::NOTIFICATIONS_MAX;
+const QUEUE: u32 = plan::EVENTS_MAX;
 
 /// Of a name; longer ones are nobody's.
 const NAME_CHARACTERS: usize = 256;

@@ -105,6 +105,22 @@ impl Fault {
         })
     }
 
+    /// The session could not be activated: the user was shown, and whatever the server says to that may count
+    /// against the account. `None`: it said nothing of the user. `was_open`: the session has served before; a
+    /// new one tells whether it is the user that is refused.
+    pub(super) fn showing_user(server: &Server, status: StatusCode, was_open: bool) -> Option<Self> {
+        let is_known = Self::is_refusal(status);
+        if !is_known && is_no_answer(status) {
+            return None;
+        }
+        let url = server.url.clone();
+        Some(if was_open && !is_known {
+            Self::NotResumed { url, status }
+        } else {
+            Self::RefusedUser { url, user: server.user.in_words(), status }
+        })
+    }
+
     /// A service that came back with an error.
     pub(super) fn service(server: &Server, what: &'static str, source: Error) -> Self {
         let url = server.url.clone();
@@ -193,6 +209,27 @@ fn is_refusal_of_channel(status: StatusCode) -> bool {
     )
 }
 
+/// The link broke, the session is not there to be activated, or the server looks at nobody now.
+fn is_no_answer(status: StatusCode) -> bool {
+    let is_of_link = matches!(
+        code(status),
+        StatusCode::BadTimeout
+            | StatusCode::BadRequestTimeout
+            | StatusCode::BadConnectionClosed
+            | StatusCode::BadConnectionRejected
+            | StatusCode::BadNotConnected
+            | StatusCode::BadServerNotConnected
+            | StatusCode::BadDisconnect
+            | StatusCode::BadCommunicationError
+            | StatusCode::BadSecureChannelClosed
+            | StatusCode::BadSecureChannelIdInvalid
+            | StatusCode::BadServerHalted
+            | StatusCode::BadShutdown
+            | StatusCode::BadTcpServerTooBusy
+    );
+    is_of_link || is_gone(status)
+}
+
 /// The subscription or the session exists no more at the server.
 pub(super) fn is_gone(status: StatusCode) -> bool {
     matches!(
@@ -226,6 +263,30 @@ mod tests {
         ] {
             assert_eq!(Fault::connecting(&server(None), status).patience(), patience, "{status}");
         }
+    }
+
+    #[test]
+    fn whatever_a_server_says_to_a_user_is_not_tried_again_soon() {
+        let server = server(Some("op"));
+        let patience =
+            |status, was_open| Fault::showing_user(&server, status, was_open).map(|fault| fault.patience());
+        for status in [
+            StatusCode::BadUserAccessDenied,
+            StatusCode::BadSecurityChecksFailed,
+            StatusCode::BadLicenseExpired,
+            StatusCode::BadRequestNotAllowed,
+            StatusCode::BadInternalError,
+            StatusCode::BadUnexpectedError,
+        ] {
+            assert_eq!(patience(status, false), Some(Patience::Account), "{status}");
+        }
+        for status in
+            [StatusCode::BadTimeout, StatusCode::BadConnectionClosed, StatusCode::BadSessionIdInvalid]
+        {
+            assert_eq!(patience(status, false), None, "{status}");
+        }
+        assert_eq!(patience(StatusCode::BadUserAccessDenied, true), Some(Patience::Account));
+        assert_eq!(patience(StatusCode::BadNonceInvalid, true), Some(Patience::None), "a new session tells");
     }
 
     #[test]

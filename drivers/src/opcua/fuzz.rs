@@ -69,7 +69,7 @@ pub fn events(data: &[u8]) {
             }
             Event::RefreshStart => conditions.refresh_has_begun(event.client_handle),
             Event::RefreshEnd => drop(conditions.end_refresh(event.client_handle, Now::default())),
-            Event::RefreshRequired => conditions.spoil(),
+            Event::RefreshRequired => drop(conditions.lose(Now::default())),
             Event::Other | Event::Unusable(_) => {}
         }
     }

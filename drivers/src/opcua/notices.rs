@@ -203,12 +203,16 @@ impl Notices {
         let events: Vec<&EventFieldList> = lists.flat_map(|list| list.events.iter().flatten()).collect();
         let n_told = items.len() + events.len();
         let mut reports = self.samples(items.into_iter());
-        if let (Some(alarms), false) = (&self.alarms, events.is_empty()) {
+        if let (Some(alarms), true) = (&self.alarms, pulse.is_of_events()) {
             // First of all: the end of a refresh may have come, and a part of it not.
-            if pulse.is_any_missing() {
-                alarms.may_have_missed(at.mono);
+            if pulse.ended().is_some() {
+                reports.extend(alarms.are_cut_off(at));
+            } else if pulse.is_any_missing() {
+                reports.extend(alarms.may_have_missed(at));
             }
-            reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, self.out.tally()));
+            if !events.is_empty() {
+                reports.extend(alarms.take(&events, is_late, self.offset_ns(), at, &self.out));
+            }
         }
         pulse.told(n_told);
         self.book().heard = Some(at);
@@ -380,7 +384,10 @@ impl OnSubscriptionNotificationCore for Callback {
 
 #[cfg(test)]
 mod tests {
-    use opcua::types::{DateTime, ExtensionObject, MonitoredItemNotification, StatusCode, Variant};
+    use opcua::types::{
+        DateTime, ExtensionObject, MonitoredItemNotification, NodeId, ObjectTypeId, StatusChangeNotification,
+        StatusCode, Variant,
+    };
 
     use riskgate_point::Link;
 
@@ -437,6 +444,59 @@ mod tests {
         notices.take(&Pulse::default(), &message(1, &[value(5.0, 5000), value(6.0, 6000)]));
         let first = Seen { time: Wall(5000), value: Value::float(5.0) };
         assert_eq!(notices.first_after_gap(0), Some(first));
+    }
+
+    fn of_events(sequence_number: u32, kinds: &[ObjectTypeId]) -> NotificationMessage {
+        let event = |kind: &ObjectTypeId| {
+            let mut fields = vec![Variant::Empty; 17];
+            fields[1] = Variant::from(NodeId::from(*kind));
+            EventFieldList { client_handle: u32::MAX - 1, event_fields: Some(fields) }
+        };
+        let events = EventNotificationList { events: Some(kinds.iter().map(event).collect()) };
+        let part = ExtensionObject::from_message(events);
+        NotificationMessage { sequence_number, notification_data: Some(vec![part]), ..Default::default() }
+    }
+
+    /// What comes of a message on the subscription to events, after its refresh was told whole.
+    async fn after_a_refresh(group: usize, message: &NotificationMessage) -> Vec<Report> {
+        let mut server = Server::bare();
+        server.notifiers = vec![Point::bare(Kind::Number).node];
+        let (sender, mut receiver) = intake::channel(16, |_| Lane::Process);
+        let notices = Notices::new(Arc::new(server), sender, Now::default);
+        let alarms = notices.alarms().expect("there is a notifier");
+        alarms.is_asked_for_tests(u32::MAX - 1);
+        let pulse = Pulse::of(group);
+        let refresh = [ObjectTypeId::RefreshStartEventType, ObjectTypeId::RefreshEndEventType];
+        notices.take(&pulse, &of_events(1, &refresh));
+        if group == plan::EVENTS {
+            let told = receiver.recv(10).await.expect("open");
+            assert!(told.iter().any(|report| matches!(report, Report::ConditionsTold { .. })), "{told:?}");
+        }
+        notices.take(&pulse, message);
+        notices.take(&pulse, message);
+        let waits = receiver.depth() > 0;
+        let reports = if waits { receiver.recv(10).await.expect("open") } else { Vec::new() };
+        let is_lost = |report: &Report| matches!(report, Report::ConditionsLost { .. });
+        reports.into_iter().filter(is_lost).collect()
+    }
+
+    #[tokio::test]
+    async fn conditions_are_lost_once_when_their_subscription_ends_or_a_message_of_it_is_missing() {
+        let lost = [Report::ConditionsLost { source: Server::bare().source, at: Now::default() }];
+        let change = StatusChangeNotification { status: StatusCode::BadTimeout, ..Default::default() };
+        let part = ExtensionObject::from_message(change);
+        let ended = NotificationMessage {
+            sequence_number: 2,
+            notification_data: Some(vec![part]),
+            ..NotificationMessage::default()
+        };
+        assert_eq!(after_a_refresh(plan::EVENTS, &ended).await, lost);
+        let keep_alive = |sequence_number| NotificationMessage { sequence_number, ..Default::default() };
+        assert_eq!(after_a_refresh(plan::EVENTS, &keep_alive(3)).await, lost, "the second did not come");
+        assert_eq!(after_a_refresh(plan::EVENTS, &keep_alive(2)).await, []);
+        let required = of_events(2, &[ObjectTypeId::RefreshRequiredEventType]);
+        assert_eq!(after_a_refresh(plan::EVENTS, &required).await, lost);
+        assert_eq!(after_a_refresh(0, &ended).await, [], "it is of points");
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ const MISSING_MAX: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
+    /// Of the subscription: its place among the groups, or [`plan::EVENTS`].
+    group: usize,
     /// Of the last message that the server sent with data; 0 before the first.
     sequence: AtomicU32,
     /// Messages that were sent and did not arrive, at most [`MISSING_MAX`].
@@ -34,6 +36,14 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
+    pub(super) fn of(group: usize) -> Self {
+        Self { group, ..Self::default() }
+    }
+
+    pub(super) fn is_of_events(&self) -> bool {
+        self.group == plan::EVENTS
+    }
+
     /// Counts one message, published or published again. Whether others that were sent after it came already.
     pub(super) fn beat(&self, message: &NotificationMessage, now: Mono) -> bool {
         self.give_time(now);
@@ -53,7 +63,7 @@ impl Pulse {
 
     /// `n_told` were in one message: fewer than fit, so that nothing waits any more.
     pub(super) fn told(&self, n_told: usize) {
-        if u32::try_from(n_told).is_ok_and(|n_told| n_told < plan::NOTIFICATIONS_MAX) {
+        if u32::try_from(n_told).is_ok_and(|n_told| n_told < plan::notifications_max(self.group)) {
             self.drained.notify_waiters();
         }
     }

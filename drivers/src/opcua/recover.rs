@@ -4,11 +4,13 @@
 //! What the server kept for us is asked for first; only where it kept nothing is there a gap, and then
 //! [`super::history`] asks what was.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use opcua::client::Subscription;
 use opcua::types::{Error, NotificationMessage, ReadValueId, StatusCode, TimestampsToReturn};
+use riskgate_point::Mono;
 
 use super::fault::{Fault, is_gone};
 use super::notices::{Callback, Last, Missed};
@@ -23,25 +25,32 @@ const REPUBLISHED_MAX: u32 = 32;
 /// group kept comes after its present values, and is counted as late.
 const AWAITED_MAX: Duration = Duration::from_secs(5);
 
-/// A group that is slower than this is not looked after: its items may be silent for long.
-const LOOKED_AFTER_MAX: Duration = Duration::from_secs(30);
-
 /// What a session holds after some work on it.
 pub(super) struct Filled {
     pub(super) subscribed: Subscribed,
     /// What nobody kept for us.
     pub(super) missed: Option<Missed>,
+    /// Items that ought to tell something soon.
+    pub(super) suspects: BTreeMap<usize, Suspect>,
+}
+
+/// An item whose node reads other than what was told of it. It goes by the place of its point.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    /// What was told when it was read.
+    last: Last,
+    /// By then its own group has sampled and published it twice over.
+    pub(super) due: Mono,
 }
 
 impl Filled {
     pub(super) fn whole(subscribed: Subscribed) -> Self {
-        Self { subscribed, missed: None }
+        Self { subscribed, missed: None, suspects: BTreeMap::new() }
     }
 }
 
 impl Filling {
     /// Everything, in a session that holds nothing yet. What is left of an earlier one is taken over.
-    ///
     pub(super) async fn build(self, left: Option<Subscribed>) -> Result<Filled, Fault> {
         self.notices.watch_clock_offset(self.session.context());
         let limits = self.read_limits().await?;
@@ -51,7 +60,7 @@ impl Filling {
         };
         let missed = self.missed(&subscribed);
         self.fill(&mut subscribed).await?;
-        Ok(Filled { subscribed, missed })
+        Ok(Filled { missed, ..Filled::whole(subscribed) })
     }
 
     /// What comes from now on does not join on to what came before.
@@ -65,14 +74,38 @@ impl Filling {
     /// After a cut that the session survived: what the server published into the dead connection, then what
     /// it kept since, then each point's present value, so that none stays bad which has not moved.
     pub(super) async fn resume(self, mut subscribed: Subscribed) -> Result<Filled, Fault> {
+        self.delete_strays(&subscribed).await?;
         let subs = subscribed.subs.clone();
         self.join_on(&subscribed, &subs).await?;
         self.retry(&mut subscribed).await?;
         Ok(Filled::whole(subscribed))
     }
 
+    /// What was being made when the connection was cut, and nobody kept account of: it would be made once more,
+    /// and both would publish for as long as the session lasts. In a session that the server forgets instead
+    /// its subscriptions end by themselves, after [`plan::KEPT`].
+    async fn delete_strays(&self, subscribed: &Subscribed) -> Result<(), Fault> {
+        let made = self.session.subscription_state().lock().subscription_ids().unwrap_or_default();
+        let is_stray = |id: &u32| subscribed.subs.iter().all(|sub| sub.id != *id);
+        let strays: Vec<u32> = made.into_iter().filter(is_stray).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(url = self.server.url, n = strays.len(), "deleting subscriptions that were half made");
+        match self.session.delete_subscriptions(&strays).await {
+            Err(error) if is_lost(&error) => Err(self.fault("deleting a subscription")(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The subscriptions of a session that is gone, where the server still keeps them and gives them to us.
+    ///
+    /// Not after a restart: they ended with it, and their numbers may by now be those of another client of the
+    /// same user, from whom they would be taken.
     async fn take_over(&self, mut left: Subscribed, limits: Limits) -> Result<Subscribed, Fault> {
+        if limits.is_of_another_run(&left.limits) {
+            return Ok(Subscribed::new(limits, self.server.points.len()));
+        }
         left.limits = limits;
         let ids: Vec<u32> = left.subs.iter().map(|sub| sub.id).collect();
         if ids.is_empty() {
@@ -121,7 +154,7 @@ impl Filling {
             sub.publishing,
             u32::MAX,
             u32::try_from(count).unwrap_or(u32::MAX),
-            plan::NOTIFICATIONS_MAX,
+            plan::notifications_max(sub.group),
             0,
             true,
             Box::new(callback),
@@ -141,7 +174,7 @@ impl Filling {
         let _either_way = tokio::time::timeout(longest * 2, drained).await;
         self.recover(subs).await?;
         if let Some(alarms) = self.notices.alarms() {
-            alarms.begin_anew((self.clock)().mono);
+            self.tell(alarms.begin_anew((self.clock)()));
         }
         let ids: Vec<u32> = subs.iter().map(|sub| sub.id).collect();
         self.read_present(subscribed, subscribed.points_of(&ids)).await
@@ -169,10 +202,10 @@ impl Filling {
     async fn recover(&self, subs: &[Sub]) -> Result<(), Fault> {
         let (mut n_missing, mut n_lost) = (0_usize, 0_usize);
         // Before the wait for what is missing: a refresh may end meanwhile.
-        if let Some(alarms) = self.notices.alarms()
-            && subs.iter().any(|sub| sub.pulse.is_any_missing())
-        {
-            alarms.may_have_missed((self.clock)().mono);
+        let are_events = subs.iter().any(|sub| sub.group == plan::EVENTS && sub.pulse.is_any_missing());
+        let alarms = self.notices.alarms().filter(|_| are_events);
+        if let Some(alarms) = alarms {
+            self.tell(alarms.may_have_missed((self.clock)()));
         }
         for sub in subs {
             for sequence in sub.pulse.missing() {
@@ -190,8 +223,8 @@ impl Filling {
             }
         }
         if n_missing > 0 {
-            if let Some(alarms) = self.notices.alarms() {
-                alarms.may_have_missed((self.clock)().mono);
+            if let Some(alarms) = alarms {
+                self.tell(alarms.may_have_missed((self.clock)()));
             }
             let url = &self.server.url;
             tracing::info!(url, n_missing, n_lost, "asked again for messages that did not arrive");
@@ -218,6 +251,11 @@ impl Filling {
     /// Subscriptions that the server has ended, or that have fallen silent beside others that have not, are
     /// made anew; the others do not notice.
     pub(super) async fn renew(self, mut subscribed: Subscribed, ids: Vec<u32>) -> Result<Filled, Fault> {
+        if let (Some(alarms), Some(events)) = (self.notices.alarms(), subscribed.events())
+            && ids.contains(&events)
+        {
+            self.tell(alarms.are_cut_off((self.clock)()));
+        }
         let points = subscribed.points_of(&ids);
         self.notices.lost(points.iter().copied());
         let url = &self.server.url;
@@ -229,7 +267,7 @@ impl Filling {
         self.close(&mut subscribed, &ids).await?;
         let missed = self.notices.gap_of(points.into_iter());
         self.fill(&mut subscribed).await?;
-        Ok(Filled { subscribed, missed })
+        Ok(Filled { missed, ..Filled::whole(subscribed) })
     }
 
     /// Reads these points once. A value as old as the publishing interval will do.
@@ -258,52 +296,61 @@ impl Filling {
     }
 
     /// Reads what is monitored and compares: an item whose node was taken away, or away and back, is silent
-    /// for ever on many servers, and its keep-alives say that all is well. What is other than what was
-    /// told, and still is when it ought to have been told, gets a new item.
-    pub(super) async fn look_after(self, mut subscribed: Subscribed) -> Result<Filled, Fault> {
-        let is_slow = |sub: &&Sub| sub.publishing + sub.sampling > LOOKED_AFTER_MAX;
-        let subs: Vec<Sub> = subscribed.subs.iter().filter(|sub| !is_slow(sub)).cloned().collect();
-        let ids: Vec<u32> = subs.iter().map(|sub| sub.id).collect();
-        let mut other: Vec<(usize, Last)> = Vec::new();
-        for portion in subscribed.points_of(&ids).chunks(subscribed.limits.nodes_in_a_read) {
-            let before: Vec<Last> =
-                portion.iter().map(|at| self.notices.last(*at).unwrap_or_default()).collect();
-            let (handles, asked) = self.asked(portion, &subscribed);
-            if asked.len() != portion.len() {
-                continue;
+    /// for ever on many servers, and its keep-alives say that all is well. What is other than what was told
+    /// is suspect, for as long as its own group may take to tell it: a slow one holds up no other.
+    pub(super) async fn look_after(self, subscribed: Subscribed, turn: Vec<u32>) -> Result<Filled, Fault> {
+        let mut suspects = BTreeMap::new();
+        for sub in subscribed.subs.iter().filter(|sub| turn.contains(&sub.id)) {
+            for portion in subscribed.points_of(&[sub.id]).chunks(subscribed.limits.nodes_in_a_read) {
+                let before: Vec<Last> =
+                    portion.iter().map(|at| self.notices.last(*at).unwrap_or_default()).collect();
+                let (handles, asked) = self.asked(portion, &subscribed);
+                if asked.len() != portion.len() {
+                    continue;
+                }
+                let what = "looking after silent items";
+                let values = self.read(what, &asked, TimestampsToReturn::Source, 0.0).await?;
+                let due = (self.clock)().mono.after(sub.told_within());
+                let read = handles.into_iter().filter_map(plan::at_of).zip(values).zip(before);
+                let others = read.filter(|((at, value), last)| self.notices.is_other(*at, value, last));
+                suspects.extend(others.map(|((at, _), last)| (at, Suspect { last, due })));
             }
-            let what = "looking after silent items";
-            let values = self.read(what, &asked, TimestampsToReturn::Source, 0.0).await?;
-            let read = handles.into_iter().filter_map(plan::at_of).zip(values).zip(before);
-            let others = read.filter(|((at, value), last)| self.notices.is_other(*at, value, last));
-            other.extend(others.map(|((at, _), last)| (at, last)));
         }
-        if !other.is_empty() {
-            let slowest = subs.iter().map(|sub| sub.publishing + sub.sampling).max().unwrap_or_default();
-            tokio::time::sleep(slowest * 2).await;
-            other.retain(|(at, last)| self.notices.last(*at).as_ref() == Some(last));
-        }
-        if !other.is_empty() {
-            self.tell_silent(&other);
-            subscribed.limits = self.read_limits().await?;
-            self.unmonitor(&mut subscribed, other.iter().map(|(at, _)| *at)).await?;
-            self.fill(&mut subscribed).await?;
-        }
+        Ok(Filled { suspects, ..Filled::whole(subscribed) })
+    }
+
+    /// Those of the suspects, each of which had its time, that have told nothing since.
+    pub(super) fn silent(&self, suspects: BTreeMap<usize, Suspect>) -> Vec<usize> {
+        let is_silent = |(at, of): &(usize, Suspect)| self.notices.last(*at).as_ref() == Some(&of.last);
+        suspects.into_iter().filter(is_silent).map(|(at, _)| at).collect()
+    }
+
+    /// Gives them new items.
+    pub(super) async fn monitor_anew(
+        self,
+        mut subscribed: Subscribed,
+        silent: Vec<usize>,
+    ) -> Result<Filled, Fault> {
+        self.tell_silent(&silent);
+        subscribed.limits = self.read_limits().await?;
+        self.unmonitor(&mut subscribed, silent.iter().copied()).await?;
+        self.fill(&mut subscribed).await?;
         Ok(Filled::whole(subscribed))
     }
 
-    fn tell_silent(&self, other: &[(usize, Last)]) {
+    fn tell_silent(&self, other: &[usize]) {
         let mut is_news = false;
-        for (at, _) in other {
+        for at in other {
             let Some(point) = self.server.points.get(*at) else { continue };
             let told = self.out.tally().skipped(&point.tag, "fell silent", || point.node.to_string());
             is_news |= told == 1;
         }
         if is_news {
+            let named: Vec<(usize, ())> = other.iter().map(|at| (*at, ())).collect();
             tracing::warn!(
                 url = self.server.url,
                 n_points = other.len(),
-                points = self.names(other, |_, _| String::new()),
+                points = self.names(&named, |_, _| String::new()),
                 "the server told nothing of items that have changed; subscribing them anew"
             );
         }

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use opcua::client::Session;
 use opcua::types::{
-    DataValue, Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, ReadValueId, StatusCode,
-    TimestampsToReturn, VariableId, Variant,
+    DataValue, Error, MonitoredItemCreateRequest, MonitoredItemCreateResult, NodeId, ReadValueId,
+    ServerStatusDataType, StatusCode, TimestampsToReturn, VariableId, Variant,
 };
+
+use riskgate_point::{Report, Wall};
 
 use super::fault::Fault;
 use super::notices::{Callback, Notices};
@@ -35,6 +37,13 @@ pub(super) struct Filling {
     pub(super) run: Arc<Run>,
 }
 
+impl Sub {
+    /// A change at the server is told by then: sampled and published, with as much again for the way.
+    pub(super) fn told_within(&self) -> Duration {
+        (self.publishing + self.sampling).saturating_mul(2)
+    }
+}
+
 /// All that the server keeps for us.
 #[derive(Debug, Clone)]
 pub(super) struct Subscribed {
@@ -51,6 +60,10 @@ struct Item {
     sub: u32,
     id: u32,
 }
+
+/// One start of a server reads the same each time, but for the rounding of what the library takes off a time
+/// to make up for the server's clock; no server is up again as soon.
+const SAME_START_MS: u64 = 100;
 
 /// An item that is to be made.
 struct Wish {
@@ -79,6 +92,17 @@ pub(super) struct Limits {
     pub(super) nodes_in_a_read: usize,
     items_in_a_call: usize,
     pub(super) nodes_in_a_history: usize,
+    /// When the server started, where it tells: another time is another run of it, which counts its
+    /// subscriptions from one again.
+    started: Option<Wall>,
+}
+
+impl Limits {
+    /// Whether these are of another run of the server than `before`. Not known where it tells no time.
+    pub(super) fn is_of_another_run(&self, before: &Self) -> bool {
+        let (Some(now), Some(before)) = (self.started, before.started) else { return false };
+        now.0.abs_diff(before.0) > SAME_START_MS
+    }
 }
 
 impl Subscribed {
@@ -119,6 +143,12 @@ impl Subscribed {
 }
 
 impl Filling {
+    pub(super) fn tell(&self, report: Option<Report>) {
+        if let Some(report) = report {
+            self.out.send(vec![report]);
+        }
+    }
+
     pub(super) fn fault(&self, what: &'static str) -> impl FnOnce(Error) -> Fault + '_ {
         move |source| Fault::service(&self.server, what, source)
     }
@@ -150,13 +180,14 @@ impl Filling {
         }
     }
 
-    /// The server's namespaces, and how much it takes in one request.
+    /// The server's namespaces, how much it takes in one request, and since when it runs.
     pub(super) async fn read_limits(&self) -> Result<Limits, Fault> {
         let nodes = [
             VariableId::Server_NamespaceArray,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
             VariableId::Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
+            VariableId::Server_ServerStatus,
         ]
         .map(|variable| ReadValueId::from(NodeId::from(variable)));
         let answers = self.read("reading the namespaces", &nodes, TimestampsToReturn::Neither, 0.0).await?;
@@ -166,11 +197,18 @@ impl Filling {
             let limit = if let Some(Variant::UInt32(limit)) = said { Some(*limit) } else { None };
             plan::portion(limit).min(portion_max)
         };
+        let started = match answers.get(4).and_then(|answer| answer.value.as_ref()) {
+            Some(Variant::ExtensionObject(status)) => status
+                .inner_as::<ServerStatusDataType>()
+                .and_then(|status| decode::wall(&status.start_time, self.notices.offset_ns())),
+            _ => None,
+        };
         Ok(Limits {
             namespaces: answers.first().map(strings).unwrap_or_default(),
             nodes_in_a_read: portion(1),
             items_in_a_call: portion(2),
             nodes_in_a_history: portion(3),
+            started,
         })
     }
 
@@ -222,14 +260,14 @@ impl Filling {
         subscribed: &mut Subscribed,
     ) -> Result<Result<u32, StatusCode>, Fault> {
         let rates = plan::Rates::of(asked);
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(Pulse::of(group));
         pulse.give_time((self.clock)().mono);
         let callback = Callback { notices: Arc::clone(&self.notices), pulse: Arc::clone(&pulse) };
         let made = self.session.create_subscription(
             rates.publishing,
             rates.lifetime_count,
             rates.keep_alive_count,
-            plan::NOTIFICATIONS_MAX,
+            plan::notifications_max(group),
             0,
             true,
             callback,

@@ -49,6 +49,16 @@ impl Driver {
         self.until("that all is told", is_told).await;
     }
 
+    /// What was told is lost, and then all is told: what stands of it is between the two.
+    async fn until_lost_then_told(&mut self) {
+        let is_lost = |report: &Report| matches!(report, Report::ConditionsLost { .. });
+        let lost = |seen: &[Report]| seen.iter().position(is_lost);
+        let after = |seen: &[Report]| lost(seen).and_then(|at| seen.get(at..)?.iter().position(is_told));
+        self.until_all("that what was told is lost, and all told again", |seen| after(seen).is_some()).await;
+        let n_lost = self.seen.iter().filter(|report| is_lost(report)).count();
+        assert_eq!(n_lost, 1, "it is said once");
+    }
+
     async fn until_condition(&mut self, name: &str, wanted: &str) {
         let what = format!("{name}: {wanted}");
         self.until_all(&what, |seen| last(seen, name).as_deref() == Some(wanted)).await;
@@ -192,9 +202,74 @@ async fn opcua_a_server_that_asks_for_a_refresh_gets_one_and_what_it_leaves_out_
     // It ends without an event.
     alarms.put_silently(Alarm { active: false, acknowledged: true, ..Alarm::new("LIA-1", "High") });
     alarms.require_refresh();
-    driver.until_all_told().await;
+    driver.until_lost_then_told().await;
     driver.until_condition("High", "LIA-1 1").await;
     assert_eq!(alarms.calls().len(), 2);
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_when_only_the_events_go_away_their_conditions_are_lost_and_told_again_and_the_points_live() {
+    let alarms = Alarms::default();
+    let offer = Offer { users: vec![USER], alarms: Some(alarms.clone()), ..Offer::default() };
+    let server = TestServer::start(0, offer).await;
+    server.add("Tank.Level", 40.0);
+    let user = User::Password { name: USER.to_owned(), password: Password::new(PASSWORD) };
+    let mut driver = Driver::start(Server { user, ..listening(server.url()) });
+    driver.until_all_told().await;
+    driver.until_up().await;
+    for severity in [300, 400] {
+        driver.forget();
+        server.take_away(server.newest_subscription()).await;
+        // Of this nobody hears.
+        alarms.put(Alarm { severity, ..Alarm::new("LIA-1", "High") });
+        driver.until_lost_then_told().await;
+        assert_eq!(last(&driver.seen, "High"), Some(format!("LIA-1 {severity} active unacknowledged")));
+        let is_down = |report: &Report| matches!(report, Report::Link { link: Link::Down { .. }, .. });
+        assert!(!driver.seen.iter().any(is_down), "its values were cut off for it");
+        assert_eq!(server.n_subscriptions(), 2);
+    }
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_events_that_overflow_their_queue_leave_nothing_known_until_all_is_told_again() {
+    let alarms = Alarms::default();
+    let server = server(0, &alarms).await;
+    let mut driver = Driver::start(listening(server.url()));
+    driver.until_all_told().await;
+    driver.forget();
+    // It keeps ten events for an item. What came first is dropped, and is not active any more.
+    let alarm = |name| Alarm::new("LIA-1", name);
+    alarms.put_at_once(["A"].into_iter().chain(["B"; 11]).map(alarm));
+    driver.until_lost_then_told().await;
+    assert!(driver.skipped("events", "the server's queue was full") > 0);
+    assert_eq!(last(&driver.seen, "A").as_deref(), Some("LIA-1 500 active unacknowledged"));
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_server_that_keeps_1500_alarms_and_tells_them_in_one_burst_is_told_whole() {
+    const N_ALARMS: usize = 1500;
+    let names: Vec<&'static str> =
+        (0..N_ALARMS).map(|n| &*Box::leak(format!("A{n}").into_boxed_str())).collect();
+    let alarms = Alarms::default();
+    for name in &names {
+        alarms.put_silently(Alarm::new("LIA-1", name));
+    }
+    let offer = Offer { alarms: Some(alarms.clone()), queue: 100_000, ..Offer::default() };
+    let server = TestServer::start(0, offer).await;
+    server.add("Tank.Level", 40.0);
+    let mut driver = Driver::start(listening(server.url()));
+    driver.until_all_told().await;
+    driver.until_number(0, 40.0).await;
+    let n_told = driver.seen.iter().filter(|report| matches!(report, Report::Condition(_))).count();
+    assert!(n_told >= N_ALARMS, "{n_told}");
+    for name in &names {
+        assert_eq!(last(&driver.seen, name).as_deref(), Some("LIA-1 500 active unacknowledged"));
+    }
+    assert_eq!(alarms.calls().len(), 1, "it was told whole at the first time of asking");
+    assert_eq!(driver.skipped("events", "the server's queue was full"), 0);
     driver.stop().await;
 }
 

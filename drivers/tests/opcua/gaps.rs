@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opcua::types::{DateTime, StatusCode};
-use riskgate_drivers::opcua::{Password, Server, User};
+use opcua::types::{DateTime, ObjectId, StatusCode};
+use riskgate_drivers::opcua::{Node, Password, Server, User};
 use riskgate_point::{Quality, Report, Sample, Value};
 
 use crate::archive::Archive;
@@ -57,6 +57,24 @@ async fn opcua_a_subscription_that_outlives_its_session_is_taken_over_with_what_
     assert_eq!(server.n_subscriptions(), 1, "no other was made");
     assert!(proxy.requests.names().contains("TransferSubscriptionsRequest"));
     assert_eq!(driver.skipped("gap", "not asked for"), 0, "nothing was missed");
+    driver.stop().await;
+}
+
+/// Numbers of subscriptions begin anew with the server: asked for by number, another client's would be taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_nobody_is_asked_for_the_subscriptions_that_ended_with_the_server() {
+    let server = TestServer::start(0, Offer::default()).await;
+    server.add("Level", 1.0);
+    let (port, proxy) = (server.port, Proxy::to(server.port));
+    let mut driver = Driver::start(config(proxy.url(), &[&ours("Level")]));
+    driver.until_number(0, 1.0).await;
+    server.kill();
+    driver.until_down().await;
+    driver.forget();
+    let server = TestServer::start(port, Offer::default()).await;
+    server.add("Level", 2.0);
+    driver.until_number(0, 2.0).await;
+    assert!(!proxy.requests.names().contains("TransferSubscriptionsRequest"));
     driver.stop().await;
 }
 
@@ -148,6 +166,26 @@ async fn opcua_a_gap_that_nobody_fills_is_counted() {
 }
 
 /// Invariant 2, on the wire: through all that happens to a session nothing but reading is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_subscription_that_was_half_made_when_the_link_was_cut_is_not_left_at_the_server() {
+    let server = TestServer::start(0, Offer::default()).await;
+    server.add("Level", 40.0);
+    let proxy = Proxy::to(server.port);
+    // This node gives out no events: the subscription to them is made, found useless, and tried again.
+    let notifiers = vec![Node::parse("i=2258").expect("a node")];
+    let mut driver = Driver::start(Server { notifiers, ..config(proxy.url(), &[&ours("Level")]) });
+    driver.until_up().await;
+    for _ in 0..2 {
+        driver.forget();
+        proxy.cut_at_next(ObjectId::CreateMonitoredItemsRequest_Encoding_DefaultBinary);
+        driver.until_down().await;
+        driver.until_up().await;
+        within("that of the points alone", || async { (server.n_subscriptions() == 1).then_some(()) }).await;
+        assert_eq!(server.n_sessions_ever(), 1, "the session came back, no other was made");
+    }
+    driver.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn opcua_nothing_but_reading_goes_over_the_wire_whatever_happens() {
     let archive = Arc::new(Archive::default());

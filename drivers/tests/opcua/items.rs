@@ -151,6 +151,31 @@ async fn opcua_a_node_that_is_taken_away_without_a_word_turns_bad_and_is_read_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn opcua_a_slow_group_keeps_nobody_from_looking_after_a_fast_one() {
+    /// A fast node is looked after every 6 s, and asked for anew 200 ms later; a slow one has 40 s.
+    const SOON: Duration = Duration::from_secs(25);
+    let server = TestServer::start(0, Offer::default()).await;
+    server.add("Fast", 10.0);
+    server.add("Slow", 20.0);
+    let nodes = [ours("Fast"), ours("Slow")];
+    let mut config = config(server.url(), &[&nodes[0], &nodes[1]]);
+    let twenty = Duration::from_secs(20);
+    config.groups.push(Group { publishing: twenty, keep_alive: twenty, ..group("slow") });
+    config.points[1].group = 1;
+    let mut driver = Driver::start(config);
+    driver.until_up().await;
+    driver.until_number(0, 10.0).await;
+    driver.until_number(1, 20.0).await;
+    server.remove("Slow");
+    server.remove("Fast");
+    let found = tokio::time::timeout(SOON, driver.until_bad(0, BadReason::RefusedAddress));
+    found.await.expect("the fast one is found to be gone");
+    server.add("Fast", 11.0);
+    tokio::time::timeout(SOON, driver.until_number(0, 11.0)).await.expect("it is back");
+    driver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn opcua_a_group_takes_as_many_subscriptions_and_requests_as_the_server_limits_them_to() {
     let offer =
         Offer { items_in_a_subscription: 10, items_in_a_call: 7, nodes_in_a_read: 9, ..Offer::default() };

@@ -60,7 +60,12 @@ impl Proxy {
 
     /// Closes what is open; new connections pass.
     pub(crate) fn cut(&self) {
-        std::mem::take(&mut *self.ways.cut.lock().expect("no panic")).cancel();
+        self.take_cut().cancel();
+    }
+
+    /// Closes what is open now, whenever it is cancelled.
+    pub(crate) fn take_cut(&self) -> CancellationToken {
+        std::mem::take(&mut *self.ways.cut.lock().expect("no panic"))
     }
 
     /// What is open stays open, and nothing passes any more, either way; new connections pass.

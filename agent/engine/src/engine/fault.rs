@@ -407,7 +407,13 @@ impl Engine {
 }
 
 fn condition_of(draft: &SourceDraft, source: &SourceState) -> String {
-    let what = if source.lost || source.silent { "is lost" } else { "does not tell its conditions" };
+    let what = if source.lost || source.silent {
+        "is lost"
+    } else if source.untold {
+        "does not tell its conditions"
+    } else {
+        "keeps more than there is room for"
+    };
     format!("source '{}' {what}", draft.id)
 }
 
@@ -417,6 +423,11 @@ fn words_of(draft: &SourceDraft, source: &SourceState) -> Words {
         Link::Connecting | Link::Up => "",
     };
     // Its points read, and its feeds speak: what is missing is what it keeps.
-    let conditions_alone = source.untold && !source.lost && !source.silent;
-    if conditions_alone { words::of_untold_conditions(draft) } else { words::of_lost_source(draft, why) }
+    if source.lost || source.silent {
+        words::of_lost_source(draft, why)
+    } else if source.untold {
+        words::of_untold_conditions(draft)
+    } else {
+        words::of_crowded_source(draft)
+    }
 }

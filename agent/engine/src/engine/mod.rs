@@ -118,7 +118,10 @@ impl Engine {
             Report::Sighting(sighting) => sighting.received,
             Report::Permit(permit) => permit.received,
             Report::Condition(condition) => condition.received,
-            Report::Link { at, .. } | Report::Refreshed { at, .. } | Report::ConditionsTold { at, .. } => *at,
+            Report::Link { at, .. }
+            | Report::Refreshed { at, .. }
+            | Report::ConditionsTold { at, .. }
+            | Report::ConditionsLost { at, .. } => *at,
         };
         let at = Now { mono: received.mono.min(now.mono).max(self.latest), wall: received.wall };
         self.run_timers(at, effects);
@@ -130,6 +133,7 @@ impl Engine {
             Report::Permit(permit) => self.permit(&permit, at, effects),
             Report::Condition(condition) => self.condition(&condition, at, effects),
             Report::ConditionsTold { source, at: _ } => self.conditions_told(source, at, effects),
+            Report::ConditionsLost { source, at: _ } => self.conditions_lost(source, at, effects),
             Report::Link { source, link, at: _ } => self.link(source, link, at, effects),
             Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
         }
@@ -370,6 +374,8 @@ impl Engine {
         source.since_mono = at.mono;
         if !is_up {
             self.lose(id, at.mono);
+            self.present.permits.begin_anew(id);
+            self.look_for_room(id, at, effects);
             self.judge_places(id, at, effects);
             return;
         }

@@ -53,6 +53,9 @@ enum What {
         suppressed: bool,
         severity: u16,
     },
+    Lost {
+        source: u16,
+    },
     Told {
         source: u16,
     },
@@ -94,6 +97,7 @@ fn what() -> impl Strategy<Value = What> {
             }
         ),
         1 => (2..5u16).prop_map(|source| What::Told { source }),
+        1 => (2..5u16).prop_map(|source| What::Lost { source }),
         2 => (0..3u8, 0..3u8, 0..4u8, prop::option::of(-30..60i64), prop::option::of(-30..120i64)).prop_map(
             |(id, stage, place, start, end)| What::Permit { id, stage, place, start, end }
         ),
@@ -255,6 +259,7 @@ impl Run {
                     received: at,
                 })
             }
+            What::Lost { source } => Report::ConditionsLost { source: SourceId(*source), at },
             What::Told { source } => Report::ConditionsTold { source: SourceId(*source), at },
             What::Permit { .. } => self.permit(what),
             What::Act { nth, deed } => return self.deed(*nth, *deed),

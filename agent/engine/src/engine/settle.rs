@@ -101,6 +101,7 @@ impl Engine {
         self.plant = plant;
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
+        self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
         self.periods.clear();
         self.watch_records(at.mono);
@@ -124,6 +125,15 @@ impl Engine {
         }
         for (draft, source) in self.plant.sources().iter().zip(&mut self.present.sources) {
             source.fault = self.alarms.is_active(&of_source(&draft.id));
+        }
+    }
+
+    /// What a source was blind to may be nothing that it tells any more.
+    fn end_faults_without_cause(&mut self, at: Now, effects: &mut Vec<Effect>) {
+        for id in self.source_ids() {
+            if self.present.source(id).is_some_and(|source| source.fault && !source.is_blind()) {
+                self.found(id, at, effects);
+            }
         }
     }
 

@@ -23,6 +23,7 @@ impl Engine {
         if !self.present.conditions.take(condition) {
             self.unjudged.crowded += 1;
         }
+        self.look_for_room(id, at, effects);
         self.judge_conditions(id, at, effects);
     }
 
@@ -34,11 +35,32 @@ impl Engine {
         }
         self.heard_from(id, at, effects);
         self.present.conditions.all_told(id);
+        self.look_for_room(id, at, effects);
         let Some(source) = self.present.source_mut(id) else { return };
         if std::mem::take(&mut source.untold) && source.link == Link::Up {
             self.found(id, at, effects);
         }
         self.judge_conditions(id, at, effects);
+    }
+
+    /// What the source told of its conditions may not hold any more, though its link is there. That says
+    /// nothing of whether the source is alive.
+    pub(super) fn conditions_lost(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        if self.plant.source(id).is_none_or(|source| source.events.is_none()) {
+            self.unjudged.stray += 1;
+            return;
+        }
+        let Some((was_untold, was_blind)) =
+            self.present.source(id).map(|source| (source.untold, source.is_blind()))
+        else {
+            return;
+        };
+        self.forget_what_was_told(id);
+        // One that had not told all is waited for already.
+        if !was_untold {
+            self.watch_source(id, at.mono, was_blind);
+            self.judge_conditions(id, at, effects);
+        }
     }
 
     /// The link of a source is down, or begins anew: what it told of conditions says nothing any more.
@@ -47,6 +69,23 @@ impl Engine {
         let tells = self.plant.source(id).is_some_and(|source| source.events.is_some());
         if let Some(source) = self.present.source_mut(id) {
             source.untold = tells;
+        }
+    }
+
+    /// What a source keeps has no room here, or has it again. That lasts until what was refused is known, and is
+    /// a fault of the source like its silence.
+    pub(super) fn look_for_room(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
+        let crowded = self.present.conditions.is_full(id) || self.present.permits.is_crowded(id);
+        let Some(source) = self.present.source_mut(id).filter(|source| source.crowded != crowded) else {
+            return;
+        };
+        let was_blind = source.is_blind();
+        source.crowded = crowded;
+        let is_seen = !source.is_blind();
+        if crowded {
+            self.watch_source(id, at.mono, was_blind);
+        } else if is_seen {
+            self.found(id, at, effects);
         }
     }
 
@@ -66,6 +105,7 @@ impl Engine {
         let plant = Arc::clone(&self.plant);
         let place = place_of(&plant, permit.place.as_deref());
         self.unjudged.elsewhere += u64::from(place == Place::Elsewhere);
+        let was_full = self.present.permits.is_full();
         let touched = match self.present.permits.take(permit, place, at.mono, at.wall) {
             Taken::At(from, to) => from.into_iter().chain([to]).collect(),
             Taken::Late => {
@@ -85,7 +125,20 @@ impl Engine {
             Place::Elsewhere => BTreeSet::new(),
             Place::Unsaid => self.rules_of_all_permits(),
         });
-        let rules: BTreeSet<u32> = rules.collect();
+        let mut rules: BTreeSet<u32> = rules.collect();
+        if self.present.permits.is_full() != was_full {
+            rules.extend(self.rules_of_all_permits());
+        }
+        // What one feed tells may end what another's ticket waited for: the time that it has gone on.
+        let feeds: Vec<SourceId> = (0u16..)
+            .map(SourceId)
+            .zip(plant.sources())
+            .filter(|(_, of)| of.permits)
+            .map(|(id, _)| id)
+            .collect();
+        for feed in feeds {
+            self.look_for_room(feed, at, effects);
+        }
         self.judge_all(rules, at, effects);
     }
 

@@ -122,6 +122,7 @@ fn holds(decoded: &Decoded) {
             }
             Report::Condition(_)
             | Report::ConditionsTold { .. }
+            | Report::ConditionsLost { .. }
             | Report::Link { .. }
             | Report::Refreshed { .. } => panic!("no message says this: {report:?}"),
         }

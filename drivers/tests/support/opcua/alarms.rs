@@ -78,6 +78,12 @@ impl Alarms {
         self.tell(&[event]);
     }
 
+    /// Several, told before the server publishes any.
+    pub(crate) fn put_at_once(&self, alarms: impl Iterator<Item = Alarm>) {
+        let events: Vec<Told> = alarms.map(|alarm| self.put_silently(alarm)).collect();
+        self.tell(&events);
+    }
+
     /// The same, and nobody is told.
     pub(crate) fn put_silently(&self, mut alarm: Alarm) -> Told {
         let mut state = self.state();

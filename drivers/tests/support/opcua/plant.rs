@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opcua::client::{ClientBuilder, IdentityToken};
 use opcua::crypto::{CertificateStore, SecurityPolicy, X509};
 use opcua::nodes::AccessLevel;
 use opcua::server::address_space::VariableBuilder;
@@ -16,7 +17,8 @@ use opcua::server::node_manager::memory::{
 };
 use opcua::server::{ServerBuilder, ServerHandle, ServerUserToken};
 use opcua::types::{
-    DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, VariableId, Variant,
+    DataTypeId, DataValue, DateTime, MessageSecurityMode, NodeId, ObjectId, StatusCode, UserTokenPolicy,
+    VariableId, Variant,
 };
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake::{self, Lane, Receiver};
@@ -66,6 +68,8 @@ pub(crate) struct Offer {
     pub(crate) items_in_a_subscription: usize,
     pub(crate) items_in_a_call: usize,
     pub(crate) nodes_in_a_read: usize,
+    /// It keeps so many notifications for an item.
+    pub(crate) queue: usize,
     /// What it shows on secured endpoints.
     pub(crate) certified: Option<Certified>,
     /// Of the user that logs in by it.
@@ -89,6 +93,7 @@ impl Default for Offer {
             items_in_a_subscription: 5000,
             items_in_a_call: 1000,
             nodes_in_a_read: 1000,
+            queue: 10,
         }
     }
 }
@@ -151,6 +156,7 @@ impl TestServer {
         builder = builder.max_session_timeout_ms(offer.session_ms);
         let limits = builder.limits_mut();
         limits.subscriptions.max_monitored_items_per_sub = offer.items_in_a_subscription;
+        limits.subscriptions.max_monitored_item_queue_size = offer.queue;
         limits.operational.max_monitored_items_per_call = offer.items_in_a_call;
         limits.operational.max_nodes_per_read = offer.nodes_in_a_read;
         // A value is told as it is set, with the time that it was set with.
@@ -240,6 +246,37 @@ impl TestServer {
         let nodes = self.nodes();
         let mut space = nodes.address_space().write();
         assert!(space.delete(&self.id(name), true).is_some(), "{name} is not there");
+    }
+
+    /// The subscription that was made last, in whatever session.
+    pub(crate) fn newest_subscription(&self) -> u32 {
+        let sessions = (0..100).filter_map(|id| self.handle.subscriptions().get_session_subscriptions(id));
+        sessions.flat_map(|session| session.lock().subscription_ids()).max().expect("a subscription")
+    }
+
+    /// Another client of the same user takes a subscription over, and lets it end with its session.
+    pub(crate) async fn take_away(&self, subscription: u32) {
+        let mut client = ClientBuilder::new()
+            .application_name("thief")
+            .application_uri("urn:thief")
+            .product_uri("urn:thief")
+            .pki_dir(self.pki.join("thief"))
+            .session_retry_limit(0)
+            .client()
+            .expect("a client");
+        let (url, policy) = (self.url(), SecurityPolicy::None.to_str());
+        let user_token = UserTokenPolicy::anonymous();
+        let endpoint = (url.as_str(), policy, MessageSecurityMode::None, user_token);
+        let user = IdentityToken::new_user_name(USER, PASSWORD);
+        let connected = tokio::time::timeout(DEADLINE, client.connect_to_matching_endpoint(endpoint, user));
+        let (session, events) = connected.await.expect("an answer").expect("an endpoint");
+        let mut running = JoinSet::new();
+        running.spawn(events.run());
+        let is_let_in = tokio::time::timeout(DEADLINE, session.wait_for_connection());
+        assert!(is_let_in.await.expect("an answer"), "the other client is let in");
+        let given = session.transfer_subscriptions(&[subscription], false).await.expect("an answer");
+        assert!(given.iter().all(|result| result.status_code.is_good()), "{given:?}");
+        session.disconnect().await.expect("a goodbye");
     }
 
     /// Sessions that the server keeps.
@@ -335,6 +372,11 @@ impl Proxy {
 
     pub(crate) fn url(&self) -> String {
         format!("opc.tcp://127.0.0.1:{}", self.port)
+    }
+
+    /// Closes what is open when the next request of this type is sent.
+    pub(crate) fn cut_at_next(&self, id: ObjectId) {
+        self.requests.at_next(id, self.take_cut());
     }
 }
 

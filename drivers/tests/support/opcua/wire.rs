@@ -7,6 +7,7 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 
 use opcua::types::{BinaryDecodable, CallRequest, ContextOwned, MethodId, NodeId, ObjectId, ObjectTypeId};
+use tokio_util::sync::CancellationToken;
 
 /// All that this driver may ever ask of a plant. There is no Write, no HistoryUpdate, and nothing that adds,
 /// deletes or changes a node; and of the methods one.
@@ -42,6 +43,8 @@ pub(crate) struct Recorder(Arc<Mutex<Seen>>);
 struct Seen {
     /// By type.
     requests: BTreeMap<u32, usize>,
+    /// Done once, when a request of this type is sent.
+    then: Option<(ObjectId, CancellationToken)>,
     /// Each object and method that was called.
     calls: Vec<(NodeId, NodeId)>,
 }
@@ -71,6 +74,11 @@ impl Recorder {
         for call in &seen.calls {
             assert_eq!(*call, refresh(), "the driver called another method");
         }
+    }
+
+    /// Cancels the token when the next request of this type is sent.
+    pub(crate) fn at_next(&self, id: ObjectId, token: CancellationToken) {
+        self.0.lock().expect("no panic").then = Some((id, token));
     }
 
     pub(crate) fn connection(&self) -> Connection {
@@ -151,7 +159,11 @@ impl Connection {
     }
 
     fn note(&self, id: u32) {
-        *self.recorder.0.lock().expect("no panic").requests.entry(id).or_default() += 1;
+        let mut seen = self.recorder.0.lock().expect("no panic");
+        *seen.requests.entry(id).or_default() += 1;
+        if let Some((_, token)) = seen.then.take_if(|(then, _)| *then as u32 == id) {
+            token.cancel();
+        }
     }
 
     fn call(&self, body: &[u8]) {

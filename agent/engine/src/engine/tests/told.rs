@@ -117,6 +117,143 @@ fn what_is_unknown_fires_nothing_and_a_source_that_does_not_tell_is_a_fault() {
 }
 
 #[test]
+fn what_was_told_and_is_lost_beside_a_living_link_is_unknown_until_all_is_told_again() {
+    check(
+        told(vec![rule("high", "condition('dcs', 'HH')"), rule("none", "not condition('dcs', 'H')")]),
+        "
+1s condition LIA-1/HH active
+  1s alarm high unacknowledged #1
+2s condition LIA-1/H active
+  2s alarm none returned #1
+3s lost dcs
+4s condition LIA-1/HH
+5s condition LIA-1/H
+6s alive dcs
+7s condition LIA-1/HH active
+8s told dcs
+  8s alarm none unacknowledged #2
+9s lost dcs
+10s told dcs
+  10s alarm high returned #1
+",
+    );
+}
+
+#[test]
+fn what_stays_lost_too_long_is_one_fault_and_its_wait_is_not_begun_anew() {
+    check(
+        high(),
+        "
+10s lost dcs
+40s lost dcs
+50s condition LIA-1/HH active
+  70s alarm fault:source:dcs unacknowledged #1 blinds M-1
+80s lost dcs
+85s condition LIA-1/HH active
+90s told dcs
+  90s alarm fault:source:dcs returned #1 blinds M-1
+  90s alarm high unacknowledged #1
+100s lost dcs
+159s told dcs
+  159s alarm high returned #1
+170s lost dcs
+200s down dcs
+  230s alarm fault:source:dcs unacknowledged #2 blinds M-1
+240s up dcs
+250s told dcs
+  250s alarm fault:source:dcs returned #2 blinds M-1
+251s
+",
+    );
+}
+
+/// As many inputs as there is room for, `each` with a number in it, at the first second.
+fn ten_thousand(each: &str) -> String {
+    (0..10_000).map(|n| format!("1s {}\n", each.replace('#', &n.to_string()))).collect()
+}
+
+#[test]
+fn more_conditions_than_there_is_room_for_are_one_fault_until_all_are_told_and_have_room() {
+    let flood = ten_thousand("condition T/N# active");
+    let draft =
+        told(vec![rule("high", "condition('dcs', 'N5')"), rule("none", "not condition('dcs', 'LIA-1/HH')")]);
+    check(
+        draft,
+        &format!(
+            "
+{}2s condition LIA-1/HH active
+3s condition LIA-2/HH active
+4s condition T/N7
+5s told dcs
+  62s alarm fault:source:dcs unacknowledged #1 blinds M-1
+70s condition T/N8
+75s lost dcs
+76s condition T/N5 active
+80s told dcs
+  80s alarm fault:source:dcs returned #1 blinds M-1
+",
+            flood.replacen(
+                "1s condition T/N5 active\n",
+                "1s condition T/N5 active\n  1s alarm high unacknowledged #1\n",
+                1
+            ),
+        ),
+    );
+}
+
+#[test]
+fn more_permits_than_there_is_room_for_are_one_fault_until_those_beyond_are_known() {
+    let mut draft = cold();
+    draft.units.push(crate::site::unit("U-2"));
+    check(
+        draft,
+        &format!(
+            "
+{}2s permit A working U-1
+3s permit P-1 after U-2
+  62s alarm fault:source:ptw unacknowledged #1 blinds M-1
+70s permit A working U-1
+  70s alarm fault:source:ptw returned #1 blinds M-1
+80s permit B working U-1 to=100s
+90s permit C working U-1 to=100s
+110s permit P-2 working U-2
+200s
+",
+            ten_thousand("permit P-# working U-2")
+        ),
+    );
+}
+
+#[test]
+fn a_source_that_is_to_tell_no_conditions_any_more_is_at_no_fault_for_them() {
+    let mut deaf = high();
+    deaf.rules.clear();
+    deaf.sources[3].events = None;
+    check_all(
+        vec![high(), deaf],
+        "
+1s lost dcs
+  61s alarm fault:source:dcs unacknowledged #1 blinds M-1
+70s reload 1
+  70s alarm fault:source:dcs returned #1 blinds M-1
+200s
+",
+    );
+}
+
+#[test]
+fn a_source_that_keeps_no_conditions_has_none_to_lose() {
+    check(
+        high(),
+        "
+1s lost plc
+2s lost nvr
+200s
+",
+    );
+}
+
+#[test]
 fn the_class_of_the_conditions_says_how_soon_their_loss_is_told() {
     let mut draft = high();
     draft.sources[3] = SourceDraft { events: Some(crate::Class::Sis), ..draft.sources[3].clone() };
