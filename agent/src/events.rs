@@ -40,11 +40,19 @@ pub enum Event<'a> {
     CommitFailed {
         why: &'a str,
     },
+    /// Pieces that can never be written were set aside, and told as gaps.
+    Unwritable {
+        count: u64,
+    },
     /// What had failed is committed.
     CommitWorks,
     /// A commit has not returned in time: alarms are shown as not durable.
     CommitLate {
         batch: u64,
+    },
+    /// Alarms and hazards went upstream before their commit; for so many there was no room.
+    ToldUndurable {
+        over: u64,
     },
     /// Nothing waits too long any more; so many batches were shown before their commit.
     CommitInTime {
@@ -101,7 +109,39 @@ pub enum Event<'a> {
         broker: &'a str,
         why: &'a str,
     },
+    /// Readings that are not acknowledged in time stay in memory alone.
+    SpoolFailed {
+        why: &'a str,
+    },
+    /// The broker hangs up on this message: it was set aside, and is told as a gap.
+    MessageRefused {
+        message: &'a str,
+    },
     WatchdogHeld {
+        why: &'a str,
+    },
+    /// Samples that the history had no room for; told in it as a gap.
+    HistoryDropped {
+        count: u64,
+        why: &'a str,
+    },
+    HistoryKeptAside {
+        path: &'a str,
+        reason: &'a str,
+    },
+    /// A write failed and is tried again. Once for each reason.
+    HistoryFails {
+        why: &'a str,
+    },
+    HistoryWorks,
+    /// Windows begin with what the history kept.
+    WindowsRefilled {
+        samples: usize,
+        /// Points whose past had no room.
+        left_out: usize,
+    },
+    /// They do not, and are unknown until they are covered.
+    WindowsEmpty {
         why: &'a str,
     },
 }
@@ -117,8 +157,10 @@ impl Event<'_> {
             Self::StoreKeptAside { .. } => "store_kept_aside",
             Self::StoreOpenedIn { .. } => "store_opened_in",
             Self::CommitFailed { .. } => "commit_failed",
+            Self::Unwritable { .. } => "unwritable",
             Self::CommitWorks => "commit_works",
             Self::CommitLate { .. } => "commit_late",
+            Self::ToldUndurable { .. } => "told_undurable",
             Self::CommitInTime { .. } => "commit_in_time",
             Self::Unwritten { .. } => "unwritten",
             Self::EffectsSuperseded { .. } => "effects_superseded",
@@ -134,7 +176,15 @@ impl Event<'_> {
             Self::ReloadRefused { .. } => "reload_refused",
             Self::UplinkUp { .. } => "uplink_up",
             Self::UplinkLost { .. } => "uplink_lost",
+            Self::SpoolFailed { .. } => "spool_failed",
+            Self::MessageRefused { .. } => "message_refused",
             Self::WatchdogHeld { .. } => "watchdog_held",
+            Self::HistoryDropped { .. } => "history_dropped",
+            Self::HistoryKeptAside { .. } => "history_kept_aside",
+            Self::HistoryFails { .. } => "history_fails",
+            Self::HistoryWorks => "history_works",
+            Self::WindowsRefilled { .. } => "windows_refilled",
+            Self::WindowsEmpty { .. } => "windows_empty",
         }
     }
 
@@ -175,6 +225,10 @@ impl Event<'_> {
                 tracing::error!(event, why, "commit failed; the same batch is tried again");
                 ("store", 1)
             }
+            Self::Unwritable { count } => {
+                tracing::error!(event, count, "set aside what can never be written; the journal names it");
+                ("store", *count)
+            }
             Self::CommitWorks => {
                 tracing::info!(event, "the store commits again");
                 ("store", 1)
@@ -186,6 +240,14 @@ impl Event<'_> {
             Self::CommitInTime { batches } => {
                 tracing::info!(event, batches, "what was shown as not durable is committed");
                 ("store", 1)
+            }
+            Self::ToldUndurable { over: 0 } => {
+                tracing::debug!(event, "told upstream before the commit, marked as not durable");
+                ("store", 1)
+            }
+            Self::ToldUndurable { over } => {
+                tracing::error!(event, over, "not told upstream before the commit: too many wait for it");
+                ("store", *over)
             }
             Self::CommitLate { batch } => {
                 tracing::warn!(event, batch, "commit not back in time; alarms are shown as not durable");
@@ -244,6 +306,14 @@ impl Event<'_> {
                 tracing::warn!(event, broker, why, "uplink lost; work goes on locally");
                 ("uplink", 1)
             }
+            Self::SpoolFailed { why } => {
+                tracing::error!(event, why, "no spool: readings of a long outage are kept in memory alone");
+                ("uplink", 1)
+            }
+            Self::MessageRefused { message } => {
+                tracing::error!(event, message, "the broker does not take this message; it is set aside");
+                ("uplink", 1)
+            }
             Self::ReloadRefused { why } => {
                 tracing::error!(event, why, "configuration refused; the running one stays");
                 ("configuration", 1)
@@ -251,6 +321,30 @@ impl Event<'_> {
             Self::WatchdogHeld { why } => {
                 tracing::error!(event, why, "no progress; the watchdog is not fed");
                 ("agent", 1)
+            }
+            Self::HistoryDropped { count, why } => {
+                tracing::warn!(event, count, why, "samples are missing in the history; it has a gap there");
+                ("history", *count)
+            }
+            Self::HistoryKeptAside { path, reason } => {
+                tracing::error!(event, path, reason, "the history is kept aside; a new one begins");
+                ("history", 1)
+            }
+            Self::HistoryFails { why } => {
+                tracing::error!(event, why, "the history cannot be written; judging goes on");
+                ("history", 1)
+            }
+            Self::HistoryWorks => {
+                tracing::info!(event, "the history is written again");
+                ("history", 1)
+            }
+            Self::WindowsRefilled { samples, left_out } => {
+                tracing::info!(event, samples, left_out, "windows go on with what the history kept");
+                ("history", 1)
+            }
+            Self::WindowsEmpty { why } => {
+                tracing::warn!(event, why, "windows are unknown until they are covered");
+                ("history", 1)
             }
         };
         metrics::EVENTS.with_label_values(&[event, object]).inc_by(count);

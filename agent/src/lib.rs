@@ -36,8 +36,8 @@
 //! 2. riskgate never writes to a plant device.
 //! 3. No hazard, alarm, task or record leaves before it is committed; state change and outbox row share one
 //!    transaction. One exception, for people's sake: where a commit fails or has not returned in 2 s,
-//!    alarms and hazards are shown with `durable: false`, and are committed under the same ids when the
-//!    store is back.
+//!    alarms and hazards go out and are shown with `durable: false`, and are committed under the same ids
+//!    when the store is back.
 //! 4. A row leaves the outbox on the receiver's acknowledgement, or by a declared expiry that is counted and
 //!    told upstream as a gap. Nothing else.
 //! 5. Silence, bad quality and a lost link never clear an alarm or a hazard. Unknown is never taken for safe.
@@ -58,6 +58,7 @@ pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod events;
+pub mod history;
 pub mod metrics;
 pub mod pump;
 pub mod store;

@@ -41,6 +41,18 @@ pub static READINGS_DROPPED: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("riskgate_readings_dropped", "Readings dropped since the start and told upstream as a gap")
 });
 
+/// What the store wrote since the start: to its WAL, and from there to its file.
+pub static STORE_WRITTEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_store_written_bytes", "Bytes that the store wrote since the start", &["to"])
+});
+
+pub static EVICTED: LazyLock<IntGauge> = LazyLock::new(|| {
+    gauge(
+        "riskgate_outbox_evicted",
+        "Rows that left the full outbox since the start; a gap tells the pending ones",
+    )
+});
+
 pub static COMMITTED: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("riskgate_committed_batch", "The newest batch that is on disk"));
 
@@ -75,6 +87,15 @@ pub static SKIPPED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         "riskgate_source_skipped",
         "What came and could not be used since the start",
         &["source", "reason"],
+    )
+});
+
+/// What the history counts of itself: samples, bytes.
+pub static HISTORY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_history",
+        "Of the history since the start: samples kept, open, dropped; bytes of blocks, written, in the file",
+        &["what"],
     )
 });
 
@@ -128,6 +149,8 @@ mod tests {
         ACKNOWLEDGED.set(1);
         READINGS_DROPPED.set(1);
         COMMITTED.set(1);
+        EVICTED.set(1);
+        STORE_WRITTEN.with_label_values(&["wal"]).set(1);
         INTAKE_DEPTH.set(1);
         OUTBOX.with_label_values(&["critical"]).set(1);
         SOURCE_UP.with_label_values(&["s"]).set(1);

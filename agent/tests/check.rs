@@ -121,6 +121,7 @@ broken! {
     subscriptions_and_who_chooses_them_are_checked: "60-subscriptions",
     what_tls_needs_is_told: "66-tls",
     a_status_speaks_for_the_whole_feed_in_two_words: "67-the-status-of-a-feed",
+    the_broker_upstream_has_one_name_for_us_and_a_rate: "67-uplink",
     a_bit_of_a_register_is_checked: "70-bits-of-registers",
     a_field_says_its_registers_and_an_order_its_bytes: "71-fields-and-orders",
     the_fields_and_names_of_messages_are_checked: "71-fields-of-messages",
@@ -138,9 +139,12 @@ broken! {
     a_device_that_dials_in_says_who_it_is: "81-devices-that-dial-in",
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
     a_port_has_one_listener_and_a_serial_line_one_master: "82-two-masters-and-two-listeners",
+    a_kind_of_rule_says_which_keys_it_needs: "83-kinds-of-rules",
     the_chain_hangs_together: "83-the-chain",
     a_list_is_checked_cell_by_cell: "84-lists-of-the-model",
+    rules_that_read_each_other_in_a_circle_are_named: "84-rules-in-a-circle",
     an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",
+    how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
 }
 
 #[test]
@@ -215,6 +219,17 @@ fn what_is_commented_out_in_the_example_passes_too() {
     }
     assert!(blocks >= 6, "{blocks}");
     checked(files);
+}
+
+#[test]
+fn the_twelve_rules_that_a_plant_expects_pass() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/twelve-rules");
+    let checked = check(&folder).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(render(&checked.warnings, false), "");
+    let kinds = fs::read_to_string(folder.join("rules.toml")).expect("the rules");
+    for kind in riskgate_engine::KINDS.iter().filter(|kind| kind.name != "range") {
+        assert!(kinds.contains(&format!("\"{}\"", kind.name)), "{} is not shown", kind.name);
+    }
 }
 
 /// Else a Frigate that is gone would look alive for as long as its broker does.

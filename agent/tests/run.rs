@@ -314,6 +314,30 @@ fn a_second_agent_on_the_same_state_directory_is_refused() {
 }
 
 #[test]
+fn a_store_that_may_only_be_read_is_refused_with_its_path_and_stays_as_it_is() {
+    let site = Site::new();
+    let agent = Agent::ready(&site);
+    agent.signal("-TERM");
+    assert_eq!(agent.ends().0, Some(0));
+    let path = site.state().join("state.db");
+    let before = std::fs::read(&path).expect("read");
+    let mut command = site.command();
+    // Nothing is read-only for root: another user has the directory, and may only read the file.
+    if std::fs::metadata("/proc/self").expect("read").uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+        for name in [site.state(), site.state().join("state.lock")] {
+            std::os::unix::fs::chown(name, Some(NOBODY), Some(NOBODY)).expect("given");
+        }
+    }
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).expect("set");
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&path.display().to_string()) && said.contains("readonly database"), "{said}");
+    assert_eq!(std::fs::read(&path).expect("read"), before, "neither written nor kept aside");
+}
+
+#[test]
 fn a_state_directory_that_cannot_be_written_is_refused_with_its_path_and_what_was_tried() {
     let site = Site::new();
     std::fs::create_dir(site.state()).expect("made");

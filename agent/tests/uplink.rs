@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
-use riskgate::uplink::{Config, TelemetrySender, Uplink, UplinkStatus, channel, run};
+use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
     Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
 };
@@ -50,18 +50,27 @@ struct Broker {
     dir: TempDir,
     port: u16,
     child: Option<Child>,
+    settings: &'static str,
 }
 
 impl Broker {
     fn start() -> Self {
-        let mut broker = Self { dir: TempDir::new().expect("a directory"), port: free_port(), child: None };
+        Self::with("")
+    }
+
+    fn with(settings: &'static str) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let mut broker = Self { dir, port: free_port(), child: None, settings };
         broker.up();
         broker
     }
 
     fn up(&mut self) {
         let config = self.dir.path().join("mosquitto.conf");
-        let text = format!("listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n", self.port);
+        let text = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n{}",
+            self.port, self.settings
+        );
         std::fs::write(&config, text).expect("written");
         let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
         let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
@@ -142,6 +151,7 @@ struct Agent {
     stop: CancellationToken,
     tasks: JoinSet<()>,
     plant: watch::Sender<Arc<Plant>>,
+    undurable: Undurable,
     _sources: watch::Sender<Vec<SourceState>>,
 }
 
@@ -220,11 +230,16 @@ impl Agent {
             root: "riskgate/v1".to_owned(),
             user: None,
             password: None,
+            tls: None,
+            drain: Some(1_000_000),
+            heartbeat: Duration::from_secs(600),
+            spool: Some(dir.to_owned()),
             client_id: "riskgate-540170007-54017000701".to_owned(),
             telemetry: Some(Duration::from_millis(50)),
             commands: vec!["ping".to_owned(), "resend".to_owned()],
         };
         let stop = CancellationToken::new();
+        let undurable = Undurable::default();
         let uplink = Uplink {
             config,
             origin: origin.clone(),
@@ -232,13 +247,14 @@ impl Agent {
             sources,
             store: store.clone(),
             telemetry: telemetry_receiver,
+            undurable: undurable.clone(),
             status: status_sender,
             clock,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(run(uplink, stop.clone()));
         let (plant, _sources) = (plant_sender, sources_sender);
-        Self { store, origin, telemetry, status, stop, tasks, plant, _sources }
+        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, _sources }
     }
 
     async fn until(&mut self, holds: impl FnMut(&UplinkStatus) -> bool) {
@@ -602,20 +618,20 @@ async fn commands_are_answered_refused_and_journalled() {
     agent.until(|status| status.commands == 4 && status.commands_refused == 2).await;
     agent.stop().await;
     let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
-    let query = "SELECT count(*) FROM journal WHERE by = '平台' AND what = 'command'";
+    let query = "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"平台\",\"what\":\"command\"%'";
     let journalled: i64 = connection.query_row(query, [], |row| row.get(0)).expect("read");
     assert_eq!(journalled, 4);
 }
 
 /// Offers one reading for each number.
 fn offer(telemetry: &TelemetrySender, numbers: impl Iterator<Item = i32>) {
-    let tag: Arc<str> = Arc::from("GD-101");
+    let told = ToldPoint { tag: Arc::from("GD-101"), class: Class::Gas, deadband: 0.5 };
     let sample = |number| {
         let received = Now { wall: Wall(clock().wall.0 + i64::from(number)), ..clock() };
         Sample::good(PointId(0), PointValue::float(f64::from(number)).expect("finite"), received)
     };
     let samples: Vec<Sample> = numbers.map(sample).collect();
-    telemetry.offer(samples.iter().map(|sample| (&tag, sample)));
+    telemetry.offer(samples.iter().map(|sample| (&told, sample)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -644,6 +660,7 @@ async fn telemetry_outlives_an_outage_up_to_its_bound_and_the_rest_is_told_as_a_
     let gap = gap.expect("told");
     let told = (&gap["lane"], &gap["count"], &gap["reason"]);
     assert_eq!(told, (&json!("telemetry"), &json!(7), &json!("queue_full")));
+    assert_eq!(gap["classes"], json!({ "gas": 7 }));
     let range = (&gap["from"], &gap["to"]);
     assert_eq!(range, (&json!("2025-06-01T08:00:00.001+08:00"), &json!("2025-06-01T08:00:00.007+08:00")));
     agent.until(|status| status.readings == 100_001 && status.readings_dropped == 7).await;
@@ -690,5 +707,148 @@ async fn an_uplink_without_a_broker_turns_on_and_stops_at_once() {
         body: json!({}),
     };
     agent.store.append(Vec::new(), vec![entry]).await.expect("the store does not wait for the link");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn while_nothing_commits_hazards_go_out_marked_on_every_connection_and_once_more_when_they_are_durable()
+{
+    let dir = TempDir::new().expect("a directory");
+    let mut broker = Broker::start();
+    let mut agent = Agent::start(dir.path(), broker.port);
+    agent.until(|status| status.connected).await;
+    // Another program holds the file: as a disk that is full or hangs.
+    let other = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
+    other.busy_timeout(LONG).expect("set");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    let durable = |yes: bool| {
+        let mut message = hazard(1);
+        message.data["durable"] = json!(yes);
+        message
+    };
+    let of_hazard = |topic: &str, _: &Value| topic.ends_with("hazard/U-1");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let batch = Batch {
+        seq: 1,
+        effects: Vec::new(),
+        messages: vec![durable(true)],
+        acts: Vec::new(),
+        at: clock().wall,
+    };
+    agent.store.try_commit(batch).expect("room");
+    assert_eq!(agent.undurable.offer([durable(true)]), 0);
+    let first = subscriber.find(of_hazard).await;
+    assert_eq!(first["data"]["durable"], json!(false), "{first}");
+    assert!(first["sequence"].is_null(), "that is given at commit: {first}");
+    broker.kill();
+    agent.until(|status| !status.connected).await;
+    broker.up();
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let again = subscriber.find(of_hazard).await;
+    assert_eq!(again["id"], first["id"], "a repeat is known by its id");
+    other.execute_batch("ROLLBACK").expect("let go");
+    let committed = subscriber.find(of_hazard).await;
+    assert_eq!(committed["data"]["durable"], json!(true), "{committed}");
+    assert_eq!(committed["sequence"], json!(1));
+    assert_ne!(committed["id"], first["id"]);
+    assert_eq!(committed["data"]["revision"], first["data"]["revision"]);
+    agent.undurable.committed(&[durable(true)]);
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_ends_each_connection_is_told_as_a_gap_and_the_others_go() {
+    let broker = Broker::with("max_packet_size 20000\n");
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), broker.port);
+    let large = |number: u64| {
+        let data = json!({ "id": format!("h{number}"), "revision": 1, "dangerDesc": "漏".repeat(10_000) });
+        Message { data, ..hazard(number) }
+    };
+    let messages = vec![hazard(1), large(2), hazard(3), large(4), hazard(5)];
+    commit(&agent.store, 1, Vec::new(), messages).await;
+    let mut sequences = BTreeSet::new();
+    let mut gaps = Vec::new();
+    while gaps.len() < 2 || sequences.len() < 3 {
+        let (topic, body) = subscriber.next().await;
+        match topic.as_str() {
+            "hazard/U-1" => drop(sequences.insert(body["sequence"].as_u64().expect("a number"))),
+            // At least once: a repeat has the same id.
+            "gap" if !gaps.contains(&body["data"]) => gaps.push(body["data"].clone()),
+            _ => {}
+        }
+    }
+    assert_eq!(sequences, BTreeSet::from([1, 3, 5]));
+    for (gap, sequence) in gaps.iter().zip([2, 4]) {
+        assert_eq!((&gap["reason"], &gap["lane"]), (&json!("refused"), &json!("critical")));
+        assert_eq!(
+            (&gap["fromSequence"], &gap["object"]),
+            (&json!(sequence), &json!(format!("h{sequence}")))
+        );
+    }
+    agent.until(|status| status.refused == 2).await;
+    agent.drained().await;
+    // A resend does not run into it again.
+    let fields = json!({
+        "lane": "critical", "from": 1, "to": 5,
+        "id": "r1", "by": "the test", "expires": "2025-06-01T08:05:00+08:00",
+    });
+    let resent = subscriber.ask("resend", &fields).await;
+    assert_eq!(resent["result"]["missing"], json!([[2, 2], [4, 4]]));
+    agent.stop().await;
+    let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");
+    let query = r#"SELECT count(*) FROM journal WHERE line LIKE '%"message refused"%'"#;
+    let journalled: i64 = connection.query_row(query, [], |row| row.get(0)).expect("read");
+    assert_eq!(journalled, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_go_in_messages_as_large_as_the_broker_takes() {
+    let broker = Broker::with("max_packet_size 50000\n");
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), broker.port);
+    agent.until(|status| status.connected).await;
+    offer(&agent.telemetry, 1..=3_000);
+    let mut values = BTreeSet::new();
+    while values.len() < 3_000 {
+        let body = subscriber.find(|topic, _| topic == "telemetry").await;
+        for reading in body["data"]["values"].as_array().expect("readings") {
+            values.insert(reading["value"].to_string());
+        }
+    }
+    agent.until(|status| status.readings == 3_000 && status.readings_dropped == 0).await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_outlive_a_restart_and_what_a_crash_may_cost_is_told() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), free_port());
+    offer(&agent.telemetry, 1..=2_000);
+    agent.stop().await;
+
+    let mut agent = Agent::start(dir.path(), broker.port);
+    let mut count = 0;
+    while count < 2_000 {
+        let (topic, body) = subscriber.next().await;
+        assert_ne!(topic, "gap", "{body}");
+        if topic == "telemetry" {
+            count += body["data"]["count"].as_u64().expect("a number");
+        }
+    }
+    assert_eq!(count, 2_000, "each once");
+    agent.until(|status| status.readings == 2_000).await;
+    agent.cut_off().await;
+
+    let agent = Agent::start(dir.path(), broker.port);
+    let gap = subscriber.find(|topic, _| topic == "gap").await["data"].clone();
+    assert_eq!((&gap["reason"], &gap["count"]), (&json!("crash"), &Value::Null));
+    let range = (&gap["from"], &gap["to"]);
+    assert_eq!(range, (&json!("2025-06-01T07:58:30.000+08:00"), &json!("2025-06-01T08:00:00.000+08:00")));
     agent.stop().await;
 }

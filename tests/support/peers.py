@@ -19,6 +19,7 @@ import paho.mqtt.client as mqtt
 from asyncua import Server, ua
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+from support import schemas
 
 PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.02
@@ -197,6 +198,8 @@ class Upstream:
         self.root = root
         self.lock = threading.Lock()
         self.messages = []
+        # What does not fit its schema: told when the test closes.
+        self.misfits = []
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self.client.reconnect_delay_set(min_delay=1, max_delay=1)
         self.client.on_connect = lambda client, *_: client.subscribe(f"{root}/#", qos=1)
@@ -210,7 +213,10 @@ class Upstream:
     def _take(self, _client, _user, message):
         topic = message.topic.removeprefix(self.root + "/")
         body = json.loads(message.payload) if message.payload else None
+        misfit = None if body is None or topic.startswith("cmd/") else schemas.misfit(topic, body)
         with self.lock:
+            if misfit:
+                self.misfits.append(misfit)
             self.messages.append((topic, body, message.retain))
 
     def seen(self, prefix):
@@ -232,6 +238,7 @@ class Upstream:
     def close(self):
         self.client.disconnect()
         self.client.loop_stop()
+        assert not self.misfits, "\n".join(self.misfits)
 
 
 class Feed:

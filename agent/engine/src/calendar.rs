@@ -81,6 +81,15 @@ impl Calendar {
         self.offset = self.stepped.take().unwrap_or(self.offset);
     }
 
+    /// When the calendar will say this, or said it; `None` while its time is in doubt.
+    pub(crate) fn instant_of(&self, wall: Wall) -> Option<Mono> {
+        if self.stepped.is_some() {
+            return None;
+        }
+        let since_boot = u64::try_from(wall.0.saturating_sub(self.offset)).unwrap_or(0);
+        Some(Mono(since_boot.saturating_mul(1_000_000)))
+    }
+
     /// Whether it is `start` or later and before `end`, and when that may next be different.
     pub(crate) fn within(&self, start: Option<Wall>, end: Option<Wall>, now: Mono) -> (Truth, Option<Mono>) {
         let offsets = || std::iter::once(self.offset).chain(self.stepped);

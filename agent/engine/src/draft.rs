@@ -10,7 +10,7 @@ use std::time::Duration;
 use riskgate_point::{SourceId, Wall};
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, Level, Priority, RiskClass, SiteTime};
+use crate::{Class, KindDraft, Level, Priority, RiskClass, SiteTime};
 
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -283,12 +283,18 @@ pub struct RuleDraft {
     pub priority: Priority,
     /// `None`: the strictest class that the rule reads.
     pub class: Option<Class>,
+    /// A built-in kind, which writes `when`.
+    pub kind: Option<KindDraft>,
     pub when: String,
     /// On-delay.
     pub for_: Duration,
     pub clear: Option<String>,
     /// Off-delay.
     pub clear_for: Duration,
+    /// Its alarm stays until a person resets it.
+    pub latch: bool,
+    /// Its alarm annunciates anew when it still holds this long after it was annunciated or acknowledged.
+    pub realarm: Option<Duration>,
     pub guidance: String,
     pub guidance_en: String,
     pub hazard: Option<HazardDraft>,

@@ -8,7 +8,7 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Class, Period, Priority, RiskClass, Truth};
+use crate::{AlarmTurn, Class, Period, Priority, RiskClass, StopRecord, Truth, Withheld};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,7 @@ pub enum Effect {
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
     Record(Arc<CheckRecord>),
+    Stop(Arc<StopRecord>),
 }
 
 /// One carrying-out of a task (排查记录).
@@ -103,6 +104,12 @@ pub struct AlarmRecord {
     /// Its on-delay ran out while the condition was unknown.
     pub on_unknown: bool,
     pub evidence: Evidence,
+    /// What brought it into its state, by whom and why.
+    #[serde(default)]
+    pub turn: AlarmTurn,
+    /// What keeps it from being annunciated, whatever its state.
+    #[serde(default)]
+    pub withheld: Withheld,
     pub revision: u64,
 }
 
@@ -125,6 +132,10 @@ pub enum AlarmState {
     Acknowledged,
     /// Returned to normal, unacknowledged.
     Returned,
+    /// Its condition holds no more; the latch waits for a person, who has not seen it.
+    LatchedUnacknowledged,
+    /// The same, seen: it waits to be reset.
+    Latched,
 }
 
 /// Why: the rule, and each operand as it was when the verdict fell.
@@ -263,6 +274,9 @@ pub struct TaskRecord {
     /// The end of the first cycle that went by without its having been carried out since.
     #[serde(default)]
     pub overdue: Option<Wall>,
+    /// Since when its unit is stopped: meanwhile nobody owes it.
+    #[serde(default)]
+    pub suspended: Option<Wall>,
     pub changed: Wall,
     pub revision: u64,
 }

@@ -44,7 +44,7 @@ struct Cause {
 }
 
 /// A rule that raises.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Raise<'a> {
     pub(crate) rule: &'a str,
     pub(crate) measure: &'a str,

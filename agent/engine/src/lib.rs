@@ -19,20 +19,24 @@ mod engine;
 mod expr;
 mod hazard;
 mod input;
+mod kinds;
 mod permit;
 mod plant;
 mod presence;
 mod present;
+mod quality;
 mod record;
 mod rule;
 #[cfg(test)]
 mod site;
 mod site_time;
+mod stop;
 mod task;
 mod timer;
 mod truth;
 mod unit;
 mod vision;
+mod withheld;
 mod words;
 mod world;
 
@@ -46,12 +50,17 @@ pub use effect::{
     HazardRecord, HazardStage, Level, Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
-pub use input::{Act, Deed, Refusal};
+pub use expr::{FUNCTIONS, Function, GRAMMAR};
+pub use input::{Act, Deed, Refusal, So};
+pub use kinds::{Form, Given, KINDS, Key, Kind, KindDraft, kind};
 pub use plant::{Coverage, Plant, Rule, Sight};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
+pub use quality::{Quality as AlarmQuality, QualityWindow};
 pub use site_time::{Duty, Period, SiteTime};
+pub use stop::StopRecord;
 pub use truth::Truth;
+pub use withheld::{AlarmEvent, AlarmTurn, OutOfService, Protected, SHELF_MAX, Shelf, Suppression, Withheld};
 pub use words::value_words;
 
 use serde::{Deserialize, Serialize};

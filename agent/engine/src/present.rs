@@ -63,6 +63,8 @@ pub(crate) struct Present {
     pub(crate) conditions: Conditions,
     pub(crate) permits: Permits,
     pub(crate) calendar: Calendar,
+    /// Whether each rule is active; unknown where it is not and nobody knows whether it should be.
+    pub(crate) active: Vec<Truth>,
     /// The source of each camera.
     pub(crate) cameras: Vec<SourceId>,
 }
@@ -171,6 +173,7 @@ impl Present {
             conditions: Conditions::default(),
             permits: Permits::default(),
             calendar: Calendar::of(now),
+            active: vec![Truth::Unknown; plant.rules().len()],
             cameras: plant.cameras().iter().map(|camera| camera.source).collect(),
         }
     }

@@ -4,13 +4,14 @@
 //! which the engine gave it. [`check`] feeds the inputs, acts on every deadline when it falls due, writes
 //! the same text anew and compares.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::{
-    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
-    Sighting, SourceId, Spot, UncertainReason, Value, Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
+    Sample, Sighting, SourceId, Spot, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -81,10 +82,13 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         name_en: String::new(),
         priority: Priority::High,
         class: None,
+        kind: None,
         when: when.to_owned(),
         for_: Duration::ZERO,
         clear: None,
         clear_for: Duration::ZERO,
+        latch: false,
+        realarm: None,
         guidance: String::new(),
         guidance_en: String::new(),
         hazard: None,
@@ -103,6 +107,19 @@ pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
         assignee: "zhang".to_owned(),
         ..TaskDraft::default()
     }
+}
+
+/// A shorter cycle, and its hold, in seconds.
+pub(crate) fn boost(task: &str, cycle: u64, hold: u64) -> TaskEffectDraft {
+    TaskEffectDraft {
+        task: task.to_owned(),
+        change: TaskChange::Cycle { cycle: secs(cycle), hold: secs(hold) },
+    }
+}
+
+/// To red, held for so many seconds.
+pub(crate) fn raise(hold: u64) -> UnitEffectDraft {
+    UnitEffectDraft { raise_to: RiskClass::Red, hold: secs(hold) }
 }
 
 pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
@@ -217,9 +234,13 @@ pub(crate) struct Site {
     at: usize,
     pub(crate) engine: Engine,
     kept: Vec<Effect>,
+    /// What a history kept.
+    samples: Vec<Sample>,
     mono: Mono,
     /// What the calendar clock is off by.
     stepped: i64,
+    /// The newest value of each point.
+    read: BTreeMap<String, String>,
     told: String,
 }
 
@@ -229,11 +250,21 @@ impl Site {
         let mut effects = Vec::new();
         let first = Arc::clone(plants.first().unwrap());
         let engine = Engine::new(first, EPOCH, Restored::default(), now, &mut effects);
-        Self { plants, at: 0, engine, kept: effects, mono: Mono(0), stepped: 0, told: String::new() }
+        Self {
+            plants,
+            at: 0,
+            engine,
+            kept: effects,
+            samples: Vec::new(),
+            mono: Mono(0),
+            stepped: 0,
+            read: BTreeMap::new(),
+            told: String::new(),
+        }
     }
 
     /// Every link up and every point at rest. A timeline that begins with `0s cold` does without.
-    fn warm(&mut self) {
+    pub(crate) fn warm(&mut self) {
         let plant = Arc::clone(self.engine.plant());
         for source in plant.sources() {
             self.input(&["up", &source.id], &mut Vec::new());
@@ -252,12 +283,36 @@ impl Site {
         }
     }
 
+    /// After a restart: every link comes up, and every point reads what it read last.
+    pub(crate) fn warm_again(&mut self) {
+        let mut effects = Vec::new();
+        let plant = Arc::clone(self.engine.plant());
+        for source in plant.sources() {
+            self.input(&["up", &source.id], &mut effects);
+        }
+        for (tag, value) in self.read.clone() {
+            self.input(&[&tag, &value], &mut effects);
+        }
+        self.tell(effects);
+    }
+
+    /// Everything that stands, one line each.
+    pub(crate) fn standing(&self) -> String {
+        let engine = &self.engine;
+        let alarms = engine.alarms().into_iter().map(Effect::Alarm);
+        let hazards = engine.hazards().into_iter().map(Effect::Hazard);
+        let tasks = engine.tasks().into_iter().map(Effect::Task);
+        let stops = engine.stops().into_iter().map(Effect::Stop);
+        let lines = alarms.chain(hazards).chain(tasks).chain(stops).map(|effect| line(&effect));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     fn now(&self) -> Now {
         let ms = i64::try_from(self.mono.0 / 1_000_000).unwrap();
         Now { mono: self.mono, wall: Wall(WALL + ms + self.stepped) }
     }
 
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let time = duration(words.next().unwrap());
         let until = Mono(0).after(time);
@@ -280,7 +335,19 @@ impl Site {
         let now = self.now();
         match words {
             [] | ["cold"] => {}
+            // The machine was suspended: nobody acted on a deadline meanwhile.
+            ["sleep", time] => {
+                self.mono = self.mono.after(duration(time));
+                let now = self.now();
+                self.engine.handle_timeout(now, effects);
+            }
             ["wall", step] => self.stepped += step.parse::<i64>().unwrap() * 1000,
+            // The last that was kept: from here on nothing is known.
+            ["stop"] => {
+                let points = (0u32..).map(PointId).zip(self.engine.plant().points());
+                self.samples.extend(points.map(|(id, _)| Sample::bad(id, BadReason::Stale, now)));
+            }
+            ["refill"] => self.engine.refill(self.samples.clone()),
             ["restart"] => {
                 let restored = restored(&self.kept);
                 let plant = Arc::clone(&self.plants[self.at]);
@@ -290,7 +357,11 @@ impl Site {
                 self.at = at.parse().unwrap();
                 self.engine.reload(Arc::clone(&self.plants[self.at]), now, effects);
             }
-            [deed @ ("ack" | "confirm" | "reject" | "rectify" | "accept"), of @ ..] => {
+            [
+                deed @ ("ack" | "reset" | "shelve" | "unshelve" | "out" | "in" | "stop" | "start" | "confirm"
+                | "reject" | "rectify" | "accept"),
+                of @ ..,
+            ] => {
                 let act = Act { by: "王".to_owned(), deed: self.deed(deed, of) };
                 if let Err(refusal) = self.engine.act(&act, now, effects) {
                     let both = refusal.to_string();
@@ -314,18 +385,34 @@ impl Site {
             }
             words => {
                 let report = self.report(words);
+                if let (Report::Sample(_), [tag, value, ..]) = (&report, words) {
+                    self.read.insert((*tag).to_owned(), (*value).to_owned());
+                }
+                self.samples.extend(report.sample().cloned());
                 self.engine.handle(report, now, effects);
             }
         }
     }
 
     fn deed(&self, deed: &str, of: &[&str]) -> Deed {
-        if deed == "ack" {
-            return Deed::Acknowledge { alarm: of[0].to_owned() };
+        let (what, why) = (of[0].to_owned(), "检修".to_owned());
+        let for_s = || of.get(1).map(|time| duration(time).as_secs());
+        match deed {
+            "ack" => return Deed::Acknowledge { alarm: what },
+            "reset" => return Deed::Reset { alarm: what },
+            "shelve" => return Deed::Shelve { alarm: what, for_s: for_s().unwrap_or(0), why },
+            "unshelve" => return Deed::Unshelve { alarm: what },
+            "out" => return Deed::OutOfService { what, why, for_s: for_s() },
+            "in" => return Deed::InService { what },
+            "stop" => return Deed::StopUnit { unit: what, why },
+            "start" => return Deed::StartUnit { unit: what },
+            _ => {}
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => None,
+            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) | Effect::Stop(_) => {
+                None
+            }
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -351,30 +438,12 @@ impl Site {
                 Report::Link { source: self.source(source), link, at }
             }
             ["alive", source] => Report::Refreshed { source: self.source(source), at },
-            ["spot", tag, x, y] => Report::Fix(Fix {
-                source: self.source("rtls"),
-                tag: Arc::from(*tag),
-                person: None,
-                role: None,
-                zone: None,
-                spot: Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None }),
-                sos: false,
-                source_time: None,
-                received: at,
-                backfill: false,
-            }),
-            ["fix", tag, zone, person @ ..] => Report::Fix(Fix {
-                source: self.source("rtls"),
-                tag: Arc::from(*tag),
-                person: person.first().map(|person| Arc::from(*person)),
-                role: None,
-                zone: (*zone != "out").then(|| Arc::from(*zone)),
-                spot: None,
-                sos: false,
-                source_time: None,
-                received: at,
-                backfill: false,
-            }),
+            ["spot", tag, x, y] => {
+                let Report::Fix(fix) = self.fix(tag, "out", &[]) else { unreachable!("a fix") };
+                let spot = Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None });
+                Report::Fix(Fix { spot, ..fix })
+            }
+            ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
             ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
                 source: self.source("nvr"),
                 camera: Arc::from(*camera),
@@ -412,6 +481,24 @@ impl Site {
         }
     }
 
+    /// `fix TAG ZONE PERSON role=guard x=12 sos`: out of all zones where that is `out`.
+    fn fix(&self, tag: &str, zone: &str, more: &[&str]) -> Report {
+        let value = |key: &str| more.iter().find_map(|word| word.strip_prefix(key));
+        let person = more.iter().find(|word| **word != "sos" && !word.contains('='));
+        Report::Fix(Fix {
+            source: self.source("rtls"),
+            tag: Arc::from(tag),
+            person: person.map(|person| Arc::from(*person)),
+            role: value("role=").map(Arc::from),
+            zone: (zone != "out").then(|| Arc::from(zone)),
+            sos: more.contains(&"sos"),
+            spot: value("x=").map(|x| Spot { x: x.parse().unwrap(), y: 0.0, floor: None }),
+            source_time: None,
+            received: self.now(),
+            backfill: false,
+        })
+    }
+
     /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
     fn condition(&self, what: &str, state: &[&str]) -> Report {
         let (origin, name) = what.split_once('/').unwrap_or(("", what));
@@ -430,7 +517,7 @@ impl Site {
         })
     }
 
-    /// `permit DH-1 working U-1 from=10s to=60s`: of hot work, of no place where that is `-`.
+    /// `permit DH-1 working U-1 from=10s to=60s guardian=li`: of hot work, of no place where that is `-`.
     fn permit(&self, id: &str, stage: &str, place: &str, more: &[&str]) -> Report {
         let wall = |key: &str| {
             let time = more.iter().find_map(|word| word.strip_prefix(key))?;
@@ -439,7 +526,11 @@ impl Site {
         Report::Permit(Permit {
             source: self.source("ptw"),
             id: Arc::from(id),
-            kind: if more.contains(&"lifting") { PermitKind::Lifting } else { PermitKind::HotWork },
+            kind: match more {
+                _ if more.contains(&"lifting") => PermitKind::Lifting,
+                _ if more.contains(&"confined_space") => PermitKind::ConfinedSpace,
+                _ => PermitKind::HotWork,
+            },
             level: None,
             stage: match stage {
                 "before" => PermitStage::Before,
@@ -450,7 +541,7 @@ impl Site {
             place: (place != "-").then(|| Arc::from(place)),
             start: wall("from="),
             end: wall("to="),
-            guardian: None,
+            guardian: more.iter().find_map(|word| word.strip_prefix("guardian=")).map(Arc::from),
             source_time: wall("told="),
             received: self.now(),
             backfill: more.contains(&"backfill"),
@@ -483,7 +574,15 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Unit(of) if kept.units.iter().all(|kept| kept.unit != of.unit) => {
                 kept.units.push(UnitRecord::clone(of));
             }
-            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => {}
+            Effect::Stop(of) if kept.stops.iter().all(|kept| kept.unit != of.unit) => {
+                kept.stops.push(StopRecord::clone(of));
+            }
+            Effect::Alarm(_)
+            | Effect::Hazard(_)
+            | Effect::Task(_)
+            | Effect::Unit(_)
+            | Effect::Record(_)
+            | Effect::Stop(_) => {}
         }
     }
     kept
@@ -511,6 +610,7 @@ fn line(effect: &Effect) -> String {
             if !alarm.blinds.is_empty() {
                 write!(line, " blinds {}", alarm.blinds.join(" ")).unwrap();
             }
+            line.push_str(&covers(alarm));
             line
         }
         Effect::Hazard(hazard) => {
@@ -545,7 +645,9 @@ fn line(effect: &Effect) -> String {
             let boosts = task.boosts.iter().map(|boost| ending(&boost.rule, boost.until));
             let overdue =
                 task.overdue.map_or(String::new(), |at| format!(" overdue since {}s", (at.0 - WALL) / 1000));
-            format!("task {} every {}{}{overdue}", task.task, written(task.cycle), boosts.collect::<String>())
+            let suspended = if task.suspended.is_some() { " suspended" } else { "" };
+            let boosts = boosts.collect::<String>();
+            format!("task {} every {}{suspended}{boosts}{overdue}", task.task, written(task.cycle))
         }
         Effect::Record(record) => {
             let of = record.period.map_or(String::new(), |period| {
@@ -558,7 +660,39 @@ fn line(effect: &Effect) -> String {
             let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));
             format!("unit {} {:?}{}", unit.unit, unit.current, causes.collect::<String>())
         }
+        Effect::Stop(stop) => {
+            let ended = if stop.ended.is_some() { " ended" } else { "" };
+            format!("stop {} #{}{ended}", stop.unit, stop.stop)
+        }
     }
+}
+
+/// What lies over an alarm, and what took something off it or annunciated it anew.
+fn covers(alarm: &AlarmRecord) -> String {
+    let Withheld { shelved, suppressed, out_of_service, hazard } = &alarm.withheld;
+    let mut covers = String::new();
+    for (on, word) in [
+        (shelved.is_some(), " shelved"),
+        (suppressed.is_some(), " suppressed"),
+        (out_of_service.is_some(), " out of service"),
+        (*hazard, " owing"),
+    ] {
+        covers.push_str(if on { word } else { "" });
+    }
+    let event = alarm.turn.event;
+    let told = [
+        AlarmEvent::ReAlarmed,
+        AlarmEvent::Unshelved,
+        AlarmEvent::ShelfEnded,
+        AlarmEvent::UnitStarted,
+        AlarmEvent::PutBack,
+        AlarmEvent::OutOfServiceEnded,
+        AlarmEvent::Reset,
+    ];
+    if told.contains(&event) {
+        write!(covers, ", {}", event.word()).unwrap();
+    }
+    covers
 }
 
 fn ending(rule: &str, until: Option<Wall>) -> String {

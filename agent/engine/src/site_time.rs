@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_day_is_as_long_as_the_zone_makes_it() {
-        let site = SiteTime { zone: TimeZone::get("Europe/Berlin").unwrap(), ..SiteTime::default() };
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let site = SiteTime { zone, ..SiteTime::default() };
         let Duty::Within(day) = site.duty(&task(DAY), at("2026-10-25T12:00:00")) else { panic!() };
         assert_eq!(day.length(), hours(25));
         let Duty::Within(last) = site.duty(&task(hours(8)), Wall(day.end.0 - 1)) else { panic!() };

@@ -47,8 +47,31 @@ impl Tasks {
     }
 
     pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
-        let told = |record: &&Arc<TaskRecord>| !record.boosts.is_empty() || record.overdue.is_some();
-        self.0.values().map(|task| &task.record).filter(told)
+        self.0.values().map(|task| &task.record).filter(|record| record.stands())
+    }
+
+    /// Suspends the tasks of stopped units and takes up those of the others. `stopped`: since when a unit is.
+    pub(crate) fn fit_suspension(
+        &mut self,
+        plant: &Plant,
+        stopped: impl Fn(&str) -> Option<Wall>,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
+        for draft in plant.tasks() {
+            let wanted = plant.unit_of_measure(&draft.measure).and_then(|unit| stopped(&unit.id));
+            if wanted.is_none() && !self.0.contains_key(&draft.id) {
+                continue;
+            }
+            let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, at));
+            if task.record.suspended != wanted {
+                let record = Arc::make_mut(&mut task.record);
+                record.suspended = wanted;
+                // What nobody owes is not late; after the start its next cycle says whether it is.
+                record.overdue = record.overdue.filter(|_| wanted.is_none());
+                task.changed(at, effects);
+            }
+        }
     }
 
     /// The next end of a boost of this task.
@@ -160,9 +183,12 @@ impl Tasks {
             let before = Arc::clone(&task.record);
             let Some((_, draft)) = plant.task(id) else {
                 // The task is gone, and its boosts with it.
-                Arc::make_mut(&mut task.record).boosts.clear();
+                let record = Arc::make_mut(&mut task.record);
+                record.boosts.clear();
+                record.suspended = None;
+                record.overdue = None;
                 task.ends.clear();
-                if !before.boosts.is_empty() {
+                if before.stands() {
                     task.changed(now.wall, effects);
                 }
                 continue;
@@ -173,6 +199,7 @@ impl Tasks {
                 boosts: std::mem::take(&mut record.boosts),
                 done: record.done,
                 overdue: record.overdue,
+                suspended: record.suspended,
                 revision: record.revision,
                 ..Arc::unwrap_or_clone(fresh.record)
             };
@@ -203,6 +230,7 @@ impl Task {
             boosts: Vec::new(),
             done: None,
             overdue: None,
+            suspended: None,
             changed: at,
             revision: 0,
         };
@@ -259,6 +287,13 @@ pub(crate) fn sooner(
         if let (Some(until), Some(end)) = (until.filter(|until| *until >= SANE), end) {
             *end = now.after(left(until, wall)).min(*end);
         }
+    }
+}
+
+impl TaskRecord {
+    /// Whether it differs from its base: boosted, suspended or overdue.
+    pub fn stands(&self) -> bool {
+        !self.boosts.is_empty() || self.suspended.is_some() || self.overdue.is_some()
     }
 }
 

@@ -36,6 +36,14 @@ pub(crate) enum Timer {
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
     Raise(u32),
+    /// A shelf or an out-of-service ends.
+    WithheldEnd,
+    /// An alarm that still holds annunciates anew, by its rule.
+    ReAlarm(u32),
+    /// A candidate hazard is still unjudged.
+    Candidate,
+    /// A flood of alarms may be over.
+    FloodEnd,
 }
 
 impl Timer {
@@ -54,6 +62,10 @@ impl Timer {
             Self::Duty(_) => "duty",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
+            Self::WithheldEnd => "withheld_end",
+            Self::ReAlarm(_) => "re_alarm",
+            Self::Candidate => "candidate",
+            Self::FloodEnd => "flood_end",
         }
     }
 }
@@ -105,6 +117,16 @@ impl Timers {
 
     pub(crate) fn is_due(&self, now: Mono) -> bool {
         self.first.is_some_and(|first| first <= now)
+    }
+
+    /// Takes out the next of what judges a rule, if it falls due at this instant and nothing else does before.
+    pub(crate) fn pop_rule(&mut self, due: Mono) -> Option<u32> {
+        let (at, Timer::Change(rule) | Timer::Delay(rule)) = *self.order.first()? else { return None };
+        if at != due {
+            return None;
+        }
+        self.pop_due(due)?;
+        Some(rule)
     }
 
     /// Takes out the earliest that is due.

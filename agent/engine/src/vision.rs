@@ -3,11 +3,13 @@
 //! A camera repeats itself and never says "no more": a sighting is true for a window after it. Whether the
 //! camera's feed is alive is the source's affair (`source.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::Mono;
+
+use crate::Truth;
 
 /// Sightings kept for a camera and kind. Only those count that no later one equals or exceeds in
 /// confidence; with two decimals of confidence there are seldom more than a few. When full the oldest goes.
@@ -23,8 +25,22 @@ pub(crate) struct Vision {
     seen: BTreeMap<u32, BTreeMap<Arc<str>, Kept>>,
 }
 
-/// Sightings of one kind: time up, confidence down.
-type Kept = Vec<(Mono, f64)>;
+/// The last sightings of a kind, whatever their confidence: so many that a camera which repeats itself each
+/// second fills a minute. Where it tells more, how often a surer one was among them is unknown.
+const RECENT: usize = 64;
+
+/// The most sightings that a rule may ask for.
+pub(crate) const TIMES_MAX: u32 = 20;
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Time up, confidence down.
+    best: Vec<(Mono, f64)>,
+    /// In the order of time.
+    recent: VecDeque<(Mono, f64)>,
+    /// When the newest that found no room in `recent` was seen.
+    dropped: Option<Mono>,
+}
 
 impl Vision {
     /// `false` where there is no room for another kind of this camera.
@@ -36,18 +52,22 @@ impl Vision {
         let kept = kinds.entry(Arc::clone(kind)).or_default();
         // What is not a number gives no confidence at all.
         let confidence = if confidence.is_nan() { 0.0 } else { confidence };
-        while kept.pop_if(|(_, before)| *before <= confidence).is_some() {}
-        if kept.len() >= KEPT {
-            kept.remove(0);
+        while kept.best.pop_if(|(_, before)| *before <= confidence).is_some() {}
+        if kept.best.len() >= KEPT {
+            kept.best.remove(0);
         }
-        kept.push((at, confidence));
+        kept.best.push((at, confidence));
+        if kept.recent.len() >= RECENT {
+            kept.dropped = kept.recent.pop_front().map(|(at, _)| at);
+        }
+        kept.recent.push_back((at, confidence));
         true
     }
 
     /// The last time that the camera saw `kind` with at least `confidence`.
     pub(crate) fn last(&self, camera: u32, kind: &str, confidence: f64) -> Option<Mono> {
         let kept = self.seen.get(&camera)?.get(kind)?;
-        kept.iter().rev().find(|(_, of)| *of >= confidence).map(|(at, _)| *at)
+        kept.best.iter().rev().find(|(_, of)| *of >= confidence).map(|(at, _)| *at)
     }
 
     /// Until when `last` counts, for a window; `None` where that is over at `now`.
@@ -61,6 +81,32 @@ impl Vision {
     ) -> Option<Mono> {
         let until = self.last(camera, kind, confidence)?.after(window);
         (now < until).then_some(until)
+    }
+
+    /// Whether these cameras together saw it so many times within the window, and until when.
+    pub(crate) fn often(
+        &self,
+        cameras: &[u32],
+        kind: &str,
+        (times, confidence): (u32, f64),
+        window: Duration,
+        now: Mono,
+    ) -> (Truth, Option<Mono>) {
+        let kinds = cameras.iter().filter_map(|camera| self.seen.get(camera)?.get(kind));
+        let counts = |at: &Mono| now < at.after(window);
+        let (mut times_seen, mut dropped) = (Vec::new(), false);
+        for kept in kinds {
+            let sure = kept.recent.iter().filter(|(at, of)| *of >= confidence && counts(at));
+            times_seen.extend(sure.map(|(at, _)| *at));
+            dropped |= kept.dropped.as_ref().is_some_and(counts);
+        }
+        times_seen.sort_unstable();
+        let nth = usize::try_from(times).ok().and_then(|times| times_seen.len().checked_sub(times));
+        match nth.and_then(|nth| times_seen.get(nth)) {
+            Some(first) => (Truth::True, Some(first.after(window))),
+            None if dropped => (Truth::Unknown, None),
+            None => (Truth::False, None),
+        }
     }
 
     /// The same sightings under the camera numbers of another plant.
@@ -96,6 +142,32 @@ mod tests {
         assert_eq!(vision.until(0, "smoke", 0.0, window, Mono(14)), Some(Mono(15)));
         assert_eq!(vision.until(0, "smoke", 0.0, window, Mono(15)), None);
         assert_eq!(vision.until(0, "smoke", 0.1, window, Mono(11)), None);
+    }
+
+    #[test]
+    fn repeats_count_over_all_cameras_and_the_last_of_them_ends_it() {
+        let mut vision = Vision::default();
+        let helmet: Arc<str> = Arc::from("no_helmet");
+        for (camera, confidence, at) in [(0, 0.9, 1), (1, 0.7, 4), (0, 0.2, 5), (0, 0.8, 6)] {
+            vision.sighting(camera, &helmet, confidence, Mono(at));
+        }
+        let often = |times, now| {
+            vision.often(&[0, 1], "no_helmet", (times, 0.6), Duration::from_nanos(10), Mono(now))
+        };
+        assert_eq!(often(3, 10), (Truth::True, Some(Mono(11))));
+        assert_eq!(often(3, 11), (Truth::False, None));
+        assert_eq!(often(2, 11), (Truth::True, Some(Mono(14))));
+        assert_eq!(often(4, 10), (Truth::False, None));
+    }
+
+    #[test]
+    fn among_more_sightings_than_there_is_room_for_how_often_is_unknown() {
+        let mut vision = Vision::default();
+        let smoke: Arc<str> = Arc::from("smoke");
+        assert!((0..=64).all(|at| vision.sighting(0, &smoke, 0.1, Mono(at))));
+        let often = |window| vision.often(&[0], "smoke", (2, 0.6), Duration::from_nanos(window), Mono(64)).0;
+        assert_eq!(often(100), Truth::Unknown);
+        assert_eq!(often(64), Truth::False);
     }
 
     #[test]

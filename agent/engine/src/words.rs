@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use riskgate_point::{BadReason, PermitKind, PointId, Quality, Value};
 
-use crate::expr::{About, ConditionState, Program, WindowKind, permit_words, sighting_zh};
+use crate::expr::{
+    About, AskedPlace, ConditionState, PastKind, Program, WindowKind, permit_words, sighting_zh,
+};
 use crate::plant::{Condition, LimitTest, Plant, Rule};
 use crate::{Operand, PointDraft, SourceDraft, Words};
 
@@ -174,23 +176,7 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
             );
             equals(&who, operand, &eu)
         }
-        About::People { place, role } => {
-            let place = name_of(plant, place);
-            let (role_zh, role_en) =
-                role.map_or_else(Default::default, |role| (format!("（{role}）"), format!(" ({role})")));
-            match &operand.value {
-                Some(Value::Int(1)) => {
-                    both(format!("{place}内1人{role_zh}"), format!("1 person{role_en} in {place}"))
-                }
-                Some(n) => {
-                    both(format!("{place}内{n}人{role_zh}"), format!("{n} people{role_en} in {place}"))
-                }
-                None => both(
-                    format!("{place}内人数未知{role_zh}"),
-                    format!("number of people{role_en} in {place} unknown"),
-                ),
-            }
-        }
+        About::People { place, role, present } => of_people(name_of(plant, place), role, present, operand),
         About::Seen { unit, kind } => {
             let (unit, zh, en) = (name_of(plant, unit), sighting_zh(kind), kind.replace('_', " "));
             match &operand.value {
@@ -203,21 +189,134 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
         }
         About::Condition { source, name, state } => of_condition(plant, source, name, state, operand),
         About::Permit { unit, kind } => of_permit(plant, unit, kind, operand),
-        About::Held(length) => {
-            let over = span(length);
-            match &operand.value {
-                Some(Value::Bool(true)) => {
-                    both(format!("条件已持续{}", over.zh), format!("condition held for {}", over.en))
-                }
-                Some(_) => {
-                    both(format!("条件未持续{}", over.zh), format!("condition not held for {}", over.en))
-                }
-                None => both(
-                    format!("条件是否持续{}未知", over.zh),
-                    format!("whether the condition held for {} unknown", over.en),
-                ),
-            }
+        About::Past { kind, length } => of_past(kind, length, operand),
+        About::Place { place, asked } => of_place(name_of(plant, place), asked, operand),
+        About::Active { rule } => {
+            let name = plant.rule_at(rule).and_then(|at| plant.rule(at)).map(|rule| &rule.name);
+            let (zh, en) = name.map_or((rule, rule), |name| (&name.zh, &name.en));
+            yes_no(
+                operand,
+                (format!("“{zh}”报警中"), format!("alarm '{en}' active")),
+                (format!("“{zh}”未报警"), format!("alarm '{en}' not active")),
+                (format!("“{zh}”是否报警未知"), format!("whether alarm '{en}' is active unknown")),
+            )
         }
+        About::FirstOut => match operand.detail.as_deref().map(|tag| tag.trim_matches(['{', '}'])) {
+            Some(tag) => {
+                let who = plant.point_id(tag).and_then(|id| plant.point(id)).map(tag_and_name);
+                let who = who.unwrap_or_else(|| tag.to_owned());
+                both(format!("首出 {who}"), format!("first out {who}"))
+            }
+            None => yes_no(
+                operand,
+                ("联锁动作".to_owned(), "tripped".to_owned()),
+                ("联锁未动作".to_owned(), "not tripped".to_owned()),
+                ("联锁是否动作未知".to_owned(), "whether it tripped unknown".to_owned()),
+            ),
+        },
+    }
+}
+
+type Told = (String, String);
+
+/// A condition that is one, is none, or nobody knows.
+fn yes_no(operand: &Operand, yes: Told, no: Told, unknown: Told) -> Words {
+    let (zh, en) = match &operand.value {
+        Some(Value::Bool(true)) => yes,
+        Some(_) => no,
+        None => unknown,
+    };
+    both(zh, en)
+}
+
+fn of_place(place: &str, asked: AskedPlace, operand: &Operand) -> Words {
+    let (what_zh, what_en) = match asked {
+        AskedPlace::Lone => ("仅一人".to_owned(), "one person alone".to_owned()),
+        AskedPlace::Still(length) => {
+            let over = span(length);
+            (format!("有人静止{}", over.zh), format!("a person motionless for {}", over.en))
+        }
+        AskedPlace::Sos => ("有人求救".to_owned(), "a person calls for help".to_owned()),
+        AskedPlace::Guarded { kind, .. } => {
+            let (en, zh) = permit_words(kind);
+            let en = en.replace('_', " ");
+            return yes_no(
+                operand,
+                (format!("{place}{zh}监护人在场"), format!("guardian of {en} in {place} present")),
+                (format!("{place}{zh}监护人不在场"), format!("guardian of {en} in {place} away")),
+                (
+                    format!("{place}{zh}监护人是否在场未知"),
+                    format!("whether the guardian of {en} in {place} is present unknown"),
+                ),
+            );
+        }
+    };
+    yes_no(
+        operand,
+        (format!("{place}{what_zh}"), format!("{what_en} in {place}")),
+        (format!("{place}并非{what_zh}"), format!("not {what_en} in {place}")),
+        (format!("{place}是否{what_zh}未知"), format!("whether {what_en} in {place} unknown")),
+    )
+}
+
+fn of_past(kind: PastKind, length: Duration, operand: &Operand) -> Words {
+    let over = span(length);
+    match kind {
+        PastKind::Count => match &operand.value {
+            Some(n) => {
+                let (least_zh, least_en) =
+                    if operand.quality.is_good() { ("", "") } else { ("至少", "at least ") };
+                both(
+                    format!("{}内{least_zh}{n}次", over.zh),
+                    format!("{least_en}{n} times within {}", over.en),
+                )
+            }
+            None => both(format!("{}内次数未知", over.zh), format!("how often within {} unknown", over.en)),
+        },
+        PastKind::Recently => yes_no(
+            operand,
+            (format!("{}内发生过", over.zh), format!("it was so within {}", over.en)),
+            (format!("{}内未发生", over.zh), format!("it was not so within {}", over.en)),
+            (format!("{}内是否发生过未知", over.zh), format!("whether it was so within {} unknown", over.en)),
+        ),
+        PastKind::Then => yes_no(
+            operand,
+            (format!("{}内先后发生", over.zh), format!("one after the other within {}", over.en)),
+            (format!("{}内未先后发生", over.zh), format!("not one after the other within {}", over.en)),
+            (
+                format!("{}内是否先后发生未知", over.zh),
+                format!("whether one after the other within {} unknown", over.en),
+            ),
+        ),
+        PastKind::Held => match &operand.value {
+            Some(Value::Bool(true)) => {
+                both(format!("条件已持续{}", over.zh), format!("condition held for {}", over.en))
+            }
+            Some(_) => both(format!("条件未持续{}", over.zh), format!("condition not held for {}", over.en)),
+            None => both(
+                format!("条件是否持续{}未知", over.zh),
+                format!("whether the condition held for {} unknown", over.en),
+            ),
+        },
+    }
+}
+
+fn of_people(place: &str, role: Option<&str>, present: bool, operand: &Operand) -> Words {
+    let (mut role_zh, mut role_en) =
+        role.map_or_else(Default::default, |role| (format!("（{role}）"), format!(" ({role})")));
+    if present {
+        role_zh.push_str("在场");
+        role_en.push_str(" present");
+    }
+    match &operand.value {
+        Some(Value::Int(1)) => {
+            both(format!("{place}内1人{role_zh}"), format!("1 person{role_en} in {place}"))
+        }
+        Some(n) => both(format!("{place}内{n}人{role_zh}"), format!("{n} people{role_en} in {place}")),
+        None => both(
+            format!("{place}内人数未知{role_zh}"),
+            format!("number of people{role_en} in {place} unknown"),
+        ),
     }
 }
 

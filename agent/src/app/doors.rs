@@ -12,6 +12,7 @@ use super::parts::Parts;
 use crate::config::Site;
 use crate::console::socket::{self, Requests};
 use crate::console::{BoardHandle, http};
+use crate::history::History;
 use crate::metrics;
 
 pub(super) struct Doors {
@@ -28,10 +29,11 @@ impl Doors {
         Ok(Self { http, socket })
     }
 
-    pub(super) fn open(self, parts: &mut Parts, board: &BoardHandle, requests: Requests) {
+    pub(super) fn open(self, parts: &mut Parts, board: &BoardHandle, history: &History, requests: Requests) {
         let (shown, stop) = (board.clone(), parts.tasks_stop.clone());
+        let history = history.clone();
         parts.spawn("the console", async move {
-            Ok(http::serve(self.http, shown, Arc::new(metrics::text), stop).await?)
+            Ok(http::serve(self.http, shown, Some(history), Arc::new(metrics::text), stop).await?)
         });
         let (asked, stop) = (board.clone(), parts.tasks_stop.clone());
         parts.spawn("the local socket", async move {

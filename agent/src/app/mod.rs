@@ -6,11 +6,13 @@
 //! It decides nothing: a room's rules are in that room.
 
 mod doors;
+mod history;
 mod once;
 mod parts;
 mod reload;
 mod sources;
 mod status;
+mod trusted;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,23 +20,27 @@ use std::time::Duration;
 
 use anyhow::Context;
 use riskgate_drivers::Clock;
+use riskgate_drivers::opcua::Pki;
 use riskgate_engine::{Effect, Engine, Plant};
 use riskgate_point::Now;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::chain;
 use crate::clock;
 use crate::config::{Checked, Problems, Site};
 use crate::console::socket::{Reply, Request};
 use crate::console::{self, BoardHandle};
 use crate::events::Event;
+use crate::history::History;
 use crate::pump::{Answer, Left, Order, Pump};
-use crate::store::{Opened, Store};
+use crate::store::{JournalEntry, Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
-use crate::uplink::{self, Uplink, UplinkStatus};
+use crate::uplink::{self, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
 pub use once::{Line, once};
@@ -43,6 +49,7 @@ pub use reload::secrets_text;
 use reload::{Asker, Read, Unread};
 use sources::Sources;
 use status::Status;
+pub(crate) use trusted::TrustAct;
 
 /// Acts of persons that wait for the pump: more at once are no persons.
 const ORDERS_MAX: usize = 64;
@@ -51,6 +58,9 @@ const ORDERS_MAX: usize = 64;
 const PUMP_ENDS_WITHIN: Duration = Duration::from_millis(1_300);
 /// The last words of uplink and listeners.
 const TASKS_END_WITHIN: Duration = Duration::from_millis(1_200);
+/// A commit on a healthy card takes milliseconds.
+const START_IS_WRITTEN_WITHIN: Duration = Duration::from_secs(2);
+const STOP_IS_WRITTEN_WITHIN: Duration = Duration::from_millis(200);
 /// The store's last tries.
 const STORE_ENDS_WITHIN: Duration = Duration::from_millis(1_000);
 
@@ -83,6 +93,7 @@ struct Instance {
     passwords: u64,
     clock: Clock,
     store: Store,
+    history: History,
     sources: Sources,
     parts: Parts,
     hangup: Signal,
@@ -111,9 +122,12 @@ impl Instance {
         let plant = Arc::new(plant);
         let (store, opened) = open_store(&site, now).await?;
         let doors = Doors::bind(&site).await?;
+        journal_start(&store, &opened, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
-        let engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
+        let (history, recorder) = history::open(&site, &plant, now).await?;
+        engine.refill(history::past(&history, &plant, now).await);
         let board = board_of(&site, &plant, &engine, clock);
 
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
@@ -123,6 +137,7 @@ impl Instance {
         let (turns_sender, turns) = watch::channel(0);
         let (status_sender, uplink_status) = watch::channel(UplinkStatus::default());
         let (telemetry, telemetry_receiver) = uplink::channel();
+        let undurable = Undurable::default();
 
         let mut parts = Parts::new(store.committed());
         let stop = parts.tasks_stop.clone();
@@ -133,6 +148,7 @@ impl Instance {
             sources: states_receiver,
             store: store.clone(),
             telemetry: telemetry_receiver,
+            undurable: undurable.clone(),
             status: status_sender,
             clock,
         };
@@ -141,9 +157,10 @@ impl Instance {
             uplink::run(uplink, uplink_stop).await;
             Ok(())
         });
-        doors.open(&mut parts, &board, requests_sender);
+        doors.open(&mut parts, &board, &history, requests_sender);
         let status = Status {
             store: store.clone(),
+            history: history.status(),
             board: board.clone(),
             uplink: uplink_status.clone(),
             broker: format!("{}:{}", site.uplink.host, site.uplink.port),
@@ -153,6 +170,12 @@ impl Instance {
             Ok(())
         });
 
+        let (pki, journal, taking_stop) =
+            (Pki::new(site.store.pki()), store.clone(), parts.tasks_stop.clone());
+        parts.spawn("the acts of trust", async move {
+            trusted::run(pki, journal, taking_stop).await;
+            Ok(())
+        });
         let rules = plant.rules().len();
         let points = plant.points().len();
         let (sources, intake) = Sources::start(sources, &plant, clock);
@@ -165,8 +188,10 @@ impl Instance {
             tallies: sources.tallies(),
             orders: orders_receiver,
             store: store.clone(),
+            history: recorder,
             board: board.clone(),
             telemetry,
+            undurable,
             states,
             turns: turns_sender,
             first,
@@ -183,6 +208,7 @@ impl Instance {
             passwords,
             clock,
             store,
+            history,
             sources,
             parts,
             hangup,
@@ -264,6 +290,25 @@ impl Instance {
         }
     }
 
+    /// The journal's last entry of this run, in the time that the tasks have for their end.
+    async fn journal_stop(&self) {
+        // What could not be written before cannot be now, and the time of the stop is short.
+        if self.store.committed().borrow().failed.is_some() {
+            return;
+        }
+        let entry = JournalEntry {
+            at: (self.clock)().wall,
+            by: "riskgate".to_owned(),
+            what: "stop".to_owned(),
+            body: json!({}),
+        };
+        let written =
+            tokio::time::timeout(STOP_IS_WRITTEN_WITHIN, self.store.append(Vec::new(), vec![entry])).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::warn!("the stop was not journalled: the disk takes nothing");
+        }
+    }
+
     /// Drivers, then the pump, then the rest, then the store, each within its share of the 5 s.
     ///
     /// # Errors
@@ -276,10 +321,16 @@ impl Instance {
         self.reading.abort_all();
         self.sources.halt().await;
         let left = self.parts.end_pump(PUMP_ENDS_WITHIN).await;
+        // Before the last state goes upstream, which tells the head of the journal.
+        self.journal_stop().await;
         self.parts.end_tasks(TASKS_END_WITHIN).await;
-        let store = self.store.clone();
+        let (store, history) = (self.store.clone(), self.history.clone());
+        let closing_history = tokio::task::spawn_blocking(move || history.close());
         let closing = tokio::task::spawn_blocking(move || store.close());
-        let why = match tokio::time::timeout(STORE_ENDS_WITHIN, closing).await {
+        let closing = tokio::time::timeout(STORE_ENDS_WITHIN, closing);
+        let closing_history = history::closed(closing_history, STORE_ENDS_WITHIN);
+        let (closed, ()) = tokio::join!(closing, closing_history);
+        let why = match closed {
             Ok(Ok(Ok(()))) => match left {
                 Some(Left { over: 0 }) => {
                     Event::Stopped.emit();
@@ -296,6 +347,30 @@ impl Instance {
         };
         Event::Unwritten { why: &why }.emit();
         Err(anyhow::anyhow!("not all that was decided is on disk: {why}"))
+    }
+}
+
+/// Each start, and whether the configuration is another than it was. A disk that takes nothing holds up no start:
+/// the entry is in the queue behind which everything else is written.
+async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) {
+    let entry = JournalEntry {
+        at: now.wall,
+        by: "riskgate".to_owned(),
+        what: "start".to_owned(),
+        body: json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "old": opened.config_before,
+            "new": config,
+            "epoch": opened.epoch.0,
+            "unclean": opened.unclean,
+            "kept_aside": opened.kept_aside,
+        }),
+    };
+    let written = tokio::time::timeout(START_IS_WRITTEN_WITHIN, store.append(Vec::new(), vec![entry])).await;
+    match written {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error = chain(&error), "the start was not journalled"),
+        Err(_) => tracing::error!("the start is not journalled yet: the disk does not answer"),
     }
 }
 
@@ -328,7 +403,8 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let hazards = engine.hazards().into_iter().map(Effect::Hazard);
         let tasks = engine.tasks().into_iter().map(Effect::Task);
         let units = engine.units().into_iter().map(Effect::Unit);
-        for effect in alarms.chain(hazards).chain(tasks).chain(units) {
+        let stops = engine.stops().into_iter().map(Effect::Stop);
+        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops) {
             board.apply(&effect, true);
         }
     });
@@ -353,9 +429,13 @@ fn uplink_config(site: &Site) -> uplink::Config {
         port: site.uplink.port,
         root: site.uplink.root.clone(),
         user: site.uplink.user.clone(),
-        password: site.uplink.password.as_ref().map(|secret| secret.reveal().to_owned()),
+        password: site.uplink.password.clone(),
+        tls: site.uplink.tls.clone(),
         client_id: site.uplink.client_id.clone(),
         telemetry: site.uplink.telemetry,
+        drain: site.uplink.drain,
+        heartbeat: site.uplink.heartbeat,
+        spool: Some(site.store.dir.clone()),
         commands: site.uplink.commands.clone(),
     }
 }
@@ -381,6 +461,7 @@ mod tests {
         let shares = [
             sources::END_WITHIN,
             PUMP_ENDS_WITHIN,
+            STOP_IS_WRITTEN_WITHIN,
             TASKS_END_WITHIN,
             STORE_ENDS_WITHIN,
             crate::cli::RUNTIME_ENDS_WITHIN,

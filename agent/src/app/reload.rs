@@ -192,7 +192,8 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
 /// Tells one set of passwords and certificates from another without keeping a copy.
 fn passwords_of(checked: &Checked) -> u64 {
     let mut hasher = DefaultHasher::new();
-    checked.site.uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
+    let uplink = &checked.site.uplink;
+    uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
     for source in &checked.sources {
         match &source.driver {
             Driver::Opcua(server) => server.user.hash(&mut hasher),
@@ -222,6 +223,7 @@ fn needs_restart(old: &Site, new: &Site) -> Option<&'static str> {
         (old.uplink == new.uplink, "[uplink] or its password"),
         (old.console == new.console, "[console]"),
         (old.store == new.store, "[store]"),
+        (old.history == new.history, "[history]"),
     ];
     same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }

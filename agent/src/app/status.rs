@@ -8,10 +8,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::BoardHandle;
-use crate::console::board::{LaneLine, Uplink};
+use crate::console::board::{HistoryLine, LaneLine, Uplink};
 use crate::events::Event;
+use crate::history;
 use crate::metrics;
-use crate::store::Store;
+use crate::store::{Store, Written};
 use crate::uplink::UplinkStatus;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Status {
     pub(super) store: Store,
+    pub(super) history: watch::Receiver<history::Status>,
     pub(super) board: BoardHandle,
     pub(super) uplink: watch::Receiver<UplinkStatus>,
     /// `host:port`.
@@ -39,8 +41,18 @@ impl Status {
                 Ok(()) = committed.changed() => {}
                 Ok(()) = self.uplink.changed() => {}
             }
-            metrics::COMMITTED.set(gauged(committed.borrow_and_update().seq));
+            let journal = {
+                let committed = committed.borrow_and_update();
+                metrics::COMMITTED.set(gauged(committed.seq));
+                metrics::EVICTED.set(gauged(committed.evicted));
+                let Written { wal_bytes, file_bytes } = committed.written;
+                metrics::STORE_WRITTEN.with_label_values(&["wal"]).set(gauged(wal_bytes));
+                metrics::STORE_WRITTEN.with_label_values(&["file"]).set(gauged(file_bytes));
+                committed.journal.clone()
+            };
             let uplink = self.uplink.borrow_and_update().clone();
+            let history = self.history.borrow().clone();
+            gauge_history(&history);
             metrics::UPLINK_UP.set(i64::from(uplink.connected));
             metrics::ACKNOWLEDGED.set(gauged(uplink.acknowledged));
             metrics::READINGS_DROPPED.set(gauged(uplink.readings_dropped));
@@ -57,6 +69,8 @@ impl Status {
                     why: uplink.why.clone(),
                     since: uplink.since,
                 });
+                board.set_journal(&journal);
+                board.set_history(HistoryLine::from(&history));
                 if let Some(outbox) = &outbox {
                     board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
                 }
@@ -71,6 +85,19 @@ impl Status {
                 () = tokio::time::sleep(LOOK_AT_MOST_EVERY) => {}
             }
         }
+    }
+}
+
+fn gauge_history(history: &history::Status) {
+    for (what, count) in [
+        ("samples", history.kept),
+        ("samples_open", history.open),
+        ("samples_dropped", history.dropped),
+        ("block_bytes", history.block_bytes),
+        ("written_bytes", history.written_bytes),
+        ("file_bytes", history.file_bytes),
+    ] {
+        metrics::HISTORY.with_label_values(&[what]).set(gauged(count));
     }
 }
 

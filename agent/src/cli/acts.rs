@@ -127,7 +127,7 @@ fn resolve(given: &str, open: &[(Uuid, String)]) -> Result<Uuid, String> {
     }
 }
 
-fn act(
+pub(super) fn act(
     client: &mut Client,
     deed: Deed,
     by: &str,

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::history::{HISTORY_HELP, HistoryArgs};
+use super::journal::head;
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
+use super::withhold::{self, NamedArgs, OutArgs, ShelveArgs, StopArgs};
 use crate::console::socket::What;
+use crate::store::journal::Head;
 
 const ABOUT: &str = "riskgate：危险化学品企业双重预防机制的边缘网关程序
 An edge agent for hazardous-chemical plants: readings in, hazards out";
@@ -52,6 +56,10 @@ pub(super) enum Command {
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
 
+    /// 上传报文的格式：JSON Schema 和 AsyncAPI / the shapes of all messages upstream
+    #[command(after_help = SCHEMA_HELP)]
+    Schema(SchemaArgs),
+
     /// 运行 / run the agent
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
@@ -80,6 +88,33 @@ pub(super) enum Command {
     #[command(after_help = ACCEPT_HELP)]
     Accept(HazardArgs),
 
+    /// 复位：锁存的报警 / let go of latched alarms
+    #[command(after_help = withhold::RESET_HELP)]
+    Reset(NamedArgs),
+
+    /// 搁置报警一段时间 / silence alarms for a while
+    #[command(after_help = withhold::SHELVE_HELP)]
+    Shelve(ShelveArgs),
+
+    /// 解除搁置 / end a shelf
+    #[command(after_help = withhold::UNSHELVE_HELP)]
+    Unshelve(NamedArgs),
+
+    /// 停用报警或测点 / take alarms or points out of service
+    #[command(after_help = withhold::OUT_HELP)]
+    OutOfService(OutArgs),
+
+    /// 恢复使用 / put them back
+    #[command(after_help = withhold::IN_HELP)]
+    InService(NamedArgs),
+
+    /// 单元停用、检维修 / units are stopped, for maintenance or else
+    #[command(after_help = withhold::STOP_HELP)]
+    Stop(StopArgs),
+
+    /// 单元恢复运行 / units run again
+    #[command(after_help = withhold::START_HELP)]
+    Start(NamedArgs),
     /// 排查记录 / a task was carried out, or was not
     #[command(after_help = RECORD_HELP)]
     Record(RecordArgs),
@@ -87,6 +122,18 @@ pub(super) enum Command {
     /// 重新读取配置 / read the configuration anew
     #[command(after_help = RELOAD_HELP)]
     Reload(ReloadArgs),
+
+    /// 规则语言：语法、函数、内置规则 / the rule language: grammar, functions, built-in kinds of rules
+    #[command(after_help = LANGUAGE_HELP)]
+    Language(LanguageArgs),
+
+    /// 日志是否完整 / is the journal whole?
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+
+    /// 日志：谁做了什么，系统判断了什么 / who did what, and what was decided
+    #[command(after_help = JOURNAL_HELP)]
+    Journal(JournalArgs),
 
     /// 试读：地址、类型、字节序对不对 / try a device's register: is the address, type and order right?
     #[command(after_help = PROBE_HELP)]
@@ -99,6 +146,10 @@ pub(super) enum Command {
     /// 浏览：OPC UA 服务器有哪些节点 / what nodes an OPC UA server has
     #[command(after_help = BROWSE_HELP)]
     Browse(BrowseArgs),
+
+    /// 历史：测点趋势，导出 CSV / what points read over the last days: trend, export
+    #[command(after_help = HISTORY_HELP)]
+    History(HistoryArgs),
 
     /// OPC UA 证书：信任哪些服务器，本网关用哪个证书 / certificates of OPC UA: which servers are trusted
     #[command(subcommand, after_help = OPCUA_HELP)]
@@ -145,6 +196,51 @@ pub(super) enum OpcuaCommand {
     },
 }
 
+/// Which store.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub(super) struct StoreDir {
+    /// 状态文件夹 / the folder with state.db [default: $STATE_DIRECTORY, /var/lib/riskgate]
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
+
+    /// 从配置文件夹得知状态文件夹 / the store of the agent of this configuration
+    #[arg(long, value_name = "PATH")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) store: StoreDir,
+
+    /// 另存的头，如平台所存 / a head that was kept elsewhere, as upstream has it
+    #[arg(long, value_name = "N:HASH", value_parser = head)]
+    pub(super) head: Option<Head>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JournalArgs {
+    /// 从何时起 / from when on: 2h, 2026-11-01, 2026-11-01T08:00
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+
+    /// 只看这个单元 / of this risk unit only
+    #[arg(long, value_name = "UNIT")]
+    pub(super) unit: Option<String>,
+
+    /// 只看此人 / by this person only
+    #[arg(long, value_name = "NAME")]
+    pub(super) by: Option<String>,
+
+    /// 输出 JSON / print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) store: StoreDir,
+}
+
 /// Which certificate folder.
 #[derive(Debug, Clone, Default, Args)]
 #[group(multiple = false)]
@@ -175,6 +271,12 @@ const CHECK_HELP: &str = "例 Examples:
 退出码 Exit codes: 0 可以启动 it will start; 1 有错误 there are errors; 2 命令写错 usage.
 下一步 Next: riskgate run --config PATH --once";
 
+const SCHEMA_HELP: &str = "例 Examples:
+  riskgate schema                         列出 list them
+  riskgate schema --dir config/schemas    写入文件 write them
+
+退出码 Exit codes: 0 完成 done; 1 写不进去 the folder cannot be written; 2 命令写错 usage.";
+
 const RUN_HELP: &str = "例 Examples:
   riskgate run --config /etc/riskgate --once    读一次，列出数值、质量、时间 reads every point once, prints a table
   riskgate run --config /etc/riskgate           一直运行 runs until SIGTERM, which ends it within 5 s
@@ -184,11 +286,14 @@ const RUN_HELP: &str = "例 Examples:
 const SHOW_HELP: &str = "例 Examples:
   riskgate show                         全部 everything that is open
   riskgate show candidates              待确认的 what a person has to judge
+  riskgate show quality                 报警质量 how many alarms there are, and which are the worst
   riskgate show alarms --json | jq -r '.[].id'
 
 --json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
 --json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
-  all       {version, at, gateway, alarms, hazards, candidates, tasks, units, sources, outbox, uplink, health}
+  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, quality, hazards,
+             candidates, tasks, units, sources, outbox, uplink, health}
+  quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
   outbox    {lanes: [{lane, pending, last}]}
   others    a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
@@ -234,6 +339,30 @@ const RELOAD_HELP: &str = "例 Examples:
 
 有错误的配置不会生效，原配置继续运行。A configuration with errors is refused whole; the running one stays.";
 
+const LANGUAGE_HELP: &str = "例 Examples:
+  riskgate language                            语法、全部函数和内置规则 the grammar, all functions and kinds
+  riskgate language count                      一个函数或内置规则 one function or kind
+  riskgate language --config /etc/riskgate     每条规则展开后的条件 each rule as it is judged, limits among them
+
+下一步 Next: riskgate check PATH";
+
+const VERIFY_HELP: &str = "例 Examples:
+  sudo riskgate verify
+  riskgate verify --config /etc/riskgate --head 1187:5f1c…   与另存的头比对 against a head that was kept elsewhere
+
+网关程序运行与否均可，只读。With or without a running agent; it only reads.
+没有另存的头，截尾看不出来。Without a head that was kept elsewhere, a tail that was cut off does not show.
+退出码 Exit codes: 0 完整 whole; 1 已断，或读不了 broken, or it cannot be read; 2 命令写错 usage.
+下一步 Next: riskgate journal --since 2h";
+
+const JOURNAL_HELP: &str = "例 Examples:
+  sudo riskgate journal --since 2h
+  riskgate journal --config /etc/riskgate --since 2026-11-01 --unit U-TA
+  riskgate journal --by 王敏 --json | jq .body
+
+--json：每行一条，即被散列的原文。One entry a line: the very bytes that are hashed.
+下一步 Next: riskgate verify";
+
 const OPCUA_HELP: &str = "例 Examples:
   riskgate opcua list                     信任与拒绝的服务器证书 servers' certificates, and why they are refused
   riskgate opcua show own                 本网关的证书：把文件交给服务器一侧信任 to be trusted at the server
@@ -262,10 +391,28 @@ pub(super) struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct LanguageArgs {
+    /// 函数或内置规则的名称 / the name of a function or of a kind of rule
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+
+    /// 列出此配置的每条规则 / every rule of this configuration folder
+    #[arg(long, value_name = "PATH", conflicts_with = "name")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// 配置文件夹 / the configuration folder
     #[arg(value_name = "PATH")]
     pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// 写到这个文件夹 / write them to this folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -466,6 +613,22 @@ mod tests {
         assert_eq!(parse("riskgate confirm 3f9c --by ").unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse("riskgate reject 3f9c --by 李雷").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert!(parse("riskgate confirm 3f9c 88 --by 李雷").is_ok());
+    }
+
+    #[test]
+    fn what_is_silenced_needs_a_time_a_reason_and_a_name() {
+        assert!(parse("riskgate shelve LI/H --for 2h --why 校验 --by 王敏").is_ok());
+        for missing in [
+            "riskgate shelve LI/H --why 校验 --by 王敏",
+            "riskgate shelve LI/H --for 2h --by 王敏",
+            "riskgate shelve LI/H --for 2h --why 校验",
+            "riskgate out-of-service GD-1 --by 王敏",
+            "riskgate stop U-1 --by 王敏",
+            "riskgate start U-1",
+        ] {
+            assert_eq!(parse(missing).unwrap_err(), ErrorKind::MissingRequiredArgument, "{missing}");
+        }
+        assert!(parse("riskgate out-of-service GD-1 --why 送检 --by 王敏").is_ok());
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! The command line: what can be typed, and the commands that speak to a running agent.
 //!
 //! `show`, the acts and `reload` are clients of the agent's socket and know nothing but its lines; `check`,
-//! `run` and `demo` hand over to their rooms; `opcua` works on the certificate folder. Exit codes: 0 done, 1 a problem was found or an act refused,
+//! `run` and `demo` hand over to their rooms; `opcua` works on the
+//! certificate folder, `verify` and `journal` on the store. Exit codes: 0 done, 1 a problem was found or an act refused,
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
 mod args;
 mod client;
+mod history;
+mod journal;
+mod language;
 mod opcua;
 mod run;
+mod schema;
 mod tables;
 mod tools;
+mod withhold;
 
 #[cfg(test)]
 pub(crate) use run::RUNTIME_ENDS_WITHIN;
@@ -103,6 +109,7 @@ pub fn main() -> ExitCode {
 
 fn obey(command: Command, screen: &mut Screen) -> ExitCode {
     let outcome = match command {
+        Command::Language(args) => language::show(&args, screen),
         Command::Probe(args) => tools::probe(&args, screen),
         Command::Scan(args) => tools::scan(&args, screen),
         Command::Browse(args) => tools::browse(&args, screen),
@@ -110,6 +117,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Demo(args) => return run::demo(&args),
         Command::Run(args) if args.once => run::once(&args.config, screen),
         Command::Run(args) => run::run(&args.config, screen),
+        Command::Schema(args) => schema::tell(args.dir.as_deref(), screen),
         Command::Check(args) => check(&args.path, screen),
         Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
         Command::Ack(args) => speak(&args.agent, screen, |client, screen| {
@@ -124,10 +132,20 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Record(args) => {
             speak(&args.agent, screen, |client, screen| acts::record(client, &args, screen))
         }
+        Command::Reset(args) => withhold::reset(&args, screen),
+        Command::Shelve(args) => withhold::shelve(&args, screen),
+        Command::Unshelve(args) => withhold::unshelve(&args, screen),
+        Command::OutOfService(args) => withhold::take_out(&args, screen),
+        Command::InService(args) => withhold::put_back(&args, screen),
+        Command::Stop(args) => withhold::stop(&args, screen),
+        Command::Start(args) => withhold::start(&args, screen),
         Command::Reload(args) => speak(&args.agent, screen, |client, screen| {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
+        Command::Verify(args) => journal::verify(&args, screen),
+        Command::Journal(args) => journal::journal(&args, screen),
+        Command::History(args) => history::obey(&args, crate::clock::now().wall, screen),
         Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()

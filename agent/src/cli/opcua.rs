@@ -3,6 +3,7 @@
 //! It works on the certificate folder itself: trust has to be given also while the agent cannot run, and the
 //! agent looks at the folder by itself.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -11,9 +12,11 @@ use riskgate_drivers::opcua::{
     Certificate, FileError, Identities, Known, Own, OwnError, Pki, Standing, TrustError, USUAL_FOLDER, date,
 };
 use riskgate_point::Wall;
+use serde_json::json;
 
 use super::args::{OpcuaCommand, PkiArgs};
 use super::{Outcome, Screen, site_of};
+use crate::app::TrustAct;
 use crate::causes::chain;
 use crate::clock;
 
@@ -268,6 +271,7 @@ fn lines(said: &[(&'static str, String)]) -> String {
 
 fn trust(pki: &Pki, which: &str, as_it_is: bool, now: Wall, screen: &mut Screen) -> Result<(), Failed> {
     let known = pki.trust(which, as_it_is, now)?;
+    leave(pki, "trust", &known.certificate, as_it_is, now, screen);
     screen.say(&format!("已信任 trusted  {}", known.certificate.in_words()));
     screen.say("网关程序几秒内重试 the agent tries it within seconds: riskgate show sources");
     Ok(())
@@ -275,9 +279,35 @@ fn trust(pki: &Pki, which: &str, as_it_is: bool, now: Wall, screen: &mut Screen)
 
 fn distrust(pki: &Pki, which: &str, now: Wall, screen: &mut Screen) -> Result<(), Failed> {
     let known = pki.distrust(which, now)?;
+    leave(pki, "distrust", &known.certificate, false, now, screen);
     screen.say(&format!("不再信任 distrusted  {}", known.certificate.in_words()));
     screen.say("网关程序几秒内断开 the agent ends its session within seconds");
     Ok(())
+}
+
+/// For the journal, which the agent keeps. The deed is done: that it is not journalled is told and no refusal.
+fn leave(pki: &Pki, what: &str, certificate: &Certificate, as_it_is: bool, now: Wall, screen: &mut Screen) {
+    // The kernel's word on who it is, and the name that the person came with.
+    let uid = std::fs::metadata("/proc/self").map(|process| process.uid()).ok();
+    let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let act = TrustAct {
+        at: now.0,
+        by: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned()),
+        what: what.to_owned(),
+        body: json!({
+            "certificate": certificate.thumbprint().as_str(),
+            "subject": certificate.subject(),
+            "as_it_is": as_it_is,
+            "uid": uid,
+        }),
+    };
+    let left = serde_json::to_string(&act).map_err(|error| chain(&error)).and_then(|text| {
+        let name = format!("{:015}-{}", now.0, std::process::id());
+        pki.leave_act(&name, &text).map_err(|error| chain(&error))
+    });
+    if let Err(why) = left {
+        screen.problem(&format!("未记入日志 not journalled: {why}"));
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The board as tables for a terminal: Chinese first, columns by the width of CJK letters, lines of ASCII,
 //! because a terminal set for Chinese may draw box characters two cells wide.
 
+mod withheld;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
@@ -17,6 +19,11 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
     match what {
         What::All => draw.all(),
         What::Alarms => draw.alarms(),
+        What::Shelved => draw.shelved(),
+        What::Suppressed => draw.suppressed(),
+        What::OutOfService => draw.out_of_service(),
+        What::Stops => draw.stops(),
+        What::Quality => draw.quality(),
         What::Hazards => draw.hazards(),
         What::Candidates => draw.candidates(),
         What::Tasks => draw.tasks(),
@@ -40,18 +47,28 @@ impl Draw<'_> {
             ("报警 alarms", view.alarms.len(), self.alarms()),
             ("待确认 candidates", view.candidates.len(), self.candidates()),
             ("隐患 hazards", view.hazards.len(), self.hazards()),
-            ("加密排查 boosted tasks", view.tasks.len(), self.tasks()),
+            ("排查任务 boosted and suspended tasks", view.tasks.len(), self.tasks()),
             ("单元 units", view.units.len(), self.units()),
             ("数据源 sources", view.sources.len(), self.sources()),
             ("待发队列 outbox", view.outbox.lanes.len(), self.outbox()),
         ];
-        for (title, count, table) in sections {
+        // What is rare is told where it is.
+        let rare = [
+            ("搁置 shelved", view.shelved.len(), self.shelved()),
+            ("设计抑制 suppressed by design", view.suppressed.len(), self.suppressed()),
+            ("停用 out of service", view.out_of_service.len(), self.out_of_service()),
+            ("停用检维修 stopped units", view.stops.len(), self.stops()),
+        ];
+        let rare = rare.into_iter().filter(|(_, count, _)| *count > 0);
+        let (first, others) = sections.split_at(1);
+        for (title, count, table) in first.iter().cloned().chain(rare).chain(others.iter().cloned()) {
             parts.push(if count == 0 {
                 format!("{title}: 无 none")
             } else {
                 format!("{title}: {count}\n{table}")
             });
         }
+        parts.push(self.history());
         parts.extend(self.next());
         parts.join("\n\n")
     }
@@ -78,7 +95,7 @@ impl Draw<'_> {
     fn next(&self) -> Option<String> {
         let view = self.view;
         let mut lines = Vec::new();
-        if let Some(alarm) = view.alarms.iter().find(|alarm| alarm.state != AlarmState::Acknowledged) {
+        if let Some(alarm) = view.alarms.iter().find(|alarm| alarm.state.is_unseen()) {
             lines.push(format!("  riskgate ack {} --by 姓名", quoted(&alarm.id)));
         }
         if let Some(candidate) = view.candidates.first() {
@@ -86,6 +103,9 @@ impl Draw<'_> {
             lines.push(format!(
                 "  riskgate confirm {id} --by 姓名      riskgate reject {id} --by 姓名 --why 原因"
             ));
+        }
+        if let Some(alarm) = view.alarms.iter().find(|alarm| alarm.state == AlarmState::Latched) {
+            lines.push(format!("  riskgate reset {} --by 姓名", quoted(&alarm.id)));
         }
         (!lines.is_empty()).then(|| format!("下一步 Next:\n{}", lines.join("\n")))
     }
@@ -99,18 +119,29 @@ impl Draw<'_> {
         table
     }
 
+    /// In a flood by unit, so that a person sees where it is; nothing is left out.
     fn alarms(&self) -> String {
+        let mut alarms: Vec<&AlarmView> = self.view.alarms.iter().collect();
+        let flood = self.view.quality.flood;
+        if flood {
+            alarms.sort_by_key(|alarm| &alarm.unit);
+        }
+        let table = self.alarm_table(&alarms);
+        if flood {
+            format!("报警泛滥，按单元分组 ALARM FLOOD: grouped by unit\n{table}")
+        } else {
+            table
+        }
+    }
+
+    fn alarm_table(&self, alarms: &[&AlarmView]) -> String {
         let header = ["级别 priority", "状态 state", "单元 unit", "内容 what", "持续 age", "编号 id"];
         let mut table = self.table(&header);
-        for alarm in &self.view.alarms {
+        for alarm in alarms {
             table.add_row([
                 priority(alarm.priority).to_owned(),
                 alarm_state(alarm),
-                alarm
-                    .unit_name
-                    .clone()
-                    .or_else(|| alarm.unit.clone())
-                    .unwrap_or_else(|| "全站 site".to_owned()),
+                place(alarm),
                 both(&alarm.words),
                 self.age(&alarm.since),
                 alarm.id.clone(),
@@ -227,7 +258,31 @@ impl Draw<'_> {
         for lane in &self.view.outbox.lanes {
             table.add_row([lane.lane.clone(), lane.pending.to_string(), lane.last.to_string()]);
         }
-        table.to_string()
+        match &self.view.outbox.journal {
+            Some(head) => format!("{table}\n日志 journal: {}:{}", head.n, head.hash),
+            None => table.to_string(),
+        }
+    }
+
+    fn history(&self) -> String {
+        let history = &self.view.history;
+        let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
+        let oldest = history.oldest.map_or_else(
+            || "无 none".to_owned(),
+            |oldest| crate::history::export::time(oldest, &jiff::tz::TimeZone::UTC),
+        );
+        let dropped = match history.dropped {
+            0 => String::new(),
+            dropped => format!("，丢失 dropped {dropped}"),
+        };
+        let failed =
+            history.failed.as_ref().map(|why| format!("\n注意 attention: {why}")).unwrap_or_default();
+        format!(
+            "历史 history: {} 起 since {oldest}，本次已存 kept {} 个采样 samples{dropped}，写入 written {}{failed}",
+            mib(history.file_bytes),
+            history.kept,
+            mib(history.written_bytes),
+        )
     }
 
     fn id(&self, hazard: &HazardView) -> String {
@@ -257,6 +312,10 @@ fn id_digits(view: &BoardView) -> usize {
         .unwrap_or(36)
 }
 
+fn place(alarm: &AlarmView) -> String {
+    alarm.unit_name.clone().or_else(|| alarm.unit.clone()).unwrap_or_else(|| "全站 site".to_owned())
+}
+
 fn both(words: &Words) -> String {
     [words.zh.as_str(), words.en.as_str()]
         .into_iter()
@@ -283,6 +342,8 @@ fn alarm_state(alarm: &AlarmView) -> String {
             None => "已确认 acknowledged".to_owned(),
         },
         AlarmState::Returned => "已恢复，未确认 returned".to_owned(),
+        AlarmState::LatchedUnacknowledged => "锁存，未确认 latched, unacknowledged".to_owned(),
+        AlarmState::Latched => "锁存，待复位 latched, to be reset".to_owned(),
     };
     if alarm.kind == AlarmKind::Fault {
         text.push_str("\n监测失效 monitoring lost");
@@ -362,6 +423,9 @@ fn cycle(task: &TaskView) -> String {
         let seconds = |seconds: u64| span(i64::try_from(seconds).unwrap_or(i64::MAX));
         lines.push(format!("{} -> {}", seconds(task.base_cycle_s), seconds(task.cycle_s)));
     }
+    if task.suspended.is_some() {
+        lines.push("单元停用，暂停 suspended".to_owned());
+    }
     for due in task.boosts.iter().filter_map(|boost| boost.due.as_deref()) {
         lines.push(format!("加查一次 once by {}", due.get(..16).unwrap_or(due).replace('T', " ")));
     }
@@ -402,6 +466,7 @@ mod tests {
 
     use super::*;
     use crate::console::sample;
+    use crate::console::view::{CoverView, UnwatchedView, WorstView};
 
     fn board() -> BoardView {
         BoardView::of(&sample::handle())
@@ -436,6 +501,46 @@ mod tests {
             "riskgate ack GD-101/HH --by 姓名",
             "riskgate confirm 22222222 --by 姓名",
         ] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_silenced_says_who_why_and_until_when_and_a_flood_is_grouped_by_unit() {
+        let mut view = board();
+        assert!(!render(&view, What::All, None).contains("搁置 shelved"), "what is rare is told where it is");
+        let cover = CoverView {
+            by: "王敏".to_owned(),
+            why: "液位计校验".to_owned(),
+            since: view.at.clone(),
+            until: Some("2026-11-23T23:40:34.000+08:00".to_owned()),
+        };
+        let mut alarm = view.alarms[0].clone();
+        alarm.shelved = Some(cover.clone());
+        view.shelved.push(alarm.clone());
+        alarm.out_of_service = Some(CoverView { until: None, ..cover });
+        view.out_of_service.push(alarm);
+        view.quality.unwatched = vec![UnwatchedView {
+            measure: "M-TA-003".to_owned(),
+            measure_name: Some("可燃气体检测报警".to_owned()),
+        }];
+        let text = render(&view, What::All, None);
+        for said in
+            ["搁置 shelved: 1", "2026-11-23 23:40", "液位计校验", "停用 out of service: 1", "不限 no end"]
+        {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+        assert!(text.contains("measures that nobody watches: M-TA-003 可燃气体检测报警"), "{text}");
+
+        assert!(!render(&view, What::Alarms, None).contains("FLOOD"));
+        view.quality.flood = true;
+        let text = render(&view, What::Alarms, None);
+        assert!(text.contains("ALARM FLOOD") && text.lines().count() > view.alarms.len(), "{text}");
+        view.quality.day.worst = vec![WorstView { alarm: "LI-101/H".to_owned(), annunciated: 12 }];
+        view.quality.day.flood_share = 0.125;
+        let text = render(&view, What::Quality, None);
+        for said in ["LI-101/H × 12", "12.5 %", "报警泛滥 in flood: 是 YES", "抖动 chattering: 无 none"]
+        {
             assert!(text.contains(said), "{said}\n{text}");
         }
     }

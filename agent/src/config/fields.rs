@@ -241,6 +241,23 @@ impl<'a> Fields<'a> {
         read
     }
 
+    pub(super) fn number(&mut self, key: &'static str) -> Option<f64> {
+        let value = self.ask(key)?;
+        let read = match value.get_ref() {
+            DeValue::Integer(written) => plain_number(written.as_str()),
+            DeValue::Float(written) => plain_number(written.as_str()),
+            DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        if read.is_none() {
+            self.wrong_type(key, value, "a number", Some(format!("write {key} = 12.5, without quotes")));
+        }
+        read
+    }
+
     /// One word of a list.
     pub(super) fn word<T: Clone>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;

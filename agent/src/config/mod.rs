@@ -21,6 +21,8 @@ mod few;
 mod fields;
 mod gas_levels;
 mod headers;
+mod history;
+mod kinds;
 mod lists;
 mod model;
 pub(crate) mod paste;
@@ -36,6 +38,7 @@ mod status_map;
 mod summary;
 mod table;
 mod tls;
+mod uplink;
 mod values;
 mod verdict;
 
@@ -50,13 +53,15 @@ use uuid::Uuid;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub use read::RawFile;
 pub use secret::{Secret, SecretError};
-pub use site::{Console, Site, Store, Surroundings, Uplink};
+pub(crate) use site::DEFAULT_TIMEZONE;
+pub use site::{Console, Site, Store, Surroundings};
 pub use sources::{Driver, SourceConfig};
+pub use uplink::Uplink;
 
 use document::Document;
 use place::{Faults, File, Place};
 use read::Form;
-use secret::{SecretFile, Whose};
+use secret::{Kept, SecretFile, Whose};
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -243,15 +248,18 @@ impl Checked {
                 }
             };
             match secret::load(folder, &file, &of) {
-                Ok(secret) => self.give(file.whose, &secret),
+                Ok(secret) => self.give(&file, &secret),
                 Err(error) => errors.push(error),
             }
         }
+        if let Some(tls) = &mut self.site.uplink.tls {
+            errors.extend(secret::look(folder, tls, "[uplink]").err());
+            // A renewed certificate is shown at the next connect by itself: it is no other configuration.
+            tls.digest = 0;
+        }
         for source in &mut self.sources {
-            if let Driver::Mqtt(mqtt::Feed { tls: Some(tls), .. }) = &mut source.driver
-                && let Err(cause) = tls.look(folder)
-            {
-                errors.push(SecretError::Tls { of: format!("source '{}'", source.name), cause });
+            if let Driver::Mqtt(mqtt::Feed { tls: Some(tls), .. }) = &mut source.driver {
+                errors.extend(secret::look(folder, tls, &format!("source '{}'", source.name)).err());
             }
             if let Driver::Opcua(opcua::Server { user: User::Certificate(user), .. }) = &mut source.driver
                 && let Err(cause) = user.read(folder)
@@ -262,10 +270,17 @@ impl Checked {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    fn give(&mut self, whose: Whose, secret: &Secret) {
-        let Whose::Source(id) = whose else {
-            self.site.uplink.password = Some(secret.clone());
-            return;
+    fn give(&mut self, file: &SecretFile, secret: &Secret) {
+        let id = match (file.whose, file.kept) {
+            (Whose::Uplink, Kept::User) => {
+                self.site.uplink.user = Some(secret.reveal().to_owned());
+                return;
+            }
+            (Whose::Uplink, Kept::Password) => {
+                self.site.uplink.password = Some(secret.clone());
+                return;
+            }
+            (Whose::Source(id), _) => id,
         };
         for source in self.sources.iter_mut().filter(|source| source.id == id) {
             match &mut source.driver {

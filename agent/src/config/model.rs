@@ -119,6 +119,8 @@ const YEAR: Duration = Duration::from_secs(366 * 86400);
 const SECOND: Duration = Duration::from_secs(1);
 /// On- and off-delays: a longer one is no alarm but a report.
 const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
+/// An alarm that comes anew more often than each minute is chattering; one beyond a day is nobody's shift.
+const REALARMS: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 const CYCLES: RangeInclusive<Duration> = SECOND..=YEAR;
 const HOLD_MAX: Duration = Duration::from_secs(30 * 86400);
 const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=HOLD_MAX;
@@ -379,22 +381,44 @@ fn camera(fields: &mut Fields<'_>, sources: &[&str]) -> Option<CameraDraft> {
 fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let id = id(fields);
     let measure = required(fields, "measure");
-    let name = required(fields, "name");
-    let name_en = optional(fields, "name_en").unwrap_or_else(|| name.clone());
-    let priority = fields.required_word("priority", &PRIORITIES).unwrap_or(Priority::Low);
+    let kind = super::kinds::read(fields);
+    let of_kind = kind.as_ref().map(|of| of.kind);
+    let named = |fields: &mut Fields<'_>| match of_kind {
+        Some(kind) if !fields.has("name") => (kind.zh.to_owned(), kind.en.to_owned()),
+        // What an unknown kind would have said is not asked for.
+        None if fields.has("kind") && !fields.has("name") => Default::default(),
+        Some(_) | None => {
+            let name = required(fields, "name");
+            (name.clone(), name)
+        }
+    };
+    let (name, english) = named(fields);
+    let name_en = optional(fields, "name_en").unwrap_or(english);
+    let priority = match of_kind {
+        Some(kind) => fields.word("priority", &PRIORITIES).unwrap_or(kind.priority),
+        None if fields.has("kind") => fields.word("priority", &PRIORITIES).unwrap_or(Priority::Low),
+        None => fields.required_word("priority", &PRIORITIES).unwrap_or(Priority::Low),
+    };
     let class = fields.word("class", &CLASSES);
-    if !fields.has("when") {
+    if !fields.has("when") && !fields.has("kind") {
         fields.missing("when");
     }
     let when = fields.verbatim("when").unwrap_or_default();
-    let for_ = fields.duration("for", DELAYS).unwrap_or_default();
+    let for_ = fields.duration("for", DELAYS).or(of_kind.map(|kind| kind.on_delay)).unwrap_or_default();
     let clear = fields.verbatim("clear");
-    let clear_for = fields.duration("clear_for", DELAYS).unwrap_or_default();
+    let clear_for = fields.duration("clear_for", DELAYS);
+    let clear_for = clear_for.or(of_kind.map(|kind| kind.off_delay)).unwrap_or_default();
+    let latch = fields.flag("latch").unwrap_or(false);
+    let realarm = fields.duration("realarm", REALARMS);
     let guidance = optional(fields, "guidance").unwrap_or_default();
     let guidance_en = optional(fields, "guidance_en").unwrap_or_else(|| guidance.clone());
     let hazard = fields.table("hazard").map(hazard);
     let task = fields.table("task").and_then(task_effect);
     let unit = fields.table("unit").and_then(unit_effect);
+    // Its condition is not known, so nothing can be said of it.
+    if fields.has("kind") && kind.is_none() {
+        return None;
+    }
     Some(RuleDraft {
         id: id?,
         measure,
@@ -402,10 +426,13 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
         name_en,
         priority,
         class,
+        kind,
         when,
         for_,
         clear,
         clear_for,
+        latch,
+        realarm,
         guidance,
         guidance_en,
         hazard,

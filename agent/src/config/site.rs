@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -10,9 +9,11 @@ use super::address;
 use super::document::Document;
 use super::few::Few;
 use super::fields::{Fields, Origin};
+use super::history;
 use super::place::{Faults, Place, Placed};
-use super::secret::{Secret, SecretFile, Whose};
-use super::values::{DURATION_HINT, duration, duration_text, suggest};
+use super::secret::{Kept, SecretFile, Whose};
+use super::uplink::Uplink;
+use crate::history::Limits;
 
 /// What the files say of the gateway.
 #[derive(Debug, Clone)]
@@ -25,22 +26,7 @@ pub struct Site {
     pub uplink: Uplink,
     pub console: Console,
     pub store: Store,
-}
-
-/// The upstream broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uplink {
-    pub host: String,
-    pub port: u16,
-    /// Topics are `{root}/{company}/{gateway}/…`.
-    pub root: String,
-    pub user: Option<String>,
-    /// `None` until [`super::Checked::load_secrets`].
-    pub password: Option<Secret>,
-    pub client_id: String,
-    /// Between two batches of telemetry; `None`: off.
-    pub telemetry: Option<Duration>,
-    pub commands: Vec<String>,
+    pub history: Limits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,17 +70,11 @@ impl Surroundings {
 }
 
 const COMPANY_CHARACTERS: usize = 9;
-const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
-const DEFAULT_ROOT: &str = "riskgate/v1";
+pub(crate) const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
 pub(super) const MQTT_PORT: u16 = 1883;
+pub(super) const MQTTS_PORT: u16 = 8883;
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const SOCKET: &str = "riskgate.sock";
-const DEFAULT_TELEMETRY: Duration = Duration::from_secs(1);
-/// Below, each batch would hold less than one cycle of any source; above, upstream takes us for dead.
-const TELEMETRY_MIN: Duration = Duration::from_millis(50);
-const TELEMETRY_MAX: Duration = Duration::from_secs(3600);
-/// What upstream may ask for. Neither changes anything in the plant or in our records.
-const COMMANDS: [&str; 2] = ["ping", "resend"];
 
 struct Gateway {
     company: String,
@@ -134,19 +114,20 @@ pub(super) fn read(
     let uplink = match document.single("uplink") {
         Some(entry) => {
             let mut fields = entry.fields(faults);
-            let read = uplink(&mut fields, default_client, secrets);
+            let read = Uplink::read(&mut fields, default_client, secrets);
             fields.finish();
             read
         }
         None => {
             let hint = "write [uplink] with the host of the upstream broker".to_owned();
             faults.error(Place::NOWHERE, "no file has a table [uplink]", hint);
-            blank_uplink(default_client)
+            Uplink::blank(default_client)
         }
     };
     let (console, store) = local(document, surroundings, faults);
+    let history = history::read(document, faults);
     let Gateway { company, id, name, timezone } = gateway;
-    (Site { company, gateway: id, name, timezone, uplink, console, store }, origin)
+    (Site { company, gateway: id, name, timezone, uplink, console, store, history }, origin)
 }
 
 fn gateway(fields: &mut Fields<'_>) -> Gateway {
@@ -204,76 +185,16 @@ pub(super) fn user(fields: &mut Fields<'_>, whose: Whose, secrets: &mut Vec<Secr
     let file = fields.text("password_file");
     match (&user, file) {
         (None, Some(_)) => fields.error("password_file", "there is a password and no 'user'", None),
-        (_, Some(file)) => secrets.push(SecretFile { whose, path: PathBuf::from(file.value) }),
+        (_, Some(file)) => {
+            secrets.push(SecretFile { whose, kept: Kept::Password, path: PathBuf::from(file.value) })
+        }
         (_, None) => {}
     }
     text(user)
 }
 
-fn text(read: Option<Placed<String>>) -> Option<String> {
+pub(super) fn text(read: Option<Placed<String>>) -> Option<String> {
     read.map(|text| text.value)
-}
-
-fn blank_uplink(client_id: String) -> Uplink {
-    Uplink {
-        host: String::new(),
-        port: MQTT_PORT,
-        root: DEFAULT_ROOT.to_owned(),
-        user: None,
-        password: None,
-        client_id,
-        telemetry: Some(DEFAULT_TELEMETRY),
-        commands: COMMANDS.map(str::to_owned).to_vec(),
-    }
-}
-
-fn uplink(fields: &mut Fields<'_>, default_client: String, secrets: &mut Vec<SecretFile>) -> Uplink {
-    let (host, port) = host_and_port(fields, MQTT_PORT);
-    let root = fields.text("root");
-    if let Some(root) = &root {
-        if address::topic(&root.value).is_err() {
-            fields.error("root", "the root of topics has no wildcards", "write riskgate/v1".to_owned());
-        } else if root.value.split('/').any(str::is_empty) || root.value.starts_with('$') {
-            fields.error("root", "the root has no empty level and no '$'", "write riskgate/v1".to_owned());
-        }
-    }
-    let user = user(fields, Whose::Uplink, secrets);
-    let client_id = text(fields.text("client_id")).unwrap_or(default_client);
-    let telemetry = telemetry(fields);
-    let commands = commands(fields);
-    let root = text(root).unwrap_or(DEFAULT_ROOT.to_owned());
-    Uplink { host, port, root, user, password: None, client_id, telemetry, commands }
-}
-
-fn telemetry(fields: &mut Fields<'_>) -> Option<Duration> {
-    let Some(said) = fields.text("telemetry") else { return Some(DEFAULT_TELEMETRY) };
-    if said.value == "off" {
-        return None;
-    }
-    match duration(&said.value) {
-        Some(between) if (TELEMETRY_MIN..=TELEMETRY_MAX).contains(&between) => return Some(between),
-        Some(_) => {
-            let (from, to) = (duration_text(TELEMETRY_MIN), duration_text(TELEMETRY_MAX));
-            let message = format!("'telemetry' = \"{}\" is out of range", said.value);
-            fields.error("telemetry", message, format!("allowed: {from} to {to}, or \"off\""));
-        }
-        None => {
-            let message = format!("'telemetry' = \"{}\" is no duration", said.value);
-            fields.error("telemetry", message, format!("{DURATION_HINT}, or off"));
-        }
-    }
-    None
-}
-
-fn commands(fields: &mut Fields<'_>) -> Vec<String> {
-    let Some(said) = fields.texts("commands") else { return COMMANDS.map(str::to_owned).to_vec() };
-    for command in &said {
-        if !COMMANDS.contains(&command.value.as_str()) {
-            let message = format!("there is no command '{}'", command.value);
-            fields.faults().error(command.place, message, suggest(&command.value, COMMANDS));
-        }
-    }
-    said.into_iter().map(|command| command.value).collect()
 }
 
 fn local(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) -> (Console, Store) {

@@ -14,13 +14,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use riskgate_drivers::Clock;
-use riskgate_engine::{AlarmRecord, AlarmState, Effect, HazardRecord, Plant, TaskRecord, UnitRecord};
+use riskgate_engine::{
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, StopRecord, TaskRecord, UnitRecord,
+};
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::source::{CountsLine, SourceLine};
+use crate::store::journal::Head;
 
 /// Changes that a live stream may be behind before it is dropped. A flood makes some ten changes a second,
 /// so this is about 25 s of a browser that does not read; it then reloads the whole board at once.
@@ -58,6 +61,34 @@ pub struct LaneLine {
     pub last: u64,
 }
 
+/// How the history is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistoryLine {
+    /// Samples on disk since the start.
+    pub kept: u64,
+    /// Lost since the start: each is a gap in the history.
+    pub dropped: u64,
+    pub file_bytes: u64,
+    /// Since the start, WAL and file.
+    pub written_bytes: u64,
+    pub oldest: Option<Wall>,
+    /// Why the newest write failed.
+    pub failed: Option<String>,
+}
+
+impl From<&crate::history::Status> for HistoryLine {
+    fn from(status: &crate::history::Status) -> Self {
+        Self {
+            kept: status.kept,
+            dropped: status.dropped,
+            file_bytes: status.file_bytes,
+            written_bytes: status.written_bytes,
+            oldest: status.oldest,
+            failed: status.failed.clone(),
+        }
+    }
+}
+
 /// How the link upstream is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uplink {
@@ -78,10 +109,17 @@ pub struct Board {
     hazards: BTreeMap<Uuid, Line<HazardRecord>>,
     tasks: BTreeMap<String, Arc<TaskRecord>>,
     units: BTreeMap<String, Arc<UnitRecord>>,
+    /// The newest stop of each unit, ended or not.
+    stops: BTreeMap<String, Arc<StopRecord>>,
+    quality: AlarmQuality,
+    /// Measures of which every rule is out of service.
+    unwatched: Vec<String>,
     sources: Vec<SourceLine>,
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    journal: Option<Head>,
+    history: HistoryLine,
     uplink: Uplink,
     ready: bool,
     store_failure: Option<String>,
@@ -100,6 +138,8 @@ pub struct Change {
     pub hazards: BTreeSet<Uuid>,
     pub tasks: bool,
     pub units: bool,
+    pub stops: bool,
+    pub quality: bool,
     pub sources: bool,
     pub outbox: bool,
     pub uplink: bool,
@@ -118,9 +158,14 @@ impl Board {
             hazards: BTreeMap::new(),
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
+            stops: BTreeMap::new(),
+            quality: AlarmQuality::default(),
+            unwatched: Vec::new(),
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            journal: None,
+            history: HistoryLine::default(),
             uplink: Uplink::default(),
             ready: false,
             store_failure: None,
@@ -140,10 +185,10 @@ impl Board {
                 if self.tasks.get(&record.task).is_some_and(|held| held.revision > record.revision) {
                     return;
                 }
-                if record.boosts.is_empty() && record.overdue.is_none() {
-                    self.tasks.remove(&record.task);
-                } else {
+                if record.stands() {
                     self.tasks.insert(record.task.clone(), Arc::clone(record));
+                } else {
+                    self.tasks.remove(&record.task);
                 }
                 self.change.tasks = true;
             }
@@ -156,11 +201,18 @@ impl Board {
             }
             // Upstream keeps them; the board shows what is going on.
             Effect::Record(_) => {}
+            Effect::Stop(record) => {
+                if self.stops.get(&record.unit).is_some_and(|held| held.revision > record.revision) {
+                    return;
+                }
+                self.stops.insert(record.unit.clone(), Arc::clone(record));
+                self.change.stops = true;
+            }
         }
     }
 
     fn apply_alarm(&mut self, record: &Arc<AlarmRecord>, durable: bool) {
-        let (id, leaves) = (&record.id, record.state == AlarmState::Normal);
+        let (id, leaves) = (&record.id, !record.stands());
         let next = Line { record: Arc::clone(record), durable };
         let changed =
             apply_line(&mut self.alarms, &mut self.left_alarms, id, next, leaves, |record| record.revision);
@@ -197,11 +249,39 @@ impl Board {
         }
     }
 
+    /// Rates move with the time and are no news: they are shown with what is.
+    pub fn set_quality(&mut self, quality: AlarmQuality, unwatched: Vec<String>) {
+        let news = |of: &AlarmQuality| AlarmQuality {
+            day: riskgate_engine::QualityWindow { annunciated: of.day.annunciated, ..Default::default() },
+            week: riskgate_engine::QualityWindow::default(),
+            ..of.clone()
+        };
+        self.change.quality |= news(&self.quality) != news(&quality) || self.unwatched != unwatched;
+        self.quality = quality;
+        self.unwatched = unwatched;
+    }
+
     pub fn set_outbox(&mut self, outbox: Vec<LaneLine>) {
         if self.outbox != outbox {
             self.outbox = outbox;
             self.change.outbox = true;
         }
+    }
+
+    pub fn set_journal(&mut self, head: &Head) {
+        if self.journal.as_ref() != Some(head) {
+            self.journal = Some(head.clone());
+            self.change.outbox = true;
+        }
+    }
+
+    /// Not told to the live streams: the page does not show it.
+    pub fn set_history(&mut self, history: HistoryLine) {
+        self.history = history;
+    }
+
+    pub fn history(&self) -> &HistoryLine {
+        &self.history
     }
 
     pub fn set_uplink(&mut self, uplink: Uplink) {
@@ -250,7 +330,7 @@ impl Board {
         let mut lines: Vec<_> = self.alarms.values().collect();
         lines.sort_by_key(|line| {
             let record = &line.record;
-            let seen = record.state == AlarmState::Acknowledged;
+            let seen = !record.state.is_unseen();
             (std::cmp::Reverse(record.priority), seen, std::cmp::Reverse(record.since))
         });
         lines
@@ -275,6 +355,19 @@ impl Board {
         self.units.get(id).map(AsRef::as_ref)
     }
 
+    /// The units that are stopped, by id.
+    pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
+        self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    pub fn quality(&self) -> &AlarmQuality {
+        &self.quality
+    }
+
+    pub fn unwatched(&self) -> &[String] {
+        &self.unwatched
+    }
+
     /// Each with what its driver counted.
     pub fn sources(&self) -> impl Iterator<Item = (&SourceLine, &CountsLine)> {
         self.sources.iter().zip(&self.counts)
@@ -282,6 +375,11 @@ impl Board {
 
     pub fn outbox(&self) -> &[LaneLine] {
         &self.outbox
+    }
+
+    /// The newest entry of the journal.
+    pub fn journal(&self) -> Option<&Head> {
+        self.journal.as_ref()
     }
 
     pub fn uplink(&self) -> &Uplink {
@@ -344,6 +442,8 @@ impl Change {
         self.hazards.extend(later.hazards.iter().copied());
         self.tasks |= later.tasks;
         self.units |= later.units;
+        self.stops |= later.stops;
+        self.quality |= later.quality;
         self.sources |= later.sources;
         self.outbox |= later.outbox;
         self.uplink |= later.uplink;
@@ -432,7 +532,7 @@ impl BoardHandle {
 
 #[cfg(test)]
 mod tests {
-    use riskgate_engine::Priority;
+    use riskgate_engine::{AlarmState, Priority};
 
     use super::*;
     use crate::console::sample;
@@ -502,7 +602,7 @@ mod tests {
         let board = board.read();
         let rank = |line: &&Line<AlarmRecord>| {
             let record = &line.record;
-            (record.priority, record.state != AlarmState::Acknowledged, record.since)
+            (record.priority, record.state.is_unseen(), record.since)
         };
         let order: Vec<_> = board.alarms().iter().map(rank).collect();
         let mut sorted = order.clone();

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::sse::Event;
@@ -30,7 +30,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{BoardHandle, Change};
+use super::trend;
 use super::view::{BoardView, ChangeView, HealthView, TickView};
+use crate::history::History;
 
 mod listener;
 
@@ -66,6 +68,8 @@ pub enum HttpError {
 #[derive(Clone)]
 struct Console {
     board: BoardHandle,
+    /// `None`: there is none to show.
+    history: Option<History>,
     metrics: Metrics,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
@@ -75,6 +79,7 @@ struct Console {
 pub async fn serve(
     listener: TcpListener,
     board: BoardHandle,
+    history: Option<History>,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), HttpError> {
@@ -84,7 +89,7 @@ pub async fn serve(
         return Err(HttpError::NotLoopback { address: named });
     }
     let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-    let router = router(Console { board, metrics, streams, stop: stop.clone() });
+    let router = router(Console { board, history, metrics, streams, stop: stop.clone() });
     let listener = listener::Bounded::new(listener, CONNECTIONS_MAX);
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let hurry = async {
@@ -109,9 +114,12 @@ fn router(console: Console) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/api/board", get(api_board))
+        .route("/api/trend", get(api_trend))
+        .route("/trend", get(trend_page))
         .route("/events", get(events))
         .fallback(|| async {
-            let found = "not found; there is / /metrics /healthz /readyz /events /api/board\n";
+            let found =
+                "not found; there is / /metrics /healthz /readyz /events /trend /api/board /api/trend\n";
             (StatusCode::NOT_FOUND, found)
         })
         .layer(from_fn(guard))
@@ -143,6 +151,24 @@ fn status(well: bool) -> StatusCode {
 
 async fn api_board(State(console): State<Console>) -> Response {
     Json(BoardView::of(&console.board)).into_response()
+}
+
+async fn api_trend(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
+    match trend::asked(&console.board, console.history.as_ref(), query.as_deref()).await {
+        Ok(shown) => Json(shown.view()).into_response(),
+        Err((status, why)) => (status, why).into_response(),
+    }
+}
+
+async fn trend_page(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
+    let page = |text: String| ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text);
+    if query.as_deref().is_none_or(str::is_empty) {
+        return page(trend::list(&console.board)).into_response();
+    }
+    match trend::asked(&console.board, console.history.as_ref(), query.as_deref()).await {
+        Ok(shown) => page(shown.page()).into_response(),
+        Err((status, why)) => (status, why).into_response(),
+    }
 }
 
 async fn events(State(console): State<Console>, method: Method) -> Response {

@@ -11,6 +11,7 @@ pub mod board;
 pub mod http;
 pub mod socket;
 pub mod source;
+mod trend;
 pub mod view;
 
 #[cfg(test)]

@@ -21,7 +21,11 @@ const CLASSES = {
 const STATES = {
   unacknowledged: "未确认 unacknowledged", acknowledged: "已确认 acknowledged",
   returned: "已恢复，未确认 returned, unacknowledged",
+  latched_unacknowledged: "锁存，未确认 latched, unacknowledged", latched: "锁存，待复位 latched, to be reset",
+  normal: "正常 normal",
 };
+/// An operator has still to see it.
+const UNSEEN = new Set(["unacknowledged", "returned", "latched_unacknowledged"]);
 const COLOURS = {
   red: { zh: "重大", en: "red", level: "▮▮▮▮" }, orange: { zh: "较大", en: "orange", level: "▮▮▮▯" },
   yellow: { zh: "一般", en: "yellow", level: "▮▮▯▯" }, blue: { zh: "低", en: "blue", level: "▮▯▯▯" },
@@ -39,7 +43,7 @@ const byId = (id) => document.getElementById(id);
 
 // ---- what we know -------------------------------------------------------------------------------------
 
-const board = { alarms: new Map(), hazards: new Map(), tasks: [], units: [], sources: [], outbox: { lanes: [] }, uplink: null, health: null, gateway: null };
+const board = { alarms: new Map(), hazards: new Map(), tasks: [], units: [], stops: [], quality: null, sources: [], outbox: { lanes: [] }, uplink: null, health: null, gateway: null };
 let live = false;          // the stream speaks
 let agentSeen = null;      // the agent's version at the first board: a newer one brings a newer page
 let clockAhead = 0;        // gateway's clock less ours, ms
@@ -74,9 +78,10 @@ function connect() {
     if (agentSeen !== null && agentSeen !== whole.gateway.agent) return location.reload();
     agentSeen = whole.gateway.agent;
     heard(whole.at);
-    board.alarms = new Map(whole.alarms.map((alarm) => [alarm.id, alarm]));
+    const alarms = [...whole.alarms, ...whole.shelved, ...whole.suppressed, ...whole.out_of_service];
+    board.alarms = new Map(alarms.map((alarm) => [alarm.id, alarm]));
     board.hazards = new Map([...whole.candidates, ...whole.hazards].map((hazard) => [hazard.id, hazard]));
-    for (const part of ["tasks", "units", "sources", "outbox", "uplink", "health", "gateway"]) board[part] = whole[part];
+    for (const part of ["tasks", "units", "stops", "quality", "sources", "outbox", "uplink", "health", "gateway"]) board[part] = whole[part];
     draw();
   });
   stream.addEventListener("change", (event) => {
@@ -86,7 +91,7 @@ function connect() {
     for (const id of change.alarms_gone) board.alarms.delete(id);
     for (const hazard of change.hazards) board.hazards.set(hazard.id, hazard);
     for (const id of change.hazards_gone) board.hazards.delete(id);
-    for (const part of ["tasks", "units", "sources", "outbox", "uplink", "health"]) {
+    for (const part of ["tasks", "units", "stops", "quality", "sources", "outbox", "uplink", "health"]) {
       if (part in change) board[part] = change[part];
     }
     draw();
@@ -145,6 +150,9 @@ function clockText(milliseconds) {
   return `${two(there.getUTCHours())}:${two(there.getUTCMinutes())}:${two(there.getUTCSeconds())}`;
 }
 
+/// Day and minute: what ends may end tomorrow.
+const stampText = (stamp) => stamp.slice(5, 16).replace("T", " ");
+
 /// An element whose text is the age of a time, counted on by `beat`.
 function age(className, since) {
   const element = el("span", className);
@@ -194,12 +202,46 @@ function alarmRow(alarm) {
   const body = el("div", "body", facts, el("div", "words", alarm.words.zh || alarm.words.en || alarm.id));
   const guidance = alarm.guidance.zh || alarm.guidance.en;
   if (guidance) body.append(el("div", "guidance", el("span", "do", alarm.guidance.zh), el("small", "", alarm.guidance.en)));
-  const command = alarm.state === "acknowledged" ? null : el("code", "command", `riskgate ack ${quoted(alarm.id)} --by 姓名`);
+  const deed = alarm.state === "latched" ? "reset" : UNSEEN.has(alarm.state) ? "ack" : null;
+  const command = deed === null ? null : el("code", "command", `riskgate ${deed} ${quoted(alarm.id)} --by 姓名`);
   body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), command));
   const when = el("div", "when", age("age", alarm.since), el("small", "", `自 since ${clockText(Date.parse(alarm.since))}`));
   when.append(alarm.durable ? el("span", "durable", "已落盘 durable") : el("span", "mark", "未落盘 not durable"));
   row.append(rank, body, when);
   return row;
+}
+
+/// An alarm that is not annunciated: what it is, how it is, and why nobody hears it.
+function coverRow(alarm, cover, undo) {
+  const row = el("li", "", el("div", "zh text", alarm.words.zh || alarm.words.en || alarm.id));
+  row.title = [alarm.words.zh, alarm.words.en, alarm.id].filter(Boolean).join("\n");
+  const active = alarm.state === "unacknowledged" || alarm.state === "acknowledged";
+  const meta = el("div", "meta", `${alarm.id} · `, el("span", active ? "overdue" : "stage", active ? "条件成立 active" : STATES[alarm.state]));
+  if (cover.until) meta.append(` · 至 until ${stampText(cover.until)}`);
+  if (cover.by) meta.append(` · ${cover.by} · ${cover.why}`);
+  if (alarm.hazard_withheld) meta.append(" · 隐患暂不提出 hazard withheld");
+  row.append(meta);
+  if (undo) row.append(el("code", "", `riskgate ${undo} ${quoted(alarm.id)} --by 姓名`));
+  return row;
+}
+
+function stopRow(stop) {
+  const row = el("li", "", el("div", "zh", stop.unit_name ?? stop.unit), el("div", "meta", `${stop.by} · ${stop.why} · `, age("", stop.since)));
+  row.append(el("code", "", `riskgate start ${quoted(stop.unit)} --by 姓名`));
+  return row;
+}
+
+function qualityRows() {
+  const quality = board.quality;
+  const { day } = quality;
+  const rows = [
+    `近一天 ${day.annunciated} 次，每10分钟平均 ${day.per_10_min.toFixed(1)}，峰值 ${day.peak_10_min} · annunciated in a day, per 10 min, peak`,
+    `泛滥时间 ${(day.flood_share * 100).toFixed(1)} % · time in flood`,
+  ];
+  if (quality.chattering.length > 0) rows.push(`抖动 chattering ${quality.chattering.join(" ")}`);
+  if (quality.stale.length > 0) rows.push(`超过24小时 stale ${quality.stale.join(" ")}`);
+  if (day.worst.length > 0) rows.push(`最频繁 worst ${day.worst.slice(0, 3).map((worst) => `${worst.alarm}×${worst.annunciated}`).join(" ")}`);
+  return rows.map((row) => el("li", "meta", row));
 }
 
 function hazardRow(hazard) {
@@ -225,7 +267,8 @@ function taskRow(task) {
   const due = task.boosts.map((boost) => boost.due).filter(Boolean).sort()[0];
   const change = task.cycle_s === task.base_cycle_s ? "" : `周期 ${cycle(task.base_cycle_s)} → ${cycle(task.cycle_s)}`;
   const once = due ? `加查一次，限 ${clockText(Date.parse(due))} 前` : "";
-  return el("li", "", el("div", "zh", task.content), el("div", "meta", [change, once].filter(Boolean).join(" · "), ` · ${task.assignee} · ${why}`));
+  const suspended = task.suspended ? "单元停用，暂停 suspended" : "";
+  return el("li", "", el("div", "zh", task.content), el("div", "meta", [suspended, change, once].filter(Boolean).join(" · "), ` · ${task.assignee} · ${why}`));
 }
 
 function sourceRow(source) {
@@ -272,9 +315,30 @@ function unitChip(unit) {
   return chip;
 }
 
-const sorted = () => [...board.alarms.values()].sort((a, b) =>
-  PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || (a.state === "acknowledged") - (b.state === "acknowledged") || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
-const waiting = () => [...board.alarms.values()].filter((alarm) => alarm.state !== "acknowledged");
+const withheld = (alarm) => Boolean(alarm.shelved || alarm.suppressed || alarm.out_of_service);
+const annunciated = () => [...board.alarms.values()].filter((alarm) => !withheld(alarm));
+const flood = () => board.quality !== null && board.quality.flood;
+const unitOf = (alarm) => alarm.unit_name ?? alarm.unit ?? "全站 site";
+/// In a flood by unit; nothing is left out.
+const byUnit = (a, b) => (flood() ? unitOf(a).localeCompare(unitOf(b), "zh") : 0);
+const sorted = () => annunciated().sort((a, b) =>
+  byUnit(a, b) || PRIORITIES[b.priority].rank - PRIORITIES[a.priority].rank || UNSEEN.has(b.state) - UNSEEN.has(a.state) || Date.parse(b.since) - Date.parse(a.since) || (a.id < b.id ? -1 : 1));
+const waiting = () => annunciated().filter((alarm) => UNSEEN.has(alarm.state));
+
+/// The rows of the alarm list: in a flood each unit's behind a line with its name and how many they are.
+function alarmRows() {
+  const rows = [];
+  let unit = null;
+  for (const alarm of sorted()) {
+    if (flood() && unitOf(alarm) !== unit) {
+      unit = unitOf(alarm);
+      const count = annunciated().filter((other) => unitOf(other) === unit).length;
+      rows.push([`unit ${unit}`, { heading: `${unit} · ${count}` }]);
+    }
+    rows.push([alarm.id, alarm]);
+  }
+  return rows;
+}
 
 const bySourceState = () => [...board.sources].sort((a, b) => (a.link === "up") - (b.link === "up"));
 
@@ -282,7 +346,19 @@ function draw() {
   byId("gateway-name").textContent = board.gateway.name || board.gateway.id;
   byId("gateway-id").textContent = `${board.gateway.company} · ${board.gateway.id}`;
   fill(byId("units"), board.units.map((unit) => [unit.unit, unit]), unitChip);
-  fill(byId("alarms"), sorted().map((alarm) => [alarm.id, alarm]), alarmRow);
+  fill(byId("alarms"), alarmRows(), (row) => (row.heading ? el("li", "heading", row.heading) : alarmRow(row)));
+  byId("flood").hidden = !flood();
+  for (const [box, key, undo] of [["shelved", "shelved", "unshelve"], ["suppressed", "suppressed", null], ["out", "out_of_service", "in-service"]]) {
+    const those = [...board.alarms.values()].filter((alarm) => alarm[key]).sort((a, b) => (a.id < b.id ? -1 : 1));
+    fill(byId(box), those.map((alarm) => [alarm.id, alarm]), (alarm) => coverRow(alarm, alarm[key], undo));
+    byId(`${box}-count`).textContent = those.length || "";
+    byId(`${box}-box`).hidden = those.length === 0;
+  }
+  const unwatched = board.quality.unwatched.map((of) => of.measure_name ?? of.measure);
+  byId("unwatched").textContent = unwatched.length === 0 ? "" : `无人监测的措施 not watched: ${unwatched.join("、")}`;
+  fill(byId("stops"), board.stops.map((stop) => [stop.unit, stop]), stopRow);
+  byId("stops-box").hidden = board.stops.length === 0;
+  byId("quality").replaceChildren(...qualityRows());
   const hazards = [...board.hazards.values()].sort((a, b) => Date.parse(b.raised) - Date.parse(a.raised));
   const candidates = hazards.filter((hazard) => hazard.stage === "candidate");
   const open = hazards.filter((hazard) => hazard.stage !== "candidate");
@@ -297,7 +373,7 @@ function draw() {
   byId("tasks-count").textContent = board.tasks.length || "";
   byId("candidates-box").classList.toggle("some", candidates.length > 0);
   byId("counts").replaceChildren(...Object.entries(PRIORITIES).map(([name, priority]) => {
-    const count = [...board.alarms.values()].filter((alarm) => alarm.priority === name).length;
+    const count = annunciated().filter((alarm) => alarm.priority === name).length;
     return el("span", `count ${count === 0 ? "none" : ""}`, shape(name), `${priority.zh} ${count}`);
   }));
   beat();
@@ -342,10 +418,18 @@ function beat() {
   }
   // A source that is away may hide an alarm: silence is then not told as safety.
   const partial = board.sources.some((source) => source.link !== "up");
-  byId("quiet").classList.toggle("partial", partial);
-  byId("quiet-zh").textContent = partial ? "当前无报警，但监测不完整" : "当前无报警";
-  byId("quiet-en").textContent = partial ? "no alarms, but sources are away: monitoring is incomplete" : "no alarms";
-  byId("quiet").hidden = !fresh || board.alarms.size > 0 || !board.health.ready;
+  // Nor is what somebody has silenced.
+  const silenced = [...board.alarms.values()].filter(withheld).length;
+  const quiet = partial
+    ? ["当前无报警，但监测不完整", "no alarms, but sources are away: monitoring is incomplete"]
+    : silenced > 0
+      ? [`当前无报警提示，但有 ${silenced} 条被搁置、抑制或停用`, `nothing annunciated, but ${silenced} shelved, suppressed or out of service`]
+      : board.stops.length > 0
+        ? ["当前无报警，但有单元停用", "no alarms, but units are stopped"]
+        : ["当前无报警", "no alarms"];
+  byId("quiet").classList.toggle("partial", partial || silenced > 0 || board.stops.length > 0);
+  [byId("quiet-zh").textContent, byId("quiet-en").textContent] = quiet;
+  byId("quiet").hidden = !fresh || annunciated().length > 0 || !board.health.ready;
   const count = waiting().length;
   document.title = !fresh ? "✕ 连接断开 riskgate" : count > 0 ? `(${count}) 未确认 riskgate` : "riskgate";
   soundButton();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    AlarmKind, AlarmRecord, AlarmState, Boost, Class, Draft, Effect, Evidence, HazardRecord, HazardStage,
-    Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass, TaskRecord, Truth, UnitDraft,
-    UnitRecord, Words,
+    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Boost, Class, Draft, Effect, Evidence, HazardRecord,
+    HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass, TaskRecord, Truth,
+    UnitDraft, UnitRecord, Withheld, Words,
 };
 use riskgate_point::{Mono, Now, Quality, Value, Wall};
 use uuid::Uuid;
@@ -113,6 +113,8 @@ pub(crate) fn alarm(id: &str, priority: Priority, age: i64) -> AlarmRecord {
         acknowledged_by: None,
         on_unknown: false,
         evidence: evidence(id),
+        turn: AlarmTurn::default(),
+        withheld: Withheld::default(),
         revision: 1,
     }
 }
@@ -209,6 +211,7 @@ fn task() -> TaskRecord {
         }],
         done: None,
         overdue: None,
+        suspended: None,
         changed: ago(42),
         revision: 1,
     }

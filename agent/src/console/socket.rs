@@ -90,11 +90,21 @@ pub enum What {
     All,
     /// 报警: open alarms.
     Alarms,
+    /// 搁置: alarms that a person has shelved for a while.
+    Shelved,
+    /// 设计抑制: alarms of stopped units.
+    Suppressed,
+    /// 停用: alarms that a person has taken out of service.
+    OutOfService,
+    /// 停用检维修: units that are stopped.
+    Stops,
+    /// 报警质量: how many alarms, how they cluster, which are the worst.
+    Quality,
     /// 隐患: being rectified or awaiting acceptance.
     Hazards,
     /// 待确认: a person has to judge.
     Candidates,
-    /// 排查任务: boosted tasks.
+    /// 排查任务: boosted and suspended tasks.
     Tasks,
     /// 单元: the class of each risk unit.
     Units,
@@ -345,6 +355,11 @@ fn show(board: &BoardHandle, what: What) -> Answer {
     let shown = match what {
         What::All => serde_json::to_value(view),
         What::Alarms => serde_json::to_value(view.alarms),
+        What::Shelved => serde_json::to_value(view.shelved),
+        What::Suppressed => serde_json::to_value(view.suppressed),
+        What::OutOfService => serde_json::to_value(view.out_of_service),
+        What::Stops => serde_json::to_value(view.stops),
+        What::Quality => serde_json::to_value(view.quality),
         What::Hazards => serde_json::to_value(view.hazards),
         What::Candidates => serde_json::to_value(view.candidates),
         What::Tasks => serde_json::to_value(view.tasks),

@@ -5,19 +5,26 @@
 //! derived from the engine's records, which may change. Times are RFC 3339 in the site's zone, durations
 //! whole seconds, names of enumerations the snake_case words of the configuration.
 
+mod alarm;
+mod render;
+
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use riskgate_engine::{
-    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Class, Evidence, HazardRecord, HazardStage, Level,
-    Operand, Plant, Priority, RiskClass, TaskRecord, Truth, Words,
-};
+use riskgate_engine::{HazardStage, Level, RiskClass, Truth, Words};
 use riskgate_point::{Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::board::{Board, BoardHandle, Change, LaneLine, Line, PUMP_TURN_AGE_MAX};
-use super::source::{CountsLine, SourceLine, SourceState};
+use super::board::{Board, BoardHandle, Change, HistoryLine, LaneLine, PUMP_TURN_AGE_MAX};
+use super::source::{CountsLine, SourceState};
+use crate::store::journal::Head;
+use alarm::AlarmLists;
+pub use alarm::{
+    AlarmView, CoverView, QualityView, QualityWindowView, StopView, SuppressionView, TurnView, UnwatchedView,
+    WorstView,
+};
+use render::Render;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,15 +36,29 @@ pub struct BoardView {
     pub gateway: GatewayView,
     /// Most urgent first; of a priority the unseen ones, then the newest.
     pub alarms: Vec<AlarmView>,
+    /// 搁置, 设计抑制, 停用: not annunciated, whatever their state. One may stand in several.
+    #[serde(default)]
+    pub shelved: Vec<AlarmView>,
+    #[serde(default)]
+    pub suppressed: Vec<AlarmView>,
+    #[serde(default)]
+    pub out_of_service: Vec<AlarmView>,
+    /// Units that are stopped.
+    #[serde(default)]
+    pub stops: Vec<StopView>,
+    #[serde(default)]
+    pub quality: QualityView,
     /// 隐患: being rectified or awaiting acceptance; newest first.
     pub hazards: Vec<HazardView>,
     /// 待确认: a person has to judge; newest first.
     pub candidates: Vec<HazardView>,
-    /// Tasks whose cycle differs from their base.
+    /// Tasks whose cycle differs from their base, or which are suspended.
     pub tasks: Vec<TaskView>,
     pub units: Vec<UnitView>,
     pub sources: Vec<SourceView>,
     pub outbox: OutboxView,
+    #[serde(default)]
+    pub history: HistoryLine,
     pub uplink: UplinkView,
     pub health: HealthView,
 }
@@ -60,36 +81,6 @@ pub struct CoverageView {
     pub watched: usize,
     /// The others.
     pub unwatched: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AlarmView {
-    pub id: String,
-    pub kind: AlarmKind,
-    pub state: AlarmState,
-    pub class: Class,
-    pub priority: Priority,
-    pub unit: Option<String>,
-    pub unit_name: Option<String>,
-    pub measure: Option<String>,
-    pub measure_name: Option<String>,
-    pub words: Words,
-    pub guidance: Words,
-    pub tags: Vec<String>,
-    /// Measures that nobody watches while this lasts.
-    pub blinds: Vec<String>,
-    /// The same by name; by id where nobody named it.
-    #[serde(default)]
-    pub blinds_names: Vec<String>,
-    pub episode: u64,
-    pub since: String,
-    pub changed: String,
-    pub acknowledged_by: Option<String>,
-    pub on_unknown: bool,
-    /// `false`: shown, and not yet on disk.
-    pub durable: bool,
-    pub revision: u64,
-    pub evidence: EvidenceView,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,6 +157,9 @@ pub struct TaskView {
     pub base_cycle_s: u64,
     pub cycle_s: u64,
     pub boosts: Vec<BoostView>,
+    /// Since when its unit is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
     pub changed: String,
 }
 
@@ -220,6 +214,9 @@ pub struct SourceView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxView {
     pub lanes: Vec<LaneLine>,
+    /// The newest entry of the journal: to be kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Head>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,6 +264,10 @@ pub struct ChangeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units: Option<Vec<UnitView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub stops: Option<Vec<StopView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualityView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sources: Option<Vec<SourceView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox: Option<OutboxView>,
@@ -291,6 +292,7 @@ impl BoardView {
         let render = Render { board: &board, now };
         let (candidates, hazards) =
             render.hazards().partition(|hazard| hazard.stage == HazardStage::Candidate);
+        let AlarmLists { annunciated, shelved, suppressed, out_of_service } = render.alarm_lists();
         let site = board.site();
         Self {
             version: board.version(),
@@ -302,13 +304,19 @@ impl BoardView {
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
                 coverage: render.coverage(),
             },
-            alarms: board.alarms().into_iter().map(|line| render.alarm(line)).collect(),
+            alarms: annunciated,
+            shelved,
+            suppressed,
+            out_of_service,
+            stops: render.stops(),
+            quality: render.quality(),
             hazards,
             candidates,
             tasks: render.tasks(),
             units: render.units(),
             sources: render.sources(),
             outbox: render.outbox(),
+            history: board.history().clone(),
             uplink: render.uplink(),
             health: HealthView::of(&board, pump_turn_age),
         }
@@ -345,6 +353,8 @@ impl ChangeView {
             hazards_gone,
             tasks: change.tasks.then(|| render.tasks()),
             units: change.units.then(|| render.units()),
+            stops: change.stops.then(|| render.stops()),
+            quality: change.quality.then(|| render.quality()),
             sources: change.sources.then(|| render.sources()),
             outbox: change.outbox.then(|| render.outbox()),
             uplink: change.uplink.then(|| render.uplink()),
@@ -397,225 +407,6 @@ impl HealthView {
     }
 }
 
-/// Records into views: names from the plant, stamps in the site's zone.
-struct Render<'a> {
-    board: &'a Board,
-    now: Wall,
-}
-
-impl Render<'_> {
-    fn coverage(&self) -> CoverageView {
-        let of = self.plant().coverage();
-        CoverageView { automatic: of.automatic, watched: of.watched, unwatched: of.unwatched.clone() }
-    }
-
-    fn plant(&self) -> &Plant {
-        self.board.plant()
-    }
-
-    fn stamp(&self, wall: Wall) -> String {
-        stamp(wall, &self.board.site().timezone)
-    }
-
-    fn unit_name(&self, unit: &str) -> Option<String> {
-        self.plant().unit(unit).map(|unit| unit.name.clone())
-    }
-
-    fn measure_name(&self, measure: &str) -> Option<String> {
-        self.plant().measure(measure).map(|measure| measure.name.clone())
-    }
-
-    fn alarm(&self, line: &Line<AlarmRecord>) -> AlarmView {
-        let record = &line.record;
-        AlarmView {
-            id: record.id.clone(),
-            kind: record.kind,
-            state: record.state,
-            class: record.class,
-            priority: record.priority,
-            unit: record.unit.clone(),
-            unit_name: record.unit.as_deref().and_then(|unit| self.unit_name(unit)),
-            measure: record.measure.clone(),
-            measure_name: record.measure.as_deref().and_then(|measure| self.measure_name(measure)),
-            words: record.words.clone(),
-            guidance: record.guidance.clone(),
-            tags: record.tags.clone(),
-            blinds: record.blinds.clone(),
-            blinds_names: record
-                .blinds
-                .iter()
-                .map(|measure| self.measure_name(measure).unwrap_or_else(|| measure.clone()))
-                .collect(),
-            episode: record.episode,
-            since: self.stamp(record.since),
-            changed: self.stamp(record.changed),
-            acknowledged_by: record.acknowledged_by.clone(),
-            on_unknown: record.on_unknown,
-            durable: line.durable,
-            revision: record.revision,
-            evidence: self.evidence(&record.evidence),
-        }
-    }
-
-    fn hazards(&self) -> impl Iterator<Item = HazardView> {
-        self.board.hazards().into_iter().map(|line| self.hazard(line))
-    }
-
-    fn hazard(&self, line: &Line<HazardRecord>) -> HazardView {
-        let record = &line.record;
-        let unrectified = matches!(record.stage, HazardStage::Candidate | HazardStage::Rectifying);
-        HazardView {
-            id: record.id,
-            stage: record.stage,
-            level: record.level,
-            unit: record.unit.clone(),
-            unit_name: self.unit_name(&record.unit),
-            measure: record.measure.clone(),
-            measure_name: self.measure_name(&record.measure),
-            cause: record.cause.clone(),
-            rule: record.rule.clone(),
-            words: record.words.clone(),
-            raised: self.stamp(record.raised),
-            changed: self.stamp(record.changed),
-            deadline: self.stamp(record.deadline),
-            overdue: unrectified && record.deadline < self.now,
-            liable_person: record.liable_person.clone(),
-            repeats: record.repeats,
-            returned: record.returned.map(|returned| self.stamp(returned)),
-            previous: record.previous,
-            acts: record.acts.iter().map(|act| self.act(act)).collect(),
-            durable: line.durable,
-            revision: record.revision,
-            evidence: self.evidence(&record.evidence),
-        }
-    }
-
-    fn act(&self, act: &ActRecord) -> ActView {
-        ActView { by: act.by.clone(), deed: act.deed.clone(), why: act.why.clone(), at: self.stamp(act.at) }
-    }
-
-    fn evidence(&self, evidence: &Evidence) -> EvidenceView {
-        EvidenceView {
-            rule: evidence.rule.clone(),
-            version: evidence.version.clone(),
-            condition: evidence.condition.clone(),
-            verdict: evidence.verdict,
-            at: self.stamp(evidence.at),
-            operands: evidence.operands.iter().map(|operand| self.operand(operand)).collect(),
-        }
-    }
-
-    fn operand(&self, operand: &Operand) -> OperandView {
-        OperandView {
-            text: operand.text.clone(),
-            value: operand.value.clone(),
-            quality: operand.quality.to_string(),
-            at: operand.at.map(|at| self.stamp(at)),
-            source_time: operand.source_time.map(|at| self.stamp(at)),
-            detail: operand.detail.clone(),
-            until: operand.until.map(|at| self.stamp(at)),
-        }
-    }
-
-    fn tasks(&self) -> Vec<TaskView> {
-        self.board.tasks().map(|record| self.task(record)).collect()
-    }
-
-    fn task(&self, record: &TaskRecord) -> TaskView {
-        TaskView {
-            task: record.task.clone(),
-            content: record.content.clone(),
-            unit: record.unit.clone(),
-            unit_name: self.unit_name(&record.unit),
-            measure: record.measure.clone(),
-            assignee: record.assignee.clone(),
-            work_type: record.work_type,
-            base_cycle_s: record.base_cycle.as_secs(),
-            cycle_s: record.cycle.as_secs(),
-            boosts: record.boosts.iter().map(|boost| self.boost(boost)).collect(),
-            changed: self.stamp(record.changed),
-        }
-    }
-
-    fn boost(&self, boost: &Boost) -> BoostView {
-        BoostView {
-            rule: boost.rule.clone(),
-            words: boost.words.clone(),
-            cycle_s: boost.cycle.map(|cycle| cycle.as_secs()),
-            due: boost.due.map(|due| self.stamp(due)),
-            since: self.stamp(boost.since),
-            until: boost.until.map(|until| self.stamp(until)),
-        }
-    }
-
-    /// Every unit of the plant, whether or not the engine has spoken of it.
-    fn units(&self) -> Vec<UnitView> {
-        let plant = self.plant();
-        let unit = |unit: &riskgate_engine::UnitDraft| match self.board.unit(&unit.id) {
-            None => UnitView {
-                unit: unit.id.clone(),
-                name: unit.name.clone(),
-                base: unit.base,
-                current: unit.base,
-                causes: Vec::new(),
-                changed: None,
-            },
-            Some(record) => UnitView {
-                unit: unit.id.clone(),
-                name: unit.name.clone(),
-                base: record.base,
-                current: record.current,
-                causes: record
-                    .causes
-                    .iter()
-                    .map(|cause| RaiseView {
-                        rule: cause.rule.clone(),
-                        words: cause.words.clone(),
-                        raise_to: cause.raise_to,
-                        since: self.stamp(cause.since),
-                        until: cause.until.map(|until| self.stamp(until)),
-                    })
-                    .collect(),
-                changed: Some(self.stamp(record.changed)),
-            },
-        };
-        plant.units().iter().map(unit).collect()
-    }
-
-    fn sources(&self) -> Vec<SourceView> {
-        self.board.sources().map(|(line, counts)| self.source(line, counts)).collect()
-    }
-
-    fn source(&self, line: &SourceLine, counts: &CountsLine) -> SourceView {
-        SourceView {
-            id: line.id.clone(),
-            name: line.name.clone(),
-            link: line.link,
-            why: line.why.clone(),
-            since: self.stamp(line.since),
-            good: line.good,
-            uncertain: line.uncertain,
-            bad: line.bad,
-            source_offset_ms: line.source_offset_ms,
-            counts: counts.clone(),
-        }
-    }
-
-    fn outbox(&self) -> OutboxView {
-        OutboxView { lanes: self.board.outbox().to_vec() }
-    }
-
-    fn uplink(&self) -> UplinkView {
-        let uplink = self.board.uplink();
-        UplinkView {
-            connected: uplink.connected,
-            broker: uplink.broker.clone(),
-            why: uplink.why.clone(),
-            since: self.stamp(uplink.since),
-        }
-    }
-}
-
 /// RFC 3339 with milliseconds and the zone's offset. A time beyond the calendar is its nearest end.
 pub fn stamp(wall: Wall, timezone: &TimeZone) -> String {
     let end = if wall.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
@@ -625,6 +416,8 @@ pub fn stamp(wall: Wall, timezone: &TimeZone) -> String {
 
 #[cfg(test)]
 mod tests {
+    use riskgate_engine::{AlarmRecord, Effect};
+
     use super::*;
     use crate::console::sample;
 
@@ -642,6 +435,72 @@ mod tests {
         let json = serde_json::to_string(&view).expect("json");
         assert_eq!(serde_json::from_str::<BoardView>(&json).expect("view"), view);
         assert!(!view.alarms.is_empty() && !view.hazards.is_empty() && !view.candidates.is_empty());
+    }
+
+    #[test]
+    fn what_is_withheld_stands_in_lists_of_its_own_and_not_among_the_alarms() {
+        let handle = sample::handle();
+        let shown = BoardView::of(&handle).alarms.len();
+        let mut record = sample::alarm("GD-101/HH", riskgate_engine::Priority::Critical, 5);
+        record.revision = 9;
+        record.withheld = riskgate_engine::Withheld {
+            suppressed: Some(riskgate_engine::Suppression { unit: "U-TA".to_owned(), since: Wall(0) }),
+            out_of_service: Some(riskgate_engine::OutOfService {
+                by: "李雷".to_owned(),
+                why: "送检".to_owned(),
+                since: Wall(0),
+                until: None,
+            }),
+            ..Default::default()
+        };
+        let alarm = |record: &AlarmRecord| Effect::Alarm(std::sync::Arc::new(record.clone()));
+        handle.update(|board| board.apply(&alarm(&record), true));
+        let view = BoardView::of(&handle);
+        assert_eq!(view.alarms.len(), shown - 1);
+        assert_eq!((view.shelved.len(), view.suppressed.len(), view.out_of_service.len()), (0, 1, 1));
+        let out = view.out_of_service[0].out_of_service.as_ref().expect("who and why");
+        assert_eq!((out.by.as_str(), out.until.as_deref()), ("李雷", None));
+        // Normal, it stays listed for as long as it is out of service.
+        record.state = riskgate_engine::AlarmState::Normal;
+        record.withheld.suppressed = None;
+        record.revision = 10;
+        handle.update(|board| board.apply(&alarm(&record), true));
+        assert_eq!(BoardView::of(&handle).out_of_service.len(), 1);
+        record.withheld.out_of_service = None;
+        record.revision = 11;
+        handle.update(|board| board.apply(&alarm(&record), true));
+        let view = BoardView::of(&handle);
+        assert_eq!((view.alarms.len(), view.out_of_service.len()), (shown - 1, 0));
+    }
+
+    #[test]
+    fn a_stopped_unit_is_shown_until_it_is_started_and_a_flood_is_news() {
+        let handle = sample::handle();
+        let mut stop = riskgate_engine::StopRecord {
+            unit: "U-TA".to_owned(),
+            stop: 1,
+            by: "王敏".to_owned(),
+            why: "检修".to_owned(),
+            since: Wall(0),
+            ended: None,
+            ended_by: None,
+            revision: 1,
+        };
+        let effect = |stop: &riskgate_engine::StopRecord| Effect::Stop(std::sync::Arc::new(stop.clone()));
+        handle.update(|board| board.apply(&effect(&stop), true));
+        let view = BoardView::of(&handle);
+        assert_eq!(view.stops[0].unit_name.as_deref(), Some("罐区A"));
+        (stop.ended, stop.revision) = (Some(Wall(1)), 2);
+        handle.update(|board| board.apply(&effect(&stop), true));
+        assert_eq!(BoardView::of(&handle).stops, []);
+        let mut changes = handle.changes();
+        let mut quality = riskgate_engine::AlarmQuality { flood: true, ..Default::default() };
+        handle.update(|board| board.set_quality(quality.clone(), Vec::new()));
+        assert!(changes.try_recv().expect("a flood is news").quality);
+        quality.day.per_10_min = 1.5;
+        handle.update(|board| board.set_quality(quality.clone(), Vec::new()));
+        assert!(changes.try_recv().is_err(), "a rate that moves with the time is none");
+        assert!((BoardView::of(&handle).quality.day.per_10_min - 1.5).abs() < 1e-9);
     }
 
     #[test]

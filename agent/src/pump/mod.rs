@@ -16,7 +16,7 @@ use std::time::Duration;
 use riskgate_drivers::Clock;
 use riskgate_drivers::intake;
 use riskgate_drivers::tally::{Counts, Tallies};
-use riskgate_engine::{Act, Effect, Engine, Plant, Refusal};
+use riskgate_engine::{Act, Effect, Engine, Plant, PointDraft, Refusal};
 use riskgate_point::{Link, Mono, Now, Report, Sample, SourceId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::console::BoardHandle;
 use crate::console::source::{CountsLine, SourceLine};
 use crate::events::Event;
+use crate::history::Recorder;
 use crate::metrics;
-use crate::store::{Batch, Committed, JournalEntry, Store};
-use crate::uplink::TelemetrySender;
+use crate::store::{Batch, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::{self, Origin, SourceState};
+use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -84,11 +85,13 @@ pub struct Left {
 /// What one run of the loop remembers besides the engine.
 struct Tail {
     waiting: Waiting,
-    tags: Vec<Arc<str>>,
+    tags: Vec<ToldPoint>,
     /// When the sources were last shown.
     shown: Mono,
     /// Why the store's newest try failed, as it was told last.
     failed: Option<String>,
+    /// Pieces that can never be written, as they were told last.
+    unwritable: u64,
     merged: Merged,
 }
 
@@ -111,8 +114,11 @@ pub struct Pump {
     pub tallies: Tallies,
     pub orders: mpsc::Receiver<Order>,
     pub store: Store,
+    pub history: Recorder,
     pub board: BoardHandle,
     pub telemetry: TelemetrySender,
+    /// What goes upstream before its commit.
+    pub undurable: Undurable,
     pub origin: Origin,
     /// How the sources are, for upstream.
     pub states: watch::Sender<Vec<SourceState>>,
@@ -133,6 +139,7 @@ impl Pump {
             tags: tags_of(&self.plant),
             shown: Mono::default(),
             failed: None,
+            unwritable: 0,
             merged: Merged::default(),
         };
         let first = std::mem::take(&mut self.first);
@@ -158,6 +165,7 @@ impl Pump {
             self.end_turn(&mut tail, &so_far);
         }
         tail.merged.tell(self.intake.merged(), None);
+        self.history.turn((self.clock)());
         self.drain(tail.waiting, committed).await
     }
 
@@ -184,6 +192,7 @@ impl Pump {
         let now = (self.clock)();
         let mut effects = Vec::new();
         self.telemetry.offer(reports.iter().filter_map(|report| tagged(&tail.tags, report)));
+        self.history.offer(&reports);
         let mut kinds = [0_u64; KINDS.len()];
         for report in reports {
             note(&self.plant, &report, &mut kinds);
@@ -207,7 +216,7 @@ impl Pump {
                 let mut effects = Vec::new();
                 match self.engine.act(&act, now, &mut effects) {
                     Ok(()) => {
-                        let entry = journal_of(&act, uid, now);
+                        let entry = journal_of(&act, uid, unit_of(&effects), now);
                         self.commit(tail, effects, vec![entry], Some(answer), now);
                     }
                     // One who has gone away does not wait for the answer.
@@ -225,6 +234,7 @@ impl Pump {
                 shown::forget();
                 self.plant = Arc::clone(&plant);
                 tail.tags = tags_of(&plant);
+                self.history.set_plant(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
                 self.commit(tail, effects, vec![entry], Some(answer), now);
@@ -246,8 +256,15 @@ impl Pump {
         }
         self.commit(tail, effects, Vec::new(), None, now);
         tail.waiting.offer(&self.store);
-        tail.waiting.release(committed, &self.board);
-        tail.waiting.show_late(now.mono, &self.board);
+        let released = tail.waiting.release(committed, &self.board);
+        if !self.undurable.is_empty() {
+            self.undurable.committed(&self.messages(&released));
+        }
+        let late = tail.waiting.show_late(now.mono, committed.failed.is_some(), &self.board);
+        if !late.is_empty() {
+            let over = self.undurable.offer(self.messages(&late));
+            Event::ToldUndurable { over }.emit();
+        }
         tell_failure(tail, committed);
         self.show_state(tail, committed, now);
         self.turns.send_modify(|turns| *turns += 1);
@@ -270,19 +287,23 @@ impl Pump {
         for effect in &effects {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
-        let messages =
-            effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect();
+        let messages = self.messages(&effects);
         let batch = Batch { seq: tail.waiting.next_seq(), effects, messages, acts, at: now.wall };
         tail.waiting.push(batch, answer, now.mono, &self.store);
     }
 
+    fn messages(&self, effects: &[Effect]) -> Vec<Message> {
+        effects.iter().flat_map(|effect| wire::messages(effect, &self.plant, &self.origin)).collect()
+    }
+
     /// Each turn tells that it turned; how the sources are changes at a pace for people.
-    fn show_state(&self, tail: &mut Tail, committed: &Committed, now: Now) {
+    fn show_state(&mut self, tail: &mut Tail, committed: &Committed, now: Now) {
         self.board.pump_turned(now.mono);
         if now.mono.since(tail.shown) < SHOW_EVERY {
             return;
         }
         tail.shown = now.mono;
+        self.history.turn(now);
         tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();
@@ -300,9 +321,11 @@ impl Pump {
             *old = states;
             news
         });
+        let (quality, unwatched) = (self.engine.quality(now.mono), self.engine.unwatched());
         self.board.update(|board| {
             let lines = views.iter().map(|view| SourceLine::new(view, &self.plant)).collect();
             board.set_sources(lines, counts.iter().map(CountsLine::from).collect());
+            board.set_quality(quality, unwatched);
             board.set_store_failure(store_failure(&tail.waiting, committed));
         });
     }
@@ -315,7 +338,7 @@ impl Pump {
         let last = async {
             loop {
                 waiting.offer(&self.store);
-                waiting.release(&committed.borrow_and_update().clone(), &self.board);
+                drop(waiting.release(&committed.borrow_and_update().clone(), &self.board));
                 if waiting.is_empty() || committed.changed().await.is_err() {
                     break;
                 }
@@ -345,6 +368,10 @@ impl Merged {
 
 /// Once for each change: a store that fails is tried again every few seconds, for hours.
 fn tell_failure(tail: &mut Tail, committed: &Committed) {
+    if committed.unwritable > tail.unwritable {
+        Event::Unwritable { count: committed.unwritable - tail.unwritable }.emit();
+        tail.unwritable = committed.unwritable;
+    }
     if tail.failed == committed.failed {
         return;
     }
@@ -364,12 +391,17 @@ fn store_failure(waiting: &Waiting, committed: &Committed) -> Option<String> {
 }
 
 /// Shared texts: a reading is made for every change.
-fn tags_of(plant: &Plant) -> Vec<Arc<str>> {
-    plant.points().iter().map(|point| Arc::from(point.tag.as_str())).collect()
+fn tags_of(plant: &Plant) -> Vec<ToldPoint> {
+    let told = |point: &PointDraft| ToldPoint {
+        tag: Arc::from(point.tag.as_str()),
+        class: point.class,
+        deadband: point.deadband,
+    };
+    plant.points().iter().map(told).collect()
 }
 
 /// A sample and its point's tag.
-fn tagged<'a>(tags: &'a [Arc<str>], report: &'a Report) -> Option<(&'a Arc<str>, &'a Sample)> {
+fn tagged<'a>(tags: &'a [ToldPoint], report: &'a Report) -> Option<(&'a ToldPoint, &'a Sample)> {
     let sample = report.sample()?;
     Some((tags.get(usize::try_from(sample.point.0).ok()?)?, sample))
 }
@@ -401,12 +433,24 @@ fn note(plant: &Plant, report: &Report, kinds: &mut [u64; KINDS.len()]) {
     }
 }
 
-fn journal_of(act: &Act, uid: u32, now: Now) -> JournalEntry {
+/// The unit that an act is about: that of what followed from it.
+fn unit_of(effects: &[Effect]) -> Option<&str> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Alarm(alarm) => alarm.unit.as_deref(),
+        Effect::Hazard(hazard) => Some(&hazard.unit),
+        Effect::Task(task) => Some(&task.unit),
+        Effect::Unit(unit) => Some(&unit.unit),
+        Effect::Record(record) => Some(&record.unit),
+        Effect::Stop(stop) => Some(&stop.unit),
+    })
+}
+
+fn journal_of(act: &Act, uid: u32, unit: Option<&str>, now: Now) -> JournalEntry {
     JournalEntry {
         at: now.wall,
         by: act.by.clone(),
         what: "act".to_owned(),
-        body: serde_json::json!({ "deed": act.deed, "uid": uid }),
+        body: serde_json::json!({ "deed": act.deed, "uid": uid, "unit": unit }),
     }
 }
 
@@ -417,5 +461,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
         Effect::Record(_) => "record",
+        Effect::Stop(_) => "stop",
     }
 }

@@ -72,6 +72,7 @@ enum Object {
     Task(String),
     Unit(String),
     Record(Uuid),
+    Stop(String),
 }
 
 impl Waiting {
@@ -137,22 +138,30 @@ impl Waiting {
         }
     }
 
-    /// What is committed is shown as durable, and those who asked are told.
-    pub(super) fn release(&mut self, committed: &Committed, board: &BoardHandle) {
+    /// What is committed is shown as durable, and those who asked are told. Returns what of it was shown before.
+    pub(super) fn release(&mut self, committed: &Committed, board: &BoardHandle) -> Vec<Effect> {
+        let mut shown = Vec::new();
         while self.sent.front().is_some_and(|sent| sent.seq <= committed.seq) {
             if let Some(sent) = self.sent.pop_front() {
                 board.show_effects(&sent.effects, true);
                 tell(sent.answers, true);
+                if sent.shown {
+                    shown.extend(sent.effects);
+                }
             }
         }
+        shown
     }
 
     /// The one exception to commit-before-show: people see alarms and hazards, marked, when the store
-    /// takes longer than [`LATE_AFTER`]. Told once when it begins and once when it ends.
-    pub(super) fn show_late(&mut self, now: Mono, board: &BoardHandle) {
+    /// takes longer than [`LATE_AFTER`], or its last try failed. Told once when it begins and once when it ends.
+    /// Returns what is shown for the first time.
+    pub(super) fn show_late(&mut self, now: Mono, failed: bool, board: &BoardHandle) -> Vec<Effect> {
+        let is_late = |at: Mono| failed || now.since(at) > LATE_AFTER;
+        let mut late = Vec::new();
         let oldest = self.sent.front().map(|sent| (sent.seq, sent.at));
         let oldest = oldest.or(self.over.as_ref().map(|over| (over.batch.seq, over.since)));
-        match (oldest.filter(|(_, at)| is_late(*at, now)), self.late) {
+        match (oldest.filter(|(_, at)| is_late(*at)), self.late) {
             (Some((seq, _)), None) => {
                 Event::CommitLate { batch: seq }.emit();
                 self.late = Some(0);
@@ -165,19 +174,22 @@ impl Waiting {
         }
         let mut shown = 0;
         // In the order of their waiting: behind one that is in time all are.
-        for sent in self.sent.iter_mut().take_while(|sent| is_late(sent.at, now)) {
+        for sent in self.sent.iter_mut().take_while(|sent| is_late(sent.at)) {
             tell(std::mem::take(&mut sent.answers), false);
             if !sent.shown {
                 sent.shown = true;
                 shown += 1;
                 board.show_effects(&sent.effects, false);
+                late.extend(sent.effects.iter().cloned());
             }
         }
         if let Some(over) = &mut self.over
-            && is_late(over.since, now)
+            && is_late(over.since)
         {
             tell(std::mem::take(&mut over.answers), false);
-            board.show_effects(&std::mem::take(&mut over.unshown), false);
+            let unshown = std::mem::take(&mut over.unshown);
+            board.show_effects(&unshown, false);
+            late.extend(unshown);
         }
         if let Some(batches) = &mut self.late {
             *batches += shown;
@@ -187,6 +199,7 @@ impl Waiting {
             self.superseded_told = Some(now);
             self.tell_superseded();
         }
+        late
     }
 
     /// What was replaced since it was told last.
@@ -195,10 +208,6 @@ impl Waiting {
             Event::EffectsSuperseded { count: std::mem::take(&mut self.superseded) }.emit();
         }
     }
-}
-
-fn is_late(at: Mono, now: Mono) -> bool {
-    now.since(at) > LATE_AFTER
 }
 
 fn tell(answers: Vec<oneshot::Sender<Answer>>, durable: bool) {
@@ -257,6 +266,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Task(task) => Object::Task(task.task.clone()),
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
         Effect::Record(record) => Object::Record(record.id),
+        Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
     }
 }
 
@@ -343,7 +353,11 @@ mod tests {
                     time: Wall(1),
                     data: json!({}),
                 }),
-                Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) => None,
+                Effect::Hazard(_)
+                | Effect::Task(_)
+                | Effect::Unit(_)
+                | Effect::Record(_)
+                | Effect::Stop(_) => None,
             })
             .collect();
         Batch { seq: waiting.next_seq(), effects, messages, acts: vec![act()], at: Wall(1) }
@@ -360,7 +374,7 @@ mod tests {
         let mut committed = held.store.committed();
         loop {
             waiting.offer(&held.store);
-            waiting.release(&committed.borrow_and_update().clone(), board);
+            drop(waiting.release(&committed.borrow_and_update().clone(), board));
             if waiting.is_empty() {
                 return;
             }
@@ -385,7 +399,8 @@ mod tests {
         }
         assert_eq!(held.count("SELECT sum(revision) FROM alarm"), 3, "A/H 2, B/H 1");
         assert_eq!(held.count("SELECT count(*) FROM outbox"), 2);
-        assert_eq!(held.count("SELECT count(*) FROM journal"), 10_000 + 3);
+        let acts = "SELECT count(*) FROM journal WHERE json_extract(line, '$.what') = 'act'";
+        assert_eq!(held.count(acts), 10_000 + 3);
         let line = board.read().alarm("A/H").map(|line| (line.record.revision, line.durable));
         assert_eq!(line, Some((2, true)));
     }
@@ -405,18 +420,19 @@ mod tests {
         let held = Held::new();
         let (mut waiting, board) = (Waiting::default(), sample::empty_handle());
         let mut told = push(&mut waiting, &held, vec![alarm("A/H", AlarmState::Unacknowledged, 1)], Mono(0));
-        waiting.show_late(Mono(0).after(LATE_AFTER), &board);
+        assert_eq!(waiting.show_late(Mono(0).after(LATE_AFTER), false, &board), []);
         assert!(!waiting.is_late() && board.read().alarm("A/H").is_none(), "not before its time");
         assert!(told.try_recv().is_err());
         let late = Mono(1).after(LATE_AFTER);
-        waiting.show_late(late, &board);
+        assert_eq!(waiting.show_late(late, false, &board).len(), 1);
+        assert_eq!(waiting.show_late(late, false, &board), [], "once");
         assert!(waiting.is_late());
         assert_eq!(told.try_recv(), Ok(Answer::Done { durable: false }));
         let durable = |board: &BoardHandle| board.read().alarm("A/H").map(|line| line.durable);
         assert_eq!(durable(&board), Some(false));
         held.release_file();
         until_empty(&mut waiting, &held, &board).await;
-        waiting.show_late(late, &board);
+        drop(waiting.show_late(late, false, &board));
         assert!(!waiting.is_late());
         assert_eq!(durable(&board), Some(true));
     }
@@ -428,10 +444,10 @@ mod tests {
         let unit = sample::unit("U-TA", "罐区A", RiskClass::Yellow, RiskClass::Red);
         drop(push(&mut waiting, &held, vec![Effect::Unit(Arc::new(unit))], Mono(0)));
         let late = Mono(1).after(LATE_AFTER);
-        waiting.show_late(late, &board);
+        assert_eq!(waiting.show_late(late, false, &board).len(), 1);
         let version = board.read().version();
         assert_eq!(version, 1);
-        waiting.show_late(late, &board);
+        drop(waiting.show_late(late, false, &board));
         assert_eq!(board.read().version(), version);
     }
 }

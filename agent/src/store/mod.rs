@@ -10,16 +10,24 @@
 //! for 30 days after that. A damaged file is never taken for an empty one: it is renamed aside, and the new
 //! store begins a new epoch.
 //!
+//! What the engine decided and what persons did is journalled in the same transaction, see [`journal`].
+//!
 //! It knows nothing of topics, brokers or rules, keeps no history of samples, and reads no clock: times
 //! come with what is written.
 
+#[cfg(test)]
+mod damage;
+pub mod journal;
+mod mark;
 mod open;
 mod outbox;
+mod poison;
 mod queue;
 mod records;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
 use std::fmt;
@@ -33,9 +41,11 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
+use journal::Head;
 use queue::{Queue, Request};
 
 pub use outbox::DATA_BYTES_MAX;
+pub use upkeep::Written;
 
 /// A handle on the store. Clones share one writer thread, which ends when [`Store::close`] is called or
 /// the last handle is dropped.
@@ -60,7 +70,8 @@ pub struct Batch {
     pub at: Wall,
 }
 
-/// One line of the journal, which is append-only.
+/// One entry of the journal, which is append-only. `start` and `reload` have the hash of the configuration that
+/// holds from then on in `body.new`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
     pub at: Wall,
@@ -160,6 +171,14 @@ pub struct Committed {
     /// Messages refused since the start because their data is over [`DATA_BYTES_MAX`]; each was told as a
     /// gap in its place.
     pub refused: u64,
+    /// Pieces set aside since the start because they can never be written; each was told as a gap.
+    pub unwritable: u64,
+    /// Rows that left the outbox since the start because it was full; of the pending ones a gap was told.
+    pub evicted: u64,
+    /// Bytes since the start.
+    pub written: Written,
+    /// The newest entry of the journal.
+    pub journal: Head,
     /// Why the newest try to commit failed. The batch is kept and tried again as it is.
     pub failed: Option<String>,
 }
@@ -192,6 +211,8 @@ pub struct Opened {
     /// The epoch began with this opening, for this reason.
     pub new: Option<&'static str>,
     pub restored: Restored,
+    /// The hash of the configuration that held last; empty where none did.
+    pub config_before: String,
     /// The damaged or foreign file, under its new name. To be told loudly.
     pub kept_aside: Option<PathBuf>,
     /// The last run did not close the store; the file was checked and is whole.
@@ -206,6 +227,8 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("cannot open the store {}: {operation}", path.display())]
     Open { operation: &'static str, path: PathBuf, source: rusqlite::Error },
+    #[error("the disk is full: no room for {}; free some, and it starts by itself", path.display())]
+    Full { path: PathBuf, source: Box<StoreError> },
     #[error("store: cannot {operation}")]
     Sql { operation: &'static str, source: rusqlite::Error },
     #[error("store: the {table} '{key}' cannot be read back")]

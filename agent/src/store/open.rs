@@ -1,7 +1,9 @@
 //! Opening `state.db`: it opens after any crash without a human. A file that is damaged, foreign or of a
 //! newer version is renamed aside with its WAL, and a new store with a new epoch begins; a disk that cannot
-//! be read or written is an error, never a new store.
+//! be read or written is an error, never a new store. A file that is gone or has gone back in time, which its mark
+//! tells, is a lost one and not a first start.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -15,8 +17,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::journal::{self, Head, Sealer};
+use super::mark::{Ballast, Mark, Marked};
+use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
-use super::{Opened, StoreError, outbox, records, schema};
+use super::{Opened, StoreError, outbox, records, schema, sql};
 
 const FILE: &str = "state.db";
 
@@ -30,6 +35,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a checkpoint the WAL is cut to this: what 1,000 pages (the automatic checkpoint) take. Without it
 /// one long reader leaves a WAL of hundreds of MB on the card for ever.
 const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// The file that SQLite shares with other readers cannot be made larger: SQLite does not say that it was for room.
+const IOERR_SHMSIZE: i32 = 4874;
+
+/// A store is three files while it is open.
+const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// How the name of a store begins that was kept aside, and how many are kept: each may be as large as the store.
+const ASIDE: &str = "state.db.damaged-";
+const ASIDES_MAX: usize = 3;
 
 /// Why a file that exists is not opened.
 #[derive(Debug)]
@@ -48,30 +63,26 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     })?;
     let lock = lock(dir)?;
     let path = dir.join(FILE);
-    let wal_alone = !exists(&path)? && fs::metadata(suffixed(&path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-    let usable = if wal_alone { Err(Unusable::Aside("lost_file")) } else { try_open(&path, now, None) };
-    let (opened_file, kept_aside) = match usable {
-        Ok(file) => (file, None),
-        Err(Unusable::Error(error)) => return Err(error),
-        Err(Unusable::Aside(reason)) => {
-            let aside = keep_aside(dir, &path, now)?;
-            tracing::error!(
-                reason,
-                kept = %aside.display(),
-                "the store cannot be used and is kept aside; a new one begins, and with it a new epoch"
-            );
-            let file = try_open(&path, now, Some(reason)).map_err(|unusable| match unusable {
-                Unusable::Error(error) => error,
-                Unusable::Aside(_) => StoreError::File {
-                    operation: "use the new store",
-                    path: path.clone(),
-                    source: io::Error::from(io::ErrorKind::InvalidData),
-                },
-            })?;
-            (file, Some(aside))
+    let ballast = Ballast::of(dir);
+    let (opened_file, kept_aside) = match open_or_begin(dir, &path, now) {
+        Err(error) if is_full(&error) && ballast.give_back() => {
+            tracing::error!("the disk is full: the room that was kept for this is given back");
+            open_or_begin(dir, &path, now)
         }
-    };
-    let Usable { connection, meta, new, restored, last } = opened_file;
+        opened => opened,
+    }
+    .map_err(|error| {
+        if is_full(&error) { StoreError::Full { path: path.clone(), source: Box::new(error) } } else { error }
+    })?;
+    ballast.take();
+    let Usable { connection, meta, new, restored, last, head } = opened_file;
+    let epoch = meta.epoch.0.to_string();
+    let sealer = Sealer::new(&connection, dir, &epoch)?;
+    let rows = Rows::count(&connection)?;
+    let upkeep = Upkeep::default();
+    upkeep.set_end(&connection)?;
+    let mut mark = Mark::open(dir, epoch);
+    mark.set(&head);
     let opened = Opened {
         epoch: meta.epoch,
         epoch_began: meta.created,
@@ -80,8 +91,56 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         restored,
         kept_aside,
         unclean: !meta.clean,
+        config_before: meta.config,
     };
-    Ok((Database { connection, last, lock }, opened))
+    Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, lock }, opened))
+}
+
+/// The store that is there; or a new one, where there is none or none that can be used.
+fn open_or_begin(dir: &Path, path: &Path, now: Wall) -> Result<(Usable, Option<PathBuf>), StoreError> {
+    let marked = Marked::read(dir);
+    let wal_is_there = || fs::metadata(suffixed(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let is_lost = !exists(path)? && (marked.is_some() || wal_is_there());
+    let usable =
+        if is_lost { Err(Unusable::Aside("lost_file")) } else { try_open(path, now, None, marked.as_ref()) };
+    let reason = match usable {
+        Ok(file) => return Ok((file, None)),
+        Err(Unusable::Error(error)) => return Err(error),
+        Err(Unusable::Aside(reason)) => reason,
+    };
+    let aside = keep_aside(dir, path, now)?;
+    tracing::error!(
+        reason,
+        kept = aside.as_ref().map(|aside| aside.display().to_string()),
+        "the store is lost or cannot be used; what is left of it is kept aside, a new one begins, and with it a new epoch"
+    );
+    let file = try_open(path, now, Some(reason), None).map_err(|unusable| match unusable {
+        Unusable::Error(error) => error,
+        Unusable::Aside(_) => StoreError::File {
+            operation: "use the new store",
+            path: path.to_owned(),
+            source: io::Error::from(io::ErrorKind::InvalidData),
+        },
+    })?;
+    Ok((file, aside))
+}
+
+pub(super) fn is_full(error: &StoreError) -> bool {
+    match error {
+        StoreError::Open { source, .. } | StoreError::Sql { source, .. } => {
+            source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+                || source.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHMSIZE)
+        }
+        StoreError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+        StoreError::Full { .. } => true,
+        StoreError::InUse { .. }
+        | StoreError::Record { .. }
+        | StoreError::Encode { .. }
+        | StoreError::Lane { .. }
+        | StoreError::Busy { .. }
+        | StoreError::Closed { .. }
+        | StoreError::Unwritten { .. } => false,
+    }
 }
 
 fn exists(path: &Path) -> Result<bool, StoreError> {
@@ -110,6 +169,7 @@ struct Usable {
     new: Option<&'static str>,
     restored: riskgate_engine::Restored,
     last: super::LastSequences,
+    head: Head,
 }
 
 struct Meta {
@@ -117,11 +177,17 @@ struct Meta {
     created: Wall,
     reason: String,
     clean: bool,
+    config: String,
 }
 
 /// Opens, checks, migrates and reads the file at `path`; makes it where there is none. `reason` is why the
-/// file that was there before is not used.
-fn try_open(path: &Path, now: Wall, reason: Option<&'static str>) -> Result<Usable, Unusable> {
+/// file that was there before is not used, `marked` what a mark beside it says.
+fn try_open(
+    path: &Path,
+    now: Wall,
+    reason: Option<&'static str>,
+    marked: Option<&Marked>,
+) -> Result<Usable, Unusable> {
     let judge = |operation: &'static str| move |error| judge(path, operation, error);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -165,12 +231,18 @@ fn try_open(path: &Path, now: Wall, reason: Option<&'static str>) -> Result<Usab
             return Err(Unusable::Aside("damaged"));
         }
     }
+    if let Some(marked) = marked.filter(|_| user_version >= schema::CHAINED)
+        && is_rolled_back(&connection, marked).map_err(judge("compare it with its mark"))?
+    {
+        return Err(Unusable::Aside("rolled_back"));
+    }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
     let (meta, new) = begin_run(&connection, now, reason).map_err(judge("begin the run"))?;
+    let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
     keep_wal(&connection, false).map_err(judge("set it up"))?;
-    Ok(Usable { connection, meta, new, restored, last })
+    Ok(Usable { connection, meta, new, restored, last, head })
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -182,6 +254,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A committed hazard survives the loss of power: NORMAL under WAL may roll the last commits back.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
+    // Written back between two commits, and not in one.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     // SQLite's default is off.
     connection.pragma_update(None, "foreign_keys", true)?;
     // Without it each new value of a LIMIT compiles its statement anew: a fifth of what the store costs.
@@ -191,13 +265,22 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Commits that once were in the file are not in it any more. To go on with it would give out numbers again that
+/// upstream has seen.
+fn is_rolled_back(connection: &Connection, marked: &Marked) -> rusqlite::Result<bool> {
+    let query = "SELECT epoch, (SELECT coalesce(max(n), 0) FROM journal) FROM meta";
+    let found: Option<(String, i64)> =
+        connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.is_some_and(|(epoch, last)| marked.is_ahead_of(&epoch, last)))
+}
+
 /// Reads whose store it is, or begins a new epoch; marks the file as open.
 fn begin_run(
     connection: &Connection,
     now: Wall,
     reason: Option<&'static str>,
 ) -> rusqlite::Result<(Meta, Option<&'static str>)> {
-    let query = "SELECT epoch, created, reason, clean FROM meta";
+    let query = "SELECT epoch, created, reason, clean, config FROM meta";
     let read = connection
         .query_row(query, [], |row| {
             Ok(Meta {
@@ -205,6 +288,7 @@ fn begin_run(
                 created: Wall(row.get(1)?),
                 reason: row.get(2)?,
                 clean: row.get(3)?,
+                config: row.get(4)?,
             })
         })
         .optional()?;
@@ -213,12 +297,26 @@ fn begin_run(
         return Ok((meta, None));
     }
     let reason = reason.unwrap_or("created");
-    let meta = Meta { epoch: Epoch(Uuid::new_v4()), created: now, reason: reason.to_owned(), clean: true };
+    let meta = Meta {
+        epoch: Epoch(Uuid::new_v4()),
+        created: now,
+        reason: reason.to_owned(),
+        clean: true,
+        config: String::new(),
+    };
     connection.execute(
         "INSERT INTO meta (one, epoch, created, reason, clean) VALUES (1, ?1, ?2, ?3, 0)",
         params![meta.epoch.0.to_string(), now.0, reason],
     )?;
     Ok((meta, Some(reason)))
+}
+
+/// The journal's chain has a beginning, whichever version the file was of.
+fn begin_chain(connection: &Connection, meta: &Meta, now: Wall) -> Result<Head, StoreError> {
+    let transaction = connection.unchecked_transaction().map_err(sql("begin a transaction"))?;
+    journal::begin(&transaction, meta.epoch, &meta.reason, now)?;
+    transaction.commit().map_err(sql("commit"))?;
+    journal::head(connection)
 }
 
 fn parse_uuid(text: &str) -> rusqlite::Result<Uuid> {
@@ -244,6 +342,7 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
             Unusable::Aside("unreadable_record")
         }
         StoreError::File { .. }
+        | StoreError::Full { .. }
         | StoreError::InUse { .. }
         | StoreError::Open { .. }
         | StoreError::Encode { .. }
@@ -280,8 +379,9 @@ fn reason_of(error: &rusqlite::Error) -> &'static str {
     }
 }
 
-/// Renames the file and its WAL so that both can still be opened together, and makes the renaming durable.
-fn keep_aside(dir: &Path, path: &Path, now: Wall) -> Result<PathBuf, StoreError> {
+/// Renames the file and its WAL so that both can still be opened together, and makes the renaming durable. `None`:
+/// there was nothing to rename.
+fn keep_aside(dir: &Path, path: &Path, now: Wall) -> Result<Option<PathBuf>, StoreError> {
     let stamp = Timestamp::from_millisecond(now.0)
         .map(|at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
         .unwrap_or_else(|_| now.0.to_string());
@@ -294,10 +394,11 @@ fn keep_aside(dir: &Path, path: &Path, now: Wall) -> Result<PathBuf, StoreError>
         [aside.clone(), suffixed(aside, "-wal")].iter().all(|path| !path.try_exists().unwrap_or(true))
     });
     let aside = free.unwrap_or_else(|| name(1000));
-    for ending in ["", "-wal", "-shm"] {
+    let mut found = false;
+    for ending in ENDINGS {
         let from = suffixed(path, ending);
         match fs::rename(&from, suffixed(&aside, ending)) {
-            Ok(()) => {}
+            Ok(()) => found = true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
                 return Err(StoreError::File { operation: "keep aside", path: from, source });
@@ -309,7 +410,32 @@ fn keep_aside(dir: &Path, path: &Path, now: Wall) -> Result<PathBuf, StoreError>
         path: dir.to_owned(),
         source,
     })?;
-    Ok(aside)
+    forget_oldest(dir);
+    Ok(found.then_some(aside))
+}
+
+/// A store that breaks each day must not fill the disk with what is left of it.
+fn forget_oldest(dir: &Path) {
+    let Ok(names) = fs::read_dir(dir) else { return };
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    for name in names.filter(|name| name.starts_with(ASIDE)) {
+        let base = ENDINGS.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+        kept.insert(base.to_owned());
+    }
+    let over = kept.len().saturating_sub(ASIDES_MAX);
+    // The names rise with the time.
+    for base in kept.iter().take(over) {
+        tracing::warn!(name = base, "the oldest of the stores that were kept aside is removed");
+        for ending in ENDINGS {
+            match fs::remove_file(dir.join(format!("{base}{ending}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, name = base, "it cannot be removed");
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
 }
 
 fn suffixed(path: &Path, ending: &str) -> PathBuf {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use riskgate_point::Wall;
-use rusqlite::{Connection, Row as SqlRow, params};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use serde_json::json;
 
+use super::upkeep::Rows;
 use super::{Lane, LaneView, LastSequences, Message, OutboxView, Row, StoreError, int, sql, uint};
 
 /// The largest `data` of one message, in bytes of JSON. A packet may have 256 KiB; the envelope and the
@@ -183,14 +184,37 @@ fn decoded(plain: Plain) -> Result<Row, StoreError> {
     Ok(Row { seq: plain.row, sequence: uint(plain.sequence), message })
 }
 
-pub(super) fn acknowledge(connection: &Connection, rows: &[i64], at: Wall) -> Result<(), StoreError> {
+/// Returns how many of each lane were pending until now.
+pub(super) fn acknowledge(
+    connection: &Connection,
+    rows: &[i64],
+    at: Wall,
+) -> Result<LastSequences, StoreError> {
     let mut statement = connection
-        .prepare_cached("UPDATE outbox SET sent_at = ?2 WHERE row = ?1 AND sent_at IS NULL")
+        .prepare_cached("UPDATE outbox SET sent_at = ?2 WHERE row = ?1 AND sent_at IS NULL RETURNING lane")
         .map_err(sql("acknowledge outbox rows"))?;
+    let mut counts = LastSequences::default();
     for row in rows {
-        statement.execute(params![row, at.0]).map_err(sql("acknowledge outbox rows"))?;
+        let word: Option<String> = statement
+            .query_row(params![row, at.0], |row| row.get(0))
+            .optional()
+            .map_err(sql("acknowledge outbox rows"))?;
+        if let Some(lane) = word.as_deref().and_then(Lane::of_word) {
+            counts.set(lane, counts.of(lane) + 1);
+        }
     }
-    Ok(())
+    Ok(counts)
+}
+
+/// Removes the oldest acknowledged rows, however young. Returns how many.
+pub(super) fn forget_sent(connection: &Connection, n: i64) -> Result<usize, StoreError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM outbox WHERE row IN
+             (SELECT row FROM outbox WHERE sent_at IS NOT NULL ORDER BY sent_at LIMIT ?1)",
+        )
+        .and_then(|mut statement| statement.execute([n]))
+        .map_err(sql("forget acknowledged rows"))
 }
 
 /// Removes at most 500 rows that were acknowledged over 30 days before `at`. Returns how many.
@@ -230,24 +254,24 @@ pub(super) fn last_sequences(connection: &Connection) -> Result<LastSequences, S
     Ok(last)
 }
 
-pub(super) fn view(connection: &Connection) -> Result<OutboxView, StoreError> {
+pub(super) fn view(connection: &Connection, rows: &Rows) -> Result<OutboxView, StoreError> {
     let last = last_sequences(connection)?;
     let mut statement = connection
         .prepare_cached(
             // Within a lane the order of rows is the order of sequences.
-            "WITH pending AS (SELECT row, sequence, time FROM outbox WHERE lane = ?1 AND sent_at IS NULL)
-             SELECT (SELECT count(*) FROM pending), oldest.sequence, oldest.time
-             FROM (SELECT 1) LEFT JOIN (SELECT sequence, time FROM pending ORDER BY row LIMIT 1) AS oldest",
+            "SELECT sequence, time FROM outbox WHERE lane = ?1 AND sent_at IS NULL ORDER BY row LIMIT 1",
         )
         .map_err(sql("read the outbox"))?;
     let mut lanes = Vec::new();
     for lane in Lane::ALL {
-        let (pending, first, oldest): (i64, Option<i64>, Option<i64>) = statement
-            .query_row([lane.word()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        let first: Option<(i64, i64)> = statement
+            .query_row([lane.word()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
             .map_err(sql("read the outbox"))?;
         let last = last.of(lane);
-        let sent = first.map_or(last, |first| uint(first).saturating_sub(1));
-        lanes.push(LaneView { lane, pending: uint(pending), last, sent, oldest: oldest.map(Wall) });
+        let sent = first.map_or(last, |(first, _)| uint(first).saturating_sub(1));
+        let (pending, oldest) = (rows.pending(lane), first.map(|(_, time)| Wall(time)));
+        lanes.push(LaneView { lane, pending, last, sent, oldest });
     }
     Ok(OutboxView { lanes })
 }

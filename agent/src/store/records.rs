@@ -2,13 +2,13 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, TaskRecord, UnitRecord,
+    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, StopRecord, TaskRecord, UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{JournalEntry, StoreError, int, sql};
+use super::{StoreError, int, sql};
 
 pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), StoreError> {
     match effect {
@@ -23,17 +23,10 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
             write_plain(connection, ("unit", "write a unit"), &unit.unit, unit.revision, unit.as_ref())
         }
         Effect::Record(record) => write_record(connection, record),
+        Effect::Stop(stop) => {
+            write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
+        }
     }
-}
-
-pub(super) fn write_entry(connection: &Connection, entry: &JournalEntry) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO journal (at, by, what, body) VALUES (?1, ?2, ?3, ?4)")
-        .and_then(|mut statement| {
-            statement.execute(params![entry.at.0, entry.by, entry.what, entry.body.to_string()])
-        })
-        .map_err(sql("append to the journal"))?;
-    Ok(())
 }
 
 /// Records are kept for a year of evaluation, and a bit.
@@ -124,6 +117,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         hazards: read_all::<HazardRecord>(connection, "hazard", hazards)?,
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
+        stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
     })
 }
 

@@ -6,7 +6,10 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+
+/// The version from which on the journal is a chain.
+pub(super) const CHAINED: i64 = 2;
 
 /// The newest version, which this program writes.
 pub(super) fn newest() -> i64 {
@@ -101,6 +104,68 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 ";
 
 const V2: &str = "
+-- The configuration that held last, by its hash: the next start tells whether it was changed meanwhile.
+ALTER TABLE meta ADD COLUMN config TEXT NOT NULL DEFAULT '';
+
+-- Entries of before the chain stay as they are; the chain's first entry holds their number and their hash.
+DROP TRIGGER journal_no_update;
+DROP TRIGGER journal_no_delete;
+ALTER TABLE journal RENAME TO journal_unchained;
+CREATE TRIGGER journal_unchained_no_update BEFORE UPDATE ON journal_unchained
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_unchained_no_delete BEFORE DELETE ON journal_unchained
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+-- line is what is hashed, byte for byte; hash is the SHA-256 of it, which the next line repeats.
+CREATE TABLE journal (
+    n    INTEGER NOT NULL PRIMARY KEY,
+    line TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+
+-- Entries that lie in a file of their own: numbers, the hash of the last, the latest time.
+CREATE TABLE segment (
+    first  INTEGER NOT NULL PRIMARY KEY,
+    last   INTEGER NOT NULL,
+    hash   TEXT NOT NULL,
+    until  INTEGER NOT NULL,
+    file   TEXT NOT NULL,
+    sealed INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+-- What a file holds may go.
+CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
+WHEN old.n > (SELECT coalesce(max(last), 0) FROM segment)
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER segment_no_update BEFORE UPDATE ON segment
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER segment_no_delete BEFORE DELETE ON segment
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+-- What can never be written to its own table: set aside, so that it holds up nothing else.
+CREATE TABLE unwritable (
+    n        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    at       INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    object   TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    why      TEXT NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const V3: &str = "
+-- The newest stop of each unit, ended or not.
+CREATE TABLE stop (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const V4: &str = "
 -- Records of inspections (排查记录), the agent's own and those that persons told.
 CREATE TABLE record (
     id   TEXT NOT NULL PRIMARY KEY,

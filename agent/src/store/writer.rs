@@ -1,6 +1,7 @@
 //! The writer thread: takes what waits, writes it in one transaction, answers requests.
 //!
-//! A failed commit is rolled back and its batches go back to the head of the queue. After a failure
+//! A batch with a piece that can never be written is committed without that piece, see [`super::poison`]. Any other
+//! failed commit is rolled back and its batches go back to the head of the queue. After a failure
 //! batches are tried one at a time, so that one that can never be written holds up only what is behind it.
 
 use std::time::Duration;
@@ -11,9 +12,14 @@ use tokio::sync::watch;
 
 use crate::causes::chain;
 
+use super::journal::{self, Head, Sealer};
+use super::mark::{Ballast, Mark};
+use super::open::is_full;
 use super::outbox::{self, Appended};
+use super::poison::{Sifted, is_poison, sift};
 use super::queue::{Queue, Request};
-use super::{Batch, Committed, JournalEntry, LastSequences, Message, Reply, StoreError, records, sql};
+use super::upkeep::{Rows, Upkeep};
+use super::{Batch, Committed, JournalEntry, Lane, LastSequences, Message, Reply, StoreError, records, sql};
 
 /// The first pause after a failed commit, doubled with each further one up to the last. A disk that is
 /// full or hangs needs a person; a lock held by a reader is gone in milliseconds.
@@ -23,6 +29,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Tries at closing: with a file that another program holds, two fit into the store's second of the stop.
 const CLOSING_TRIES: u32 = 2;
 
+/// Bites behind one commit: together they are worth more rows than a commit of a flood has.
+const BITES_MAX: usize = 4;
+
 /// Between two looks for rows that are kept long enough, by the time that comes with acknowledgements.
 const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
 
@@ -30,12 +39,18 @@ const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
 pub(super) struct Database {
     pub(super) connection: Connection,
     pub(super) last: LastSequences,
+    pub(super) rows: Rows,
+    pub(super) head: Head,
+    pub(super) sealer: Sealer,
+    pub(super) mark: Mark,
+    pub(super) ballast: Ballast,
+    pub(super) upkeep: Upkeep,
     pub(super) lock: std::fs::File,
 }
 
 impl Database {
     pub(super) fn committed(&self) -> Committed {
-        Committed { seq: 0, last: self.last, refused: 0, failed: None }
+        Committed { last: self.last, journal: self.head.clone(), ..Committed::default() }
     }
 
     /// All of it or nothing: a transaction that is dropped on the way out rolls back.
@@ -52,40 +67,128 @@ impl Database {
         Ok(done)
     }
 
+    pub(super) fn write(&mut self, batches: &[Batch]) -> Result<Sifted, StoreError> {
+        match self.write_whole(batches) {
+            Err(error) if is_poison(&error) => self.write_in_pieces(batches),
+            whole => whole.map(|refused| Sifted { refused, unwritable: 0 }),
+        }
+    }
+
+    fn write_in_pieces(&mut self, batches: &[Batch]) -> Result<Sifted, StoreError> {
+        let mut head = self.head.clone();
+        let mut transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sql("begin a transaction"))?;
+        let sifted = sift(&mut transaction, &mut head, batches)?;
+        let last = outbox::last_sequences(&transaction)?;
+        transaction.commit().map_err(sql("commit"))?;
+        self.wrote(last, head);
+        Ok(sifted)
+    }
+
     /// Returns how many messages were refused as too large.
-    fn write(&mut self, batches: &[Batch]) -> Result<u64, StoreError> {
+    fn write_whole(&mut self, batches: &[Batch]) -> Result<u64, StoreError> {
+        let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
             let mut refused = 0;
             for batch in batches {
+                // What a person did stands before what followed from it.
+                refused += append(transaction, &mut head, &batch.messages, &batch.acts)?;
                 for effect in &batch.effects {
                     records::write(transaction, effect)?;
+                    journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
                 }
-                refused += append(transaction, &batch.messages, &batch.acts)?;
             }
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        self.last = last;
+        self.wrote(last, head);
         Ok(refused)
     }
 
     fn append(&mut self, messages: &[Message], entries: &[JournalEntry]) -> Result<u64, StoreError> {
+        let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
-            let refused = append(transaction, messages, entries)?;
+            let refused = append(transaction, &mut head, messages, entries)?;
             Ok((refused, outbox::last_sequences(transaction)?))
         })?;
-        self.last = last;
+        self.wrote(last, head);
         Ok(refused)
     }
 
-    fn acknowledge(&mut self, rows: &[i64], at: Wall, purge: bool) -> Result<usize, StoreError> {
-        let purged = self.in_transaction(|transaction| {
-            outbox::acknowledge(transaction, rows, at)?;
-            if purge { outbox::purge(transaction, at) } else { Ok(0) }
+    pub(super) fn acknowledge(&mut self, rows: &[i64], at: Wall, purge: bool) -> Result<usize, StoreError> {
+        let (acknowledged, purged) = self.in_transaction(|transaction| {
+            let acknowledged = outbox::acknowledge(transaction, rows, at)?;
+            let purged = if purge { outbox::purge(transaction, at)? } else { 0 };
+            Ok((acknowledged, purged))
         })?;
+        for lane in Lane::ALL {
+            self.rows.acknowledged(lane, acknowledged.of(lane));
+        }
+        self.rows.forgotten(purged);
         if purged > 0 {
             outbox::vacuum(&self.connection)?;
         }
         Ok(purged)
+    }
+
+    fn wrote(&mut self, last: LastSequences, head: Head) {
+        self.mark.set(&head);
+        self.rows.appended(self.last, last);
+        (self.last, self.head) = (last, head);
+    }
+
+    /// A disk that is full gets the room that was kept for it. Whether there was any: then another try may do.
+    fn make_room(&self, error: &StoreError) -> bool {
+        let gave = is_full(error) && self.ballast.give_back();
+        if gave {
+            tracing::error!("the disk is full: the room that was kept for this is given back");
+        }
+        gave
+    }
+
+    /// One bite of what has to go, if the outbox or the file is over its bounds. Returns how many rows went.
+    pub(super) fn evict(&mut self, at: Wall) -> Result<usize, StoreError> {
+        if !self.upkeep.is_over(&self.connection, &self.rows)? {
+            return Ok(0);
+        }
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sql("begin a transaction"))?;
+        let mut rows = self.rows;
+        let gone = self.upkeep.evict(&transaction, &mut rows, at)?;
+        let last = outbox::last_sequences(&transaction)?;
+        transaction.commit().map_err(sql("commit the eviction"))?;
+        rows.appended(self.last, last);
+        (self.rows, self.last) = (rows, last);
+        outbox::vacuum(&self.connection)?;
+        Ok(gone)
+    }
+
+    /// What follows a commit while nothing waits for it. A disk that refuses tells with the next commit.
+    fn keep_up(&mut self, at: Option<Wall>, is_idle: bool) -> usize {
+        let evicted = at.map_or(Ok(0), |at| (0..BITES_MAX).try_fold(0, |gone, _| Ok(gone + self.evict(at)?)));
+        let kept = evicted.and_then(|gone| self.upkeep.after_commit(&self.connection).map(|()| gone));
+        let gone = kept.unwrap_or_else(|error| {
+            tracing::debug!(error = chain(&error), "the upkeep of the store failed");
+            0
+        });
+        if let Some(at) = at.filter(|_| is_idle) {
+            self.seal_if_due(at);
+        }
+        gone
+    }
+
+    /// A month of the journal that is over becomes a file. Where that fails, its entries stay where they are.
+    fn seal_if_due(&mut self, at: Wall) {
+        if !self.sealer.is_due(&self.head, at) {
+            return;
+        }
+        if let Err(error) = self.sealer.seal(&mut self.connection, at) {
+            let error = chain(&error);
+            tracing::warn!(error, "the journal's last month is not archived yet; it stays in state.db");
+        }
     }
 
     fn close(self) {
@@ -105,6 +208,7 @@ impl Database {
 
 fn append(
     connection: &Connection,
+    head: &mut Head,
     messages: &[Message],
     entries: &[JournalEntry],
 ) -> Result<u64, StoreError> {
@@ -121,7 +225,7 @@ fn append(
         }
     }
     for entry in entries {
-        records::write_entry(connection, entry)?;
+        journal::append(connection, head, entry)?;
     }
     Ok(refused)
 }
@@ -148,14 +252,15 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
         }
         if !work.batches.is_empty() {
             match database.write(&work.batches) {
-                Ok(refused) => {
+                Ok(Sifted { refused, unwritable }) => {
                     queue.written(&work.batches);
                     let seq = work.batches.iter().map(|batch| batch.seq).max().unwrap_or(0);
-                    let last = database.last;
                     committed.send_modify(|committed| {
                         committed.seq = committed.seq.max(seq);
-                        committed.last = last;
+                        committed.last = database.last;
+                        committed.journal.clone_from(&database.head);
                         committed.refused += refused;
+                        committed.unwritable += unwritable;
                         committed.failed = None;
                     });
                     pause = PAUSE_MIN;
@@ -166,6 +271,12 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
                     // The pump tells it, once for each reason; here each try.
                     tracing::debug!(batches = work.batches.len(), error = why, "a commit failed");
                     queue.put_back(work.batches);
+                    if database.make_room(&error) {
+                        for request in work.requests {
+                            answer(&mut database, request, committed, &mut next_purge);
+                        }
+                        continue;
+                    }
                     committed.send_modify(|committed| committed.failed = Some(why));
                     closing_tries += u32::from(work.closed);
                     for request in work.requests {
@@ -187,6 +298,14 @@ pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Send
         for request in work.requests {
             answer(&mut database, request, committed, &mut next_purge);
         }
+        let at = work.batches.last().map(|batch| batch.at);
+        let evicted = database.keep_up(at, queue.batches() == 0);
+        committed.send_if_modified(|committed| {
+            committed.evicted += u64::try_from(evicted).unwrap_or(u64::MAX);
+            committed.last = database.last;
+            committed.written = database.upkeep.written;
+            evicted > 0
+        });
     }
     database.close();
 }
@@ -200,9 +319,9 @@ fn answer(
     match request {
         Request::Append { messages, entries, reply } => {
             let appended = database.append(&messages, &entries).map(|refused| {
-                let last = database.last;
                 committed.send_modify(|committed| {
-                    committed.last = last;
+                    committed.last = database.last;
+                    committed.journal.clone_from(&database.head);
                     committed.refused += refused;
                 });
             });
@@ -224,7 +343,7 @@ fn answer(
         Request::Range { lane, from, to, n, reply } => {
             send(reply, outbox::range(&database.connection, lane, from, to, n));
         }
-        Request::Outbox { reply } => send(reply, outbox::view(&database.connection)),
+        Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
     }
 }

@@ -6,13 +6,17 @@
 //! unacknowledged is sent again from the outbox; `poll` must not be cancelled while it connects, and it
 //! retries without pause, so it is polled until its first error and then dropped.
 
+use riskgate_drivers::Clock;
+use riskgate_drivers::tls::Settings;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions, Packet, PublishNotice,
-    PublishOptions, QoS,
+    AsyncClient, Event as Polled, EventLoop, LastWill, MqttOptions, Packet, PublishNotice, PublishOptions,
+    QoS,
 };
 use tokio::sync::mpsc;
 
 use super::Config;
+use super::fault::Fault;
+use super::stream::open;
 
 /// Both ways. The library's own default of 10 KiB turns one larger message into an endless reconnect.
 const PACKET_BYTES_MAX: usize = 256 * 1024;
@@ -35,7 +39,12 @@ const CONNECT_TIMEOUT_S: u64 = 5;
 #[derive(Debug)]
 pub(super) enum Event {
     Connected,
-    Incoming { topic: String, payload: Vec<u8> },
+    /// The broker has answered our subscription.
+    Subscribed,
+    Incoming {
+        topic: String,
+        payload: Vec<u8>,
+    },
 }
 
 /// Why a connection ended.
@@ -43,10 +52,20 @@ pub(super) enum Event {
 pub(super) enum Lost {
     #[error("cannot set up the client for {host}:{port}")]
     Options { host: String, port: u16, source: rumqttc::ClientBuildError },
-    #[error("the broker {host}:{port}: {source}")]
-    Broker { host: String, port: u16, source: Box<ConnectionError> },
+    #[error("the broker {broker}: {fault}; {}", .fault.hint())]
+    Broker { broker: String, fault: Fault },
     #[error("the session took no more events")]
     Deaf,
+}
+
+impl Lost {
+    /// The broker has hung up.
+    pub(super) fn is_theirs(&self) -> bool {
+        match self {
+            Self::Broker { fault, .. } => fault.is_theirs(),
+            Self::Options { .. } | Self::Deaf => false,
+        }
+    }
 }
 
 /// Where the session puts what is to be sent.
@@ -55,8 +74,8 @@ pub(super) struct Client(AsyncClient);
 /// The half that does the work; to be polled until it ends.
 pub(super) struct Connection {
     event_loop: EventLoop,
-    host: String,
-    port: u16,
+    broker: String,
+    tls: Option<Settings>,
 }
 
 /// A message under way.
@@ -67,7 +86,7 @@ pub(super) struct Will {
     pub(super) payload: Vec<u8>,
 }
 
-pub(super) fn connect(config: &Config, will: Will) -> Result<(Client, Connection), Lost> {
+pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Client, Connection), Lost> {
     let mut options = MqttOptions::new(config.client_id.clone(), (config.host.clone(), config.port));
     options
         .set_clean_session(true)
@@ -75,9 +94,11 @@ pub(super) fn connect(config: &Config, will: Will) -> Result<(Client, Connection
         .set_inflight(INFLIGHT_MAX)
         .set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX)
         .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
+    let secured = config.tls.clone().map(|tls| (tls, config.host.clone(), clock));
+    options.set_socket_connector(move |address, _| open(address, secured.clone()));
     match (&config.user, &config.password) {
         (Some(user), Some(password)) => {
-            options.set_credentials(user.clone(), password.clone());
+            options.set_credentials(user.clone(), password.reveal().to_owned());
         }
         (Some(user), None) => {
             options.set_username(user.clone());
@@ -87,9 +108,8 @@ pub(super) fn connect(config: &Config, will: Will) -> Result<(Client, Connection
     let built = AsyncClient::builder(options).capacity(REQUESTS_MAX).try_build();
     let (client, mut event_loop) =
         built.map_err(|source| Lost::Options { host: config.host.clone(), port: config.port, source })?;
-    event_loop.network_options.set_tcp_nodelay(true);
     event_loop.network_options.set_connection_timeout(CONNECT_TIMEOUT_S);
-    Ok((Client(client), Connection { event_loop, host: config.host.clone(), port: config.port }))
+    Ok((Client(client), Connection { event_loop, broker: config.broker(), tls: config.tls.clone() }))
 }
 
 impl Client {
@@ -136,13 +156,15 @@ impl Connection {
         loop {
             let event = match self.event_loop.poll().await {
                 Ok(Polled::Incoming(Packet::ConnAck(_))) => Event::Connected,
+                Ok(Polled::Incoming(Packet::SubAck(_))) => Event::Subscribed,
                 Ok(Polled::Incoming(Packet::Publish(publish))) => Event::Incoming {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload.to_vec(),
                 },
                 Ok(_) => continue,
-                Err(source) => {
-                    return Lost::Broker { host: self.host, port: self.port, source: Box::new(source) };
+                Err(error) => {
+                    let fault = Fault::of(error, self.tls.as_ref());
+                    return Lost::Broker { broker: self.broker, fault };
                 }
             };
             if events.send(event).await.is_err() {

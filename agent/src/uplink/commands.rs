@@ -165,6 +165,12 @@ impl Replay {
         Some(row)
     }
 
+    /// A row that was popped and is not sent after all.
+    pub(super) fn skipped(&mut self, sequence: u64) {
+        self.sent -= 1;
+        self.miss(sequence, sequence + 1);
+    }
+
     /// Every row is handed over: the answer may follow, behind them.
     pub(super) fn is_done(&self) -> bool {
         self.ready.is_empty() && self.next > self.to

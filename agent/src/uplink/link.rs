@@ -4,7 +4,10 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
-use std::collections::{BTreeMap, VecDeque};
+mod readings;
+mod refused;
+
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,14 +22,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::birth::{Birth, birth};
-use super::client::{Client, Event, INFLIGHT_MAX, PAYLOAD_BYTES_MAX};
+use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{self, Deed, RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{Chunk, Dropped};
+use super::spool::{self, Next, SpoolError};
+use super::telemetry::Dropped;
+use super::undurable::{self, Object};
 use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
+use crate::store::journal::Head;
 use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
 
 /// Commands that wait for their rows; beyond it a command is refused and may come again.
@@ -52,6 +58,9 @@ enum Answer {
     Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
+    Refused(Row, Result<(), StoreError>),
+    Spooled(Result<Next, SpoolError>),
+    Unspooled(Result<(), SpoolError>),
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -61,10 +70,19 @@ pub(super) struct Link<'a> {
     uplink: &'a mut Uplink,
     client: Client,
     events: mpsc::Receiver<Event>,
-    session: Session,
+    session: &'a mut Session,
+    spool: Option<spool::Handle>,
+    /// It is being asked, or had nothing more in this second.
+    spool_read: bool,
+    /// Rows set aside whose gap is being written.
+    telling: usize,
+    spool_empty: bool,
+    began: Instant,
     flying: FuturesUnordered<Flying>,
     asked: FuturesUnordered<Asked>,
     committed: watch::Receiver<Committed>,
+    /// Revisions that were told on this connection before their commit.
+    undurable_told: HashMap<Object, u64>,
     leasing: bool,
     acknowledging: bool,
     /// Not before then are acknowledgements written again.
@@ -78,8 +96,8 @@ pub(super) struct Link<'a> {
     connected: Option<Wall>,
     /// The last sequences when it connected: what is not beyond them is late, and may have been sent before.
     before: LastSequences,
-    /// `last` of the state message that was told last.
-    told: Option<LastSequences>,
+    /// `last` and `journal` of the state message that was told last.
+    told: Option<(LastSequences, Head)>,
     state_changed: bool,
     turns: u64,
     chunks: u64,
@@ -92,19 +110,26 @@ pub(super) struct Link<'a> {
 impl<'a> Link<'a> {
     pub(super) fn new(
         uplink: &'a mut Uplink,
+        session: &'a mut Session,
+        spool: Option<spool::Handle>,
         client: Client,
         events: mpsc::Receiver<Event>,
-        unacknowledged: VecDeque<Chunk>,
     ) -> Self {
         let committed = uplink.store.committed();
         Self {
             uplink,
             client,
             events,
-            session: Session::new(usize::from(INFLIGHT_MAX), unacknowledged),
+            session,
+            spool,
+            spool_read: false,
+            telling: 0,
+            spool_empty: false,
+            began: Instant::now(),
             flying: FuturesUnordered::new(),
             asked: FuturesUnordered::new(),
             committed,
+            undurable_told: HashMap::new(),
             leasing: false,
             acknowledging: false,
             acknowledge_at: Instant::now(),
@@ -123,11 +148,6 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The connection is over.
-    pub(super) fn end(self) -> VecDeque<Chunk> {
-        self.session.end()
-    }
-
     /// Ends on `stop`, having told so, or when the client takes nothing any more.
     pub(super) async fn run(&mut self, stop: &CancellationToken) -> End {
         let mut tick = second();
@@ -136,9 +156,11 @@ impl<'a> Link<'a> {
         batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut plant = self.uplink.plant.clone();
         let mut sources = self.uplink.sources.clone();
+        let mut undurable = self.uplink.undurable.changed();
         loop {
             if self.connected.is_some() {
                 self.ask_store();
+                self.tell_undurable();
                 if !self.hand_over() {
                     return End::Lost("the MQTT client takes nothing more");
                 }
@@ -156,10 +178,12 @@ impl<'a> Link<'a> {
                 Some(answer) = self.asked.next(), if !self.asked.is_empty() => self.answered(answer),
                 event = self.events.recv() => match event {
                     Some(Event::Connected) => self.connected(),
+                    Some(Event::Subscribed) => self.session.answered(),
                     Some(Event::Incoming { topic, payload }) => self.command(&topic, &payload),
                     None => return End::Lost("the connection ended"),
                 },
                 Ok(()) = self.committed.changed() => {}
+                Ok(()) = undurable.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
@@ -179,6 +203,7 @@ impl<'a> Link<'a> {
 
     /// The connection is lost: what was acknowledged on it is not sent again on the next.
     pub(super) async fn write_acknowledged(&mut self) {
+        self.end_telling().await;
         let rows = self.session.take_acknowledged();
         if rows.is_empty() {
             return;
@@ -238,21 +263,37 @@ impl<'a> Link<'a> {
     }
 
     fn push_state(&mut self) {
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let now = self.uplink.now();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Online, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Online, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
-        self.told = Some(last);
+        self.told = Some((last, journal));
         self.state_changed = false;
         self.push("state".to_owned(), state, true, LooseKind::State);
+    }
+
+    /// What `state` tells of lanes and journal, as it is now.
+    fn present(&self) -> (LastSequences, Head) {
+        (self.session.sent(), self.committed.borrow().journal.clone())
+    }
+
+    /// What could not be committed in time goes out beside the lanes.
+    fn tell_undurable(&mut self) {
+        for (object, message) in self.uplink.undurable.news(&mut self.undurable_told) {
+            let payload = undurable::bytes(&object, &message, &self.uplink.origin);
+            self.push(message.topic, payload, false, LooseKind::Undurable);
+        }
     }
 
     /// Each second: alive, and what has changed in `state`.
     fn turn(&mut self) {
         self.turns += 1;
         self.store_rests = false;
+        if std::mem::take(&mut self.spool_empty) {
+            self.spool_read = false;
+        }
         let in_flight = self.session.in_flight();
         self.uplink.status.send_modify(|status| {
             status.turns += 1;
@@ -263,9 +304,7 @@ impl<'a> Link<'a> {
         }
         if !self.session.is_announced() {
             self.ask_present();
-        } else if self.session.state_is_told()
-            && (self.state_changed || self.told != Some(self.session.sent()))
-        {
+        } else if self.session.state_is_told() && (self.state_changed || self.told != Some(self.present())) {
             self.push_state();
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
@@ -275,6 +314,7 @@ impl<'a> Link<'a> {
 
     /// Puts questions to the store: one of each kind is under way at a time.
     fn ask_store(&mut self) {
+        self.ask_spool();
         if self.store_rests {
             return;
         }
@@ -300,6 +340,7 @@ impl<'a> Link<'a> {
                 }));
             }
         }
+        self.tell_refused();
         self.ask_replay();
     }
 
@@ -365,6 +406,20 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::Spooled(next) => self.spooled(next),
+            // It is sent once more: the receiver has the same readings twice.
+            Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
+            Answer::Unspooled(Ok(())) => {}
+            Answer::Refused(row, told) => {
+                self.telling -= 1;
+                let message = format!("{} {}", row.message.topic, row.message.object);
+                if self.heard("refused", told).is_none() {
+                    self.session.put_back_refused(row);
+                } else {
+                    Happening::MessageRefused { message: &message }.emit();
+                    self.uplink.status.send_modify(|status| status.refused += 1);
+                }
+            }
             Answer::Written(what, written) => {
                 // Told in the log; there is nothing to take back.
                 let _told = self.heard(what, written);
@@ -413,7 +468,7 @@ impl<'a> Link<'a> {
 
     /// Publishes what the window has room for. False where the client takes nothing more.
     fn hand_over(&mut self) -> bool {
-        while let Some(outgoing) = self.session.next() {
+        while let Some(outgoing) = self.session.next(self.age()) {
             let (topic, payload, retain, sent) = self.packed(outgoing);
             if payload.len() > PAYLOAD_BYTES_MAX {
                 // Rows and telemetry are bounded where they are made: this is a state or a birth.
@@ -424,8 +479,9 @@ impl<'a> Link<'a> {
                 );
                 continue;
             }
+            let bytes = payload.len();
             let receipt = self.client.publish(&topic, payload, retain);
-            let ticket = self.session.handed_over(sent);
+            let ticket = self.session.handed_over(sent, bytes, self.age());
             let Some(receipt) = receipt else { return false };
             self.flying.push(Box::pin(async move { (ticket, receipt.acknowledged().await) }));
             // A resend's answer goes behind its last row, and the rows of its next page behind these.
@@ -437,8 +493,8 @@ impl<'a> Link<'a> {
     fn packed(&mut self, outgoing: Outgoing) -> (String, Vec<u8>, bool, Sent) {
         let origin = &self.uplink.origin;
         match outgoing {
-            Outgoing::Loose(loose) => {
-                (self.uplink.topic(&loose.topic), loose.payload, loose.retain, Sent::Loose(loose.what))
+            Outgoing::Loose(Loose { topic, payload, retain, what }) => {
+                (self.uplink.topic(&topic), payload, retain, Sent::Loose { what, topic })
             }
             Outgoing::Row(row) => {
                 let late = row.sequence <= self.before.of(row.message.lane);
@@ -458,59 +514,24 @@ impl<'a> Link<'a> {
         }
     }
 
-    fn telemetry_bytes(&mut self, chunk: &Chunk) -> Vec<u8> {
-        self.chunks += 1;
-        let now = self.uplink.now();
-        let connected = self.connected.unwrap_or(now);
-        let name = format!("telemetry/{}-{}", connected.0, self.chunks);
-        let origin = &self.uplink.origin;
-        wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
+    /// Since this connection was begun.
+    fn age(&self) -> Duration {
+        self.began.elapsed()
     }
 
     fn acknowledged(&mut self, ticket: Ticket) {
-        let Some(sent) = self.session.acknowledge(ticket) else { return };
+        let Some(sent) = self.session.acknowledge(ticket, self.age()) else { return };
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
                 self.uplink.status.send_modify(|status| status.readings += chunk.count());
+                self.unspool(chunk.spooled);
                 if self.draining {
                     self.batch_telemetry();
                 }
             }
-            Sent::Loose(_) | Sent::Again => {}
+            Sent::Loose { .. } | Sent::Again => {}
         }
-    }
-
-    /// As many readings as the link can take now; a batch each interval, and what is left of a backlog with
-    /// each acknowledgement.
-    fn batch_telemetry(&mut self) {
-        if self.connected.is_none() {
-            return;
-        }
-        while self.session.wants_telemetry() {
-            let Some(chunk) = self.uplink.telemetry.take() else {
-                self.draining = false;
-                return;
-            };
-            self.session.push_telemetry(chunk);
-        }
-        self.draining = true;
-    }
-
-    /// Readings that nobody will have: one gap for all of them.
-    fn tell_dropped(&mut self) {
-        let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
-        let now = self.uplink.now();
-        let gap = wire::telemetry_gap(&dropped, now, &self.uplink.origin);
-        tracing::warn!(
-            count = dropped.count,
-            too_large = dropped.too_large,
-            "telemetry was dropped; a gap is told"
-        );
-        let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move {
-            Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
-        }));
     }
 
     fn command(&mut self, topic: &str, payload: &[u8]) {
@@ -574,10 +595,10 @@ impl<'a> Link<'a> {
             return End::Stopped;
         }
         let now = self.uplink.now();
-        let last = self.session.sent();
+        let (last, journal) = self.present();
         let state = {
             let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Stopped, Some(last), &sources, now, &self.uplink.origin)
+            wire::state_bytes(Status::Stopped, Some((last, &journal)), &sources, now, &self.uplink.origin)
         };
         let told = self.client.publish(&self.uplink.topic("state"), state, true);
         let rows = self.session.take_acknowledged();

@@ -11,19 +11,31 @@
 mod birth;
 mod client;
 mod commands;
+mod drain;
+mod fault;
+mod gap;
+mod keeper;
 mod link;
+#[cfg(test)]
+mod model;
+pub mod schema;
 mod session;
+mod spool;
+mod stream;
+mod suspect;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod undurable;
+mod window;
 pub mod wire;
 
-use std::collections::VecDeque;
-use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_drivers::backoff::Backoff;
+use riskgate_drivers::tls::Settings;
 use riskgate_engine::Plant;
 use riskgate_point::{Now, Wall};
 use tokio::sync::{mpsc, watch};
@@ -31,12 +43,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
+use crate::config::Secret;
 use crate::events::Event;
 use crate::store::Store;
-use client::Will;
+use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
-use telemetry::Chunk;
-pub use telemetry::{TelemetryReceiver, TelemetrySender, channel};
+use session::{Session, SetAside};
+use telemetry::Dropped;
+pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
+pub use undurable::Undurable;
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
@@ -59,17 +74,24 @@ const REASONS_MAX: usize = 8;
 const EVENTS_MAX: usize = 64;
 
 /// Where upstream is, and what may come from there.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub host: String,
     pub port: u16,
     /// Topics are `{root}/{company}/{gateway}/…`.
     pub root: String,
     pub user: Option<String>,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
+    pub tls: Option<Settings>,
     pub client_id: String,
     /// Batch interval; `None`: no telemetry.
     pub telemetry: Option<Duration>,
+    /// A point that does not move is told again after this time.
+    pub heartbeat: Duration,
+    /// Where readings are spooled that are not acknowledged in time; `None`: they stay in memory.
+    pub spool: Option<PathBuf>,
+    /// Readings of the past each second; `None`: ten times the live ones.
+    pub drain: Option<u32>,
     /// The commands that are carried out.
     pub commands: Vec<String>,
 }
@@ -101,6 +123,8 @@ pub struct UplinkStatus {
     pub readings: u64,
     /// Readings dropped since the start because the link was down for too long; each is told as a gap.
     pub readings_dropped: u64,
+    /// Messages since the start that the broker would not take, and that were set aside.
+    pub refused: u64,
     /// Commands received since the start, and those of them that were refused.
     pub commands: u64,
     pub commands_refused: u64,
@@ -114,6 +138,8 @@ pub struct Uplink {
     pub sources: watch::Receiver<Vec<SourceState>>,
     pub store: Store,
     pub telemetry: TelemetryReceiver,
+    /// What is told before its commit.
+    pub undurable: Undurable,
     pub status: watch::Sender<UplinkStatus>,
     pub clock: fn() -> Now,
 }
@@ -124,13 +150,42 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     if uplink.config.telemetry.is_none() {
         uplink.telemetry.turn_off();
     }
+    uplink.telemetry.set_heartbeat(uplink.config.heartbeat);
+    let dir = uplink.config.spool.clone().filter(|_| uplink.config.telemetry.is_some());
+    let spool = match dir {
+        Some(dir) => keeper::open(&uplink, dir).await,
+        None => None,
+    };
+    let (telemetry, clock) = (uplink.telemetry.clone(), uplink.clock);
+    let connections = connections(&mut uplink, spool.clone(), &stop);
+    match &spool {
+        Some(spool) => {
+            let keeping = keeper::run(spool, &telemetry, || clock().wall, &stop);
+            tokio::join!(connections, keeping);
+            keeper::end(spool, &telemetry, clock().wall).await;
+        }
+        None => connections.await,
+    }
+    uplink.lost("stopped".to_owned());
+}
+
+async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &CancellationToken) {
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX, fastrand::u64(..));
-    let mut unacknowledged: VecDeque<Chunk> = VecDeque::new();
+    let mut session = Session::new(usize::from(INFLIGHT_MAX), uplink.config.drain);
     let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let ended = connection(&mut uplink, &mut unacknowledged, &stop).await;
-        let Ended::Lost(why) = ended else { break };
+        let ended = connection(uplink, &mut session, spool.as_ref(), stop).await;
+        let left = session.lost(matches!(ended, Ended::Lost { theirs: true, .. }));
+        uplink.telemetry.put_back(left.readings);
+        let Ended::Lost { why, .. } = ended else { break };
+        if let Some(aside) = left.aside {
+            uplink.set_aside(aside, spool.as_ref()).await;
+        }
+        if left.again {
+            // For at most as many connections as it takes to set the message aside.
+            backoff.reset();
+        }
         if began.elapsed() >= HELD_AFTER {
             backoff.reset();
             told = Told::default();
@@ -138,9 +193,8 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         let pause = backoff.next();
         told.tell(&uplink.config.broker(), &why);
         uplink.lost(why);
-        pause_alive(&uplink, pause, &stop).await;
+        pause_alive(uplink, pause, stop).await;
     }
-    uplink.lost("stopped".to_owned());
 }
 
 /// The reasons of one outage that are in the log already: an outage of hours is tried thousands of times.
@@ -160,33 +214,38 @@ impl Told {
 
 enum Ended {
     Stopped,
-    Lost(String),
+    /// `theirs`: the broker has hung up.
+    Lost {
+        why: String,
+        theirs: bool,
+    },
 }
 
 /// One connection, from its first packet to its end.
 async fn connection(
     uplink: &mut Uplink,
-    unacknowledged: &mut VecDeque<Chunk>,
+    session: &mut Session,
+    spool: Option<&spool::Handle>,
     stop: &CancellationToken,
 ) -> Ended {
     let will = Will {
         topic: uplink.topic("state"),
         payload: wire::state_bytes(wire::Status::Offline, None, &[], Wall(0), &uplink.origin),
     };
-    let (client, connection) = match client::connect(&uplink.config, will) {
+    let (client, connection) = match client::connect(&uplink.config, will, uplink.clock) {
         Ok(both) => both,
-        Err(error) => return Ended::Lost(chain(&error)),
+        Err(error) => return Ended::Lost { why: chain(&error), theirs: false },
     };
     let (events, received) = mpsc::channel(EVENTS_MAX);
     // Polled beside the session, never cancelled by one of its ticks.
     let poll = connection.poll(events);
     tokio::pin!(poll);
-    let mut link = Link::new(uplink, client, received, std::mem::take(unacknowledged));
+    let mut link = Link::new(uplink, session, spool.cloned(), client, received);
     let ended = tokio::select! {
-        lost = &mut poll => Ended::Lost(chain(&lost)),
+        lost = &mut poll => Ended::Lost { why: chain(&lost), theirs: lost.is_theirs() },
         end = link.run(stop) => match end {
             End::Stopped => Ended::Stopped,
-            End::Lost(why) => Ended::Lost(why.to_owned()),
+            End::Lost(why) => Ended::Lost { why: why.to_owned(), theirs: false },
         },
     };
     if let Ended::Stopped = ended {
@@ -195,7 +254,6 @@ async fn connection(
     } else {
         link.write_acknowledged().await;
     }
-    *unacknowledged = link.end();
     ended
 }
 
@@ -228,6 +286,32 @@ impl Uplink {
         self.origin.topic(&self.config.root, below)
     }
 
+    /// What the broker would not take: told, and left out from here on.
+    async fn set_aside(&self, aside: SetAside, spool: Option<&spool::Handle>) {
+        let message = match aside {
+            // Told when it is read again, with its gap.
+            SetAside::Row(_) => return,
+            SetAside::Loose(topic) => topic,
+            SetAside::Smaller(bytes) => {
+                tracing::warn!(bytes, "the broker takes no larger messages of readings");
+                return;
+            }
+            SetAside::Reading(chunk) => {
+                if let Some(dropped) = Dropped::of(&chunk.readings) {
+                    self.telemetry.put_back_dropped(Dropped { refused: dropped.count, ..dropped });
+                }
+                if let (Some(place), Some(spool)) = (chunk.spooled, spool)
+                    && let Err(error) = spool.with(move |spool| spool.remove(place)).await
+                {
+                    spool::failed("remove what was refused from", &error);
+                }
+                "telemetry".to_owned()
+            }
+        };
+        Event::MessageRefused { message: &message }.emit();
+        self.status.send_modify(|status| status.refused += 1);
+    }
+
     fn lost(&self, why: String) {
         let now = self.now();
         self.status.send_modify(|status| {
@@ -239,20 +323,5 @@ impl Uplink {
             status.in_flight = 0;
             status.why = Some(why);
         });
-    }
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No password, ever.
-        f.debug_struct("Config")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("root", &self.root)
-            .field("user", &self.user)
-            .field("client_id", &self.client_id)
-            .field("telemetry", &self.telemetry)
-            .field("commands", &self.commands)
-            .finish_non_exhaustive()
     }
 }

@@ -1,23 +1,43 @@
-//! The send window of one connection: what goes next, what is under way, what was acknowledged. Pure: it
-//! owns no connection, no store and no clock; the caller reads rows for it and carries out what it says.
+//! What goes next, what is under way, what was acknowledged. Pure: it owns no connection, no store and no
+//! clock; the caller reads rows for it, says what time it is, and carries out what it says.
 //!
-//! A row is acknowledged by its own PUBACK and by nothing else. The window ends with its connection: what
-//! was under way then is pending in the outbox still, and the next window begins there.
+//! A row is acknowledged by its own PUBACK and by nothing else. No session of the broker's is ever resumed:
+//! with the end of a connection all that was under way is pending again, and the next one begins with the
+//! oldest of each lane. What was learnt of the link stays: how much it carries at once ([`Window`]), and
+//! which message the broker hangs up on ([`Suspicion`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::commands::Replay;
-use super::telemetry::Chunk;
+use super::drain::Drain;
+use super::suspect::{Key, Suspicion};
+use super::telemetry::{CHUNK_BYTES_MAX, Chunk};
+use super::window::Window;
 use crate::store::{Lane, LastSequences, Row};
 
 /// Rows read ahead for each lane. Small: a message may have 240 KiB.
 pub(super) const LEASE_ROWS: usize = 100;
 
-/// Telemetry under way at once: a slow broker must not fill the window with it.
+/// Telemetry messages under way at once: a slow broker must not fill the window with them.
 const TELEMETRY_MAX: usize = 8;
+
+/// Bytes of telemetry under way: what an urgent message may find in front of it. Four messages of the
+/// largest at most; on a slow link down to 4 KiB, which 32 kbit/s carry in a second.
+const BULK_BYTES: [usize; 3] = [4 * 1024, CHUNK_BYTES_MAX, 4 * CHUNK_BYTES_MAX];
+const BULK_STEP: usize = 8 * 1024;
+
+/// Rows under way: at least so many.
+const ROWS_MIN: usize = 4;
 
 /// What is kept free of outbox rows, for state, answers and telemetry.
 const RESERVED: usize = 12;
+
+/// Ends of a connection on several readings together, before they are sent in smaller messages.
+const READINGS_TOGETHER: u32 = 2;
+
+/// Rows set aside that are remembered, so that a resend does not run into them again.
+const REFUSED_MAX: usize = 1_000;
 
 /// Something to publish.
 #[derive(Debug)]
@@ -47,22 +67,74 @@ pub(super) enum LooseKind {
     State,
     Risk,
     Reply,
+    /// An alarm or a hazard before its commit.
+    Undurable,
 }
 
 /// What an acknowledgement is about.
 #[derive(Debug)]
 pub(super) enum Sent {
-    Loose(LooseKind),
+    Loose { what: LooseKind, topic: String },
     Row { seq: i64, lane: Lane, sequence: u64 },
     Again,
     Telemetry(Chunk),
 }
 
-/// Names a message under way.
+impl Sent {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Loose { topic, .. } => Some(Key::Loose(topic.clone())),
+            Self::Row { seq, .. } => Some(Key::Row(*seq)),
+            Self::Telemetry(_) => Some(Key::Telemetry),
+            // It is not sent on the next connection.
+            Self::Again => None,
+        }
+    }
+}
+
+/// Names a message under way; rising in the order of sending.
 pub(super) type Ticket = u64;
+
+struct Flying {
+    sent: Sent,
+    bytes: usize,
+    handed: Duration,
+}
+
+/// What the broker would not take.
+#[derive(Debug, PartialEq)]
+pub(super) enum SetAside {
+    /// It comes with [`Session::take_refused`] once it is read again.
+    Row(i64),
+    Loose(String),
+    /// The readings go in smaller messages from now on.
+    Smaller(usize),
+    /// A single reading.
+    Reading(Chunk),
+}
+
+/// What a connection leaves behind.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// Readings that nobody acknowledged and that are in no spool, oldest first.
+    pub(super) readings: Vec<Chunk>,
+    /// The broker hung up on the same message as before: soon tried again, it is soon known.
+    pub(super) again: bool,
+    pub(super) aside: Option<SetAside>,
+}
 
 pub(super) struct Session {
     window: usize,
+    rows: Window,
+    bulk: Window,
+    drain: Drain,
+    suspicion: Suspicion,
+    /// Rows that were set aside.
+    refused: BTreeSet<i64>,
+    /// Those of them that were read and are to be told as gaps.
+    refused_read: Vec<Row>,
+    /// Topics of messages outside the lanes that were set aside.
+    left_out: BTreeSet<String>,
     loose: VecDeque<Loose>,
     lanes: [LaneWindow; 3],
     /// The lanes are not read before the retained topics are told anew.
@@ -70,11 +142,19 @@ pub(super) struct Session {
     replays: VecDeque<Replay>,
     /// Pages of the list of points: large, so that they wait behind the lanes and go one at a time.
     points: VecDeque<Loose>,
-    telemetry: VecDeque<Chunk>,
-    telemetry_in_flight: usize,
-    in_flight: HashMap<Ticket, Sent>,
+    /// Readings of now, and of the past.
+    live: VecDeque<Chunk>,
+    backlog: VecDeque<Chunk>,
+    /// The place in the spool that was read last.
+    past_read: i64,
+    in_flight: BTreeMap<Ticket, Flying>,
     next_ticket: Ticket,
     acknowledged: Vec<i64>,
+    /// What is on trial is under way, alone.
+    testing: bool,
+    answered: bool,
+    /// How often the broker hung up on several readings together, since it took some.
+    hung_up_on_readings: u32,
 }
 
 struct LaneWindow {
@@ -84,6 +164,12 @@ struct LaneWindow {
     after: i64,
     /// Every sequence up to here was leased, or acknowledged before this connection.
     known: u64,
+}
+
+impl LaneWindow {
+    fn new(lane: Lane) -> Self {
+        Self { lane, ready: VecDeque::new(), after: 0, known: 0 }
+    }
 }
 
 /// Which rows to read.
@@ -96,21 +182,90 @@ pub(super) struct Lease {
 }
 
 impl Session {
-    /// `unacknowledged`: telemetry of the connection before, oldest first.
-    pub(super) fn new(window: usize, unacknowledged: VecDeque<Chunk>) -> Self {
-        let lane = |lane| LaneWindow { lane, ready: VecDeque::new(), after: 0, known: 0 };
+    /// `drain`: readings of the past each second, where it is configured.
+    pub(super) fn new(window: usize, drain: Option<u32>) -> Self {
+        let most = window.saturating_sub(RESERVED).max(ROWS_MIN);
+        let [least, first, bulk] = BULK_BYTES;
         Self {
             window,
+            rows: Window::new(ROWS_MIN, most, most, 1),
+            bulk: Window::new(least, first, bulk, BULK_STEP),
+            drain: Drain::new(drain),
+            suspicion: Suspicion::default(),
+            refused: BTreeSet::new(),
+            refused_read: Vec::new(),
+            left_out: BTreeSet::new(),
             loose: VecDeque::new(),
-            lanes: Lane::ALL.map(lane),
+            lanes: Lane::ALL.map(LaneWindow::new),
             announced: false,
             replays: VecDeque::new(),
             points: VecDeque::new(),
-            telemetry: unacknowledged,
-            telemetry_in_flight: 0,
-            in_flight: HashMap::new(),
+            live: VecDeque::new(),
+            backlog: VecDeque::new(),
+            past_read: 0,
+            in_flight: BTreeMap::new(),
             next_ticket: 0,
             acknowledged: Vec::new(),
+            testing: false,
+            answered: false,
+            hung_up_on_readings: 0,
+        }
+    }
+
+    /// The connection is over; `theirs`: the broker has ended it.
+    pub(super) fn lost(&mut self, theirs: bool) -> Left {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let first = in_flight.values().next().and_then(|flying| flying.sent.key());
+        let flying = in_flight.into_values().filter_map(|flying| match flying.sent {
+            Sent::Telemetry(chunk) => Some(chunk),
+            Sent::Loose { .. } | Sent::Row { .. } | Sent::Again => None,
+        });
+        // What is spooled is read from there again.
+        let live = std::mem::take(&mut self.live);
+        let mut readings: Vec<Chunk> = flying.chain(live).collect();
+        let alone = std::mem::take(&mut self.testing);
+        self.backlog.clear();
+        self.past_read = 0;
+        self.answered = false;
+        self.announced = false;
+        self.loose.clear();
+        self.replays.clear();
+        self.points.clear();
+        self.refused_read.clear();
+        self.lanes = Lane::ALL.map(LaneWindow::new);
+        let again = theirs && first.as_ref().is_some_and(|key| self.suspicion.is_of(key));
+        let aside = if theirs { self.hung_up(first, alone, &mut readings) } else { None };
+        readings.retain(|chunk| chunk.spooled.is_none());
+        Left { readings, again, aside }
+    }
+
+    fn hung_up(&mut self, first: Option<Key>, alone: bool, readings: &mut Vec<Chunk>) -> Option<SetAside> {
+        // To try smaller messages of readings costs nothing: no trial is needed for that.
+        if let (Some(Key::Telemetry), Some(chunk)) = (&first, readings.first())
+            && chunk.readings.len() > 1
+        {
+            self.hung_up_on_readings += 1;
+            if self.hung_up_on_readings < READINGS_TOGETHER {
+                return None;
+            }
+            self.hung_up_on_readings = 0;
+            self.bulk.refused_at(chunk.bytes() / 2);
+            return Some(SetAside::Smaller(self.bulk.limit()));
+        }
+        match self.suspicion.hung_up(first, alone)? {
+            Key::Row(seq) => {
+                self.refused.insert(seq);
+                if self.refused.len() > REFUSED_MAX {
+                    self.refused.pop_first();
+                }
+                Some(SetAside::Row(seq))
+            }
+            Key::Loose(topic) => {
+                self.left_out.insert(topic.clone());
+                Some(SetAside::Loose(topic))
+            }
+            Key::Telemetry if readings.is_empty() => None,
+            Key::Telemetry => Some(SetAside::Reading(readings.remove(0))),
         }
     }
 
@@ -118,8 +273,11 @@ impl Session {
         self.in_flight.len()
     }
 
+    /// What was set aside is not told any more.
     pub(super) fn push(&mut self, loose: Loose) {
-        self.loose.push_back(loose);
+        if !self.left_out.contains(&loose.topic) {
+            self.loose.push_back(loose);
+        }
     }
 
     /// The list of points as it is now, in pages from 1; an empty page clears its topic. What waits of the
@@ -129,7 +287,8 @@ impl Session {
             let topic = format!("birth/points/{n}");
             Loose { topic, payload, retain: true, what: LooseKind::Points }
         };
-        self.points = (1_u32..).zip(pages).map(page).collect();
+        let pages = (1_u32..).zip(pages).map(page);
+        self.points = pages.filter(|page| !self.left_out.contains(&page.topic)).collect();
     }
 
     /// The retained topics are in the queue: the lanes may follow, each behind what was acknowledged before.
@@ -148,9 +307,9 @@ impl Session {
     pub(super) fn sent(&self) -> LastSequences {
         let mut sent = LastSequences::default();
         for lane in &self.lanes {
-            let flying = self.in_flight.values().filter_map(|sent| match sent {
+            let flying = self.in_flight.values().filter_map(|flying| match &flying.sent {
                 Sent::Row { lane: of, sequence, .. } if *of == lane.lane => Some(*sequence),
-                Sent::Row { .. } | Sent::Loose(_) | Sent::Again | Sent::Telemetry(_) => None,
+                Sent::Row { .. } | Sent::Loose { .. } | Sent::Again | Sent::Telemetry(_) => None,
             });
             let ready = lane.ready.front().map(|row| row.sequence);
             let first = flying.chain(ready).min();
@@ -184,55 +343,165 @@ impl Session {
             lane.after = row.seq;
             lane.known = lane.known.max(row.sequence);
         }
-        lane.ready.extend(rows);
+        let (refused, ready) = rows.into_iter().partition(|row| self.refused.contains(&row.seq));
+        self.refused_read.extend::<Vec<Row>>(refused);
+        lane.ready.extend::<Vec<Row>>(ready);
     }
 
-    /// What to publish now: loose messages, then the lanes by urgency, then what was asked for again, then
-    /// the list of points, then telemetry. The caller hands it over and calls [`Session::handed_over`].
-    pub(super) fn next(&mut self) -> Option<Outgoing> {
-        let in_flight = self.in_flight.len();
-        if in_flight >= self.window {
+    /// A row that was set aside: to be told as a gap and taken out of the outbox.
+    pub(super) fn take_refused(&mut self) -> Option<Row> {
+        self.refused_read.pop()
+    }
+
+    /// It could not be told yet.
+    pub(super) fn put_back_refused(&mut self, row: Row) {
+        self.refused_read.push(row);
+    }
+
+    /// What to publish now: messages outside the lanes, then the lanes by urgency, then what was asked for
+    /// again, then the list of points, then readings of now, then those of the past at their rate. The caller
+    /// hands it over and calls [`Session::handed_over`].
+    pub(super) fn next(&mut self, now: Duration) -> Option<Outgoing> {
+        if self.in_flight.len() >= self.window || self.testing {
             return None;
         }
-        if let Some(loose) = self.loose.pop_front() {
-            return Some(Outgoing::Loose(loose));
+        if let Some(place) = self.loose.iter().position(|loose| !self.is_on_trial(loose)) {
+            return self.loose.remove(place).map(Outgoing::Loose);
         }
-        if in_flight + RESERVED < self.window {
-            if let Some(row) = self.lanes.iter_mut().find_map(|lane| lane.ready.pop_front()) {
-                return Some(Outgoing::Row(row));
-            }
-            if let Some(row) = self.replays.front_mut().and_then(Replay::pop) {
-                return Some(Outgoing::Again(row));
-            }
-            let flies = |sent: &Sent| matches!(sent, Sent::Loose(LooseKind::Points));
-            if !self.points.is_empty() && !self.in_flight.values().any(flies) {
+        match self.next_row() {
+            Turn::Go(row) => return Some(Outgoing::Row(row)),
+            Turn::Wait => return None,
+            Turn::Pass => {}
+        }
+        if !self.loose.is_empty() {
+            return if self.may_test() { self.loose.pop_front().map(Outgoing::Loose) } else { None };
+        }
+        let rows_fly = self.count(|sent| matches!(sent, Sent::Row { .. } | Sent::Again));
+        if rows_fly < self.rows.limit()
+            && let Some(row) = self.next_replayed()
+        {
+            return Some(Outgoing::Again(row));
+        }
+        if let Some(page) = self.points.front() {
+            let flies = |sent: &Sent| matches!(sent, Sent::Loose { what: LooseKind::Points, .. });
+            if self.count(flies) == 0 && (!self.is_on_trial(page) || self.may_test()) {
                 return self.points.pop_front().map(Outgoing::Loose);
             }
         }
-        if self.telemetry_in_flight < TELEMETRY_MAX {
-            return self.telemetry.pop_front().map(Outgoing::Telemetry);
+        self.next_telemetry(now).map(Outgoing::Telemetry)
+    }
+
+    fn next_row(&mut self) -> Turn {
+        if self.count(|sent| matches!(sent, Sent::Row { .. } | Sent::Again)) >= self.rows.limit() {
+            return Turn::Pass;
         }
-        None
+        let Some(front) = self.lanes.iter().find_map(|lane| lane.ready.front()) else { return Turn::Pass };
+        if self.suspicion.is_on_trial(&Key::Row(front.seq)) && !self.may_test() {
+            return Turn::Wait;
+        }
+        match self.lanes.iter_mut().find_map(|lane| lane.ready.pop_front()) {
+            Some(row) => Turn::Go(row),
+            None => Turn::Pass,
+        }
+    }
+
+    /// What was set aside is skipped: it would end this connection as well.
+    fn next_replayed(&mut self) -> Option<Row> {
+        let replay = self.replays.front_mut()?;
+        loop {
+            let row = replay.pop()?;
+            if !self.refused.contains(&row.seq) {
+                return Some(row);
+            }
+            replay.skipped(row.sequence);
+        }
+    }
+
+    fn next_telemetry(&mut self, now: Duration) -> Option<Chunk> {
+        let fly = |sent: &Sent| matches!(sent, Sent::Telemetry(_));
+        if self.count(fly) >= TELEMETRY_MAX || self.bulk_bytes() >= self.bulk.limit() {
+            return None;
+        }
+        if self.suspicion.is_on_trial(&Key::Telemetry) {
+            let waits = !(self.live.is_empty() && self.backlog.is_empty());
+            return if waits && self.may_test() {
+                self.backlog.pop_front().or_else(|| self.live.pop_front())
+            } else {
+                None
+            };
+        }
+        if let Some(chunk) = self.live.pop_front() {
+            return Some(chunk);
+        }
+        if self.backlog.is_empty() || !self.drain.is_open(now) {
+            return None;
+        }
+        let chunk = self.backlog.pop_front()?;
+        self.drain.went(chunk.count());
+        Some(chunk)
+    }
+
+    fn is_on_trial(&self, loose: &Loose) -> bool {
+        self.suspicion.is_on_trial(&Key::Loose(loose.topic.clone()))
+    }
+
+    /// What is on trial may go now, and is under way from here on. Nothing else is, all that went before it
+    /// was acknowledged, and the broker has answered on this connection: one whose broker hangs up on
+    /// whatever comes first, as where two clients share an id, condemns no message.
+    fn may_test(&mut self) -> bool {
+        self.testing = self.in_flight.is_empty() && self.answered;
+        self.testing
+    }
+
+    /// The broker has answered something on this connection.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
+    }
+
+    fn count(&self, of: impl Fn(&Sent) -> bool) -> usize {
+        self.in_flight.values().filter(|flying| of(&flying.sent)).count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn ready_rows(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.ready.len()).sum()
+    }
+
+    #[cfg(test)]
+    pub(super) fn row_room(&self) -> usize {
+        self.rows.limit().saturating_sub(self.count(|sent| matches!(sent, Sent::Row { .. } | Sent::Again)))
+    }
+
+    fn bulk_bytes(&self) -> usize {
+        let bulk = self.in_flight.values().filter(|flying| matches!(flying.sent, Sent::Telemetry(_)));
+        bulk.map(|flying| flying.bytes).sum()
     }
 
     /// It is on its way.
-    pub(super) fn handed_over(&mut self, sent: Sent) -> Ticket {
-        if let Sent::Telemetry(_) = sent {
-            self.telemetry_in_flight += 1;
-        }
+    pub(super) fn handed_over(&mut self, sent: Sent, bytes: usize, now: Duration) -> Ticket {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.in_flight.insert(ticket, sent);
+        self.in_flight.insert(ticket, Flying { sent, bytes, handed: now });
         ticket
     }
 
     /// The broker has it.
-    pub(super) fn acknowledge(&mut self, ticket: Ticket) -> Option<Sent> {
-        let sent = self.in_flight.remove(&ticket)?;
+    pub(super) fn acknowledge(&mut self, ticket: Ticket, now: Duration) -> Option<Sent> {
+        let Flying { sent, handed, .. } = self.in_flight.remove(&ticket)?;
+        if let Some(key) = sent.key() {
+            self.suspicion.acknowledged(&key);
+        }
+        self.testing = false;
         match &sent {
-            Sent::Row { seq, .. } => self.acknowledged.push(*seq),
-            Sent::Telemetry(_) => self.telemetry_in_flight -= 1,
-            Sent::Loose(_) | Sent::Again => {}
+            Sent::Row { seq, .. } => {
+                self.acknowledged.push(*seq);
+                self.rows.acknowledged(handed, now);
+            }
+            Sent::Telemetry(_) => {
+                self.hung_up_on_readings = 0;
+                self.bulk.acknowledged(handed, now);
+            }
+            Sent::Loose { .. } | Sent::Again => {}
         }
         Some(sent)
     }
@@ -251,13 +520,27 @@ impl Session {
         self.acknowledged.extend(rows);
     }
 
-    /// Room for telemetry that the link can take now.
-    pub(super) fn wants_telemetry(&self) -> bool {
-        self.telemetry.len() + self.telemetry_in_flight < TELEMETRY_MAX
+    /// The largest message of readings that the link can take now; `None`: it has enough.
+    pub(super) fn wants_live(&self) -> Option<usize> {
+        let n = self.live.len() + self.count(|sent| matches!(sent, Sent::Telemetry(_)));
+        let bytes = self.live.iter().map(Chunk::bytes).sum::<usize>() + self.bulk_bytes();
+        (n < TELEMETRY_MAX && bytes < self.bulk.limit()).then(|| self.bulk.limit().min(CHUNK_BYTES_MAX))
     }
 
-    pub(super) fn push_telemetry(&mut self, chunk: Chunk) {
-        self.telemetry.push_back(chunk);
+    pub(super) fn push_live(&mut self, chunk: Chunk, now: Duration) {
+        self.drain.live(chunk.count(), now);
+        self.live.push_back(chunk);
+    }
+
+    /// Readings of the past are used up: which place in the spool to read on behind.
+    pub(super) fn wants_past(&self) -> Option<i64> {
+        (self.announced && self.backlog.is_empty()).then_some(self.past_read)
+    }
+
+    /// In messages as large as the broker takes.
+    pub(super) fn push_past(&mut self, chunk: Chunk) {
+        self.past_read = chunk.spooled.unwrap_or(self.past_read);
+        self.backlog.extend(chunk.pieces(self.bulk.limit()));
     }
 
     pub(super) fn replays(&mut self) -> &mut VecDeque<Replay> {
@@ -267,19 +550,14 @@ impl Session {
     /// No state message waits or is under way: another may follow.
     pub(super) fn state_is_told(&self) -> bool {
         let waits = self.loose.iter().any(|loose| loose.what == LooseKind::State);
-        let flies = |sent: &Sent| matches!(sent, Sent::Loose(LooseKind::State));
-        !waits && !self.in_flight.values().any(flies)
+        !waits && self.count(|sent| matches!(sent, Sent::Loose { what: LooseKind::State, .. })) == 0
     }
+}
 
-    /// The connection is over. Telemetry that nobody acknowledged, oldest first, for the next one.
-    pub(super) fn end(self) -> VecDeque<Chunk> {
-        let mut flying: Vec<(Ticket, Chunk)> = Vec::new();
-        for (ticket, sent) in self.in_flight {
-            if let Sent::Telemetry(chunk) = sent {
-                flying.push((ticket, chunk));
-            }
-        }
-        flying.sort_by_key(|(ticket, _)| *ticket);
-        flying.into_iter().map(|(_, chunk)| chunk).chain(self.telemetry).collect()
-    }
+/// Whether a row goes.
+enum Turn {
+    Go(Row),
+    /// One on trial stands in front: what is less urgent waits with it.
+    Wait,
+    Pass,
 }

@@ -1,13 +1,17 @@
-//! Readings on their way upstream: only changes, in memory, batched.
+//! Readings on their way upstream: by exception, in memory, batched.
 //!
-//! The pump offers readings and never waits. While the link is down they are kept up to a bound; beyond it
-//! the oldest are dropped, counted, and told upstream as a gap. A chunk that was sent and not acknowledged
-//! is sent again on the next connection. Nothing here survives the end of the process.
+//! A reading goes when it has moved by its point's deadband since the last that went, when its quality is
+//! another, or when the heartbeat is due. The pump offers readings and never waits. What is not acknowledged
+//! in time goes to the spool; beyond the bound of the memory the oldest are dropped, counted by class, and
+//! told upstream as a gap.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use riskgate_point::{Quality, Sample, Value, Wall};
+use riskgate_engine::Class;
+use riskgate_point::{Mono, Quality, Sample, Value, Wall};
+use serde::Deserialize;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use super::wire::Origin;
@@ -18,7 +22,7 @@ pub(super) const READINGS_MAX: usize = 100_000;
 
 /// The readings of one message. A packet may have 256 KiB; half of it leaves room for any envelope, and a
 /// lost packet costs little.
-const CHUNK_BYTES_MAX: usize = 120 * 1024;
+pub(super) const CHUNK_BYTES_MAX: usize = 120 * 1024;
 
 /// Room that is kept for readings when none waits: a second of a living plant.
 const READINGS_KEPT: usize = 2_048;
@@ -26,10 +30,20 @@ const READINGS_KEPT: usize = 2_048;
 /// The longest text that goes upstream as a reading. With every character escaped it fits a chunk.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// One reading, as it goes upstream.
+/// What is known of a point whose readings go upstream.
 #[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub tag: Arc<str>,
+    pub class: Class,
+    /// A number that moved by less than this is no news.
+    pub deadband: f64,
+}
+
+/// One reading, as it goes upstream and to the spool.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, Deserialize)]
 pub(super) struct Reading {
     pub(super) tag: Arc<str>,
+    pub(super) class: Class,
     pub(super) value: Option<Value>,
     pub(super) quality: Quality,
     /// When it was received; of the past, when it was.
@@ -41,6 +55,7 @@ pub(super) struct Reading {
 pub struct TelemetrySender(Arc<Mutex<Buffer>>);
 
 /// The uplink's end.
+#[derive(Clone)]
 pub struct TelemetryReceiver(Arc<Mutex<Buffer>>);
 
 #[derive(Default)]
@@ -48,7 +63,10 @@ struct Buffer {
     /// In the order of the plant's points: a look-up by tag would cost more than judging the sample.
     last: Vec<Option<Last>>,
     waiting: VecDeque<Reading>,
+    /// Readings that ever came to wait: the last of them has this number.
+    came: u64,
     dropped: Option<Dropped>,
+    heartbeat: Option<Duration>,
     off: bool,
 }
 
@@ -57,7 +75,21 @@ struct Last {
     tag: Arc<str>,
     value: Option<Value>,
     quality: Quality,
+    at: Mono,
 }
+
+/// How many classes there are.
+pub(super) const CLASSES: [Class; 9] = [
+    Class::Process,
+    Class::Equipment,
+    Class::System,
+    Class::Video,
+    Class::Permit,
+    Class::People,
+    Class::Gas,
+    Class::Fire,
+    Class::Sis,
+];
 
 /// Readings that upstream will never have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +99,45 @@ pub(super) struct Dropped {
     pub(super) count: u64,
     /// Of these, how many were too large to be sent at all.
     pub(super) too_large: u64,
+    /// Of these, how many the broker would not take.
+    pub(super) refused: u64,
+    /// By class, in the order of [`CLASSES`]; of damaged ones it is not known.
+    pub(super) classes: [u64; CLASSES.len()],
+}
+
+impl Dropped {
+    pub(super) fn unknown(from: Wall, to: Wall, count: u64) -> Self {
+        Self { from, to, count, too_large: 0, refused: 0, classes: [0; CLASSES.len()] }
+    }
+
+    pub(super) fn of(readings: &[Reading]) -> Option<Self> {
+        readings.iter().fold(None, |all, reading| {
+            let mut one = Self::unknown(reading.time, reading.time, 1);
+            for (count, class) in one.classes.iter_mut().zip(CLASSES) {
+                *count = u64::from(class == reading.class);
+            }
+            Self::merged(all, Some(one))
+        })
+    }
+
+    pub(super) fn merged(all: Option<Self>, more: Option<Self>) -> Option<Self> {
+        let (all, more) = match (all, more) {
+            (Some(all), Some(more)) => (all, more),
+            (only, None) | (None, only) => return only,
+        };
+        let mut classes = all.classes;
+        for (count, more) in classes.iter_mut().zip(more.classes) {
+            *count = count.saturating_add(more);
+        }
+        Some(Self {
+            from: all.from.min(more.from),
+            to: all.to.max(more.to),
+            count: all.count.saturating_add(more.count),
+            too_large: all.too_large.saturating_add(more.too_large),
+            refused: all.refused.saturating_add(more.refused),
+            classes,
+        })
+    }
 }
 
 /// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
@@ -75,6 +146,8 @@ pub(super) struct Chunk {
     pub(super) readings: Vec<Reading>,
     pub(super) from: Wall,
     pub(super) to: Wall,
+    /// Its place in the spool, if it is there.
+    pub(super) spooled: Option<i64>,
 }
 
 pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
@@ -83,23 +156,23 @@ pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
 }
 
 impl TelemetrySender {
-    /// Keeps the samples whose value or quality is another than that point's last, each under its tag. What
+    /// Keeps the samples that are news of their point, each under its tag. What
     /// is read of the past is kept with the time that it was, where it has one: it is no point's present
     /// value. Never waits.
-    pub fn offer<'a>(&self, samples: impl IntoIterator<Item = (&'a Arc<str>, &'a Sample)>) {
+    pub fn offer<'a>(&self, samples: impl IntoIterator<Item = (&'a Told, &'a Sample)>) {
         let mut buffer = lock(&self.0);
         if buffer.off {
             return;
         }
-        for (tag, sample) in samples {
+        for (told, sample) in samples {
             let time = if sample.backfill {
                 sample.source_time
             } else {
-                buffer.is_news(tag, sample).then_some(sample.received.wall)
+                buffer.is_news(told, sample).then_some(sample.received.wall)
             };
             if let Some(time) = time {
-                let (tag, value) = (Arc::clone(tag), sample.value.clone());
-                buffer.keep(Reading { tag, value, quality: sample.quality, time });
+                let (tag, value) = (Arc::clone(&told.tag), sample.value.clone());
+                buffer.keep(Reading { tag, class: told.class, value, quality: sample.quality, time });
             }
         }
     }
@@ -110,42 +183,64 @@ impl Buffer {
         if let Some(Value::Text(text)) = &reading.value
             && text.len() > TEXT_BYTES_MAX
         {
-            self.drop_one(reading.time, 1);
+            self.drop_one(&reading, 1);
             return;
         }
         self.waiting.push_back(reading);
-        if self.waiting.len() > READINGS_MAX
+        self.came += 1;
+        self.fit();
+    }
+
+    fn fit(&mut self) {
+        while self.waiting.len() > READINGS_MAX
             && let Some(oldest) = self.waiting.pop_front()
         {
-            self.drop_one(oldest.time, 0);
+            self.drop_one(&oldest, 0);
         }
     }
 
-    fn is_news(&mut self, tag: &Arc<str>, sample: &Sample) -> bool {
+    fn is_news(&mut self, told: &Told, sample: &Sample) -> bool {
         let Ok(place) = usize::try_from(sample.point.0) else { return true };
         if self.last.len() <= place {
             self.last.resize_with(place + 1, || None);
         }
+        let heartbeat = self.heartbeat;
         let Some(last) = self.last.get_mut(place) else { return true };
         match last {
-            Some(last) if Arc::ptr_eq(&last.tag, tag) || last.tag == *tag => {
-                if last.value == sample.value && last.quality == sample.quality {
+            Some(last) if Arc::ptr_eq(&last.tag, &told.tag) || last.tag == told.tag => {
+                let due = heartbeat.is_some_and(|every| sample.received.mono.since(last.at) >= every);
+                if !due
+                    && last.quality == sample.quality
+                    && last.is_near(sample.value.as_ref(), told.deadband)
+                {
                     return false;
                 }
                 last.value.clone_from(&sample.value);
-                last.quality = sample.quality;
+                (last.quality, last.at) = (sample.quality, sample.received.mono);
             }
             Some(_) | None => {
-                let (tag, value) = (Arc::clone(tag), sample.value.clone());
-                *last = Some(Last { tag, value, quality: sample.quality });
+                let (tag, value) = (Arc::clone(&told.tag), sample.value.clone());
+                *last = Some(Last { tag, value, quality: sample.quality, at: sample.received.mono });
             }
         }
         true
     }
 
-    fn drop_one(&mut self, time: Wall, too_large: u64) {
-        let dropped = Dropped { from: time, to: time, count: 1, too_large };
-        self.dropped = Some(merged(self.dropped, dropped));
+    fn drop_one(&mut self, reading: &Reading, too_large: u64) {
+        let dropped = Dropped::of(std::slice::from_ref(reading)).map(|one| Dropped { too_large, ..one });
+        self.dropped = Dropped::merged(self.dropped, dropped);
+    }
+}
+
+impl Last {
+    /// Numbers that differ by less than the deadband; anything else must be the same.
+    fn is_near(&self, value: Option<&Value>, deadband: f64) -> bool {
+        match (&self.value, value) {
+            (Some(Value::Float(last)), Some(Value::Float(value))) => {
+                last == value || (last.get() - value.get()).abs() < deadband
+            }
+            (last, value) => last.as_ref() == value,
+        }
     }
 }
 
@@ -156,14 +251,52 @@ impl TelemetryReceiver {
         *buffer = Buffer { off: true, ..Buffer::default() };
     }
 
-    /// The oldest readings, as many as one message holds.
-    pub(super) fn take(&self) -> Option<Chunk> {
+    /// A point that does not move is told again after this time, with the next reading of it.
+    pub(super) fn set_heartbeat(&self, every: Duration) {
+        lock(&self.0).heartbeat = Some(every);
+    }
+
+    /// How many wait, and the number of the last that came.
+    pub(super) fn waiting(&self) -> (usize, u64) {
+        let buffer = lock(&self.0);
+        (buffer.waiting.len(), buffer.came)
+    }
+
+    /// Those that wait and came not after the reading of this number.
+    pub(super) fn take_until(&self, number: u64) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        loop {
+            let (waiting, came) = self.waiting();
+            let first = came.saturating_sub(u64::try_from(waiting).unwrap_or(u64::MAX)) + 1;
+            // Whole messages: a few younger ones may go along.
+            match self.take(CHUNK_BYTES_MAX) {
+                Some(chunk) if first <= number => chunks.push(chunk),
+                Some(younger) => {
+                    self.put_back(vec![younger]);
+                    return chunks;
+                }
+                None => return chunks,
+            }
+        }
+    }
+
+    /// Nobody acknowledged them: they wait again, before all others.
+    pub(super) fn put_back(&self, chunks: Vec<Chunk>) {
+        let mut buffer = lock(&self.0);
+        for reading in chunks.into_iter().rev().flat_map(|chunk| chunk.readings.into_iter().rev()) {
+            buffer.waiting.push_front(reading);
+        }
+        buffer.fit();
+    }
+
+    /// The oldest readings, as many as fit into `bytes_max`, and at least one.
+    pub(super) fn take(&self, bytes_max: usize) -> Option<Chunk> {
         let mut buffer = lock(&self.0);
         let first = buffer.waiting.front()?.time;
         let (mut n, mut bytes, mut from, mut to) = (0, 0, first, first);
         for reading in &buffer.waiting {
             let size = size(reading);
-            if bytes + size > CHUNK_BYTES_MAX && n > 0 {
+            if bytes + size > bytes_max && n > 0 {
                 break;
             }
             (n, bytes) = (n + 1, bytes + size);
@@ -174,7 +307,7 @@ impl TelemetryReceiver {
             // What the first readings of all points or an outage needed is given back.
             buffer.waiting.shrink_to(READINGS_KEPT);
         }
-        Some(Chunk { readings, from, to })
+        Some(Chunk { readings, from, to, spooled: None })
     }
 
     /// What was dropped since the last call.
@@ -185,22 +318,42 @@ impl TelemetryReceiver {
     /// It could not be told: it is told later, with what is dropped until then.
     pub(super) fn put_back_dropped(&self, dropped: Dropped) {
         let mut buffer = lock(&self.0);
-        buffer.dropped = Some(merged(buffer.dropped, dropped));
+        buffer.dropped = Dropped::merged(buffer.dropped, Some(dropped));
     }
-}
-
-fn merged(all: Option<Dropped>, more: Dropped) -> Dropped {
-    all.map_or(more, |all| Dropped {
-        from: all.from.min(more.from),
-        to: all.to.max(more.to),
-        count: all.count.saturating_add(more.count),
-        too_large: all.too_large.saturating_add(more.too_large),
-    })
 }
 
 impl Chunk {
     pub(super) fn count(&self) -> u64 {
         u64::try_from(self.readings.len()).unwrap_or(u64::MAX)
+    }
+
+    /// At most what its readings take as JSON.
+    pub(super) fn bytes(&self) -> usize {
+        self.readings.iter().map(size).sum()
+    }
+
+    /// The same readings in chunks of at most so many bytes, and at least one reading each. The last stands
+    /// for all of them in the spool.
+    pub(super) fn pieces(self, bytes_max: usize) -> Vec<Self> {
+        let Self { readings, from, to, spooled } = self;
+        // Bounds that are a little wide tell nothing wrong.
+        let piece = |readings| Self { readings, from, to, spooled: None };
+        let (mut pieces, mut bytes) = (vec![piece(Vec::new())], 0);
+        for reading in readings {
+            let more = size(&reading);
+            if bytes > 0 && bytes + more > bytes_max {
+                pieces.push(piece(Vec::new()));
+                bytes = 0;
+            }
+            bytes += more;
+            if let Some(last) = pieces.last_mut() {
+                last.readings.push(reading);
+            }
+        }
+        if let Some(last) = pieces.last_mut() {
+            last.spooled = spooled;
+        }
+        pieces
     }
 
     /// As the message has them.
@@ -217,13 +370,13 @@ pub(super) struct Values<'a> {
 
 #[derive(serde::Serialize)]
 struct Encoded<'a> {
-    quality: Told,
+    quality: InWords,
     tag: &'a str,
     time: &'a str,
     value: &'a Option<Value>,
 }
 
-struct Told(Quality);
+struct InWords(Quality);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -236,13 +389,13 @@ impl Serialize for Values<'_> {
                 at = Some(reading.time);
             }
             let Reading { tag, value, quality, .. } = reading;
-            values.serialize_element(&Encoded { quality: Told(*quality), tag, time: &time, value })?;
+            values.serialize_element(&Encoded { quality: InWords(*quality), tag, time: &time, value })?;
         }
         values.end()
     }
 }
 
-impl Serialize for Told {
+impl Serialize for InWords {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }

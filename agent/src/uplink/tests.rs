@@ -1,23 +1,27 @@
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use riskgate_engine::{
-    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Class, Draft, Effect, Epoch, Evidence,
-    HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause, RiskClass,
-    TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Words,
+    ActRecord, AlarmEvent, AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Boost, Class, Draft, Effect, Epoch,
+    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
+    RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
 };
 use riskgate_point::{BadReason, Link, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
+use super::gap;
+use super::schema::tests::{data_fits, fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
-use super::telemetry::{Chunk, READINGS_MAX, TelemetrySender, channel};
+use super::telemetry::{
+    CHUNK_BYTES_MAX, Chunk, Dropped, READINGS_MAX, Reading, TelemetrySender, Told, channel,
+};
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
+use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// 2025-06-01T08:00:00+08:00.
@@ -147,6 +151,8 @@ fn alarm(unit: Option<&str>) -> AlarmRecord {
         acknowledged_by: None,
         on_unknown: false,
         evidence: evidence(),
+        turn: AlarmTurn::default(),
+        withheld: Withheld::default(),
         revision: 11,
     }
 }
@@ -171,6 +177,7 @@ fn task() -> TaskRecord {
         }],
         done: None,
         overdue: None,
+        suspended: None,
         changed: MORNING,
         revision: 2,
     }
@@ -211,6 +218,7 @@ fn row(lane: Lane, seq: i64, sequence: u64) -> Row {
 fn told(effect: &Effect) -> String {
     let messages = wire::messages(effect, &plant(), &origin());
     let lines = messages.iter().map(|message| {
+        data_fits(&message.kind, &message.data);
         let lane = message.lane.word();
         let retained = if message.retain { " retained" } else { "" };
         let data = serde_json::to_string_pretty(&message.data).expect("JSON");
@@ -250,6 +258,40 @@ fn a_permit_is_told_with_its_number_and_its_end() {
     assert_eq!(operand["detail"], "DH-7");
     let (from, until) = (operand["time"].as_str(), operand["until"].as_str());
     assert!(until.is_some() && until > from, "{operand}");
+}
+
+#[test]
+fn a_silenced_alarm_says_so_with_who_why_and_until_when() {
+    let shelf = Shelf {
+        by: "王敏".to_owned(),
+        why: "校验".to_owned(),
+        since: MORNING,
+        until: MORNING.after(Duration::from_secs(7200)),
+    };
+    let mut alarm = alarm(Some("U-1"));
+    alarm.withheld.shelved = Some(shelf);
+    let event = AlarmEvent::Shelved;
+    alarm.turn = AlarmTurn { event, by: Some("王敏".to_owned()), why: Some("校验".to_owned()) };
+    let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
+    assert_eq!(data["annunciated"], false);
+    assert_eq!(data["turn"], json!({ "event": "shelved", "by": "王敏", "why": "校验" }));
+    assert_eq!((&data["shelved"]["by"], &data["suppressed"]), (&json!("王敏"), &Value::Null));
+    assert!(data["shelved"]["until"].as_str() > data["shelved"]["since"].as_str(), "{data}");
+}
+
+#[test]
+fn a_stop_of_a_unit_is_told_in_the_standards_names() {
+    let stop = StopRecord {
+        unit: "U-1".to_owned(),
+        stop: 2,
+        by: "王敏".to_owned(),
+        why: "年度检修".to_owned(),
+        since: MORNING,
+        ended: Some(MORNING.after(Duration::from_secs(86_400))),
+        ended_by: Some("李雷".to_owned()),
+        revision: 4,
+    };
+    insta::assert_snapshot!(told(&Effect::Stop(Arc::new(stop))));
 }
 
 #[test]
@@ -296,9 +338,12 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
         counts: Counts::default(),
     };
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
-    let online = wire::state_bytes(Status::Online, Some(last), &[down], MORNING, &origin());
+    let head = Head { n: 7, hash: "5f1c".to_owned() };
+    let online = wire::state_bytes(Status::Online, Some((last, &head)), &[down], MORNING, &origin());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&online)).expect("JSON"));
+    fits("state", &parsed(&online));
     let will = parsed(&wire::state_bytes(Status::Offline, None, &[], MORNING, &origin()));
+    fits("state", &will);
     assert_eq!(will, json!({ "status": "offline", "epoch": origin().epoch.0 }));
 }
 
@@ -361,12 +406,15 @@ fn loose(what: LooseKind) -> Loose {
     Loose { topic: "state".to_owned(), payload: Vec::new(), retain: true, what }
 }
 
+/// Since the connection began.
+const NOW: Duration = Duration::from_secs(1);
+
 /// Hands over everything that the window has room for.
 fn hand_over(session: &mut Session) -> Vec<(Ticket, String)> {
     let mut handed = Vec::new();
-    while let Some(outgoing) = session.next() {
+    while let Some(outgoing) = session.next(NOW) {
         let (name, sent) = match outgoing {
-            Outgoing::Loose(loose) => (format!("{:?}", loose.what), Sent::Loose(loose.what)),
+            Outgoing::Loose(Loose { what, topic, .. }) => (format!("{what:?}"), Sent::Loose { what, topic }),
             Outgoing::Row(row) => {
                 let (lane, sequence) = (row.message.lane, row.sequence);
                 (format!("{}{sequence}", lane.word()), Sent::Row { seq: row.seq, lane, sequence })
@@ -374,7 +422,7 @@ fn hand_over(session: &mut Session) -> Vec<(Ticket, String)> {
             Outgoing::Again(row) => (format!("again{}", row.sequence), Sent::Again),
             Outgoing::Telemetry(chunk) => (format!("telemetry{}", chunk.from.0), Sent::Telemetry(chunk)),
         };
-        handed.push((session.handed_over(sent), name));
+        handed.push((session.handed_over(sent, 0, NOW), name));
     }
     handed
 }
@@ -384,12 +432,12 @@ fn names(handed: &[(Ticket, String)]) -> Vec<&str> {
 }
 
 fn chunk(from: i64) -> Chunk {
-    Chunk { readings: Vec::new(), from: Wall(from), to: Wall(from) }
+    Chunk { readings: Vec::new(), from: Wall(from), to: Wall(from), spooled: None }
 }
 
 #[test]
 fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     let last = LastSequences { critical: 1, work: 1, gap: 1 };
     assert_eq!(session.wants_lease(last), None);
     session.push(loose(LooseKind::State));
@@ -405,44 +453,44 @@ fn the_lanes_are_read_by_urgency_and_only_once_retained_topics_are_told() {
 
 #[test]
 fn the_list_of_points_goes_behind_the_lanes_one_page_at_a_time() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     session.announce(LastSequences::default());
     session.set_points((0..3).map(|_| b"page".to_vec()));
-    session.push_telemetry(chunk(1));
+    session.push_live(chunk(1), NOW);
     let lease = session.wants_lease(LastSequences { critical: 1, work: 0, gap: 0 }).expect("more");
     session.leased(lease, vec![row(Lane::Critical, 1, 1)]);
     let handed = hand_over(&mut session);
     assert_eq!(names(&handed), ["critical1", "Points", "telemetry1"]);
-    session.acknowledge(handed[0].0);
+    session.acknowledge(handed[0].0, NOW);
     assert_eq!(names(&hand_over(&mut session)), [""; 0]);
-    session.acknowledge(handed[1].0);
+    session.acknowledge(handed[1].0, NOW);
     // A new list while the old one is on its way.
     session.set_points([b"page".to_vec()].into_iter());
     let handed = hand_over(&mut session);
     assert_eq!(names(&handed), ["Points"]);
-    session.acknowledge(handed[0].0);
+    session.acknowledge(handed[0].0, NOW);
     assert_eq!(names(&hand_over(&mut session)), [""; 0]);
 }
 
 #[test]
 fn a_row_is_acknowledged_by_its_own_puback_and_by_nothing_else() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     session.announce(LastSequences::default());
     let last = LastSequences { critical: 2, ..LastSequences::default() };
     let lease = session.wants_lease(last).expect("more");
     session.leased(lease, vec![row(Lane::Critical, 10, 1), row(Lane::Critical, 11, 2)]);
     let handed = hand_over(&mut session);
     assert!(session.take_acknowledged().is_empty());
-    assert!(session.acknowledge(handed[1].0).is_some());
+    assert!(session.acknowledge(handed[1].0, NOW).is_some());
     assert_eq!(session.take_acknowledged(), [11]);
-    assert!(session.acknowledge(handed[1].0).is_none(), "once");
+    assert!(session.acknowledge(handed[1].0, NOW).is_none(), "once");
     session.put_back_acknowledged(vec![11]);
     assert_eq!(session.take_acknowledged(), [11]);
 }
 
 #[test]
 fn state_tells_no_sequence_that_the_broker_may_not_have() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     session.announce(LastSequences { critical: 7, work: 4, gap: 0 });
     let last = LastSequences { critical: 10, work: 4, gap: 0 };
     assert_eq!(session.sent(), LastSequences { critical: 7, work: 4, gap: 0 });
@@ -450,18 +498,18 @@ fn state_tells_no_sequence_that_the_broker_may_not_have() {
     session.leased(lease, (8..=10).map(|n| row(Lane::Critical, 1, n)).collect());
     let handed = hand_over(&mut session);
     assert_eq!(session.sent().critical, 7);
-    session.acknowledge(handed[1].0);
+    session.acknowledge(handed[1].0, NOW);
     assert_eq!(session.sent().critical, 7, "8 is under way still");
-    session.acknowledge(handed[0].0);
+    session.acknowledge(handed[0].0, NOW);
     assert_eq!(session.sent().critical, 9);
-    session.acknowledge(handed[2].0);
+    session.acknowledge(handed[2].0, NOW);
     assert_eq!(session.sent(), last);
     assert_eq!(session.wants_lease(last), None);
 }
 
 #[test]
 fn the_window_is_bounded_and_keeps_room_for_state_and_answers() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     session.announce(LastSequences::default());
     let last = LastSequences { critical: 1_000, ..LastSequences::default() };
     let mut sequence = 0_u64;
@@ -485,26 +533,28 @@ fn the_window_is_bounded_and_keeps_room_for_state_and_answers() {
 
 #[test]
 fn telemetry_without_an_acknowledgement_is_kept_in_order_for_the_next_connection() {
-    let mut session = Session::new(100, VecDeque::from([chunk(1)]));
-    session.push_telemetry(chunk(2));
-    session.push_telemetry(chunk(3));
+    let mut session = Session::new(100, None);
+    session.push_live(chunk(1), NOW);
+    session.push_live(chunk(2), NOW);
+    session.push_live(chunk(3), NOW);
     let handed = hand_over(&mut session);
     assert_eq!(names(&handed), ["telemetry1", "telemetry2", "telemetry3"]);
-    assert!(session.acknowledge(handed[1].0).is_some());
-    session.push_telemetry(chunk(4));
-    let left: Vec<i64> = session.end().iter().map(|chunk| chunk.from.0).collect();
-    assert_eq!(left, [1, 3, 4]);
+    assert!(session.acknowledge(handed[1].0, NOW).is_some());
+    session.push_live(chunk(4), NOW);
+    session.push_past(Chunk { spooled: Some(1), ..chunk(5) });
+    let left: Vec<i64> = session.lost(false).readings.iter().map(|chunk| chunk.from.0).collect();
+    assert_eq!(left, [1, 3, 4], "what is spooled stays there");
 }
 
 #[test]
 fn one_state_message_is_under_way_at_a_time() {
-    let mut session = Session::new(100, VecDeque::new());
+    let mut session = Session::new(100, None);
     assert!(session.state_is_told());
     session.push(loose(LooseKind::State));
     assert!(!session.state_is_told());
     let handed = hand_over(&mut session);
     assert!(!session.state_is_told());
-    session.acknowledge(handed[0].0);
+    session.acknowledge(handed[0].0, NOW);
     assert!(session.state_is_told());
 }
 
@@ -566,14 +616,27 @@ fn a_resend_is_bounded_and_says_where_to_go_on() {
     assert_eq!(replay.result()["next"], RESEND_ROWS_MAX + 1);
 }
 
-fn reading(tag: &str, number: f64, time: i64) -> (Arc<str>, Sample) {
+fn point(tag: &str) -> Told {
+    Told { tag: Arc::from(tag), class: Class::Gas, deadband: 0.0 }
+}
+
+fn reading(tag: &str, number: f64, time: i64) -> (Told, Sample) {
     let point = PointId(u32::from(tag.as_bytes()[0]));
     let received = Now { wall: Wall(time), ..Now::default() };
     let value = PointValue::float(number).expect("finite");
-    (Arc::from(tag), Sample::good(point, value, received))
+    (self::point(tag), Sample::good(point, value, received))
 }
 
-fn offer(sender: &TelemetrySender, readings: &[(Arc<str>, Sample)]) {
+/// So many readings of one point.
+pub(super) fn readings(n: usize) -> Vec<Reading> {
+    let reading = |_| {
+        let value = PointValue::float(1.0);
+        Reading { tag: Arc::from("A"), class: Class::Gas, value, quality: Quality::Good, time: MORNING }
+    };
+    (0..n).map(reading).collect()
+}
+
+fn offer(sender: &TelemetrySender, readings: &[(Told, Sample)]) {
     sender.offer(readings.iter().map(|(tag, sample)| (tag, sample)));
 }
 
@@ -585,20 +648,20 @@ fn telemetry_tells_changes_only() {
     let mut bad = reading("A", 2.0, 4);
     (bad.1.value, bad.1.quality) = (None, Quality::Bad(BadReason::Stale));
     offer(&sender, &[bad]);
-    let chunk = receiver.take().expect("readings");
+    let chunk = receiver.take(CHUNK_BYTES_MAX).expect("readings");
     assert_eq!((chunk.count(), chunk.from, chunk.to), (4, Wall(1), Wall(4)));
     let values = serde_json::to_value(chunk.values(&origin())).expect("JSON");
     assert_eq!(values[0]["time"], "1970-01-01T08:00:00.001+08:00");
     assert_eq!(values[3]["quality"], "bad stale");
-    assert_eq!(receiver.take(), None);
+    assert_eq!(receiver.take(CHUNK_BYTES_MAX), None);
 }
 
 #[test]
 fn a_place_that_another_tag_has_taken_tells_that_tags_first_reading() {
     let (sender, receiver) = channel();
-    let moved = |time| (Arc::from("B"), reading("A", 1.0, time).1);
+    let moved = |time| (point("B"), reading("A", 1.0, time).1);
     offer(&sender, &[reading("A", 1.0, 1), moved(2), moved(3)]);
-    let chunk = receiver.take().expect("readings");
+    let chunk = receiver.take(CHUNK_BYTES_MAX).expect("readings");
     let told: Vec<(&str, i64)> = chunk.readings.iter().map(|of| (&*of.tag, of.time.0)).collect();
     assert_eq!(told, [("A", 1), ("B", 2)]);
 }
@@ -618,7 +681,7 @@ fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
     assert_eq!(receiver.take_dropped(), Some(dropped));
     assert_eq!(receiver.take_dropped(), None);
     let mut kept = 0;
-    while let Some(chunk) = receiver.take() {
+    while let Some(chunk) = receiver.take(CHUNK_BYTES_MAX) {
         assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
         kept += chunk.count();
     }
@@ -633,7 +696,7 @@ fn a_text_too_large_for_a_packet_is_counted_and_holds_up_nothing() {
     let mut large = reading("B", 1.0, 2);
     large.1.value = Some(PointValue::text(&"\u{1}".repeat(16 * 1024)));
     offer(&sender, &[huge, large]);
-    let chunk = receiver.take().expect("a reading");
+    let chunk = receiver.take(CHUNK_BYTES_MAX).expect("a reading");
     assert_eq!((chunk.count(), chunk.from), (1, Wall(2)));
     assert!(serde_json::to_vec(&chunk.values(&origin())).expect("JSON").len() < 128 * 1024);
     let dropped = receiver.take_dropped().expect("counted");
@@ -648,7 +711,7 @@ fn telemetry_of_the_past_has_its_own_time_and_is_no_present_value() {
         (tag, Sample { backfill: true, source_time: source_time.map(Wall), ..sample })
     };
     offer(&sender, &[reading("A", 1.0, 10), past(Some(5)), past(None), reading("A", 1.0, 12)]);
-    let chunk = receiver.take().expect("readings");
+    let chunk = receiver.take(CHUNK_BYTES_MAX).expect("readings");
     let told: Vec<_> = chunk.readings.iter().map(|of| (of.value.clone(), of.time.0)).collect();
     assert_eq!(told, [(PointValue::float(1.0), 10), (PointValue::float(7.0), 5)]);
     assert_eq!((chunk.from, chunk.to), (Wall(5), Wall(10)));
@@ -659,7 +722,7 @@ fn telemetry_that_is_off_keeps_nothing() {
     let (sender, receiver) = channel();
     receiver.turn_off();
     offer(&sender, &[reading("A", 1.0, 1)]);
-    assert_eq!((receiver.take(), receiver.take_dropped()), (None, None));
+    assert_eq!((receiver.take(CHUNK_BYTES_MAX), receiver.take_dropped()), (None, None));
 }
 
 #[test]
@@ -693,4 +756,37 @@ fn a_record_of_the_agent_names_the_gateway_and_no_person() {
         revision: 1,
     };
     insta::assert_snapshot!(told(&Effect::Record(Arc::new(record))));
+}
+
+#[test]
+fn every_kind_of_message_fits_its_schema() {
+    let (plant, origin) = (plant(), origin());
+    let effects = [
+        Effect::Alarm(Arc::new(alarm(None))),
+        Effect::Hazard(Arc::new(hazard(HazardStage::Candidate))),
+        Effect::Hazard(Arc::new(hazard(HazardStage::Accepted))),
+        Effect::Task(Arc::new(task())),
+        Effect::Unit(Arc::new(unit("U-1"))),
+    ];
+    let mut messages: Vec<Message> =
+        effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
+    let dropped = Dropped::of(&readings(3)).expect("some");
+    messages.push(gap::of_telemetry(&dropped, MORNING, &origin));
+    messages.push(gap::of_crash(MORNING, MORNING, &origin));
+    messages.push(gap::of_refused(&row(Lane::Work, 1, 1), 300_000, MORNING).0);
+    for message in messages {
+        let kind = message.kind.clone();
+        let name = kind.trim_start_matches("riskgate.").trim_end_matches(".v1");
+        let row = Row { seq: 1, sequence: 1, message };
+        fits(name, &parsed(&wire::row_bytes(&row, &origin, false)));
+    }
+    fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
+    fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
+    let chunk = Chunk { readings: readings(2), from: MORNING, to: MORNING, spooled: None };
+    fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
+    for outcome in [Ok(json!({ "sent": 1 })), Err("no".to_owned())] {
+        let data = super::commands::reply("c1", "ping", &outcome);
+        let name = "reply/c1/1";
+        fits("reply", &parsed(&wire::loose_bytes(name, "riskgate.reply.v1", MORNING, false, &data, &origin)));
+    }
 }

@@ -4,6 +4,7 @@
 //! are RFC 3339 with the site's offset; turning them into the form of one province is an adaptor's work.
 //! Every message but retained `state` is a CloudEvents 1.0 envelope in JSON.
 
+mod alarm;
 mod danger;
 
 use std::time::Duration;
@@ -12,14 +13,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
-    AlarmRecord, Boost, Effect, Epoch, Evidence, Operand, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays,
+    Boost, Effect, Epoch, Evidence, Operand, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays,
 };
 use riskgate_point::{Link, Wall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::telemetry::{Chunk, Dropped, Values};
+use super::telemetry::{Chunk, Values};
+use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// Whom messages come from.
@@ -79,52 +81,20 @@ impl Status {
 /// What upstream is to hear of an effect.
 pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message> {
     match effect {
-        Effect::Alarm(alarm) => vec![alarm_message(alarm, origin)],
+        Effect::Alarm(alarm) => vec![alarm::alarm_message(alarm, origin)],
         Effect::Hazard(hazard) => vec![danger::hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
         Effect::Record(record) => vec![danger::record_message(record, origin)],
-    }
-}
-
-fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
-    let unit = alarm.unit.as_deref().unwrap_or("_site");
-    let data = json!({
-        "id": alarm.id,
-        "revision": alarm.revision,
-        // What comes out of the outbox was committed before: an alert that was not is told on the spot only.
-        "durable": true,
-        "kind": alarm.kind,
-        "state": alarm.state,
-        "class": alarm.class,
-        "priority": alarm.priority,
-        "companyCode": origin.company,
-        "riskUnitId": alarm.unit,
-        "riskMeasureId": alarm.measure,
-        "words": alarm.words,
-        "guidance": alarm.guidance,
-        "tags": alarm.tags,
-        "blinds": alarm.blinds,
-        "episode": alarm.episode,
-        "since": origin.time(alarm.since),
-        "changed": origin.time(alarm.changed),
-        "acknowledgedBy": alarm.acknowledged_by,
-        "onUnknown": alarm.on_unknown,
-        "evidence": evidence(&alarm.evidence, origin),
-    });
-    Message {
-        lane: Lane::Critical,
-        topic: format!("alarm/{}", level(unit)),
-        retain: false,
-        kind: "riskgate.alarm.v1".to_owned(),
-        object: alarm.id.clone(),
-        revision: alarm.revision,
-        time: alarm.changed,
-        data,
+        Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
     }
 }
 
 /// Two messages with the same object and revision: by unit, and by whom it is for.
+fn at_most(characters: usize, text: &str) -> String {
+    text.chars().take(characters).collect()
+}
+
 fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Message> {
     let drafted = plant.task_of(&task.task);
     let (cycle, unit) = cycle_words(task.cycle);
@@ -151,6 +121,7 @@ fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Messa
         "checkCycleUnit": unit,
         "baseCheckCycle": base,
         "baseCheckCycleUnit": base_unit,
+        "suspendedSince": task.suspended.map(|at| origin.time(at)),
         "boosts": task.boosts.iter().map(|boost| boost_data(boost, origin)).collect::<Vec<_>>(),
         "doneTime": task.done.map(|at| origin.time(at)),
         "overdue": task.overdue.is_some(),
@@ -282,30 +253,6 @@ fn operand_data(operand: &Operand, origin: &Origin) -> Value {
     data
 }
 
-/// Readings that were dropped before upstream had them.
-pub(super) fn telemetry_gap(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
-    let id = format!("telemetry:{}:{}", dropped.from.0, at.0);
-    Message {
-        lane: Lane::Gap,
-        topic: "gap".to_owned(),
-        retain: false,
-        kind: "riskgate.gap.v1".to_owned(),
-        object: id.clone(),
-        revision: 1,
-        time: at,
-        data: json!({
-            "id": id,
-            "revision": 1,
-            "lane": "telemetry",
-            "from": origin.time(dropped.from),
-            "to": origin.time(dropped.to),
-            "count": dropped.count,
-            "tooLarge": dropped.too_large,
-            "reason": if dropped.too_large == dropped.count { "too_large" } else { "queue_full" },
-        }),
-    }
-}
-
 impl Origin {
     /// RFC 3339 with the site's offset, to the millisecond. A wall time that no calendar holds is told
     /// as its number.
@@ -426,7 +373,7 @@ pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin
 /// `last` is left out of the will: the broker tells it when nobody knows.
 pub(super) fn state_bytes(
     status: Status,
-    last: Option<LastSequences>,
+    last: Option<(LastSequences, &Head)>,
     sources: &[SourceState],
     at: Wall,
     origin: &Origin,
@@ -434,8 +381,9 @@ pub(super) fn state_bytes(
     let mut state = Map::new();
     state.insert("status".to_owned(), json!(status.word()));
     state.insert("epoch".to_owned(), json!(origin.epoch.0));
-    if let Some(last) = last {
+    if let Some((last, journal)) = last {
         state.insert("last".to_owned(), json!(last));
+        state.insert("journal".to_owned(), json!(journal));
         state.insert("time".to_owned(), json!(origin.time(at)));
         let sources = sources.iter().map(|source| source_data(source, origin));
         state.insert("sources".to_owned(), Value::Array(sources.collect()));

@@ -27,7 +27,7 @@ pub struct Sample {
     pub backfill: bool,
 }
 
-/// A place by its coordinates, in the location system's own frame.
+/// A place by its coordinates: metres, in the location system's own frame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spot {
     pub x: f64,
@@ -46,10 +46,12 @@ pub struct Fix {
     pub role: Option<Arc<str>>,
     /// The id of a zone of the plant; `None`: in no zone, or checked out at a gate.
     pub zone: Option<Arc<str>>,
-    /// Where no zone is named: in the zones whose polygons hold it.
-    pub spot: Option<Spot>,
     /// The person pressed the emergency button.
     pub sos: bool,
+    /// Whether a person moves shows in it; where no zone is named, they are in the zones whose polygons hold it.
+    /// `None`: the location system told none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spot: Option<Spot>,
     pub source_time: Option<Wall>,
     pub received: Now,
     pub backfill: bool,

@@ -89,7 +89,7 @@ pub struct FixFields {
     pub person: Option<Where>,
     pub role: Option<Where>,
     pub zone: Option<Where>,
-    /// Both or neither. Where no zone is named, the plant's polygons say which it is.
+    /// Metres; both or neither. Where no zone is named, the plant's polygons say which it is.
     pub x: Option<Where>,
     pub y: Option<Where>,
     pub floor: Option<Where>,

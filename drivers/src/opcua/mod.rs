@@ -11,6 +11,7 @@
 //! the library's own reconnect brings a session back in which nothing is published any more, and says so
 //! nowhere. `browse` lists what a server has, for a person; the driver itself browses nothing.
 
+mod acts;
 mod alarms;
 pub mod browse;
 mod certificate;
@@ -43,6 +44,7 @@ mod trust;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use acts::LeftAct;
 pub use certificate::{Certificate, CertificateError, Thumbprint, date};
 pub use client::{Error, run};
 pub use files::FileError;

@@ -70,20 +70,25 @@ impl Engine {
             && period.end <= wall
         {
             self.periods.remove(&task);
-            if plant.writes_records(draft) {
-                let (status, why) = self.status(task, draft, period, at.mono);
+            let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
+            let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
+            let touched = self.stops.touches(unit, period);
+            if self.stops.since(unit).is_some() {
+                // Its tasks are suspended: nobody owes this cycle.
+            } else if plant.writes_records(draft) {
+                let (status, why) = self.status(draft, period, lost, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
-            } else {
+            } else if !touched {
                 self.tasks.close(draft, period, wall, effects);
             }
         }
         self.offer_duty(task, at.mono);
     }
 
-    /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing.
-    fn status(&mut self, task: u32, draft: &TaskDraft, period: Period, at: Mono) -> (CheckStatus, String) {
-        let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at));
+    /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
+    /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
+    fn status(&self, draft: &TaskDraft, period: Period, lost: bool, stopped: bool) -> (CheckStatus, String) {
         let of_measure = || self.hazards.newest().filter(|of| of.measure == draft.measure);
         let open = of_measure().find(|of| {
             let confirmed = match of.stage {
@@ -96,7 +101,7 @@ impl Engine {
         if let Some(open) = open {
             return (CheckStatus::Hazard, open.words.zh.clone());
         }
-        if lost {
+        if lost && !stopped {
             return (CheckStatus::Unchecked, "监测中断".to_owned());
         }
         if let Some(candidate) = of_measure().find(|of| of.stage == HazardStage::Candidate) {
@@ -109,6 +114,7 @@ impl Engine {
         });
         match passed {
             Some(rule) => (CheckStatus::Other, format!("报警：{}", rule.id())),
+            None if stopped => (CheckStatus::Other, "期间单元停用".to_owned()),
             None => (CheckStatus::Normal, String::new()),
         }
     }

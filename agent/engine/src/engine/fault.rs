@@ -96,7 +96,7 @@ impl Engine {
         point.fault = false;
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
-            self.alarms.end(&fault, at.wall, effects);
+            self.alarms.end(&fault, false, at.wall, effects);
             // A few keys, not a walk over all hazards: thousands of points may be seen again at once.
             for measure in self.plant.measures_of(point) {
                 self.hazards.end(measure, &fault, &fault, at.wall, effects);
@@ -135,7 +135,8 @@ impl Engine {
         if let Some(point) = self.present.point_mut(id) {
             point.fault = true;
         }
-        for measure in plant.measures_of(draft) {
+        let withheld = self.alarms.withholds_hazards(&fault);
+        for measure in plant.measures_of(draft).filter(|_| !withheld) {
             let plan = &plan_of_fault(&draft.tag, DEADLINE, plant.patience());
             let (words, evidence) = (&words, &evidence);
             let raise = Raise {
@@ -190,7 +191,8 @@ impl Engine {
             on_unknown: false,
             evidence: evidence.clone(),
         };
-        self.alarms.begin(onset, at.wall, effects);
+        let suppressed = self.stops.suppression(onset.unit.as_deref(), class);
+        self.alarms.begin(onset, suppressed, at.wall, effects);
         evidence
     }
 
@@ -279,7 +281,7 @@ impl Engine {
             self.timers.clear(Timer::SourceHazard(id));
             if let Some(draft) = plant.source(id).filter(|_| fault) {
                 let fault = of_source(&draft.id);
-                self.alarms.end(&fault, at.wall, effects);
+                self.alarms.end(&fault, false, at.wall, effects);
                 self.hazards.end_everywhere(&fault, at.wall, effects);
             }
         }
@@ -398,7 +400,12 @@ impl Engine {
         };
         let plan = &plan_of_fault(&draft.id, DEADLINE, plant.patience());
         let group = Some(self.hazards.group(&plant, &plan.cause, at.wall));
+        let class = self.class_of(id);
         for measure in &self.blinded_by(id).measures {
+            let unit = plant.unit_of_measure(measure).map(|unit| unit.id.as_str());
+            if self.stops.suppression(unit, class).is_some() || self.alarms.withholds_hazards(&fault) {
+                continue;
+            }
             let raise =
                 Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence, late: false, group };
             self.hazards.raise(&plant, &raise, at.wall, effects);

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use riskgate_point::{Mono, Now, Sample, Value};
+use riskgate_point::{Mono, Now, Sample, Value, Wall};
 
 use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::hazard::Raise;
-use crate::plant::{Condition, Rule};
+use crate::plant::{Condition, HazardPlan, Rule};
 use crate::timer::Timer;
 use crate::{Effect, Evidence, HazardStage, Operand, Raising, Truth, Words, words};
 
@@ -26,21 +26,28 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) else { return };
-        let now = match plan.raising {
+        if let Raising::After(after) = plan.raising {
+            self.timers.set(Timer::Hazard(id), at.mono.after(after));
+        }
+        // What is withheld is owed, and raised when that ends.
+        if self.alarms.withholds_hazards(&rule.id) || !self.is_due(id, rule, plan, measure, at) {
+            return;
+        }
+        let (late, group) = (false, None);
+        let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence, late, group };
+        let plant = Arc::clone(&self.plant);
+        self.hazards.raise(&plant, &raise, at.wall, effects);
+    }
+
+    /// Whether an episode that begins to count now raises its hazard now. One that began while it was withheld
+    /// counts as a repeat once it is not.
+    pub(super) fn is_due(&mut self, id: u32, rule: &Rule, plan: &HazardPlan, measure: &str, at: Now) -> bool {
+        match plan.raising {
             Raising::AtOnce => true,
-            Raising::After(after) => {
-                self.timers.set(Timer::Hazard(id), at.mono.after(after));
-                false
-            }
+            Raising::After(_) => self.timers.due(Timer::Hazard(id)).is_none(),
             Raising::Repeats { times, within } => {
                 self.hazards.is_repeated((&rule.id, measure, &plan.cause), (times, within), at.mono)
             }
-        };
-        if now {
-            let (late, group) = (false, None);
-            let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence, late, group };
-            let plant = Arc::clone(&self.plant);
-            self.hazards.raise(&plant, &raise, at.wall, effects);
         }
     }
 
@@ -53,6 +60,10 @@ impl Engine {
         if let (Some(plan), Some(measure), Some(alarm)) = (&rule.hazard, &rule.measure, alarm)
             && active.is_some_and(|state| state.phase.is_active())
         {
+            if alarm.withheld.withholds_hazards() {
+                self.alarms.owe_hazard(&rule.id, at.wall, effects);
+                return;
+            }
             let raise = Raise {
                 rule: &rule.id,
                 measure,
@@ -130,6 +141,9 @@ impl Engine {
         else {
             return;
         };
+        if self.was_withheld(rule, sample.source_time.unwrap_or(sample.received.wall)) {
+            return;
+        }
         let operand = Operand {
             text: format!("{{{}}}", point.tag),
             value: sample.value.clone(),
@@ -151,5 +165,14 @@ impl Engine {
         let (on_unknown, late, group) = (false, true, None);
         let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence, late, group };
         self.hazards.raise_late(&plant, &raise, sample.source_time, at.wall, effects);
+    }
+
+    /// Whether the rule raised no hazard at that time, as far back as its present stop or absence from service
+    /// goes.
+    fn was_withheld(&self, rule: &Rule, at: Wall) -> bool {
+        let stopped = self.stops.suppression(rule.unit(), rule.class).map(|of| of.since);
+        let alarm = self.alarms.get(&rule.id);
+        let out = alarm.and_then(|of| of.withheld.out_of_service.as_ref()).map(|of| of.since);
+        stopped.into_iter().chain(out).any(|since| since <= at)
     }
 }

@@ -1,5 +1,6 @@
 //! Judging a rule, and what follows when its episode begins or ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use riskgate_point::{Mono, Now, PointId, Wall};
 
 use super::Engine;
 use crate::alarm::Onset;
+use crate::expr::Memory;
 use crate::plant::{Condition, Rule};
 use crate::rule::Turn;
 use crate::timer::Timer;
@@ -23,45 +25,86 @@ const SETTLED_AFTER: Duration = Duration::from_secs(30);
 impl Engine {
     pub(super) fn judge_point(&mut self, point: PointId, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
-        for rule in plant.rules_of_point(point) {
-            self.judge(*rule, at, effects);
-        }
+        self.judge_all(plant.rules_of_point(point).iter().copied(), at, effects);
     }
 
+    /// Judges the rules, and those that read whether they are active: each after all that it reads, so that no
+    /// rule sees another as it was before this step.
     pub(super) fn judge_all(
         &mut self,
         rules: impl IntoIterator<Item = u32>,
         at: Now,
         effects: &mut Vec<Effect>,
     ) {
+        let mut later: BTreeSet<(u32, u32)> = BTreeSet::new();
         for rule in rules {
-            self.judge(rule, at, effects);
+            match self.plant.rule(rule).map(|rule| rule.rank) {
+                None => {}
+                Some(0) => self.judge_then_readers(rule, at, &mut later, effects),
+                Some(rank) => {
+                    later.insert((rank, rule));
+                }
+            }
+        }
+        while let Some((_, rule)) = later.pop_first() {
+            self.judge_then_readers(rule, at, &mut later, effects);
         }
     }
 
-    /// Looks at one rule. Looking twice at the same present changes nothing.
-    pub(super) fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
+    fn judge_then_readers(
+        &mut self,
+        rule: u32,
+        at: Now,
+        later: &mut BTreeSet<(u32, u32)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.judge(rule, at, effects) {
+            later.extend(self.readers_of(rule));
+        }
+    }
+
+    fn readers_of(&self, rule: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let readers = self.plant.rules_of_rule(rule).iter();
+        readers.filter_map(|reader| Some((self.plant.rule(*reader)?.rank, *reader)))
+    }
+
+    /// Looks at one rule; whether those that read it see it differently now. Looking twice at the same present
+    /// changes nothing.
+    fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) -> bool {
         let Self { plant, present, rules, timers, .. } = self;
-        let Some(rule) = plant.rule(id) else { return };
-        let Some(state) = usize::try_from(id).ok().and_then(|id| rules.get_mut(id)) else { return };
+        let Some(rule) = plant.rule(id) else { return false };
+        let Some(place) = usize::try_from(id).ok() else { return false };
+        let Some(state) = rules.get_mut(place) else { return false };
         let (when, clear) = match (&rule.condition, &mut state.memory) {
             (Condition::Limit(test), _) => present.ask(test),
+            // Only an active rule asks whether it is over.
+            (Condition::Text { when, clear }, None) => {
+                let world = present.world(plant);
+                let holds = when.look(Memory::NONE, &world, at.mono);
+                let over = match state.phase.is_active() {
+                    true => clear.look(Memory::NONE, &world, at.mono),
+                    false => Truth::Unknown,
+                };
+                (holds, over)
+            }
             (Condition::Text { when, clear }, Some(memory)) => {
                 let world = present.world(plant);
-                let verdicts = (
-                    when.eval(&mut memory.when, &world, at.mono),
-                    clear.eval(&mut memory.clear, &world, at.mono),
-                );
-                let changes =
-                    [when.next_change(&memory.when, at.mono), clear.next_change(&memory.clear, at.mono)];
-                if let Some(next) = changes.into_iter().flatten().min() {
+                let holds = when.eval(&mut memory.when, &world, at.mono);
+                let mut next = when.next_change(&memory.when, at.mono);
+                let over = match &mut memory.clear {
+                    Some(own) => {
+                        let over = clear.eval(own, &world, at.mono);
+                        next = next.into_iter().chain(clear.next_change(own, at.mono)).min();
+                        over
+                    }
+                    None => clear.look(&memory.when, &world, at.mono),
+                };
+                if let Some(next) = next {
                     let next = if next > at.mono { next } else { at.mono.after(LOOK_AGAIN) };
                     timers.set_no_later(Timer::Change(id), next);
                 }
-                verdicts
+                (holds, over)
             }
-            // Every written rule has a memory: `settle` gives it one.
-            (Condition::Text { .. }, None) => return,
         };
         // After a restart nobody is anywhere and no camera has seen anything, until they are told of.
         let clear = if state.from_before && clear.is_true() {
@@ -88,35 +131,30 @@ impl Engine {
                 None => timers.clear(Timer::Delay(id)),
             }
         }
+        // One that waits for its on-delay is known not to be active.
+        let active = match when {
+            _ if state.phase.is_active() => Truth::True,
+            Truth::Unknown => Truth::Unknown,
+            Truth::True | Truth::False => Truth::False,
+        };
+        let known = present.active.get_mut(place);
+        let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
         match turn {
             Turn::None => {}
             Turn::Begins { on_unknown } => self.begin(id, when, on_unknown, at, effects),
             Turn::Ends => self.end(id, at, effects),
         }
+        turned
     }
 
     /// An episode begins: alarm, hazard, task, unit.
     fn begin(&mut self, id: u32, verdict: Truth, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
-        let evidence = self.evidence(id, rule, verdict, at);
-        let words = words::of_rule(&plant, rule, &evidence.operands, on_unknown);
-        let tag = |point: &PointId| plant.point(*point).map(|point| point.tag.clone());
-        let onset = Onset {
-            id: rule.id.clone(),
-            kind: rule.kind,
-            class: rule.class,
-            priority: rule.priority,
-            unit: rule.unit.clone(),
-            measure: rule.measure.clone(),
-            words: words.clone(),
-            guidance: rule.guidance.clone(),
-            tags: rule.points.iter().filter_map(tag).collect(),
-            blinds: Vec::new(),
-            on_unknown,
-            evidence: evidence.clone(),
-        };
-        self.alarms.begin(onset, at.wall, effects);
+        let onset = self.onset(id, rule, verdict, on_unknown, at);
+        let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
+        let suppressed = self.stops.suppression(rule.unit(), rule.class);
+        self.alarms.begin(onset, suppressed, at.wall, effects);
         self.begin_hazard(id, rule, on_unknown, (&words, &evidence), at, effects);
         let reason = (rule.id.as_str(), &words);
         if let Some(boost) = &rule.task
@@ -131,11 +169,31 @@ impl Engine {
         }
     }
 
+    /// What the alarm of a rule says now.
+    pub(super) fn onset(&self, id: u32, rule: &Rule, verdict: Truth, on_unknown: bool, at: Now) -> Onset {
+        let evidence = self.evidence(id, rule, verdict, at);
+        let tag = |point: &PointId| self.plant.point(*point).map(|point| point.tag.clone());
+        Onset {
+            id: rule.id.clone(),
+            kind: rule.kind,
+            class: rule.class,
+            priority: rule.priority,
+            unit: rule.unit.clone(),
+            measure: rule.measure.clone(),
+            words: words::of_rule(&self.plant, rule, &evidence.operands, on_unknown),
+            guidance: rule.guidance.clone(),
+            tags: rule.points.iter().filter_map(tag).collect(),
+            blinds: Vec::new(),
+            on_unknown,
+            evidence,
+        }
+    }
+
     /// An episode ends: the hazard stays, boosts and raises hold on for their while.
     fn end(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
-        self.alarms.end(&rule.id, at.wall, effects);
+        self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
             self.timers.clear(Timer::Hazard(id));
@@ -161,11 +219,11 @@ impl Engine {
     fn evidence(&self, id: u32, rule: &Rule, verdict: Truth, at: Now) -> Evidence {
         let memory = usize::try_from(id).ok().and_then(|id| self.rules.get(id)?.memory.as_ref());
         let operands = match (&rule.condition, memory) {
-            (Condition::Text { when, .. }, Some(memory)) => {
-                when.operands(&memory.when, &self.present.world(&self.plant), at.mono)
+            (Condition::Text { when, .. }, memory) => {
+                let memory = memory.map_or(Memory::NONE, |memory| &memory.when);
+                when.operands(memory, &self.present.world(&self.plant), at.mono)
             }
             (Condition::Limit(test), _) => self.operand(test.point).into_iter().collect(),
-            (Condition::Text { .. }, None) => Vec::new(),
         };
         Evidence {
             rule: rule.id.clone(),

@@ -9,12 +9,14 @@
 //! up to its time is acted on, at the deadline's own time, so that a late turn of the caller's loop changes
 //! no verdict.
 
+mod annunciate;
 mod duties;
 mod fault;
 mod hazards;
 mod judge;
 #[cfg(test)]
 mod properties;
+mod refill;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -27,18 +29,23 @@ use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, So
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::alarm::Alarms;
+use crate::alarm::{Alarms, Answer};
 use crate::expr::Memory;
 use crate::hazard::{Hazards, Step};
 use crate::plant::Plant;
 use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
+use crate::quality::Tally;
 use crate::record::Watches;
 use crate::rule::Phase;
+use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{Act, AlarmRecord, Deed, Effect, HazardRecord, Period, Refusal, TaskRecord, UnitRecord};
+use crate::{
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Period, Refusal, StopRecord, TaskRecord,
+    UnitRecord,
+};
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +61,8 @@ pub struct Restored {
     /// The newest record of each task and of each unit.
     pub tasks: Vec<TaskRecord>,
     pub units: Vec<UnitRecord>,
+    /// The newest stop of each unit, ended or not.
+    pub stops: Vec<StopRecord>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -85,6 +94,10 @@ pub struct Engine {
     /// The present cycles of tasks, by the task's place in the plant.
     periods: BTreeMap<u32, Period>,
     watches: Watches,
+    stops: Stops,
+    quality: Tally,
+    /// When each candidate hazard that nobody has judged is to be heard of again.
+    reminders: BTreeMap<Uuid, Mono>,
     /// The newest time that was acted on; it never goes back.
     latest: Mono,
     unjudged: Unjudged,
@@ -97,21 +110,21 @@ struct RuleState {
     /// Its episode began before this engine did, and it reads people, cameras or permits: what nobody has
     /// told yet ends nothing.
     from_before: bool,
-    /// Of a written rule.
+    /// Of a written rule that has something to remember.
     memory: Option<Box<Memories>>,
 }
 
 #[derive(Debug)]
 struct Memories {
     when: Memory,
-    clear: Memory,
+    /// `None`: what `when` remembers is all that `clear` would.
+    clear: Option<Memory>,
 }
 
 impl Engine {
     /// `handle` takes a report in at the time it was received: not after `now`, and not before what was
     /// taken in already.
     pub fn handle(&mut self, report: Report, now: Now, effects: &mut Vec<Effect>) {
-        let before = effects.len();
         let received = match &report {
             Report::Sample(sample) => sample.received,
             Report::Fix(fix) => fix.received,
@@ -125,6 +138,7 @@ impl Engine {
         };
         let at = Now { mono: received.mono.min(now.mono).max(self.latest), wall: received.wall };
         self.run_timers(at, effects);
+        let before = effects.len();
         self.look_at_calendar(Now { mono: received.mono, wall: received.wall }, at, effects);
         match report {
             Report::Sample(sample) => self.sample(sample, at, effects),
@@ -137,8 +151,8 @@ impl Engine {
             Report::Link { source, link, at: _ } => self.link(source, link, at, effects),
             Report::Refreshed { source, at: _ } => self.refreshed(source, at, effects),
         }
+        self.note(before, at.mono, effects);
         self.run_timers(at, effects);
-        self.offer_deadlines(before, effects);
     }
 
     /// The earliest deadline, and what it is for.
@@ -148,40 +162,47 @@ impl Engine {
 
     /// Acts on every deadline up to `now`.
     pub fn handle_timeout(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let before = effects.len();
         self.run_timers(Now { mono: now.mono.max(self.latest), wall: now.wall }, effects);
-        self.offer_deadlines(before, effects);
     }
 
     /// An act of a person. On a refusal nothing has changed.
     pub fn act(&mut self, act: &Act, now: Now, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
-        let before = effects.len();
         let by = act.by.trim();
         if by.is_empty() {
             return Err(Refusal::Nameless);
         }
+        let at = Now { mono: now.mono.max(self.latest), wall: now.wall };
+        let before = effects.len();
+        self.obey(&act.deed, by, at, effects)?;
+        self.note(before, at.mono, effects);
+        Ok(())
+    }
+
+    fn obey(&mut self, deed: &Deed, by: &str, at: Now, effects: &mut Vec<Effect>) -> Result<(), Refusal> {
         let mut hazard = |id: Uuid, step: Step, why: Option<&str>| {
             let why = why.map(str::trim).filter(|why| !why.is_empty());
             if step == Step::Reject && why.is_none() {
                 return Err(Refusal::NoReason);
             }
-            self.hazards.act(id, step, by, why, now.wall, effects)
+            self.hazards.act(id, step, by, why, at.wall, effects)
         };
-        match &act.deed {
+        match deed {
             Deed::Confirm { hazard: id, why } => hazard(*id, Step::Confirm, why.as_deref()),
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
             Deed::Record { task, status, why } => {
-                self.record(task, *status, (by, why.as_deref()), now, effects)
+                self.record(task, *status, (by, why.as_deref()), at, effects)
             }
-            Deed::Acknowledge { alarm } => {
-                let known = |id: &str| self.plant.rule_at(id).is_some();
-                self.alarms.acknowledge(alarm, by, known, now.wall, effects)
-            }
-        }?;
-        self.offer_deadlines(before, effects);
-        Ok(())
+            Deed::Acknowledge { alarm } => self.answer(alarm, Answer::Acknowledge, by, at, effects),
+            Deed::Reset { alarm } => self.answer(alarm, Answer::Reset, by, at, effects),
+            Deed::Shelve { alarm, for_s, why } => self.shelve(alarm, *for_s, by, why, at, effects),
+            Deed::Unshelve { alarm } => self.unshelve(alarm, by, at, effects),
+            Deed::OutOfService { what, why, for_s } => self.take_out(what, *for_s, by, why, at, effects),
+            Deed::InService { what } => self.put_back(what, by, at, effects),
+            Deed::StopUnit { unit, why } => self.stop_unit(unit, by, why, at, effects),
+            Deed::StartUnit { unit } => self.start_unit(unit, by, at, effects),
+        }
     }
 
     /// Each point of the plant, in order.
@@ -195,7 +216,7 @@ impl Engine {
         ids.filter_map(|id| self.present.source_view(&self.plant, id)).collect()
     }
 
-    /// Alarms that are not normal, by id.
+    /// Alarms that are not normal, and those that are shelved or out of service, by id.
     pub fn alarms(&self) -> Vec<Arc<AlarmRecord>> {
         self.alarms.open().cloned().collect()
     }
@@ -205,7 +226,17 @@ impl Engine {
         self.hazards.open().cloned().collect()
     }
 
-    /// Tasks that are boosted, by id.
+    /// Units that are stopped, by id.
+    pub fn stops(&self) -> Vec<Arc<StopRecord>> {
+        self.stops.open().cloned().collect()
+    }
+
+    /// How good the alarms are (EEMUA 191), over the last day and the last week.
+    pub fn quality(&self, now: Mono) -> AlarmQuality {
+        self.quality.view(now, self.alarms.open().map(AsRef::as_ref))
+    }
+
+    /// Tasks that are boosted or suspended, by id.
     pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
         self.tasks.boosted().cloned().collect()
     }
@@ -234,11 +265,19 @@ impl Engine {
         while let Some((due, timer)) = self.timers.pop_due(until.mono) {
             let at = Now { mono: due.max(self.latest), wall: until.wall };
             self.latest = at.mono;
+            let before = effects.len();
             match timer {
                 Timer::Stale(point) => self.stale(point, at, effects),
                 Timer::Silent(source) => self.silent(source, at, effects),
                 Timer::Calendar => self.calendar_settled(at, effects),
-                Timer::Change(rule) | Timer::Delay(rule) => self.judge(rule, at, effects),
+                Timer::Change(rule) | Timer::Delay(rule) => {
+                    // All that fall due in one instant are one step.
+                    let mut rules = BTreeSet::from([rule]);
+                    while let Some(rule) = self.timers.pop_rule(due) {
+                        rules.insert(rule);
+                    }
+                    self.judge_all(rules, at, effects);
+                }
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
@@ -257,7 +296,12 @@ impl Engine {
                     }
                     self.offer_raise(unit);
                 }
+                Timer::WithheldEnd => self.uncover_ended(at, effects),
+                Timer::ReAlarm(rule) => self.re_alarm(rule, at, effects),
+                Timer::Candidate => self.remind(at, effects),
+                Timer::FloodEnd => self.flood_may_end(at.mono),
             }
+            self.note(before, at.mono, effects);
         }
         self.latest = self.latest.max(until.mono);
     }
@@ -313,8 +357,8 @@ impl Engine {
             (None, None) => Vec::new(),
         };
         self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
-        let who = self.plant.carrier(fix);
-        match self.present.presence.fix(fix, zones, who, at.mono) {
+        let carrier = self.plant.carrier(fix);
+        match self.present.presence.fix(fix, zones, carrier, at.mono) {
             Moved::No => {}
             Moved::Late => {
                 self.unjudged.late += 1;

@@ -101,8 +101,9 @@ fn what() -> impl Strategy<Value = What> {
         2 => (0..3u8, 0..3u8, 0..4u8, prop::option::of(-30..60i64), prop::option::of(-30..120i64)).prop_map(
             |(id, stage, place, start, end)| What::Permit { id, stage, place, start, end }
         ),
-        3 => (0..5usize, 0..5u8).prop_map(|(nth, deed)| What::Act { nth, deed }),
+        6 => (0..5usize, 0..15u8).prop_map(|(nth, deed)| What::Act { nth, deed }),
         1 => (-100_000..100_000i64).prop_map(What::WallSteps),
+        1 => prop_oneof![Just(86_400_000i64), Just(-86_400_000i64)].prop_map(What::WallSteps),
         1 => (0..2usize).prop_map(|to| What::Reload { to }),
     ]
 }
@@ -129,6 +130,8 @@ fn plants() -> [Arc<Plant>; 2] {
         RuleDraft {
             hazard: Some(HazardDraft { cause: Some("hot".to_owned()), ..hazard(Confirm::Person) }),
             unit: Some(UnitEffectDraft { raise_to: RiskClass::Red, hold: secs(10) }),
+            latch: true,
+            realarm: Some(secs(90)),
             ..rule("hot", "avg({TI}, 30s) > 80")
         },
         RuleDraft {
@@ -146,6 +149,7 @@ fn plants() -> [Arc<Plant>; 2] {
             for_: secs(1),
             clear_for: secs(2),
             hazard: Some(hazard(Confirm::Auto)),
+            realarm: Some(secs(30)),
             ..rule("trip", "condition('dcs', 'HH', severity = 300) and {TI} > 20")
         },
         RuleDraft {
@@ -229,9 +233,8 @@ impl Run {
                 person: (*tag > 1).then(|| Arc::from("li")),
                 role: None,
                 zone: (*zone > 0).then(|| Arc::from(format!("Z-{zone}"))),
-
-                spot: None,
                 sos: false,
+                spot: None,
                 source_time: None,
                 received: at,
                 backfill: false,
@@ -302,8 +305,22 @@ impl Run {
     fn deed(&mut self, nth: usize, deed: u8) {
         let hazard = self.engine.hazards().get(nth).map_or(Uuid::nil(), |hazard| hazard.id);
         let alarm = self.engine.alarms().get(nth).map_or(String::new(), |alarm| alarm.id.clone());
+        let rules = self.engine.plant().rules();
+        let rule = rules.get(nth).map_or(String::new(), |rule| rule.id().to_owned());
+        let (why, unit) = ("检修".to_owned(), "U-1".to_owned());
+        let for_s = [60, 1800, 7200, 28_800, 28_801][nth];
         let deed = match deed {
             0 => Deed::Acknowledge { alarm },
+            5 => Deed::Reset { alarm },
+            6 => Deed::Shelve { alarm, for_s, why },
+            7 => Deed::Shelve { alarm: rule, for_s, why },
+            8 => Deed::Unshelve { alarm },
+            9 => Deed::OutOfService { what: rule, why, for_s: (nth > 1).then_some(for_s) },
+            10 => Deed::OutOfService { what: "GD-1".to_owned(), why, for_s: None },
+            11 => Deed::InService { what: alarm },
+            12 => Deed::InService { what: "GD-1".to_owned() },
+            13 => Deed::StopUnit { unit, why },
+            14 => Deed::StartUnit { unit },
             1 => Deed::Confirm { hazard, why: None },
             2 => Deed::Reject { hazard, why: "steam".to_owned() },
             3 => Deed::Rectify { hazard, why: None },
@@ -320,6 +337,7 @@ impl Run {
         let everything = (
             (points, self.engine.sources(), self.engine.people(self.now.mono), self.engine.unjudged()),
             (self.engine.alarms(), self.engine.hazards(), self.engine.tasks(), self.engine.units()),
+            (self.engine.stops(), self.engine.quality(self.now.mono), self.engine.unwatched()),
             self.engine.poll_timeout(),
         );
         serde_json::to_string(&everything).unwrap()
@@ -334,6 +352,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Task(of) => (format!("task {}", of.task), of.revision),
         Effect::Unit(of) => (format!("unit {}", of.unit), of.revision),
         Effect::Record(of) => (format!("record {}", of.id), of.revision),
+        Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
     }
 }
 
@@ -425,7 +444,8 @@ proptest! {
             );
             for effect in run.effects.iter().skip(before) {
                 if let Effect::Alarm(alarm) = effect {
-                    prop_assert!(may_end || alarm.kind != AlarmKind::Limit || alarm.state.is_active());
+                    let ends = alarm.turn.event == AlarmEvent::Cleared;
+                    prop_assert!(may_end || alarm.kind != AlarmKind::Limit || !ends);
                 }
             }
         }
@@ -437,7 +457,9 @@ proptest! {
         for step in steps.iter().filter(|step| !matches!(step.what, What::Reload { .. })) {
             run.step(step);
             let alarms = run.engine.alarms();
-            let active = |id: &str| alarms.iter().any(|alarm| alarm.id == id && alarm.state.is_active());
+            // An episode whose hazard is withheld is none to its hazard.
+            let tells = |alarm: &AlarmRecord| alarm.state.is_active() && !alarm.withheld.hazard;
+            let active = |id: &str| alarms.iter().any(|alarm| alarm.id == id && tells(alarm));
             for hazard in run.engine.hazards() {
                 let raises = |rule: &&Rule| {
                     rule.measure() == Some(hazard.measure.as_str())
@@ -468,5 +490,34 @@ proptest! {
         prop_assert_eq!(engine.hazards(), run.engine.hazards());
         prop_assert_eq!(engine.tasks(), run.engine.tasks());
         prop_assert_eq!(engine.units(), run.engine.units());
+        prop_assert_eq!(engine.stops(), run.engine.stops());
+    }
+
+    #[test]
+    fn no_shelf_outlives_its_length_nor_silences_what_nobody_may(steps in steps()) {
+        let mut run = Run::new();
+        let mut began: BTreeMap<String, Mono> = BTreeMap::new();
+        for step in &steps {
+            let before = run.effects.len();
+            run.step(step);
+            for effect in run.effects.iter().skip(before) {
+                if let Effect::Alarm(alarm) = effect
+                    && alarm.turn.event == AlarmEvent::Shelved
+                {
+                    began.insert(alarm.id.clone(), run.now.mono);
+                }
+            }
+            for alarm in run.engine.alarms() {
+                if alarm.withheld.suppressed.is_some() {
+                    prop_assert!(matches!(alarm.class, Class::Process | Class::Equipment), "{alarm:?}");
+                }
+                let Some(shelf) = &alarm.withheld.shelved else { continue };
+                // Whatever the wall clock was set to meanwhile.
+                let asked = Duration::from_millis(u64::try_from(shelf.until.0 - shelf.since.0).unwrap());
+                prop_assert!(asked <= SHELF_MAX && run.now.mono.since(began[&alarm.id]) < asked, "{alarm:?}");
+                let outer_gas = alarm.class == Class::Gas && alarm.priority == Priority::Critical;
+                prop_assert!(alarm.class != Class::Sis && (!outer_gas || alarm.kind == AlarmKind::Fault));
+            }
+        }
     }
 }

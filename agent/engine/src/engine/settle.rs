@@ -17,12 +17,14 @@ use crate::alarm::Alarms;
 use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
 use crate::present::Present;
+use crate::quality::Tally;
 use crate::record::Watches;
 use crate::rule::Phase;
+use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{AlarmState, Effect, Raising};
+use crate::{Effect, Raising, Truth};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -33,7 +35,7 @@ impl Engine {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Self {
-        let alarms = Alarms::restored(restored.alarms);
+        let alarms = Alarms::restored(restored.alarms, now);
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
@@ -50,10 +52,14 @@ impl Engine {
             units: Units::restored(restored.units, now),
             periods: BTreeMap::new(),
             watches: Watches::default(),
+            stops: Stops::restored(restored.stops),
+            quality: Tally::new(now.mono),
+            reminders: BTreeMap::new(),
             latest: now.mono,
             unjudged: Unjudged::default(),
             plant,
         };
+        engine.adopt_activity();
         engine.adopt_faults();
         for id in engine.point_ids() {
             engine.watch_fault(id, now.mono);
@@ -61,9 +67,12 @@ impl Engine {
         for id in engine.source_ids() {
             engine.watch_source(id, now.mono, false);
         }
+        let before_settling = effects.len();
         engine.settle(now, effects);
+        engine.offer_deadlines(before_settling, effects);
         engine.watch_records(now.mono);
         engine.offer_duties(now.mono);
+        engine.resume_annunciation(now);
         engine
     }
 
@@ -88,6 +97,7 @@ impl Engine {
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
         self.rules = rules.collect();
+        let before_settling = effects.len();
         // What is left is gone from the configuration: its boosts and raises begin their hold.
         for (rule, state) in before.into_values() {
             if state.phase.is_active() {
@@ -99,14 +109,18 @@ impl Engine {
         let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
         self.present = present.moved(&old, &plant, at);
         self.plant = plant;
+        self.adopt_activity();
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
         self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
+        self.note(before_settling, at.mono, effects);
         self.periods.clear();
         self.watch_records(at.mono);
         self.offer_duties(at.mono);
+        let before_judging = effects.len();
         self.judge_readable(at, effects);
+        self.note(before_judging, at.mono, effects);
         self.run_timers(at, effects);
     }
 
@@ -116,6 +130,15 @@ impl Engine {
 
     fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
         (0..self.plant.sources().len()).filter_map(|at| u16::try_from(at).ok()).map(SourceId)
+    }
+
+    /// What is known of rules before they are judged: that some are active.
+    fn adopt_activity(&mut self) {
+        for (state, active) in self.rules.iter().zip(&mut self.present.active) {
+            if state.phase.is_active() {
+                *active = Truth::True;
+            }
+        }
     }
 
     /// Marks the points and sources whose fault alarms are active.
@@ -179,6 +202,12 @@ impl Engine {
         if let Some(due) = timers.due(Timer::Calendar) {
             self.timers.set(Timer::Calendar, due);
         }
+        for timer in [Timer::WithheldEnd, Timer::Candidate, Timer::FloodEnd] {
+            if let Some(due) = timers.due(timer) {
+                self.timers.set(timer, due);
+            }
+        }
+        self.offer_re_alarms_again(old, timers, now);
         for (at, state) in (0u32..).zip(&self.rules) {
             if let Some(due) = state.phase.due() {
                 self.timers.set(Timer::Delay(at), due);
@@ -229,6 +258,7 @@ impl Engine {
         for (at, _) in (0u32..).zip(plant.units()) {
             self.offer_raise(at);
         }
+        self.settle_annunciation(now, effects);
     }
 
     /// Alarms of rules, points and sources that the plant no longer has are over.
@@ -241,12 +271,8 @@ impl Engine {
                     .strip_prefix("fault:source:")
                     .is_some_and(|id| plant.sources().iter().any(|source| source.id == id))
         };
-        let orphans: Vec<String> = self
-            .alarms
-            .open()
-            .filter(|record| record.state != AlarmState::Normal && !known(&record.id))
-            .map(|record| record.id.clone())
-            .collect();
+        let orphans: Vec<String> =
+            self.alarms.open().filter(|record| !known(&record.id)).map(|record| record.id.clone()).collect();
         for id in orphans {
             self.alarms.remove(&id, now.wall, effects);
         }
@@ -260,8 +286,8 @@ impl Engine {
             rules.insert(rule.to_owned());
         };
         for (rule, state) in self.plant.rules().iter().zip(&self.rules) {
-            if let (true, Some(plan), Some(measure)) = (state.phase.is_active(), &rule.hazard, rule.measure())
-            {
+            let raised = state.phase.is_active() && !self.alarms.owes_hazard(rule.id());
+            if let (true, Some(plan), Some(measure)) = (raised, &rule.hazard, rule.measure()) {
                 let begun = |since| self.hazards.goes_on(measure, &plan.cause, since);
                 if plan.raising == Raising::AtOnce || self.alarms.since(rule.id()).is_some_and(begun) {
                     add(measure, &plan.cause, rule.id());
@@ -269,8 +295,9 @@ impl Engine {
             }
         }
         for (draft, point) in self.plant.points().iter().zip(&self.present.points) {
-            for measure in self.plant.measures_of(draft).filter(|_| point.fault) {
-                let fault = of_point(&draft.tag);
+            let fault = of_point(&draft.tag);
+            let raised = point.fault && !self.alarms.owes_hazard(&fault);
+            for measure in self.plant.measures_of(draft).filter(|_| raised) {
                 add(measure, &fault, &fault);
             }
         }
@@ -291,14 +318,14 @@ impl Engine {
     /// Judges every rule of which something can be known.
     fn judge_readable(&mut self, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
-        for (id, rule) in (0u32..).zip(plant.rules()) {
-            let read =
-                |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
-            let told = rule.reads_places() || !rule.conditions.is_empty();
-            if told || rule.points.iter().any(read) {
-                self.judge(id, at, effects);
-            }
-        }
+        let read = |point: &PointId| self.present.point(*point).is_some_and(|point| point.received.is_some());
+        let can_be_known = |rule: &Rule| {
+            let told = rule.reads_places() || !rule.conditions.is_empty() || !rule.rules.is_empty();
+            told || rule.points.iter().any(read)
+        };
+        let rules = (0u32..).zip(plant.rules()).filter(|(_, rule)| can_be_known(rule)).map(|(id, _)| id);
+        let rules: Vec<u32> = rules.collect();
+        self.judge_all(rules, at, effects);
     }
 }
 
@@ -307,7 +334,9 @@ impl RuleState {
         let memory = match &rule.condition {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
-                Some(Box::new(Memories { when: when.memory(), clear: clear.memory() }))
+                let own = !clear.remembers_like(when);
+                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };
         Self { phase, from_before: false, memory }

@@ -154,12 +154,14 @@ impl Engine {
             Look::Doubtful => self.timers.set(Timer::Calendar, at.mono.after(SETTLED_AFTER)),
             Look::Sure => self.timers.clear(Timer::Calendar),
         }
+        self.offer_withheld_end();
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 
     pub(super) fn calendar_settled(&mut self, at: Now, effects: &mut Vec<Effect>) {
         let was_set = self.present.calendar.is_sane(at.mono);
         self.present.calendar.settle();
+        self.offer_withheld_end();
         if !was_set && let Some(wall) = self.present.calendar.sure(at.mono) {
             self.clock_set(wall, at.mono);
         }

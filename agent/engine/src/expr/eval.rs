@@ -4,10 +4,13 @@
 //! time, inner before outer) and then looks at the tree. Nothing is short-cut on the way, so what is remembered
 //! does not depend on what the other half of an `or` said.
 
-use riskgate_point::{BadReason, Condition, Mono, Now, Quality, Value};
+use riskgate_point::{BadReason, Condition, Mono, Now, Quality, UncertainReason, Value, Wall};
 
 use super::ast::{Compare, Factor, Sign};
-use super::program::{Age, Limit, Measured, Number, Program, SeenTerm, Term, TermOf, Test, Word};
+use super::past::Past;
+use super::program::{
+    Age, FirstOutTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, Word,
+};
 use super::window::{Outcome, Window, WindowKind};
 use super::{Beyond, PointNow, World};
 use crate::{Operand, Truth};
@@ -19,13 +22,37 @@ pub(crate) struct Memory {
     windows: Vec<Window>,
     /// What each window said at the last evaluation.
     outcomes: Vec<Outcome>,
-    helds: Vec<Held>,
+    pasts: Vec<Past>,
     seens: Vec<Truth>,
     permits: Vec<Truth>,
+    places: Vec<Truth>,
+    peoples: Vec<Option<u32>>,
+    first_outs: Vec<FirstOut>,
     next: Option<Mono>,
 }
 
+impl Memory {
+    /// That of a program that remembers nothing.
+    pub(crate) const NONE: &'static Self = &Self {
+        windows: Vec::new(),
+        outcomes: Vec::new(),
+        pasts: Vec::new(),
+        seens: Vec::new(),
+        permits: Vec::new(),
+        places: Vec::new(),
+        peoples: Vec::new(),
+        first_outs: Vec::new(),
+        next: None,
+    };
+}
+
 impl Program {
+    /// What it says by what was last observed: of a plain program with [`Memory::NONE`], or of one that
+    /// remembers like the program whose memory it is.
+    pub(crate) fn look(&self, memory: &Memory, world: &dyn World, now: Mono) -> Truth {
+        Look { program: self, memory, world, now }.test(&self.root)
+    }
+
     /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
     /// except where they are decided before.
     pub(crate) fn memory(&self) -> Memory {
@@ -34,9 +61,12 @@ impl Program {
         Memory {
             windows: windows.collect(),
             outcomes: vec![nothing; self.windows.len()],
-            helds: self.helds.iter().map(|term| Held::new(nanos(term.length))).collect(),
+            pasts: self.pasts.iter().map(|term| Past::new(term.kind, nanos(term.length))).collect(),
             seens: vec![Truth::Unknown; self.seens.len()],
             permits: vec![Truth::Unknown; self.permits.len()],
+            places: vec![Truth::Unknown; self.places.len()],
+            peoples: vec![None; self.peoples.len()],
+            first_outs: vec![FirstOut::default(); self.first_outs.len()],
             next: None,
         }
     }
@@ -48,21 +78,14 @@ impl Program {
         debug_assert_eq!(memory.windows.len(), self.windows.len(), "the memory of another program");
         let mut next = Soonest { now, at: None };
         self.observe_windows(memory, world, &mut next);
-        for (known, term) in memory.seens.iter_mut().zip(&self.seens) {
-            let (truth, until) = seen(world, term, now);
-            *known = truth;
-            until.into_iter().for_each(|until| next.offer(until.0));
-        }
-        for (known, term) in memory.permits.iter_mut().zip(&self.permits) {
-            let permitted = world.permit(term.place, term.kind, now);
-            *known = permitted.truth;
-            permitted.until.into_iter().for_each(|until| next.offer(until.0));
-        }
-        for (place, term) in self.helds.iter().enumerate() {
-            let truth = Look { program: self, memory, world, now }.test(&term.condition);
-            if let Some(held) = memory.helds.get_mut(place) {
-                held.observe(truth, now.0);
-                held.turns().into_iter().flatten().for_each(|at| next.offer(at));
+        self.observe_told(memory, world, &mut next);
+        for (place, term) in self.pasts.iter().enumerate() {
+            let look = Look { program: self, memory, world, now };
+            let truth = look.test(&term.condition);
+            let second = term.second.as_ref().map_or(Truth::Unknown, |second| look.test(second));
+            if let Some(past) = memory.pasts.get_mut(place) {
+                past.observe(truth, second, now.0);
+                past.turns(now.0).into_iter().flatten().for_each(|at| next.offer(at));
             }
         }
         for (point, age) in &self.marks {
@@ -74,7 +97,36 @@ impl Program {
             }
         }
         memory.next = next.at.map(Mono);
-        Look { program: self, memory, world, now }.test(&self.root)
+        self.look(memory, world, now)
+    }
+
+    /// People, sightings, permits, and which of several tripped first.
+    fn observe_told(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
+        let now = next.now;
+        let mut offer = |until: Option<Mono>| until.into_iter().for_each(|until| next.offer(until.0));
+        for (known, term) in memory.peoples.iter_mut().zip(&self.peoples) {
+            let (count, until) = people(world, term, now);
+            *known = count;
+            offer(until);
+        }
+        for (known, term) in memory.places.iter_mut().zip(&self.places) {
+            let (truth, until) = world.place(&term.zones, term.asked, now);
+            *known = truth;
+            offer(until);
+        }
+        for (known, term) in memory.seens.iter_mut().zip(&self.seens) {
+            let (truth, until) = seen(world, term, now);
+            *known = truth;
+            offer(until);
+        }
+        for (known, term) in memory.permits.iter_mut().zip(&self.permits) {
+            let permitted = world.permit(term.place, term.kind, now);
+            *known = permitted.truth;
+            offer(permitted.until);
+        }
+        for (known, term) in memory.first_outs.iter_mut().zip(&self.first_outs) {
+            known.observe(term, world);
+        }
     }
 
     fn observe_windows(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
@@ -115,8 +167,7 @@ impl Program {
                 operand(term, value.and_then(Value::float), quality, point.as_ref())
             }
             TermOf::People(place) => {
-                let people = self.peoples.get(place);
-                let count = people.and_then(|people| world.people(&people.zones, people.role.as_deref()));
+                let count = self.peoples.get(place).and_then(|term| people(world, term, now).0);
                 let value = count.map(|count| Value::Int(i64::from(count)));
                 let quality = if value.is_some() { Quality::Good } else { down };
                 operand(term, value, quality, None)
@@ -147,14 +198,46 @@ impl Program {
                     ..truth_operand(term, truth, BadReason::CommFailure)
                 }
             }
-            TermOf::Held(place) => {
-                let held = memory.helds.get(place);
-                let truth = held.map_or(Truth::Unknown, |held| held.truth(now.0));
-                let uncovered = held.is_none_or(|held| !held.covered(now.0));
-                let reason = if uncovered { BadReason::NeverRead } else { BadReason::Stale };
-                truth_operand(term, truth, reason)
+            TermOf::Past(place) => past_operand(term, memory.pasts.get(place), now.0),
+            TermOf::Place(place) => {
+                let truth = memory.places.get(place).copied().unwrap_or(Truth::Unknown);
+                truth_operand(term, truth, BadReason::CommFailure)
             }
+            TermOf::Active(place) => {
+                let truth = self.actives.get(place).map_or(Truth::Unknown, |of| world.active(of.place));
+                truth_operand(term, truth, BadReason::NeverRead)
+            }
+            TermOf::FirstOut(place) => self.first_out_operand(place, term, memory),
         }
+    }
+}
+
+impl Program {
+    fn first_out_operand(&self, place: usize, term: &Term, memory: &Memory) -> Operand {
+        let known = memory.first_outs.get(place);
+        let truth = known.map_or(Truth::Unknown, |known| known.truth);
+        let first = known.and_then(|known| known.first).filter(|_| truth.is_true());
+        let tag = first.and_then(|first| self.first_outs.get(place)?.tags.get(first.place).cloned());
+        Operand {
+            at: first.and_then(|first| first.at).map(|at| at.wall),
+            source_time: first.and_then(|first| first.source_time),
+            detail: tag,
+            ..truth_operand(term, truth, BadReason::CommFailure)
+        }
+    }
+}
+
+fn past_operand(term: &Term, past: Option<&Past>, now: u64) -> Operand {
+    let uncovered = past.is_none_or(|past| past.is_uncovered(now));
+    let reason = if uncovered { BadReason::NeverRead } else { BadReason::Stale };
+    match past.and_then(|past| past.count(now)) {
+        // Fewer than there may have been: a bound, and marked.
+        Some(counted) => {
+            let uncertain = Quality::Uncertain(UncertainReason::Source);
+            let quality = if counted.complete { Quality::Good } else { uncertain };
+            operand(term, Some(Value::Int(i64::from(counted.n))), quality, None)
+        }
+        None => truth_operand(term, past.map_or(Truth::Unknown, |past| past.truth(now)), reason),
     }
 }
 
@@ -186,7 +269,70 @@ fn operand(term: &Term, value: Option<Value>, quality: Quality, point: Option<&P
 }
 
 fn seen(world: &dyn World, term: &SeenTerm, now: Mono) -> (Truth, Option<Mono>) {
-    world.seen(&term.cameras, &term.kind, term.confidence, term.window, now)
+    world.seen(&term.cameras, &term.kind, (term.times, term.confidence), term.window, now)
+}
+
+fn people(world: &dyn World, term: &PeopleTerm, now: Mono) -> (Option<u32>, Option<Mono>) {
+    let role = term.role.as_deref();
+    if term.present { world.present(&term.zones, role, now) } else { (world.people(&term.zones, role), None) }
+}
+
+/// `first_out(…)`: which of several came on first, for as long as any is on.
+#[derive(Debug, Clone, Copy)]
+struct FirstOut {
+    truth: Truth,
+    first: Option<First>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct First {
+    /// The place among the points.
+    place: usize,
+    at: Option<Now>,
+    source_time: Option<Wall>,
+}
+
+impl Default for FirstOut {
+    fn default() -> Self {
+        Self { truth: Truth::Unknown, first: None }
+    }
+}
+
+impl FirstOut {
+    fn observe(&mut self, term: &FirstOutTerm, world: &dyn World) {
+        let mut truth = Truth::False;
+        for (place, id) in term.points.iter().enumerate() {
+            let point = world.point(*id);
+            let on = on(&point);
+            truth = truth.or(on);
+            let this = First { place, at: point.received, source_time: point.source_time };
+            if on.is_true() && self.first.is_none_or(|first| this.was_before(&first)) {
+                self.first = Some(this);
+            }
+        }
+        // What nobody can see may still be on.
+        if truth == Truth::False {
+            self.first = None;
+        }
+        self.truth = truth;
+    }
+}
+
+impl First {
+    /// Sources stamp a sequence of events more finely than it is received; only where both did is it known.
+    fn was_before(&self, other: &Self) -> bool {
+        self.place != other.place
+            && matches!((self.source_time, other.source_time), (Some(this), Some(other)) if this < other)
+    }
+}
+
+fn on(point: &PointNow<'_>) -> Truth {
+    match readable(point) {
+        Some(Value::Bool(on)) => Truth::from(*on),
+        Some(Value::Int(number)) => Truth::from(*number != 0),
+        Some(Value::Float(number)) => Truth::from(number.get() != 0.0),
+        Some(Value::Text(_)) | None => Truth::Unknown,
+    }
 }
 
 fn nanos(length: std::time::Duration) -> u64 {
@@ -217,73 +363,6 @@ impl Soonest {
     }
 }
 
-/// `held(c, d)`: what c was over the last while.
-#[derive(Debug, Clone)]
-struct Held {
-    length: u64,
-    start: Option<u64>,
-    present: Truth,
-    since: u64,
-    /// When c was last false, or unknown, for longer than an instant.
-    false_until: Option<u64>,
-    unknown_until: Option<u64>,
-}
-
-impl Held {
-    fn new(length: u64) -> Self {
-        Self {
-            length,
-            start: None,
-            present: Truth::Unknown,
-            since: 0,
-            false_until: None,
-            unknown_until: None,
-        }
-    }
-
-    fn observe(&mut self, truth: Truth, now: u64) {
-        if self.start.is_none() {
-            self.start = Some(now);
-            self.since = now;
-            self.present = truth;
-        }
-        if truth == self.present {
-            return;
-        }
-        // What lasted no time is the order in which the readings of one instant came in.
-        if self.since < now {
-            match self.present {
-                Truth::False => self.false_until = Some(now),
-                Truth::Unknown => self.unknown_until = Some(now),
-                Truth::True => {}
-            }
-        }
-        self.present = truth;
-        self.since = now;
-    }
-
-    /// When each of what keeps it from being true leaves the last while.
-    fn turns(&self) -> [Option<u64>; 3] {
-        [self.false_until, self.unknown_until, self.start]
-            .map(|at| at.map(|at| at.saturating_add(self.length)))
-    }
-
-    fn covered(&self, now: u64) -> bool {
-        self.start.is_some_and(|start| start.saturating_add(self.length) <= now)
-    }
-
-    fn truth(&self, now: u64) -> Truth {
-        let [was_false, was_unknown, _] = self.turns().map(|until| until.is_some_and(|until| until > now));
-        if self.present == Truth::False || was_false {
-            Truth::False
-        } else if self.present == Truth::Unknown || was_unknown || !self.covered(now) {
-            Truth::Unknown
-        } else {
-            Truth::True
-        }
-    }
-}
-
 /// The present as the tree sees it.
 struct Look<'a> {
     program: &'a Program,
@@ -295,14 +374,14 @@ struct Look<'a> {
 impl Look<'_> {
     fn test(&self, test: &Test) -> Truth {
         match test {
-            Test::Point(id) => self.on(*id),
+            Test::Point(id) => on(&self.world.point(*id)),
             Test::Not(inner) => !self.test(inner),
             Test::All(parts) => parts.iter().fold(Truth::True, |all, part| all.and(self.test(part))),
             Test::Any(parts) => parts.iter().fold(Truth::False, |any, part| any.or(self.test(part))),
             Test::AtLeast(k, parts) => self.at_least(*k, parts),
             Test::Maybe(inner) => Truth::from(self.test(inner) != Truth::False),
-            Test::Held(place) => {
-                self.memory.helds.get(*place).map_or(Truth::Unknown, |held| held.truth(self.now.0))
+            Test::Past(place) => {
+                self.memory.pasts.get(*place).map_or(Truth::Unknown, |past| past.truth(self.now.0))
             }
             Test::Seen(place) => self.memory.seens.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Condition(place) => {
@@ -310,6 +389,14 @@ impl Look<'_> {
                 term.map_or(Truth::Unknown, |term| self.world.condition(&term.asked).0)
             }
             Test::Permit(place) => self.memory.permits.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Place(place) => self.memory.places.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Active(place) => {
+                let term = self.program.actives.get(*place);
+                term.map_or(Truth::Unknown, |term| self.world.active(term.place))
+            }
+            Test::FirstOut(place) => {
+                self.memory.first_outs.get(*place).map_or(Truth::Unknown, |first| first.truth)
+            }
             Test::Bad(id) => Truth::from(self.world.point(*id).quality.is_bad()),
             Test::Stale(id) => Truth::from(self.world.point(*id).quality == Quality::Bad(BadReason::Stale)),
             Test::Limit(limit) => self.limit(limit),
@@ -324,15 +411,6 @@ impl Look<'_> {
             Test::Texts(compare, left, right) => {
                 known(self.word(left).zip(self.word(right)).map(|(left, right)| compare.holds(left, right)))
             }
-        }
-    }
-
-    fn on(&self, id: riskgate_point::PointId) -> Truth {
-        match readable(&self.world.point(id)) {
-            Some(Value::Bool(on)) => Truth::from(*on),
-            Some(Value::Int(number)) => Truth::from(*number != 0),
-            Some(Value::Float(number)) => Truth::from(number.get() != 0.0),
-            Some(Value::Text(_)) | None => Truth::Unknown,
         }
     }
 
@@ -363,6 +441,14 @@ impl Look<'_> {
                 match point.beyond {
                     None => known(holds),
                     Some(beyond) => decided(beyond, limit.compare, holds),
+                }
+            }
+            // What was seen is the least that there was.
+            Measured::Count(place) => {
+                match self.memory.pasts.get(place).and_then(|past| past.count(self.now.0)) {
+                    Some(counted) if counted.complete => known(Some(holds(f64::from(counted.n)))),
+                    Some(counted) => decided(Beyond::High, limit.compare, Some(holds(f64::from(counted.n)))),
+                    None => Truth::Unknown,
                 }
             }
             Measured::Window(place) => {
@@ -403,10 +489,11 @@ impl Look<'_> {
                 let bound = self.world.point(term.point).beyond.is_some();
                 outcome.value.filter(|_| outcome.complete && !bound)
             }
-            Number::People(place) => {
-                let people = self.program.peoples.get(*place)?;
-                self.world.people(&people.zones, people.role.as_deref()).map(f64::from)
+            Number::Measured(Measured::Count(place)) => {
+                let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
+                counted.complete.then(|| f64::from(counted.n))
             }
+            Number::People(place) => (*self.memory.peoples.get(*place)?).map(f64::from),
             Number::Negative(inner) => self.number(inner).map(|value| -value),
             Number::Sum(parts) => parts.iter().try_fold(0.0, |sum, (sign, part)| {
                 let part = self.number(part)?;

@@ -10,23 +10,10 @@
 //!
 //! # Grammar
 //!
-//! Loosest first; space and line breaks separate.
+//! Loosest first; space and line breaks separate. `riskgate language` prints it.
 //!
 //! ```text
-//! or         = and { "or" and }
-//! and        = not { "and" not }
-//! not        = "not" not | comparison
-//! comparison = sum [ ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) sum ]
-//! sum        = product { ( "+" | "-" ) product }
-//! product    = negative { ( "*" | "/" ) negative }
-//! negative   = "-" negative | primary
-//! primary    = tag | number | text | duration | call | "(" or ")"
-//! call       = name "(" [ argument { "," argument } ] ")"
-//! argument   = or | name "=" or
-//! tag        = "{" any character but } and line break, or \} "}"
-//! text       = "'" any character but ', or '' "'"
-//! number     = digits [ "." digits ] [ "e" [ "+" | "-" ] digits ]
-//! duration   = digits ( "ms" | "s" | "m" | "h" | "d" )
+#![doc = include_str!("grammar.ebnf")]
 //! ```
 //!
 //! # Types
@@ -48,6 +35,11 @@
 //! | `at_least(k, condition, …)` | true if k of the conditions are |
 //! | `maybe(condition)` | unknown counts as true |
 //! | `held(condition, duration)` | true for the whole of the duration |
+//! | `recently(condition, duration)` | true if it was ever true within the duration |
+//! | `count(condition, duration)` | how often it became true within the duration; the first value is no edge |
+//! | `then(first, second, duration)` | the second became true within the duration after the first did; true for as long again |
+//! | `first_out({TAG}, {TAG}, …)` | one of them is on; the evidence says which came first |
+//! | `active('rule')` | the rule of this id, or the limit `TAG/HH`, is active |
 //! | `avg({TAG}, duration)` | mean over the window, weighted by time |
 //! | `min({TAG}, duration)` | least value in the window |
 //! | `max({TAG}, duration)` | greatest value in the window |
@@ -57,15 +49,30 @@
 //! | `bad({TAG})` | the point's quality is bad; never unknown |
 //! | `stale({TAG})` | the point is bad because it was not refreshed; never unknown |
 //! | `age({TAG})` | time since the value was received, compared with a duration; never unknown |
-//! | `people('zone or unit' [, 'role'])` | persons in a zone or a unit |
-//! | `seen('unit', 'kind' [, confidence = 0.6] [, window = 30s])` | a camera of the unit saw it within the window |
+//! | `people('zone or unit' [, 'role'])` | persons in a zone or a unit, lost tags among them |
+//! | `present('zone or unit' [, 'role'])` | persons there with a fix in the last 30 s |
+//! | `lone('zone or unit')` | exactly one person is present; unknown where all are lost |
+//! | `still('zone or unit', duration)` | a person there has not moved by 3 m for so long; unknown without coordinates |
+//! | `sos('zone or unit')` | a person there has pressed the emergency button |
+//! | `guarded('unit', 'kind')` | the guardian of each ticket in work of the kind is present where its work is |
+//! | `seen('unit', 'kind' [, confidence = 0.6] [, window = 30s] [, times = 1])` | cameras of the unit saw it within the window, so many times |
 //! | `condition('source', 'name' [, state = 'active'] [, severity = 1])` | an alarm that the source itself keeps is in the state, with at least the severity |
 //! | `permit('unit', 'kind')` | work of the kind is permitted and going on in the unit |
 //!
 //! A window begins with the value in force at its start; it is unknown until it is covered, and with more
 //! than 10 % unknown time, except that a `min` or `max` that already decides its comparison with a
 //! constant decides it. `avg` and `stddev` move in hundredths of the window. `held` is unknown if never
-//! false but sometimes unknown, or not yet covered. See the module `window` for errors and memory.
+//! false but sometimes unknown, or not yet covered; `recently` if never true but ever unknown, or not yet
+//! covered. `count` looks through unknown: what was false before and is true after rose. Where it was not yet
+//! watched for the whole duration, or unknown for more than a tenth of it, what it counted is the least that
+//! there was: that decides `>=` and `>`, and the rest is unknown. `then` holds from the rise of the second on,
+//! for the duration; two rises of one instant count; where a pair may have been unseen it is unknown.
+//! See the modules `window` and `past` for errors and memory.
+//!
+//! People are unknown while a feed of fixes is down. A lost tag, silent for 30 s, counts in `people` and `sos`
+//! and not in `present`; it makes nobody alone and nobody motionless, and it ends neither: then they are
+//! unknown. `active` is unknown of a rule that is not active while its own condition is unknown; rules that
+//! read rules are judged after them, in the same step.
 //!
 //! The name of a condition is its ConditionName, or `SourceName/ConditionName` where that alone does not say
 //! which; its states are `active`, `unacknowledged` and `suppressed`. That the source suppresses a condition
@@ -75,10 +82,14 @@
 mod ast;
 mod eval;
 mod functions;
+mod grammar;
 mod lexer;
+mod lost;
 mod means;
 mod nearest;
 mod parse;
+mod past;
+mod people;
 mod possible;
 mod program;
 #[cfg(test)]
@@ -89,6 +100,11 @@ mod window;
 
 pub(crate) use eval::Memory;
 pub(crate) use functions::sighting_zh;
+pub use functions::{FUNCTIONS, Function};
+pub use grammar::GRAMMAR;
+pub(crate) use lost::Lost;
+pub(crate) use nearest::nearest;
+pub(crate) use past::PastKind;
 pub(crate) use program::{About, Program};
 pub(crate) use told::{ConditionState, permit_words};
 pub(crate) use window::WindowKind;
@@ -114,12 +130,15 @@ pub(crate) trait Names {
     fn unit_of_zone(&self, zone: &str) -> Option<&str>;
     /// A source, and whether it tells of conditions.
     fn source(&self, id: &str) -> Option<(SourceId, bool)>;
+    /// A rule's place in the plant's rule list, also of a limit of the point table: `LI-101/HH`.
+    fn rule(&self, id: &str) -> Option<u32>;
     /// The sources that tell of conditions.
     fn condition_sources(&self) -> Vec<&str>;
     /// All tags, zones and units, from which the nearest to a wrong name is found.
     fn tags(&self) -> Vec<&str>;
     fn places(&self) -> Vec<&str>;
     fn units(&self) -> Vec<&str>;
+    fn rules(&self) -> Vec<&str>;
 }
 
 /// A point as an expression sees it.
@@ -154,13 +173,19 @@ pub(crate) trait World {
     fn point(&self, id: PointId) -> PointNow<'_>;
     /// How many persons are in these zones, each counted once; `None`: unknown, the feed is down.
     fn people(&self, zones: &[u32], role: Option<&str>) -> Option<u32>;
-    /// Whether one of these cameras saw `kind` with at least `confidence` within `window` before `now`,
-    /// and, where it did, until when that stays true without another sighting.
+    /// The same of those with a fresh fix, and when that may change by silence.
+    fn present(&self, zones: &[u32], role: Option<&str>, now: Mono) -> (Option<u32>, Option<Mono>);
+    /// What is asked of the people in these zones, and when it may be different without another fix.
+    fn place(&self, zones: &[u32], asked: AskedPlace, now: Mono) -> (Truth, Option<Mono>);
+    /// Whether the rule is active. Unknown where it is not and nobody knows whether it should be.
+    fn active(&self, rule: u32) -> Truth;
+    /// Whether these cameras saw `kind` so many times with at least the confidence within `window` before
+    /// `now`, and, where they did, until when that stays true without another sighting.
     fn seen(
         &self,
         cameras: &[u32],
         kind: &str,
-        confidence: f64,
+        times_and_confidence: (u32, f64),
         window: Duration,
         now: Mono,
     ) -> (Truth, Option<Mono>);
@@ -179,6 +204,19 @@ pub(crate) struct AskedCondition {
     pub(crate) state: ConditionState,
     /// At least.
     pub(crate) severity: u16,
+}
+
+/// What a text asks of the people in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskedPlace {
+    /// Exactly one is present.
+    Lone,
+    /// One has not moved for so long.
+    Still(Duration),
+    /// One has pressed the emergency button.
+    Sos,
+    /// The guardian of each ticket in work of the kind in the unit is present where the ticket says.
+    Guarded { unit: u32, kind: PermitKind },
 }
 
 /// What is known of permitted work.
@@ -226,12 +264,14 @@ pub(crate) struct Reads {
     pub(crate) conditions: Vec<SourceId>,
     /// Places in the plant's unit list, of the units whose permits it reads.
     pub(crate) permits: Vec<u32>,
+    /// Places in the plant's rule list.
+    pub(crate) rules: Vec<u32>,
 }
 
 impl Reads {
     pub(crate) fn count(&self) -> usize {
-        let Self { points, zones, cameras, conditions, permits } = self;
-        points.len() + zones.len() + cameras.len() + conditions.len() + permits.len()
+        let Self { points, zones, cameras, conditions, permits, rules } = self;
+        points.len() + zones.len() + cameras.len() + conditions.len() + permits.len() + rules.len()
     }
 }
 

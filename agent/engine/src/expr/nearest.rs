@@ -7,7 +7,7 @@ const LETTERS_MAX: usize = 64;
 
 /// The nearest of `names`, if one is near enough to be worth a guess: the same but for case, or at most a
 /// third of its letters away. Of equally near ones the first.
-pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters = wrong.chars().count();
     if letters > LETTERS_MAX {
         return None;

@@ -46,7 +46,7 @@ impl Left {
     }
 }
 
-/// A point (0) or a window (1) by its place.
+/// A point (0), a window (1) or a count (2) by its place.
 type Key = (u8, usize);
 
 impl Program {
@@ -83,10 +83,13 @@ impl Program {
                 Test::Point(_)
                 | Test::AtLeast(..)
                 | Test::Maybe(_)
-                | Test::Held(_)
+                | Test::Past(_)
                 | Test::Seen(_)
                 | Test::Condition(_)
                 | Test::Permit(_)
+                | Test::Place(_)
+                | Test::Active(_)
+                | Test::FirstOut(_)
                 | Test::Bad(_)
                 | Test::Stale(_)
                 | Test::Numbers(..)
@@ -97,10 +100,13 @@ impl Program {
             Test::Point(_)
             | Test::AtLeast(..)
             | Test::Maybe(_)
-            | Test::Held(_)
+            | Test::Past(_)
             | Test::Seen(_)
             | Test::Condition(_)
             | Test::Permit(_)
+            | Test::Place(_)
+            | Test::Active(_)
+            | Test::FirstOut(_)
             | Test::Bad(_)
             | Test::Stale(_)
             | Test::Numbers(..)
@@ -127,6 +133,7 @@ impl Program {
                 });
                 ((1, at), point.map(|window| window.point))
             }
+            Measured::Count(at) => ((2, at), None),
         };
         let (low, high) = point.and_then(range).unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
         let left = left.entry(key).or_insert(Left { low: (low, true), high: (high, true) });

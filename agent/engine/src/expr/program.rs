@@ -11,8 +11,9 @@ use std::time::Duration;
 use riskgate_point::{PermitKind, PointId};
 
 use super::ast::{Compare, Factor, Sign};
+use super::past::PastKind;
 use super::window::WindowKind;
-use super::{AskedCondition, ConditionState, Reads};
+use super::{AskedCondition, AskedPlace, ConditionState, Reads};
 
 /// A text of type bool that is known to name only what the plant has. Immutable.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,17 +22,22 @@ pub(crate) struct Program {
     pub(super) root: Test,
     pub(super) windows: Vec<WindowTerm>,
     /// An inner one stands before the one around it.
-    pub(super) helds: Vec<HeldTerm>,
+    pub(super) pasts: Vec<PastTerm>,
     pub(super) peoples: Vec<PeopleTerm>,
     pub(super) seens: Vec<SeenTerm>,
     pub(super) conditions: Vec<ConditionTerm>,
     pub(super) permits: Vec<PermitTerm>,
+    pub(super) places: Vec<PlaceTerm>,
+    pub(super) actives: Vec<ActiveTerm>,
+    pub(super) first_outs: Vec<FirstOutTerm>,
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
     pub(super) terms: Vec<Term>,
     /// Each `maybe`, and whether the whole leans to true as it does; `None`: to either side.
     pub(super) maybes: Vec<(Range<usize>, Option<bool>)>,
     pub(super) reads: Reads,
+    /// Nothing in it has a memory.
+    pub(super) plain: bool,
 }
 
 /// A part that is true, false or unknown.
@@ -43,14 +49,20 @@ pub(super) enum Test {
     Any(Vec<Test>),
     AtLeast(u32, Vec<Test>),
     Maybe(Box<Test>),
-    /// The place in [`Program::helds`].
-    Held(usize),
+    /// The place in [`Program::pasts`], of one that is no count.
+    Past(usize),
     /// The place in [`Program::seens`].
     Seen(usize),
     /// The place in [`Program::conditions`].
     Condition(usize),
     /// The place in [`Program::permits`].
     Permit(usize),
+    /// The place in [`Program::places`].
+    Place(usize),
+    /// The place in [`Program::actives`].
+    Active(usize),
+    /// The place in [`Program::first_outs`].
+    FirstOut(usize),
     Bad(PointId),
     Stale(PointId),
     Limit(Limit),
@@ -80,6 +92,8 @@ pub(super) enum Measured {
     Point(PointId),
     /// The place in [`Program::windows`].
     Window(usize),
+    /// The place in [`Program::pasts`], of a count.
+    Count(usize),
 }
 
 /// A part that is a number or unknown.
@@ -115,8 +129,11 @@ pub(super) struct WindowTerm {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct HeldTerm {
+pub(super) struct PastTerm {
+    pub(super) kind: PastKind,
     pub(super) condition: Test,
+    /// Of `then`: what comes second.
+    pub(super) second: Option<Test>,
     pub(super) length: Duration,
 }
 
@@ -126,6 +143,31 @@ pub(super) struct PeopleTerm {
     pub(super) place: String,
     pub(super) zones: Arc<[u32]>,
     pub(super) role: Option<String>,
+    /// Only those with a fresh fix.
+    pub(super) present: bool,
+}
+
+/// What is asked of the people in a place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PlaceTerm {
+    /// The id of the zone or unit, as it is written.
+    pub(super) place: String,
+    pub(super) zones: Arc<[u32]>,
+    pub(super) asked: AskedPlace,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ActiveTerm {
+    /// The id of the rule, as it is written, and its place.
+    pub(super) rule: String,
+    pub(super) place: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FirstOutTerm {
+    pub(super) points: Vec<PointId>,
+    /// Their tags, as they are written.
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +178,7 @@ pub(super) struct SeenTerm {
     pub(super) kind: String,
     pub(super) confidence: f64,
     pub(super) window: Duration,
+    pub(super) times: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -168,7 +211,10 @@ pub(super) enum TermOf {
     Seen(usize),
     Condition(usize),
     Permit(usize),
-    Held(usize),
+    Past(usize),
+    Place(usize),
+    Active(usize),
+    FirstOut(usize),
 }
 
 /// What an operand is about, for sentences.
@@ -176,11 +222,14 @@ pub(super) enum TermOf {
 pub(crate) enum About<'a> {
     Point(PointId),
     Window { kind: WindowKind, point: PointId, length: Duration },
-    People { place: &'a str, role: Option<&'a str> },
+    People { place: &'a str, role: Option<&'a str>, present: bool },
     Seen { unit: &'a str, kind: &'a str },
     Condition { source: &'a str, name: &'a str, state: ConditionState },
     Permit { unit: &'a str, kind: PermitKind },
-    Held(Duration),
+    Past { kind: PastKind, length: Duration },
+    Place { place: &'a str, asked: AskedPlace },
+    Active { rule: &'a str },
+    FirstOut,
 }
 
 impl Program {
@@ -195,7 +244,7 @@ impl Program {
                 }
                 TermOf::People(place) => {
                     let of = self.peoples.get(place)?;
-                    About::People { place: &of.place, role: of.role.as_deref() }
+                    About::People { place: &of.place, role: of.role.as_deref(), present: of.present }
                 }
                 TermOf::Seen(place) => {
                     let of = self.seens.get(place)?;
@@ -209,7 +258,16 @@ impl Program {
                     let of = self.permits.get(place)?;
                     About::Permit { unit: &of.unit, kind: of.kind }
                 }
-                TermOf::Held(place) => About::Held(self.helds.get(place)?.length),
+                TermOf::Past(place) => {
+                    let PastTerm { kind, length, .. } = *self.pasts.get(place)?;
+                    About::Past { kind, length }
+                }
+                TermOf::Place(place) => {
+                    let of = self.places.get(place)?;
+                    About::Place { place: &of.place, asked: of.asked }
+                }
+                TermOf::Active(place) => About::Active { rule: &self.actives.get(place)?.rule },
+                TermOf::FirstOut(_) => About::FirstOut,
             })
         })
     }
@@ -217,6 +275,34 @@ impl Program {
     /// The first `maybe` of which unknown makes the whole lean to this side.
     pub(crate) fn maybe_to(&self, holds: bool) -> Option<Range<usize>> {
         self.maybes.iter().find(|(_, to)| *to != Some(!holds)).map(|(span, _)| span.clone())
+    }
+
+    /// It remembers nothing and turns by itself at no time: a look is all that it takes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// What the other remembers is all that this one would.
+    pub(crate) fn remembers_like(&self, other: &Self) -> bool {
+        let Self { windows, pasts, peoples, seens, permits, places, first_outs, marks, .. } = self;
+        *windows == other.windows
+            && *pasts == other.pasts
+            && *peoples == other.peoples
+            && *seens == other.seens
+            && *permits == other.permits
+            && *places == other.places
+            && *first_outs == other.first_outs
+            && *marks == other.marks
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How far back it looks: its longest window, within conditions over time that may stand in each other.
+    pub(crate) fn remembers(&self) -> Duration {
+        let window = self.windows.iter().map(|window| window.length).max().unwrap_or_default();
+        self.pasts.iter().fold(window, |sum, past| sum.saturating_add(past.length))
     }
 
     pub(crate) fn reads(&self) -> &Reads {
@@ -231,11 +317,14 @@ impl Program {
                 Test::Not(inner) | Test::Maybe(inner) => state(inner),
                 Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => parts.iter().any(state),
                 Test::Same(left, right) => state(left) || state(right),
-                Test::Held(_)
+                Test::Past(_)
                 | Test::Point(_)
                 | Test::Seen(_)
                 | Test::Condition(_)
                 | Test::Permit(_)
+                | Test::Place(_)
+                | Test::Active(_)
+                | Test::FirstOut(_)
                 | Test::Stale(_)
                 | Test::Limit(_)
                 | Test::Numbers(..)
@@ -245,6 +334,11 @@ impl Program {
         state(&self.root)
     }
 
+    /// It asks whether a person has pressed the emergency button.
+    pub(crate) fn calls_for_help(&self) -> bool {
+        self.places.iter().any(|place| place.asked == AskedPlace::Sos)
+    }
+
     /// It turns with the age of a reading: a sample that repeats the value matters to it as well.
     pub(crate) fn reads_ages(&self) -> bool {
         !self.marks.is_empty()
@@ -252,11 +346,12 @@ impl Program {
 
     /// When a condition is back on the safe side: `not` it, with each threshold of a point, or of its
     /// `avg`, `min` or `max`, against a constant moved by the point's deadband away from where the
-    /// condition holds. What is unknown here stays unknown.
+    /// condition holds; also within `held` and `recently`. Within `count` and `then` they stay where they are:
+    /// fewer edges would end an alarm sooner. What is unknown here stays unknown.
     pub(crate) fn default_clear(&self) -> Self {
         let mut clear = self.clone();
         let mut edits = Vec::new();
-        let mut mover = Mover { helds: &mut clear.helds, edits: &mut edits };
+        let mut mover = Mover { pasts: &mut clear.pasts, edits: &mut edits };
         mover.moved(&mut clear.root, true);
         let root = std::mem::replace(&mut clear.root, Test::All(Vec::new()));
         clear.root = Test::Not(Box::new(root));
@@ -266,7 +361,7 @@ impl Program {
 }
 
 struct Mover<'a> {
-    helds: &'a mut Vec<HeldTerm>,
+    pasts: &'a mut Vec<PastTerm>,
     /// What the text says instead, for each threshold that moved.
     edits: &'a mut Vec<(Range<usize>, f64)>,
 }
@@ -280,7 +375,7 @@ impl Mover<'_> {
             Test::All(parts) | Test::Any(parts) | Test::AtLeast(_, parts) => {
                 parts.iter_mut().for_each(|part| self.moved(part, alarming));
             }
-            Test::Held(place) => self.held(*place, alarming),
+            Test::Past(place) => self.past(*place, alarming),
             Test::Limit(limit) => self.limit(limit, alarming),
             // An equality of bools leans to neither side; the others have no threshold of a point.
             Test::Same(..)
@@ -288,6 +383,9 @@ impl Mover<'_> {
             | Test::Seen(_)
             | Test::Condition(_)
             | Test::Permit(_)
+            | Test::Place(_)
+            | Test::Active(_)
+            | Test::FirstOut(_)
             | Test::Bad(_)
             | Test::Stale(_)
             | Test::Numbers(..)
@@ -296,12 +394,16 @@ impl Mover<'_> {
         }
     }
 
-    fn held(&mut self, place: usize, alarming: bool) {
-        let Some(held) = self.helds.get_mut(place) else { return };
-        let mut condition = std::mem::replace(&mut held.condition, Test::All(Vec::new()));
+    fn past(&mut self, place: usize, alarming: bool) {
+        let Some(past) = self.pasts.get_mut(place) else { return };
+        match past.kind {
+            PastKind::Count | PastKind::Then => return,
+            PastKind::Held | PastKind::Recently => {}
+        }
+        let mut condition = std::mem::replace(&mut past.condition, Test::All(Vec::new()));
         self.moved(&mut condition, alarming);
-        if let Some(held) = self.helds.get_mut(place) {
-            held.condition = condition;
+        if let Some(past) = self.pasts.get_mut(place) {
+            past.condition = condition;
         }
     }
 

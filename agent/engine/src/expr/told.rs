@@ -112,6 +112,19 @@ impl Checker<'_> {
     }
 
     pub(super) fn permit(&mut self, unit: &Ast, kind: &Ast, span: &Range<usize>) -> Option<Typed> {
+        let (unit, place, kind) = self.unit_and_work(unit, kind)?;
+        let term = PermitTerm { unit, place, kind };
+        self.permit_units.insert(place);
+        let place = self.permits.iter().position(|known| *known == term).unwrap_or_else(|| {
+            self.permits.push(term);
+            self.permits.len() - 1
+        });
+        self.term(span, TermOf::Permit(place));
+        Some(Typed::Bool(Test::Permit(place)))
+    }
+
+    /// A unit, with its place, and a kind of work.
+    pub(super) fn unit_and_work(&mut self, unit: &Ast, kind: &Ast) -> Option<(String, u32, PermitKind)> {
         let kind = self.permit_kind(kind);
         let id = self.text_argument(unit, "the id of a unit, a text: permit('tank-area', 'hot_work')")?;
         let Some(place) = self.names.unit(&id) else {
@@ -122,14 +135,7 @@ impl Checker<'_> {
             self.fault(&unit.span, format!("there is no unit '{id}'"), hint);
             return None;
         };
-        let term = PermitTerm { unit: id, place, kind: kind? };
-        self.permit_units.insert(place);
-        let place = self.permits.iter().position(|known| *known == term).unwrap_or_else(|| {
-            self.permits.push(term);
-            self.permits.len() - 1
-        });
-        self.term(span, TermOf::Permit(place));
-        Some(Typed::Bool(Test::Permit(place)))
+        Some((id, place, kind?))
     }
 
     fn permit_kind(&mut self, given: &Ast) -> Option<PermitKind> {

@@ -12,8 +12,8 @@ use riskgate_point::{PointId, SourceId};
 use super::ast::{Ast, Compare, Factor, Node, Sign};
 use super::nearest::nearest;
 use super::program::{
-    Age, ConditionTerm, HeldTerm, Limit, Measured, Number, PeopleTerm, PermitTerm, Program, SeenTerm, Term,
-    TermOf, Test, WindowTerm, Word,
+    ActiveTerm, Age, ConditionTerm, FirstOutTerm, Limit, Measured, Number, PastTerm, PeopleTerm, PermitTerm,
+    PlaceTerm, Program, SeenTerm, Term, TermOf, Test, WindowTerm, Word,
 };
 use super::{ExprFault, FAULTS_MAX, Names, PointKind, PointName, Reads};
 use crate::Severity;
@@ -45,11 +45,14 @@ pub(super) struct Checker<'a> {
     pub(super) names: &'a dyn Names,
     faults: Vec<ExprFault>,
     pub(super) windows: Vec<WindowTerm>,
-    pub(super) helds: Vec<HeldTerm>,
+    pub(super) pasts: Vec<PastTerm>,
     pub(super) peoples: Vec<PeopleTerm>,
     pub(super) seens: Vec<SeenTerm>,
     pub(super) conditions: Vec<ConditionTerm>,
     pub(super) permits: Vec<PermitTerm>,
+    pub(super) places: Vec<PlaceTerm>,
+    pub(super) actives: Vec<ActiveTerm>,
+    pub(super) first_outs: Vec<FirstOutTerm>,
     marks: Vec<(PointId, Duration)>,
     terms: Vec<(usize, Term)>,
     points: BTreeSet<PointId>,
@@ -57,6 +60,7 @@ pub(super) struct Checker<'a> {
     pub(super) cameras: BTreeSet<u32>,
     pub(super) condition_sources: BTreeSet<SourceId>,
     pub(super) permit_units: BTreeSet<u32>,
+    pub(super) rules: BTreeSet<u32>,
 }
 
 /// The program, if nothing is wrong with the tree; and what is wrong or doubtful.
@@ -66,11 +70,14 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         names,
         faults: Vec::new(),
         windows: Vec::new(),
-        helds: Vec::new(),
+        pasts: Vec::new(),
         peoples: Vec::new(),
         seens: Vec::new(),
         conditions: Vec::new(),
         permits: Vec::new(),
+        places: Vec::new(),
+        actives: Vec::new(),
+        first_outs: Vec::new(),
         marks: Vec::new(),
         terms: Vec::new(),
         points: BTreeSet::new(),
@@ -78,21 +85,34 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         cameras: BTreeSet::new(),
         condition_sources: BTreeSet::new(),
         permit_units: BTreeSet::new(),
+        rules: BTreeSet::new(),
     };
     let root = checker.condition(tree);
     let Checker { faults, mut marks, mut terms, .. } = checker;
     terms.sort_by_key(|(at, _)| *at);
     marks.sort_unstable();
     marks.dedup();
+    let plain = checker.windows.is_empty()
+        && checker.pasts.is_empty()
+        && checker.peoples.is_empty()
+        && checker.seens.is_empty()
+        && checker.permits.is_empty()
+        && checker.places.is_empty()
+        && checker.first_outs.is_empty()
+        && marks.is_empty();
     let program = root.map(|root| Program {
+        plain,
         text: text.to_owned(),
         root,
         windows: checker.windows,
-        helds: checker.helds,
+        pasts: checker.pasts,
         peoples: checker.peoples,
         seens: checker.seens,
         conditions: checker.conditions,
         permits: checker.permits,
+        places: checker.places,
+        actives: checker.actives,
+        first_outs: checker.first_outs,
         marks,
         terms: terms.into_iter().map(|(_, term)| term).collect(),
         maybes: {
@@ -106,6 +126,7 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
             cameras: checker.cameras.into_iter().collect(),
             conditions: checker.condition_sources.into_iter().collect(),
             permits: checker.permit_units.into_iter().collect(),
+            rules: checker.rules.into_iter().collect(),
         },
     });
     (program, faults)
@@ -370,10 +391,16 @@ impl Checker<'_> {
             }
             (Number::Measured(of), Number::Constant(threshold)) if !compare.is_equality() => {
                 let span = sides.second.span.clone();
+                if matches!(of, Measured::Count(_)) {
+                    self.countable(threshold, &span);
+                }
                 Test::Limit(Limit { of, compare, threshold, span, deadband: left.deadband })
             }
             (Number::Constant(threshold), Number::Measured(of)) if !compare.is_equality() => {
                 let (span, compare) = (sides.first.span.clone(), compare.turned());
+                if matches!(of, Measured::Count(_)) {
+                    self.countable(threshold, &span);
+                }
                 Test::Limit(Limit { of, compare, threshold, span, deadband: right.deadband })
             }
             (left, right) => Test::Numbers(compare, left, right),

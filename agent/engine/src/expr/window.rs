@@ -336,7 +336,7 @@ impl Changes {
 
 /// The unknown times of the window.
 #[derive(Debug, Clone, Default)]
-struct Gaps {
+pub(super) struct Gaps {
     closed: VecDeque<(u64, u64)>,
     open: Option<u64>,
     /// Length of all closed ones, also of what the window has already left of the first.
@@ -344,7 +344,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    fn change(&mut self, unknown: bool, now: u64, length: u64) {
+    pub(super) fn change(&mut self, unknown: bool, now: u64, length: u64) {
         if unknown {
             self.open.get_or_insert(now);
             return;
@@ -386,7 +386,7 @@ impl Gaps {
         self.closed = kept;
     }
 
-    fn expire(&mut self, now: u64, length: u64) {
+    pub(super) fn expire(&mut self, now: u64, length: u64) {
         while let Some((from, to)) = self.closed.front().copied() {
             if to.saturating_add(length) > now {
                 break;
@@ -403,13 +403,13 @@ impl Gaps {
         self.closed_ns.saturating_sub(left).saturating_add(open)
     }
 
-    fn too_much(&self, now: u64, length: u64) -> bool {
+    pub(super) fn too_much(&self, now: u64, length: u64) -> bool {
         self.unknown_ns(now, length) > length / 10
     }
 
     /// When [`Self::too_much`] may turn: exactly, or the next time at which unknown time begins to grow
     /// or shrink at another pace.
-    fn next_change(&self, now: u64, length: u64) -> Option<u64> {
+    pub(super) fn next_change(&self, now: u64, length: u64) -> Option<u64> {
         let start = now.saturating_sub(length);
         let first = self.closed.front();
         let turn = first.map(|(from, to)| {

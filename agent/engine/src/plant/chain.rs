@@ -12,7 +12,7 @@ use riskgate_point::{Fix, PointId, SourceId, Spot};
 
 use super::check::Faults;
 use super::{Condition, Plant, Rule, polygon};
-use crate::presence::Who;
+use crate::presence::Carrier;
 use crate::{Draft, Fault, Item, MeasureDraft, PointDraft, TaskDraft, UnitDraft, WorkDays, ZoneDraft};
 
 /// Of the measures that are said to be watched automatically, those that something watches.
@@ -97,8 +97,8 @@ impl Plant {
         (0u32..).zip(self.zones()).filter(|(_, zone)| holds(zone)).map(|(at, _)| at).collect()
     }
 
-    /// Who carries the tag of a fix: as it says, and what it does not say as the list of persons has it.
-    pub(crate) fn carrier(&self, fix: &Fix) -> Who {
+    /// Carrier carries the tag of a fix: as it says, and what it does not say as the list of persons has it.
+    pub(crate) fn carrier(&self, fix: &Fix) -> Carrier {
         let known = match &fix.person {
             Some(person) => self.person_ids.get(&**person),
             None => self.carriers.get(&*fix.tag),
@@ -106,7 +106,7 @@ impl Plant {
         let known = known.and_then(|at| self.persons().get(*at));
         let person = fix.person.clone().or_else(|| known.map(|known| Arc::from(&*known.id)));
         let role = known.filter(|known| !known.role.is_empty()).map(|known| Arc::from(&*known.role));
-        Who { person, role: fix.role.clone().or(role) }
+        Carrier { person, role: fix.role.clone().or(role) }
     }
 }
 

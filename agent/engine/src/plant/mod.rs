@@ -6,7 +6,9 @@
 mod chain;
 mod check;
 mod index;
+mod loss;
 mod names;
+mod order;
 mod polygon;
 mod rules;
 #[cfg(test)]
@@ -51,13 +53,15 @@ pub struct Plant {
     rules_of_camera: Index,
     rules_of_conditions: Index,
     rules_of_permits: Index,
+    rules_of_rule: Index,
     points_of_source: Index,
 }
 
 impl Plant {
     /// Every fault at once; `Err` where one of them is an error. Warnings come back with the plant.
-    pub fn build(draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
+    pub fn build(mut draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
         let mut faults = check::check(&draft);
+        crate::kinds::expand(&mut draft, &mut faults);
         let rules = rules::build(&draft, &mut faults);
         chain::check(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
@@ -82,6 +86,8 @@ impl Plant {
         let rules_of_conditions = Index::build(draft.sources.len(), conditions);
         let permits = numbered().flat_map(|(at, rule)| rule.permits.iter().map(move |unit| (*unit, at)));
         let rules_of_permits = Index::build(draft.units.len(), permits);
+        let of_rules = numbered().flat_map(|(at, rule)| rule.rules.iter().map(move |of| (*of, at)));
+        let rules_of_rule = Index::build(rules.len(), of_rules);
         let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
         let points_of_source = Index::build(draft.sources.len(), of_source);
         Self {
@@ -110,6 +116,7 @@ impl Plant {
             rules_of_camera,
             rules_of_conditions,
             rules_of_permits,
+            rules_of_rule,
             points_of_source,
             draft,
             rules,
@@ -271,6 +278,11 @@ impl Plant {
 
     pub(crate) fn rules_of_permits(&self, unit: u32) -> &[u32] {
         self.rules_of_permits.of(unit)
+    }
+
+    /// The rules that read whether this one is active.
+    pub(crate) fn rules_of_rule(&self, rule: u32) -> &[u32] {
+        self.rules_of_rule.of(rule)
     }
 
     /// The unit that a measure belongs to.

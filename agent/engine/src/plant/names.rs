@@ -7,11 +7,14 @@ use riskgate_point::{PointId, SourceId};
 
 use crate::Draft;
 use crate::expr::{Names, Place, PointKind, PointName};
+use crate::plant::check::limits_of;
 
 /// The names of one draft. Where a name is there twice the first holds; that is a fault of its own.
 pub(super) struct DraftNames<'a> {
     draft: &'a Draft,
     points: HashMap<&'a str, usize>,
+    /// Limits of the point table, then written rules: as the plant numbers them.
+    rules: HashMap<String, u32>,
 }
 
 impl<'a> DraftNames<'a> {
@@ -20,7 +23,15 @@ impl<'a> DraftNames<'a> {
         for (at, point) in draft.points.iter().enumerate() {
             points.entry(point.tag.as_str()).or_insert(at);
         }
-        Self { draft, points }
+        let limits = draft.points.iter().flat_map(|point| {
+            limits_of(point).map(move |(kind, ..)| format!("{}/{}", point.tag, kind.word()))
+        });
+        let written = draft.rules.iter().map(|rule| rule.id.clone());
+        let mut rules = HashMap::new();
+        for (at, id) in (0u32..).zip(limits.chain(written)) {
+            rules.entry(id).or_insert(at);
+        }
+        Self { draft, points, rules }
     }
 
     fn zones(&self, of: impl Fn(&crate::ZoneDraft) -> bool) -> Arc<[u32]> {
@@ -81,6 +92,16 @@ impl Names for DraftNames<'_> {
     fn condition_sources(&self) -> Vec<&str> {
         let tells = self.draft.sources.iter().filter(|source| source.events.is_some());
         tells.map(|source| source.id.as_str()).collect()
+    }
+
+    fn rule(&self, id: &str) -> Option<u32> {
+        self.rules.get(id).copied()
+    }
+
+    fn rules(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.rules.keys().map(String::as_str).collect();
+        all.sort_unstable();
+        all
     }
 
     fn tags(&self) -> Vec<&str> {

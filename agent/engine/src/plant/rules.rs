@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::expr::{self, ExprFault, Program, Reads};
 use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
+use crate::plant::{loss, order};
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, Raising,
     RuleDraft, Severity, TaskEffectDraft, UnitEffectDraft, Words,
@@ -36,6 +37,8 @@ pub struct Rule {
     pub(crate) guidance: Words,
     pub(crate) on_delay: Duration,
     pub(crate) off_delay: Duration,
+    pub(crate) latch: bool,
+    pub(crate) realarm: Option<Duration>,
     pub(crate) condition: Condition,
     /// As it is shown with the evidence.
     pub(crate) text: String,
@@ -50,6 +53,10 @@ pub struct Rule {
     pub(crate) conditions: Vec<SourceId>,
     /// The units whose permits it reads.
     pub(crate) permits: Vec<u32>,
+    /// The rules whose activity it reads.
+    pub(crate) rules: Vec<u32>,
+    /// It is judged after all rules of a lower rank: 0 where it reads no rule.
+    pub(crate) rank: u32,
     /// A sample that repeats the value matters to it.
     pub(crate) ages: bool,
 }
@@ -131,6 +138,25 @@ impl Rule {
         &self.text
     }
 
+    pub(crate) fn calls_for_help(&self) -> bool {
+        matches!(&self.condition, Condition::Text { when, .. } if when.calls_for_help())
+    }
+
+    /// When the condition is over, as it is judged; of a limit, past its deadband.
+    pub fn clear_text(&self) -> String {
+        match &self.condition {
+            Condition::Limit(test) => {
+                format!("back {} {}", if test.kind.is_high() { "below" } else { "above" }, test.back)
+            }
+            Condition::Text { clear, .. } => clear.text().to_owned(),
+        }
+    }
+
+    /// On-delay and off-delay.
+    pub fn delays(&self) -> (Duration, Duration) {
+        (self.on_delay, self.off_delay)
+    }
+
     /// It changes when the rule does.
     pub fn version(&self) -> &str {
         &self.version
@@ -149,6 +175,7 @@ impl Rule {
         self.points.len() == other.points.len()
             && self.zones.len() == other.zones.len()
             && self.cameras.len() == other.cameras.len()
+            && self.rules.len() == other.rules.len()
     }
 
     /// People, cameras, permits: what it reads of them is what was told since the engine was made, one by
@@ -202,8 +229,16 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
     });
     let mut rules: Vec<Rule> = limits.collect();
     let names = DraftNames::of(draft);
+    let limits = rules.len();
+    let mut sound = true;
     for (at, rule) in draft.rules.iter().enumerate() {
-        rules.extend(written_rule(Item::Rule(at), rule, unit_of(&rule.measure), draft, &names, faults));
+        let built = written_rule(Item::Rule(at), rule, unit_of(&rule.measure), draft, &names, faults);
+        sound &= built.is_some();
+        rules.extend(built);
+    }
+    // With a rule missing their numbers mean nothing; its fault is told.
+    if sound {
+        order::rank(&mut rules, limits, draft, faults);
     }
     rules
 }
@@ -239,6 +274,8 @@ fn limit_rule(
         guidance: Words { zh: point.guidance.clone(), en: String::new() },
         on_delay,
         off_delay: Duration::ZERO,
+        latch: false,
+        realarm: None,
         condition: Condition::Limit(LimitTest { point: id, kind, limit, back }),
         version: version(&[&text, &back.to_string(), &on_delay.as_nanos().to_string()]),
         text,
@@ -250,6 +287,8 @@ fn limit_rule(
         cameras: Vec::new(),
         conditions: Vec::new(),
         permits: Vec::new(),
+        rules: Vec::new(),
+        rank: 0,
         ages: false,
     }
 }
@@ -290,32 +329,11 @@ fn written_rule(
     names: &DraftNames<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Rule> {
-    let when = compile(item, "when", &rule.when, names, faults);
+    let when = when_of(item, rule, names, faults);
     // `Some(None)`: a text that is at fault; `None`: no text.
     let clear = rule.clear.as_ref().map(|text| compile(item, "clear", text, names, faults));
     let when = when?;
-    let hidden = [
-        (
-            "when",
-            Some(&when),
-            false,
-            "`not maybe(…)` takes what nobody can see for safe",
-            "write maybe(not …)",
-        ),
-        (
-            "clear",
-            clear.as_ref().and_then(Option::as_ref),
-            true,
-            "`maybe` in a clear takes what nobody can see for safe",
-            "leave it out: what is unknown keeps the alarm",
-        ),
-    ];
-    for (field, program, to, message, hint) in hidden {
-        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
-            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
-            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
-        }
-    }
+    hidden_unknowns(item, &when, clear.as_ref().and_then(Option::as_ref), faults);
     let clear = match clear {
         Some(clear) => clear?,
         None => when.default_clear(),
@@ -326,19 +344,10 @@ fn written_rule(
         faults.push(Fault { severity: Severity::Error, item, field: "when", span: None, message, hint });
         return None;
     }
-    let others = reads.count() > 1;
-    if others && rule.for_.is_zero() && when.reads_states() {
-        faults.push(Fault {
-            severity: Severity::Warning,
-            item,
-            field: "when",
-            span: None,
-            message:
-                "at each start, before its first reading, a point is bad and of endless age: this may fire"
-                    .to_owned(),
-            hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
-        });
+    if reads.count() > 1 && rule.for_.is_zero() && when.reads_states() {
+        fires_at_start(item, faults);
     }
+    loss::warn(item, rule, &when, &reads, draft, faults);
     let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &reads);
     let clear_text = rule.clear.clone().unwrap_or_default();
@@ -368,6 +377,8 @@ fn written_rule(
         guidance: Words { zh: rule.guidance.clone(), en: rule.guidance_en.clone() },
         on_delay: rule.for_,
         off_delay: rule.clear_for,
+        latch: rule.latch,
+        realarm: rule.realarm,
         condition: Condition::Text { when: Arc::new(when), clear: Arc::new(clear) },
         text: rule.when.clone(),
         version: version(&[&rule.when, &clear_text, &delays]),
@@ -379,8 +390,70 @@ fn written_rule(
         cameras: reads.cameras,
         conditions: reads.conditions,
         permits: reads.permits,
+        rules: reads.rules,
+        rank: 0,
         ages,
     })
+}
+
+/// The condition, written out or by a kind. The text of a kind stands in no file: what is wrong with it is wrong
+/// with the rule as a whole.
+fn when_of(item: Item, rule: &RuleDraft, names: &DraftNames<'_>, faults: &mut Vec<Fault>) -> Option<Program> {
+    if rule.kind.is_none() {
+        return compile(item, "when", &rule.when, names, faults);
+    }
+    // What the kind cannot make sense of is told.
+    if rule.when.is_empty() {
+        return None;
+    }
+    let mut told = Vec::new();
+    let when = compile(item, "kind", &rule.when, names, &mut told);
+    for fault in &mut told {
+        fault.message = format!("{} (in `{}`)", fault.message, rule.when);
+        fault.span = None;
+    }
+    // A name that the kind wrote twice is told once.
+    told.dedup();
+    faults.append(&mut told);
+    when
+}
+
+/// `maybe` where it takes what nobody can see for safe.
+fn hidden_unknowns(item: Item, when: &Program, clear: Option<&Program>, faults: &mut Vec<Fault>) {
+    let hidden = [
+        (
+            "when",
+            Some(when),
+            false,
+            "`not maybe(…)` takes what nobody can see for safe",
+            "write maybe(not …)",
+        ),
+        (
+            "clear",
+            clear,
+            true,
+            "`maybe` in a clear takes what nobody can see for safe",
+            "leave it out: what is unknown keeps the alarm",
+        ),
+    ];
+    for (field, program, to, message, hint) in hidden {
+        if let Some(span) = program.and_then(|program| program.maybe_to(to)) {
+            let (message, hint) = (message.to_owned(), Some(hint.to_owned()));
+            faults.push(Fault { severity: Severity::Error, item, field, span: Some(span), message, hint });
+        }
+    }
+}
+
+fn fires_at_start(item: Item, faults: &mut Vec<Fault>) {
+    faults.push(Fault {
+        severity: Severity::Warning,
+        item,
+        field: "when",
+        span: None,
+        message: "at each start, before its first reading, a point is bad and of endless age: this may fire"
+            .to_owned(),
+        hint: Some("for = \"10s\", or longer than the first reading takes".to_owned()),
+    });
 }
 
 fn both(one: &Reads, other: &Reads) -> Reads {
@@ -394,6 +467,7 @@ fn both(one: &Reads, other: &Reads) -> Reads {
         cameras: merged(&one.cameras, &other.cameras),
         conditions: merged(&one.conditions, &other.conditions),
         permits: merged(&one.permits, &other.permits),
+        rules: merged(&one.rules, &other.rules),
     }
 }
 
@@ -402,7 +476,7 @@ fn unreadable(draft: &Draft, reads: &Reads) -> Option<(&'static str, &'static st
     if *reads == Reads::default() {
         return Some((
             "the condition reads nothing of the plant: it never changes",
-            "name a point, as {LI-101}, a zone, a camera, a condition or a permit",
+            "name a point, as {LI-101}, a zone, a camera, a condition, a permit or a rule",
         ));
     }
     if !reads.zones.is_empty() && !draft.sources.iter().any(|source| source.fixes) {

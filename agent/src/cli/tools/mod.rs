@@ -7,7 +7,7 @@ pub(super) mod args;
 mod browse;
 mod likely;
 mod probe;
-mod progress;
+pub(super) mod progress;
 mod scan;
 
 use super::{Outcome, Screen};

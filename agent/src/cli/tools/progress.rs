@@ -5,17 +5,17 @@ use std::io::{self, IsTerminal, Write};
 const CELLS: usize = 24;
 
 /// Writes to the standard error, so that what is found can be piped on.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     is_terminal: bool,
 }
 
 impl Progress {
-    pub(super) fn of_process() -> Self {
+    pub(in crate::cli) fn of_process() -> Self {
         Self { is_terminal: io::stderr().is_terminal() }
     }
 
     /// `[######------] 57/247 found 3`; without an end only the words.
-    pub(super) fn show(&self, done: usize, of: Option<usize>, words: &str) {
+    pub(in crate::cli) fn show(&self, done: usize, of: Option<usize>, words: &str) {
         if !self.is_terminal {
             return;
         }
@@ -24,7 +24,7 @@ impl Progress {
     }
 
     /// Before anything else is written.
-    pub(super) fn clear(&self) {
+    pub(in crate::cli) fn clear(&self) {
         if self.is_terminal {
             self.write("\r\x1b[K");
         }

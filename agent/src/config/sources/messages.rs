@@ -300,11 +300,13 @@ fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription>
     let filter = topic(&mut fields, None);
     let tag = required(&mut fields, "tag");
     let many = path(&mut fields, "many");
-    let [person, role, zone, x, y, floor, sos, time] =
-        ["person", "role", "zone", "x", "y", "floor", "sos", "time"].map(|key| stands(&mut fields, key));
-    if fields.has("x") != fields.has("y") {
-        fields.error("", "x and y belong together", "say both, or neither".to_owned());
-    } else if fields.has("floor") && !fields.has("x") {
+    let [person, role, zone, sos, x, y, floor, time] =
+        ["person", "role", "zone", "sos", "x", "y", "floor", "time"].map(|key| stands(&mut fields, key));
+    if x.is_some() != y.is_some() {
+        let missing = if x.is_some() { "y" } else { "x" };
+        let hint = format!("write both, in metres, as {missing} = \"$.{missing}\"");
+        fields.error(missing, "one coordinate alone says nothing", hint);
+    } else if floor.is_some() && x.is_none() {
         fields.error("floor", "a floor alone is no place", "say x and y too".to_owned());
     }
     let roles = renames(&mut fields, "roles", None, names);

@@ -13,12 +13,11 @@ use crate::config::address;
 use crate::config::fields::Fields;
 use crate::config::place::Place;
 use crate::config::secret::{SecretFile, Whose};
-use crate::config::site::{MQTT_PORT, Site, host_and_port, user};
+use crate::config::site::{MQTT_PORT, MQTTS_PORT, Site, host_and_port, user};
 use crate::config::tls;
 use crate::config::values::duration_text;
 
 /// The port of a broker under TLS.
-const MQTTS_PORT: u16 = 8883;
 const VERSIONS: [(&str, mqtt::Versions); 3] = [
     ("auto", mqtt::Versions::Both),
     ("3.1.1", mqtt::Versions::Only(mqtt::Version::V3)),

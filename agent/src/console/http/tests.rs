@@ -17,7 +17,7 @@ async fn serve_board(board: &BoardHandle) -> Served {
     let stop = CancellationToken::new();
     let metrics: Metrics = Arc::new(|| "riskgate_up 1\n".to_owned());
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(serve(listener, board.clone(), metrics, stop.clone()));
+    tasks.spawn(serve(listener, board.clone(), None, metrics, stop.clone()));
     #[expect(clippy::disallowed_methods, reason = "a test owns and joins it")]
     let serving = tokio::spawn(async move { tasks.join_next().await.unwrap().unwrap() });
     Served { address, stop, serving }
@@ -161,7 +161,8 @@ async fn a_stream_that_fell_behind_is_ended() {
     let board = sample::handle();
     let (stop, streams) = (CancellationToken::new(), Arc::new(Semaphore::new(1)));
     let permit = Arc::clone(&streams).acquire_owned().await.unwrap();
-    let console = Console { board: board.clone(), metrics: Arc::new(String::new), streams, stop };
+    let console =
+        Console { board: board.clone(), history: None, metrics: Arc::new(String::new), streams, stop };
     let tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     let mut live = Live { console, changes: board.changes(), tick, shown: None, _permit: permit };
     assert!(live.next().await.is_some());
@@ -175,6 +176,6 @@ async fn a_stream_that_fell_behind_is_ended() {
 async fn an_address_that_others_can_reach_is_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let metrics: Metrics = Arc::new(String::new);
-    let refused = serve(listener, sample::handle(), metrics, CancellationToken::new()).await;
+    let refused = serve(listener, sample::handle(), None, metrics, CancellationToken::new()).await;
     assert!(matches!(refused, Err(HttpError::NotLoopback { .. })), "{refused:?}");
 }

@@ -5,7 +5,7 @@ use riskgate_engine::{CheckRecord, HazardRecord, HazardStage, Level, Plant, valu
 use riskgate_point::Quality;
 use serde_json::{Map, Value, json};
 
-use super::{Origin, evidence, level};
+use super::{Origin, at_most, evidence, level};
 use crate::store::{Lane, Message};
 
 /// `dangerName` holds 300 characters.
@@ -128,10 +128,6 @@ fn acceptance(hazard: &HazardRecord, origin: &Origin) -> Map<String, Value> {
         fields.insert("checkAcceptComment".to_owned(), json!(comment));
     }
     fields
-}
-
-fn at_most(characters: usize, text: &str) -> String {
-    text.chars().take(characters).collect()
 }
 
 /// What is wrong is that nobody can see.

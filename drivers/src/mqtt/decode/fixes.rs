@@ -30,12 +30,17 @@ impl Reader<'_> {
                 None => return self.skip(Skip::Missing(Field::Zone)),
             },
         };
-        let spot = match (&fields.x, &fields.y) {
-            (Some(x), Some(y)) if zone.is_none() => match self.spot(x, y, fields.floor.as_ref(), at) {
-                Ok(spot) => Some(spot),
-                Err(skip) => return self.skip(skip),
-            },
-            (_, _) => None,
+        let spot = match self.spot(fields, at) {
+            Ok(spot) => spot,
+            // Where zones are named, a fix without coordinates says where a person is all the same: only
+            // whether they moved is then unknown.
+            Err(Lacking::Nothing(_)) if fields.zone.is_some() => None,
+            Err(Lacking::Unusable(field)) if zone.is_some() => {
+                self.skip(Skip::Unusable(field));
+                None
+            }
+            Err(Lacking::Nothing(skip)) => return self.skip(skip),
+            Err(Lacking::Unusable(field)) => return self.skip(Skip::Unusable(field)),
         };
         let role = self.wanted(fields.role.as_ref(), Field::Role, at);
         let fix = Fix {
@@ -44,8 +49,8 @@ impl Reader<'_> {
             person: self.wanted(fields.person.as_ref(), Field::Person, at),
             role: role.map(|role| renamed(&fields.roles, role)),
             zone,
-            spot,
             sos: self.sos(fields.sos.as_ref(), at),
+            spot,
             source_time: self.time_at(fields.time.as_ref(), at),
             received: self.message.received,
             backfill: self.message.retained,
@@ -54,19 +59,23 @@ impl Reader<'_> {
     }
 
     /// All of it or nothing: half a place is somewhere else.
-    fn spot(&self, x: &Where, y: &Where, floor: Option<&Where>, at: At<'_>) -> Result<Spot, Skip> {
+    fn spot(&self, fields: &FixFields, at: At<'_>) -> Result<Option<Spot>, Lacking> {
+        let (Some(x), Some(y)) = (&fields.x, &fields.y) else { return Ok(None) };
         let coordinate = |stands: &Where, field: Field| {
-            let found = at.find(stands).ok_or(Skip::Missing(field))?;
-            number_of(&found).filter(|number| number.is_finite()).ok_or(Skip::Unusable(field))
+            let found = at.find(stands).ok_or(Lacking::Nothing(Skip::Missing(field)))?;
+            if found.is_null() {
+                return Err(Lacking::Nothing(Skip::Unusable(field)));
+            }
+            number_of(&found).filter(|number| number.is_finite()).ok_or(Lacking::Unusable(field))
         };
         let (x, y) = (coordinate(x, Field::X)?, coordinate(y, Field::Y)?);
-        let floor = match floor.map(|floor| at.find(floor).as_deref().map(name)) {
+        let floor = match fields.floor.as_ref().map(|floor| at.find(floor).as_deref().map(name)) {
             None | Some(Some(Name::Nothing)) => None,
             Some(Some(Name::Is(floor))) => Some(floor),
-            Some(Some(Name::Unusable)) => return Err(Skip::Unusable(Field::Floor)),
-            Some(None) => return Err(Skip::Missing(Field::Floor)),
+            Some(Some(Name::Unusable)) => return Err(Lacking::Unusable(Field::Floor)),
+            Some(None) => return Err(Lacking::Nothing(Skip::Missing(Field::Floor))),
         };
-        Ok(Spot { x, y, floor })
+        Ok(Some(Spot { x, y, floor }))
     }
 
     /// A message without the field is one in which nobody pressed the button.
@@ -81,6 +90,14 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Why a fix has no spot where its coordinates should be.
+enum Lacking {
+    /// It tells none.
+    Nothing(Skip),
+    /// It tells something that is none.
+    Unusable(Field),
 }
 
 fn renamed(renames: &Renames, name: Arc<str>) -> Arc<str> {

@@ -216,6 +216,8 @@ fn location() -> FixFields {
         person: Some(at("$.userId")),
         zone: Some(at("$.areaId")),
         sos: Some(at("$.sos")),
+        x: Some(at("$.x")),
+        y: Some(at("$.y")),
         time: Some(at("$.locationTime")),
         ..FixFields::of(at("$.tagId"))
     }
@@ -226,6 +228,18 @@ fn fixes(json: &Json) -> (Vec<Fix>, Vec<Skip>) {
     let skipped = why(&decoded);
     let fix = |report: Report| if let Report::Fix(fix) = report { fix } else { panic!("{report:?}") };
     (decoded.reports.into_iter().map(fix).collect(), skipped)
+}
+
+#[test]
+fn a_fix_has_a_spot_where_both_coordinates_are_numbers() {
+    let (fixes, skipped) = fixes(&json!({ "Location": [
+        { "tagId": "1", "userId": "", "areaId": "a", "x": "12.5", "y": -3, "locationTime": null },
+        { "tagId": "2", "userId": "", "areaId": "a", "x": 12.5, "y": null, "locationTime": null },
+        { "tagId": "3", "userId": "", "areaId": "a", "x": 12.5, "y": "east", "locationTime": null },
+    ] }));
+    let spots: Vec<_> = fixes.into_iter().map(|fix| fix.spot).collect();
+    assert_eq!(spots, [Some(Spot { x: 12.5, y: -3.0, floor: None }), None, None]);
+    assert!(skipped.contains(&Skip::Unusable(Field::Y)), "{skipped:?}");
 }
 
 #[test]
@@ -243,8 +257,8 @@ fn many_fixes_in_one_message_are_told_apart() {
         person: person.map(Arc::from),
         role: None,
         zone: zone.map(Arc::from),
-        spot: None,
         sos,
+        spot: None,
         source_time: Some(Wall(1_793_507_445_000)),
         received: Now::default(),
         backfill: false,

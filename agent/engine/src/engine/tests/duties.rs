@@ -114,3 +114,53 @@ fn a_clock_that_was_never_set_begins_no_cycle() {
 ",
     );
 }
+
+#[test]
+fn nobody_owes_what_falls_due_while_the_unit_is_stopped() {
+    check(
+        hourly(),
+        "
+1s record T-1 normal
+  1s record T-1 Normal by 王 of -800s to 2800s
+  1s task T-1 every 3600s
+2801s TI 50
+  6400s task T-1 every 3600s overdue since 6400s
+6401s TI 50
+6402s stop U-1
+  6402s stop U-1 #1
+  6402s task T-1 every 3600s suspended
+10001s TI 50
+10002s start U-1
+  10002s stop U-1 #1 ended
+  10002s task T-1 every 3600s
+13601s TI 50
+  17200s task T-1 every 3600s overdue since 17200s
+17201s TI 50
+",
+    );
+}
+
+#[test]
+fn of_a_unit_that_is_stopped_the_agent_writes_no_record_and_says_where_it_was_for_a_time() {
+    check(
+        automatic(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s stop U-1
+  3000s stop U-1 #1
+  3000s task T-1 every 3600s suspended
+3001s TI bad
+  3061s alarm fault:TI unacknowledged #1 blinds M-1 suppressed owing
+6401s TI 50
+  6401s alarm fault:TI normal #1 blinds M-1
+6500s start U-1
+  6500s stop U-1 #1 ended
+  6500s task T-1 every 3600s
+  10000s record T-1 Other by 54017000701 of 6400s to 10000s: 期间单元停用
+10001s TI 50
+  13600s record T-1 Normal by 54017000701 of 10000s to 13600s
+13601s TI 50
+",
+    );
+}

@@ -76,23 +76,17 @@ fn the_time_for_rectification_runs_from_the_confirmation_and_its_end_is_told() {
 1s GD-1 30
   1s alarm GD-1/H unacknowledged #1
   1s hazard M-2 limit:GD-1: a candidate by GD-1/H
-100000s confirm limit:GD-1
-  100000s hazard M-2 limit:GD-1: rectifying by GD-1/H
-  100010s alarm fault:GD-2 unacknowledged #1 blinds M-2
-  100010s hazard M-2 fault:GD-2: a candidate
-  100011s alarm fault:GD-1 unacknowledged #1 blinds M-2
-  100011s hazard M-2 fault:GD-1: a candidate
-  100060s alarm fault:LI unacknowledged #1 blinds M-1
-  100060s hazard M-1 fault:LI: a candidate
-186399s
-  186400s hazard M-2 limit:GD-1: rectifying by GD-1/H overdue since 186400s
-186401s
-186402s restart
-  186412s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
-  186412s alarm fault:source:rtls unacknowledged #1
-  186462s alarm fault:source:nvr unacknowledged #1
-190000s rectify limit:GD-1
-  190000s hazard M-2 limit:GD-1: awaiting acceptance by GD-1/H overdue since 186400s
+1000s confirm limit:GD-1
+  1000s hazard M-2 limit:GD-1: rectifying by GD-1/H
+87399s
+  87400s hazard M-2 limit:GD-1: rectifying by GD-1/H overdue since 87400s
+87401s
+87402s restart
+  87412s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  87412s alarm fault:source:rtls unacknowledged #1
+  87462s alarm fault:source:nvr unacknowledged #1
+90000s rectify limit:GD-1
+  90000s hazard M-2 limit:GD-1: awaiting acceptance by GD-1/H overdue since 87400s
 ",
     );
 }
@@ -238,6 +232,84 @@ fn a_fix_of_coordinates_counts_in_each_zone_around_it() {
   2s alarm both unacknowledged #1
 3s spot T1 11 5
   3s alarm both returned #1
+",
+    );
+}
+
+#[test]
+fn what_falls_due_while_its_alarm_is_out_of_service_is_raised_when_it_is_put_back() {
+    check(
+        raising(Raising::After(secs(60))),
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+31s out hot
+  31s alarm hot unacknowledged #1 out of service
+  61s alarm hot unacknowledged #1 out of service owing
+62s
+70s in hot
+  70s alarm hot unacknowledged #1, put_back
+  70s hazard M-1 hot: rectifying
+80s TI 50
+  80s alarm hot returned #1
+  80s hazard M-1 hot: rectifying returned
+90s out hot
+  90s alarm hot returned #1 out of service
+100s TI 90
+  100s alarm hot unacknowledged #2 out of service owing
+120s in hot
+  120s alarm hot unacknowledged #2, put_back
+159s
+  160s hazard M-1 hot: rectifying repeats 1
+161s
+",
+    );
+}
+
+#[test]
+fn an_episode_counts_as_a_repeat_once_nothing_withholds_it() {
+    check(
+        raising(Raising::Repeats { times: 2, within: secs(60) }),
+        "
+1s out hot
+  1s alarm hot normal #0 out of service
+2s TI 90
+  2s alarm hot unacknowledged #1 out of service owing
+3s TI 50
+  3s alarm hot normal #1 out of service
+4s TI 90
+  4s alarm hot unacknowledged #2 out of service owing
+5s TI 50
+  5s alarm hot normal #2 out of service
+6s in hot
+  6s alarm hot normal #2, put_back
+7s TI 90
+  7s alarm hot unacknowledged #3
+8s TI 50
+  8s alarm hot returned #3
+9s out hot
+  9s alarm hot returned #3 out of service
+10s TI 90
+  10s alarm hot unacknowledged #4 out of service owing
+11s in hot
+  11s alarm hot unacknowledged #4, put_back
+  11s hazard M-1 hot: rectifying
+",
+    );
+}
+
+#[test]
+fn history_of_a_time_out_of_service_raises_nothing() {
+    check(
+        draft(),
+        "
+10s out LI/HH
+  10s alarm LI/HH normal #0 out of service
+11s out LI/H
+  11s alarm LI/H normal #0 out of service
+12s LI 99 backfill told=11s
+13s LI 99 backfill told=5s
+  13s hazard M-1 limit:LI: a candidate by LI/HH returned late
 ",
     );
 }

@@ -6,9 +6,13 @@ mod boost_clock;
 mod duties;
 mod hazard;
 mod hazard_life;
+mod language;
+mod quality;
 mod records;
+mod refill;
 mod sight;
 mod told;
+mod withheld;
 mod work;
 
 use crate::site::{draft, hazard, rule, ruled, secs};

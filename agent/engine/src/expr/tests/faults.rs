@@ -53,19 +53,19 @@ fn names_that_do_not_exist_get_the_nearest_that_does() {
     check(
         "averag({TI-101}, 1m) > 3",
         &[
-            "0[averag] there is no function `averag` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
+            "0[averag] there is no function `averag` (the functions are at_least, maybe, held, recently, count, then, first_out, active, avg, min, max, delta, rate, stddev, bad, stale, age, people, present, lone, still, sos, guarded, seen, condition, permit)",
         ],
     );
     check(
-        "count({ESD-1}, 1m) > 3",
+        "tally({ESD-1}, 1m) > 3",
         &[
-            "0[count] there is no function `count` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
+            "0[tally] there is no function `tally` (the functions are at_least, maybe, held, recently, count, then, first_out, active, avg, min, max, delta, rate, stddev, bad, stale, age, people, present, lone, still, sos, guarded, seen, condition, permit)",
         ],
     );
     check(
-        "recently({ESD-1}, 1m)",
+        "formerly({ESD-1}, 1m)",
         &[
-            "0[recently] there is no function `recently` (the functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
+            "0[formerly] there is no function `formerly` (the functions are at_least, maybe, held, recently, count, then, first_out, active, avg, min, max, delta, rate, stddev, bad, stale, age, people, present, lone, still, sos, guarded, seen, condition, permit)",
         ],
     );
 }
@@ -138,7 +138,7 @@ fn comparisons_fit_their_sides() {
     check(
         "mx({TI-101}, 1m) > 3",
         &[
-            "0[mx] there is no function `mx` (did you mean `max`? The functions are at_least, maybe, held, avg, min, max, delta, rate, stddev, bad, stale, age, people, seen, condition, permit)",
+            "0[mx] there is no function `mx` (did you mean `max`? The functions are at_least, maybe, held, recently, count, then, first_out, active, avg, min, max, delta, rate, stddev, bad, stale, age, people, present, lone, still, sos, guarded, seen, condition, permit)",
         ],
     );
     check("20 < {TI-101} < 30", &["14[<] comparisons do not chain (write 20 < {TI-101} and {TI-101} < 30)"]);
@@ -347,7 +347,7 @@ fn functions_say_what_they_take() {
     check(
         "seen('tank-area', 'smoke', windw = 30s)",
         &[
-            "27[windw] `seen` has no argument `windw` (seen('unit', 'kind' [, confidence = 0.6] [, window = 30s]))",
+            "27[windw] `seen` has no argument `windw` (seen('unit', 'kind' [, confidence = 0.6] [, window = 30s] [, times = 1]))",
         ],
     );
     check(
@@ -367,7 +367,7 @@ fn a_condition_is_a_bool_and_arithmetic_is_of_numbers() {
     check(
         "seen('tank-area')",
         &[
-            "0[seen('tank-area')] 1 argument is not what `seen` takes (seen('unit', 'kind' [, confidence = 0.6] [, window = 30s]))",
+            "0[seen('tank-area')] 1 argument is not what `seen` takes (seen('unit', 'kind' [, confidence = 0.6] [, window = 30s] [, times = 1]))",
         ],
     );
     check(

@@ -198,7 +198,7 @@ fn seen_asks_for_the_cameras_of_the_unit_and_has_defaults() {
     let mut world = Present { sighted: Some(sec(0)), ..Present::default() };
     assert_eq!(verdict("seen('tank-area', 'smoke')", &world), True);
     assert_eq!(verdict("seen('tank-area', 'flame', window = 1m, confidence = 0.9)", &world), True);
-    assert_eq!(world.asked.take(), ["seen [2, 3] smoke 0.6 30s", "seen [2, 3] flame 0.9 60s"]);
+    assert_eq!(world.asked.take(), ["seen [2, 3] smoke 1x0.6 30s", "seen [2, 3] flame 1x0.9 60s"]);
     world.sighted = None;
     assert_eq!(verdict("seen('tank-area', 'smoke')", &world), False);
     world.camera_down = true;

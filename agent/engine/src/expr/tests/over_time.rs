@@ -244,6 +244,14 @@ fn the_default_clear_moves_thresholds_to_the_safe_side() {
             "not (max({GD-101}, 1m) > 24 and held({GD-102} > (24), 5s))",
         ),
         (
+            "recently({GD-101} >= 25, 10s) or count({GD-101} >= 25, 1m) >= 3",
+            "not (recently({GD-101} >= 24, 10s) or count({GD-101} >= 25, 1m) >= 3)",
+        ),
+        (
+            "then({GD-101} >= 25, {GD-102} >= 25, 10s) or not recently(not min({TI-101}, 1m) < 5, 10s)",
+            "not (then({GD-101} >= 25, {GD-102} >= 25, 10s) or not recently(not min({TI-101}, 1m) < 5.5, 10s))",
+        ),
+        (
             "at_least(1, avg({GD-101}, 1m) > 5, maybe({GD-101} > 6))",
             "not (at_least(1, avg({GD-101}, 1m) > 4, maybe({GD-101} > 5)))",
         ),

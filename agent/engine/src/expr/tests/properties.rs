@@ -6,6 +6,15 @@ use super::*;
 
 /// Programs of every function over time, alone and within each other.
 const TEXTS: &[&str] = &[
+    "recently({GD-101} > 15, 400ms)",
+    "not recently(not {GD-101} > 15, 400ms) or recently(held({GD-102} > 15, 100ms), 1s)",
+    "count({GD-101} > 15, 1s) >= 2",
+    "count({ESD-1}, 700ms) == 1 or count({GD-102} > 15, 300ms) < 1",
+    "count(recently({ESD-1}, 100ms), 1s) + people('tank-a') > 3",
+    "then({GD-101} > 15, {GD-102} > 15, 300ms)",
+    "then({ESD-1}, count({GD-101} > 15, 500ms) > 1, 200ms) or then({GD-102} > 15, not {ESD-1}, 100ms)",
+    "first_out({ESD-1}, {ESD-2}) and {GD-101} > 15",
+    "held(present('tank-a') > 2, 300ms)",
     "avg({GD-101}, 1s) > 22",
     "stddev({GD-101}, 1s) > 4",
     "max({GD-101}, 1s) < 25",

@@ -1,0 +1,191 @@
+//! Which samples are kept: what is new, what fell silent, and once in a while what is in force. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_engine::Plant;
+use riskgate_point::{BadReason, Mono, Now, PointId, Quality, Sample, SourceId, Value, Wall};
+
+use super::Reading;
+use super::queue::Item;
+
+/// What is in force is written again after so long: a reader looks back no further for the value at the
+/// beginning of a time, and what a quiet point costs is below 1 KiB a day.
+pub(super) const REPEAT_EVERY: Duration = Duration::from_secs(15 * 60);
+/// Between two looks over all points.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A point that is in the plant has two samples no further apart than this.
+pub(super) const APART_MAX: Duration =
+    Duration::from_secs(REPEAT_EVERY.as_secs() + LOOK_EVERY.as_secs() + 60);
+
+pub(super) struct Keeper {
+    points: Vec<Point>,
+    /// The newest keep-alive of each source.
+    refreshed: Vec<Option<Now>>,
+    looked: Option<Mono>,
+}
+
+#[derive(Clone)]
+struct Point {
+    source: SourceId,
+    stale_after: Duration,
+    /// `None`: nothing is known to be in the history, so the next sample is kept.
+    last: Option<Last>,
+}
+
+#[derive(Clone)]
+struct Last {
+    value: Option<Value>,
+    quality: Quality,
+    source_time: Option<Wall>,
+    kept: Mono,
+    refreshed: Now,
+    /// A sample says that it fell silent.
+    silent: bool,
+    /// The history may not have it.
+    untold: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(plant: &Plant) -> Self {
+        let point = |point: &riskgate_engine::PointDraft| Point {
+            source: point.source,
+            stale_after: point.stale_after,
+            last: None,
+        };
+        let points = plant.points().iter().map(point).collect();
+        Self { points, refreshed: vec![None; plant.sources().len()], looked: None }
+    }
+
+    /// Something was lost on the way: of each point what comes next is kept, or else what is in force.
+    pub(super) fn forget(&mut self) {
+        self.points.iter_mut().filter_map(|point| point.last.as_mut()).for_each(|last| last.untold = true);
+    }
+
+    pub(super) fn sample(&mut self, sample: &Sample, kept: &mut Vec<Item>) {
+        let Some(point) = usize::try_from(sample.point.0).ok().and_then(|at| self.points.get_mut(at)) else {
+            // The engine counts it as stray.
+            return;
+        };
+        if sample.backfill {
+            kept.push(item(sample.point, reading(sample)));
+            return;
+        }
+        let received = sample.received;
+        let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
+        if let Some(last) = &mut point.last {
+            kept.extend(last.fall_silent(sample.point, point.stale_after, of_source, received));
+            last.refreshed = received;
+            last.source_time = sample.source_time;
+            if !last.silent && !last.untold && last.value == sample.value && last.quality == sample.quality {
+                return;
+            }
+        }
+        kept.push(item(sample.point, reading(sample)));
+        point.last = Some(Last {
+            value: sample.value.clone(),
+            quality: sample.quality,
+            source_time: sample.source_time,
+            kept: received.mono,
+            refreshed: received,
+            silent: false,
+            untold: false,
+        });
+    }
+
+    pub(super) fn refreshed(&mut self, source: SourceId, at: Now) {
+        if let Some(refreshed) = self.refreshed.get_mut(usize::from(source.0)) {
+            *refreshed = Some(at);
+        }
+    }
+
+    pub(super) fn turn(&mut self, now: Now, kept: &mut Vec<Item>) {
+        if self.looked.is_some_and(|looked| now.mono.since(looked) < LOOK_EVERY) {
+            return;
+        }
+        self.looked = Some(now.mono);
+        for (id, point) in (0..).map(PointId).zip(&mut self.points) {
+            let Some(last) = &mut point.last else { continue };
+            let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
+            kept.extend(last.fall_silent(id, point.stale_after, of_source, now));
+            kept.extend(last.speak_again(id, point.stale_after, of_source, now));
+            if last.untold || now.mono.since(last.kept) >= REPEAT_EVERY {
+                kept.push(item(id, last.in_force(now.wall)));
+                last.kept = now.mono;
+                last.untold = false;
+            }
+        }
+    }
+}
+
+impl Last {
+    /// When the point was last known to read what it reads.
+    fn fresh(&self, of_source: Option<Now>) -> Now {
+        match of_source {
+            Some(source) if source.mono > self.refreshed.mono => source,
+            Some(_) | None => self.refreshed,
+        }
+    }
+
+    /// A sample that says so, at the moment when the point turned stale.
+    fn fall_silent(
+        &mut self,
+        id: PointId,
+        after: Duration,
+        of_source: Option<Now>,
+        now: Now,
+    ) -> Option<Item> {
+        let stale = self.fresh(of_source).mono.after(after);
+        if self.silent || self.quality.is_bad() || stale > now.mono {
+            return None;
+        }
+        self.silent = true;
+        self.kept = stale;
+        let ago = i64::try_from(now.mono.since(stale).as_millis()).unwrap_or(i64::MAX);
+        Some(item(id, self.in_force(Wall(now.wall.0.saturating_sub(ago)))))
+    }
+
+    /// Its source is alive again: it reads what it read before.
+    fn speak_again(
+        &mut self,
+        id: PointId,
+        after: Duration,
+        of_source: Option<Now>,
+        now: Now,
+    ) -> Option<Item> {
+        let source = of_source.filter(|source| self.silent && source.mono.after(after) > now.mono)?;
+        self.silent = false;
+        self.kept = source.mono;
+        Some(item(id, self.in_force(source.wall)))
+    }
+
+    fn in_force(&self, at: Wall) -> Reading {
+        if self.silent {
+            let quality = Quality::Bad(BadReason::Stale);
+            return Reading { at, source_time: None, value: None, quality, backfill: false };
+        }
+        Reading {
+            at,
+            source_time: self.source_time,
+            value: self.value.clone(),
+            quality: self.quality,
+            backfill: false,
+        }
+    }
+}
+
+fn reading(sample: &Sample) -> Reading {
+    Reading {
+        at: sample.received.wall,
+        source_time: sample.source_time,
+        value: sample.value.clone(),
+        quality: sample.quality,
+        backfill: sample.backfill,
+    }
+}
+
+fn item(point: PointId, reading: Reading) -> Item {
+    Item::Sample(point, reading)
+}
+
+pub(super) type Tags = Vec<Arc<str>>;

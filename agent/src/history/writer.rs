@@ -1,0 +1,488 @@
+//! The history's thread: gathers what the pump keeps, and each 5 min writes it in small steps.
+//!
+//! In memory a point's samples are packed as soon as there are many of all points together, so that five
+//! minutes of a large plant fit into a few MB; what is packed is joined again when it is written.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use riskgate_point::{Mono, Now, Wall};
+use tokio::sync::watch;
+
+use super::codec;
+use super::file::{self, Database, Gap, ROW_BYTES, Step, Unusable};
+use super::keep::Tags;
+use super::queue::{Item, Queue, Request, Work};
+use super::{FILE, FLUSH_EVERY, HistoryError, Limits, Reading, STEP_BYTES_MAX, Status, Unwritten};
+use crate::causes::chain;
+use crate::events::Event;
+
+/// Unpacked samples of all points: 72 bytes each, 5 MB. On a larger plant [`LOOSE_EACH`] of each point.
+const LOOSE_MAX: usize = 65_536;
+const LOOSE_EACH: usize = 4;
+/// One alone is not worth packing.
+const PACK_MIN: usize = 2;
+/// So many packs of a point become one.
+const PACKS_MAX: usize = 8;
+/// What a pack takes beside its bytes.
+const PACK_HEAD_BYTES: usize = 64;
+/// Packed samples of all points. What is beyond is written early; where the disk takes nothing, all is dropped.
+const PACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Between two tries on a disk that refuses.
+const RETRY_EVERY: Duration = Duration::from_secs(60);
+/// Between two steps: a commit of the store finds the disk idle at least half of the time.
+const STEP_REST: Duration = Duration::from_millis(50);
+/// Pages given back with one write: 1 MiB.
+const VACUUM_PAGES: u32 = 256;
+/// Fewer free pages are left for the next blocks.
+const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
+
+pub(super) struct Writer {
+    dir: PathBuf,
+    limits: Limits,
+    /// As it is now; told at the end of each turn.
+    status: Status,
+    told: watch::Sender<Status>,
+    database: Option<Database>,
+    /// Of the plant, in its order; behind them points that are gone and not yet written.
+    tags: Tags,
+    /// Their numbers in the file; of another length: not looked up yet.
+    ids: Vec<i64>,
+    open: Vec<Open>,
+    loose: usize,
+    packed_bytes: usize,
+    /// Of everything that is open.
+    span: Option<(Wall, Wall)>,
+    gaps: Vec<Gap>,
+    round: i64,
+    /// Of the last round.
+    steps: u64,
+    began: Now,
+    now: Now,
+    /// The last write, or the last try.
+    flushed: Mono,
+    /// What earlier files of this run took.
+    written_before: u64,
+}
+
+/// One point's samples that are not on disk yet.
+#[derive(Default)]
+struct Open {
+    packs: Vec<Pack>,
+    loose: Vec<Reading>,
+}
+
+struct Pack {
+    base: Wall,
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Open {
+    fn is_empty(&self) -> bool {
+        self.packs.is_empty() && self.loose.is_empty()
+    }
+
+    fn count(&self) -> usize {
+        self.loose.len() + self.packs.iter().map(|pack| pack.count).sum::<usize>()
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.packs.iter().map(|pack| pack.bytes.len() + PACK_HEAD_BYTES).sum()
+    }
+
+    fn pack(&mut self) {
+        let rows = if self.packs.len() + 1 >= PACKS_MAX {
+            let all = self.readings();
+            (self.packs, self.loose) = (Vec::new(), Vec::new());
+            all
+        } else {
+            std::mem::take(&mut self.loose)
+        };
+        let Some(base) = rows.first().map(|first| first.at) else { return };
+        self.packs.push(Pack { base, bytes: codec::encode(&rows, base), count: rows.len() });
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let mut readings = Vec::with_capacity(self.count());
+        for pack in &self.packs {
+            match codec::decode(&pack.bytes, pack.base) {
+                Ok(rows) => readings.extend(rows),
+                // A property test says that this does not happen.
+                Err(broken) => tracing::error!(%broken, "packed samples cannot be read back"),
+            }
+        }
+        readings.extend(self.loose.iter().cloned());
+        readings
+    }
+}
+
+impl Writer {
+    pub(super) fn open(dir: &std::path::Path, limits: Limits, now: Now, told: watch::Sender<Status>) -> Self {
+        let mut writer = Self {
+            dir: dir.to_owned(),
+            limits,
+            status: Status::default(),
+            told,
+            database: None,
+            tags: Vec::new(),
+            ids: Vec::new(),
+            open: Vec::new(),
+            loose: 0,
+            packed_bytes: 0,
+            span: None,
+            gaps: Vec::new(),
+            round: 0,
+            steps: 0,
+            began: now,
+            now,
+            flushed: now.mono,
+            written_before: 0,
+        };
+        if let Err(error) = writer.open_file() {
+            writer.failed(&error);
+        }
+        writer.tell();
+        writer
+    }
+
+    pub(super) fn run(mut self, queue: &Queue) {
+        let _told = ToldOnPanic;
+        loop {
+            let work = queue.take();
+            let closed = work.closed;
+            self.take(work);
+            let since = self.now.mono.since(self.flushed);
+            let full = self.packed_bytes >= PACKED_BYTES_MAX;
+            let failing = self.status.failed.is_some();
+            let due = since >= if failing { RETRY_EVERY } else { FLUSH_EVERY };
+            if closed || due || (full && !failing) {
+                self.flush(queue);
+            }
+            if full && self.packed_bytes >= PACKED_BYTES_MAX {
+                self.drop_open();
+            }
+            self.tell();
+            if closed {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, work: Work) {
+        for item in work.items {
+            match item {
+                Item::Sample(point, reading) => {
+                    let open = usize::try_from(point.0).ok().and_then(|at| self.open.get_mut(at));
+                    let Some(open) = open else { continue };
+                    let (first, last) = self.span.unwrap_or((reading.at, reading.at));
+                    self.span = Some((first.min(reading.at), last.max(reading.at)));
+                    open.loose.push(reading);
+                    self.loose += 1;
+                }
+                Item::Tags(tags) => self.set_tags(tags),
+            }
+            if self.loose >= self.loose_max() {
+                self.pack();
+            }
+        }
+        if let Some(lost) = work.lost {
+            self.lose(lost.from, lost.to, lost.count, "queue_full");
+        }
+        self.now = work.now.unwrap_or(self.now);
+        for Request { tag, reply } in work.requests {
+            let place = self.tags.iter().position(|known| **known == *tag);
+            let open = place.and_then(|place| self.open.get(place));
+            let readings = open.map(Open::readings).unwrap_or_default();
+            // One who has gone away does not wait for the answer.
+            drop(reply.send(Unwritten { readings, gaps: self.gaps.clone() }));
+        }
+    }
+
+    fn set_tags(&mut self, tags: Tags) {
+        let mut old: HashMap<Arc<str>, Open> = std::mem::take(&mut self.tags)
+            .into_iter()
+            .zip(std::mem::take(&mut self.open))
+            .filter(|(_, open)| !open.is_empty())
+            .collect();
+        self.open = tags.iter().map(|tag| old.remove(tag).unwrap_or_default()).collect();
+        self.tags = tags;
+        for (tag, open) in old {
+            self.tags.push(tag);
+            self.open.push(open);
+        }
+        self.ids.clear();
+    }
+
+    fn loose_max(&self) -> usize {
+        LOOSE_MAX.max(self.open.len() * LOOSE_EACH)
+    }
+
+    fn pack(&mut self) {
+        for open in self.open.iter_mut().filter(|open| open.loose.len() >= PACK_MIN) {
+            self.loose -= open.loose.len();
+            self.packed_bytes = self.packed_bytes.saturating_sub(open.packed_bytes());
+            open.pack();
+            self.packed_bytes += open.packed_bytes();
+        }
+        // Many points with a few samples each: they are written as they are.
+        if self.loose >= self.loose_max() {
+            self.packed_bytes = PACKED_BYTES_MAX;
+        }
+    }
+
+    fn lose(&mut self, from: Wall, to: Wall, count: u64, why: &'static str) {
+        Event::HistoryDropped { count, why }.emit();
+        self.gaps.push(Gap { from, to, why: why.to_owned(), lost: count });
+        self.status.dropped += count;
+    }
+
+    /// The disk takes nothing and memory is full.
+    fn drop_open(&mut self) {
+        let count: usize = self.open.iter().map(Open::count).sum();
+        self.open.iter_mut().for_each(|open| *open = Open::default());
+        (self.loose, self.packed_bytes) = (0, 0);
+        if let Some((from, to)) = self.span.take() {
+            self.lose(from, to, u64::try_from(count).unwrap_or(u64::MAX), "disk_refuses");
+        }
+    }
+
+    fn flush(&mut self, queue: &Queue) {
+        self.flushed = self.now.mono;
+        let done = self.open_file().and_then(|()| self.write(queue)).and_then(|()| self.evict());
+        match done {
+            Ok(()) => {
+                if self.status.failed.is_some() {
+                    Event::HistoryWorks.emit();
+                }
+                self.status.failed = None;
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn failed(&mut self, error: &HistoryError) {
+        if let HistoryError::Sql { source, .. } = error
+            && file::is_damage(source)
+        {
+            // Opened anew, it is found damaged or whole; either way the next try begins afresh.
+            self.keep_aside("damaged");
+        }
+        let why = chain(error);
+        if self.status.failed.as_ref() != Some(&why) {
+            Event::HistoryFails { why: &why }.emit();
+        }
+        self.status.failed = Some(why);
+    }
+
+    fn keep_aside(&mut self, reason: &'static str) {
+        self.written_before += self.database.take().map_or(0, |database| database.written);
+        self.ids.clear();
+        match file::keep_aside(&self.dir, self.now.wall) {
+            Ok(path) => Event::HistoryKeptAside { path: &path.display().to_string(), reason }.emit(),
+            Err(error) => {
+                let why = format!("the damaged history cannot be kept aside: {error}");
+                Event::HistoryFails { why: &why }.emit();
+            }
+        }
+    }
+
+    /// Opens the file if it is not open. One that is damaged makes room for a new one.
+    fn open_file(&mut self) -> Result<(), HistoryError> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        let path = self.dir.join(FILE);
+        let database = match Database::open(&path, self.now.wall) {
+            Ok(database) => database,
+            Err(Unusable::Refused(error)) => return Err(error),
+            Err(Unusable::Damaged(reason)) => {
+                self.keep_aside(reason);
+                Database::open(&path, self.now.wall).map_err(|unusable| match unusable {
+                    Unusable::Refused(error) => error,
+                    Unusable::Damaged(_) => HistoryError::Foreign { path: path.clone() },
+                })?
+            }
+        };
+        self.round = database.last_round()?;
+        if let Some(known_to) = database.known_to()? {
+            // A clock that was set back since says nothing about how long it was.
+            let to = self.began.wall.max(known_to);
+            self.gaps.push(Gap { from: known_to, to, why: "not_running".to_owned(), lost: 0 });
+        }
+        self.database = Some(database);
+        Ok(())
+    }
+
+    fn write(&mut self, queue: &Queue) -> Result<(), HistoryError> {
+        let Some(database) = &mut self.database else { return Ok(()) };
+        if self.ids.len() != self.tags.len() {
+            self.ids = database.points(self.tags.iter().map(|tag| &**tag))?;
+        }
+        self.round += 1;
+        self.steps = 0;
+        if let Some((first, last)) = self.span {
+            let mut order: Vec<(i64, usize)> = self
+                .ids
+                .iter()
+                .copied()
+                .zip(0..)
+                .filter(|(_, at)| self.open.get(*at).is_some_and(|open| !open.is_empty()))
+                .collect();
+            order.sort_unstable();
+            let mut step = Step { first: first.0, last: last.0, ..Step::default() };
+            let mut in_step = Vec::new();
+            for (id, at) in order {
+                let Some(open) = self.open.get(at) else { continue };
+                add(&mut step, id, &open.readings(), first);
+                in_step.push(at);
+                if step.rows.iter().map(|(_, body)| body.len()).sum::<usize>() >= STEP_BYTES_MAX {
+                    database.write(self.round, &step)?;
+                    written(&mut self.status, &step);
+                    self.steps += 1;
+                    clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
+                    step = Step { first: first.0, last: last.0, ..Step::default() };
+                    queue.rest(STEP_REST);
+                }
+            }
+            if !step.rows.is_empty() {
+                database.write(self.round, &step)?;
+                written(&mut self.status, &step);
+                self.steps += 1;
+                clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
+            }
+            self.span = None;
+            self.packed_bytes = 0;
+        }
+        database.end_round(self.now.wall, &self.gaps)?;
+        self.gaps.clear();
+        self.status.known_to = Some(self.now.wall);
+        Ok(())
+    }
+
+    /// The oldest steps, as long as they are too many; or too old, of which only a few go with each write, so that
+    /// a clock that is wrong for a while takes little away.
+    fn evict(&mut self) -> Result<(), HistoryError> {
+        /// At 256 KiB each.
+        const STEPS_MAX: u64 = 64;
+        const OLD_STEPS: u64 = 2;
+        let Some(database) = &mut self.database else { return Ok(()) };
+        let keep = i64::try_from(self.limits.keep.as_millis()).unwrap_or(i64::MAX);
+        let too_old = Wall(self.now.wall.0.saturating_sub(keep));
+        for n_gone in 0..STEPS_MAX {
+            let Some((step, _, last)) = database.oldest()? else { break };
+            let (used, _) = database.size()?;
+            let old = last < too_old && n_gone < self.steps + OLD_STEPS;
+            if !old && used <= self.limits.max_bytes {
+                break;
+            }
+            database.evict(step)?;
+        }
+        let (used, free) = database.size()?;
+        if free > FREE_BYTES_MIN && free > used / 8 {
+            database.vacuum(VACUUM_PAGES)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        let database = self.database.as_ref();
+        let written = self.written_before + database.map_or(0, |database| database.written);
+        // Where they cannot be read, what they were is told on; the next write says why.
+        let size = database.and_then(|database| database.size().ok());
+        let oldest = database.and_then(|database| database.oldest().ok());
+        let open = self.open.iter().map(Open::count).sum::<usize>();
+        let status = &mut self.status;
+        status.written_bytes = written;
+        status.file_bytes = size.map_or(status.file_bytes, |(used, _)| used);
+        status.oldest = oldest.map_or(status.oldest, |oldest| oldest.map(|(_, first, _)| first));
+        status.open = u64::try_from(open).unwrap_or(u64::MAX);
+        self.told.send_if_modified(|told| {
+            let news = told != status;
+            told.clone_from(status);
+            news
+        });
+    }
+}
+
+/// A block to the last row of the step, or to a new one.
+fn add(step: &mut Step, id: i64, readings: &[Reading], base: Wall) {
+    let body = codec::encode(readings, base);
+    step.samples += u64::try_from(readings.len()).unwrap_or(u64::MAX);
+    step.bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
+    step.low = if step.rows.is_empty() { id } else { step.low };
+    step.high = id;
+    match step.rows.last_mut() {
+        Some((first, row)) if row.len() + body.len() <= ROW_BYTES => put(row, id - *first, &body),
+        Some(_) | None => {
+            let mut row = Vec::with_capacity(body.len() + 4);
+            put(&mut row, 0, &body);
+            step.rows.push((id, row));
+        }
+    }
+}
+
+/// A point's distance from the first of its row, the length of its block, the block.
+fn put(row: &mut Vec<u8>, distance: i64, body: &[u8]) {
+    put_varint(row, u64::try_from(distance).unwrap_or(0));
+    put_varint(row, u64::try_from(body.len()).unwrap_or(0));
+    row.extend_from_slice(body);
+}
+
+fn put_varint(row: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        row.push(u8::try_from(number & 0x7f).unwrap_or(0) | 0x80);
+        number >>= 7;
+    }
+    row.push(u8::try_from(number).unwrap_or(0));
+}
+
+fn written(status: &mut Status, step: &Step) {
+    status.kept += step.samples;
+    status.block_bytes += step.bytes;
+}
+
+fn clear(open: &mut [Open], places: &mut Vec<usize>, loose: &mut usize, packed: &mut usize) {
+    for place in places.drain(..) {
+        let Some(open) = open.get_mut(place).map(std::mem::take) else { continue };
+        *loose = loose.saturating_sub(open.loose.len());
+        *packed = packed.saturating_sub(open.packed_bytes());
+    }
+}
+
+/// A thread that breaks is not silent.
+struct ToldOnPanic;
+
+impl Drop for ToldOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            Event::HistoryFails { why: "its thread broke; nothing more is kept until the next start" }.emit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_point::{Quality, Value};
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_and_packed_again_is_all_there_in_its_order() {
+        let mut open = Open::default();
+        let mut all = Vec::new();
+        for n in 0..100_i64 {
+            let (value, quality) = (Some(Value::Int(n)), Quality::Good);
+            let reading = Reading { at: Wall(n * 1_000), source_time: None, value, quality, backfill: false };
+            open.loose.push(reading.clone());
+            all.push(reading);
+            if n % 3 == 2 {
+                open.pack();
+            }
+        }
+        assert!(open.packs.len() < PACKS_MAX);
+        assert_eq!((open.count(), open.readings()), (100, all));
+    }
+}

@@ -1,0 +1,247 @@
+//! Tests: what can befall the files of a store, and what comes of it. Each outcome is told, opens without a person,
+//! and takes nothing for empty.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use riskgate_engine::HazardStage;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::tests::{alarm, asides, batch, commit, hazard, message, until};
+use super::*;
+
+const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.mark"];
+
+fn open(dir: &Path) -> (Store, Opened) {
+    Store::open(dir, Wall(5_000)).expect("opens")
+}
+
+/// As `kill -9` leaves it: two commits in the WAL, behind a start that was stopped.
+async fn killed() -> (TempDir, Epoch) {
+    let (dir, copy) = (TempDir::new().expect("a directory"), TempDir::new().expect("a directory"));
+    open(dir.path()).0.close().expect("closes");
+    let (store, opened) = open(dir.path());
+    for seq in 1..=2 {
+        let effects = vec![hazard(&format!("c{seq}"), 1, HazardStage::Rectifying, 1)];
+        commit(&store, batch(seq, effects, vec![message(Lane::Critical, "h", seq)])).await;
+    }
+    for name in FILES {
+        fs::copy(dir.path().join(name), copy.path().join(name)).expect("copied");
+    }
+    (copy, opened.epoch)
+}
+
+fn wal(dir: &TempDir) -> PathBuf {
+    dir.path().join("state.db-wal")
+}
+
+#[tokio::test]
+async fn after_a_kill_everything_committed_is_there() {
+    let (dir, epoch) = killed().await;
+    let (_store, opened) = open(dir.path());
+    assert_eq!((opened.new, opened.epoch, opened.restored.hazards.len()), (None, epoch, 2));
+}
+
+type Change<'a> = &'a dyn Fn(&Path);
+
+#[tokio::test]
+async fn a_wal_that_is_cut_or_gone_or_of_other_bytes_is_not_taken_for_an_older_store() {
+    let cut = |path: &Path| {
+        let file = OpenOptions::new().write(true).open(path).expect("opens");
+        let bytes = file.metadata().expect("read").len();
+        file.set_len(bytes - 4_096 - 24).expect("cut");
+    };
+    let gone = |path: &Path| fs::remove_file(path).expect("removed");
+    let empty = |path: &Path| fs::write(path, "").expect("written");
+    let noise = |path: &Path| {
+        let mut bytes = fs::read(path).expect("read");
+        let at = bytes.len() - 2_000;
+        bytes[at] ^= 0xFF;
+        fs::write(path, bytes).expect("written");
+    };
+    let changes: [(&str, Change<'_>); 4] =
+        [("cut", &cut), ("gone", &gone), ("empty", &empty), ("noise", &noise)];
+    for (name, change) in changes {
+        let (dir, epoch) = killed().await;
+        change(&wal(&dir));
+        let (store, opened) = open(dir.path());
+        assert_eq!(opened.new, Some("rolled_back"), "{name}");
+        assert_ne!(opened.epoch, epoch, "{name}");
+        assert!(opened.kept_aside.is_some(), "{name}");
+        store.close().expect("closes");
+        assert_eq!(open(dir.path()).1.new, None, "{name}: told once");
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_committed_at_the_end_of_a_wal_costs_nothing() {
+    let (dir, epoch) = killed().await;
+    let mut file = OpenOptions::new().append(true).open(wal(&dir)).expect("opens");
+    file.write_all(&[0x5A; 3_000]).expect("written");
+    let (_store, opened) = open(dir.path());
+    assert_eq!((opened.new, opened.epoch, opened.restored.hazards.len()), (None, epoch, 2));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_a_lost_store_and_no_first_start() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, first) = open(dir.path());
+    store.close().expect("closes");
+    fs::remove_file(dir.path().join("state.db")).expect("removed");
+    let (_store, opened) = open(dir.path());
+    assert_eq!((opened.new, opened.epoch_reason.as_str()), (Some("lost_file"), "lost_file"));
+    assert_ne!(opened.epoch, first.epoch);
+    assert_eq!(opened.kept_aside, None, "nothing was left of it");
+}
+
+#[tokio::test]
+async fn an_old_copy_that_was_put_back_is_no_store_to_go_on_with() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, first) = open(dir.path());
+    store.close().expect("closes");
+    let old = fs::read(dir.path().join("state.db")).expect("read");
+    let (store, _) = open(dir.path());
+    commit(&store, batch(1, vec![alarm("A", 1)], Vec::new())).await;
+    store.close().expect("closes");
+    fs::write(dir.path().join("state.db"), old).expect("written");
+    let (_store, opened) = open(dir.path());
+    assert_eq!(opened.new, Some("rolled_back"));
+    assert_ne!(opened.epoch, first.epoch);
+}
+
+#[tokio::test]
+async fn a_mark_that_is_damaged_or_of_another_store_changes_nothing() {
+    for mark in ["", "nonsense", "0c9b4b9e-0000-4000-8000-000000000000 00000000000000009999\n"] {
+        let (dir, epoch) = killed().await;
+        fs::write(dir.path().join("state.mark"), mark).expect("written");
+        let (_store, opened) = open(dir.path());
+        assert_eq!((opened.new, opened.epoch), (None, epoch), "{mark}");
+    }
+}
+
+#[test]
+fn of_stores_that_were_kept_aside_the_newest_three_stay() {
+    let dir = TempDir::new().expect("a directory");
+    for day in 1..=5 {
+        fs::write(dir.path().join("state.db"), format!("damage of day {day}, which is long enough"))
+            .expect("written");
+        let (store, opened) = Store::open(dir.path(), Wall(day * 86_400_000)).expect("opens");
+        assert_eq!(opened.new, Some("not_a_store"));
+        store.close().expect("closes");
+    }
+    let days: Vec<String> =
+        asides(dir.path()).iter().map(|name| name.chars().skip(17).take(8).collect()).collect();
+    assert_eq!(days, ["19700104", "19700105", "19700106"]);
+}
+
+/// A small file system of its own. Only root can have one: elsewhere the test says so and ends.
+struct Disk(TempDir);
+
+impl Disk {
+    fn of(size: &str) -> Option<Self> {
+        let dir = TempDir::new().expect("a directory");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+            eprintln!("skipped: no file system can be mounted here");
+            return None;
+        }
+        Some(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room that there is.
+    fn fill(&self) {
+        let mut file =
+            OpenOptions::new().append(true).create(true).open(self.path().join("filler")).expect("opens");
+        while file.write_all(&[1; 4_096]).is_ok() {}
+    }
+
+    fn remount(&self, how: &str) {
+        let done = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()).status();
+        assert!(done.expect("runs").success());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.path()).status());
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_at_the_start_gets_the_room_that_was_kept_for_it() {
+    let Some(disk) = Disk::of("8m") else { return };
+    let (store, first) = open(disk.path());
+    commit(&store, batch(1, vec![alarm("A", 1)], Vec::new())).await;
+    store.close().expect("closes");
+    disk.fill();
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+    commit(&store, batch(1, vec![alarm("A", 2)], vec![message(Lane::Critical, "A", 2)])).await;
+    store.close().expect("closes");
+    // The room is used up: now it says what is wrong, and nothing is taken for damage.
+    disk.fill();
+    let error = Store::open(disk.path(), Wall(1)).expect_err("refused");
+    let said = crate::causes::chain(&error);
+    assert!(said.contains("the disk is full: no room for"), "{said}");
+    assert_eq!(asides(disk.path()), Vec::<String>::new());
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    assert_eq!(open(disk.path()).1.epoch, first.epoch);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_while_it_runs_fails_commits_until_there_is_room_and_loses_none() {
+    let Some(disk) = Disk::of("8m") else { return };
+    let (store, _) = open(disk.path());
+    disk.fill();
+    let mut seq = 0;
+    // The room that was kept holds for a while.
+    while store.committed().borrow().failed.is_none() {
+        seq += 1;
+        let messages = (0..50).map(|n| message(Lane::Critical, &"long".repeat(200), n)).collect();
+        store.try_commit(batch(seq, vec![alarm("A", seq)], messages)).expect("room in the queue");
+        until(&store, |committed| committed.seq >= seq || committed.failed.is_some()).await;
+        assert!(seq < 1_000, "the disk never is full");
+    }
+    assert!(seq > 2, "{seq}");
+    assert!(!disk.path().join("state.ballast").exists());
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    until(&store, |committed| committed.seq == seq && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    let (_store, opened) = open(disk.path());
+    assert_eq!(opened.restored.alarms[0].revision, seq);
+    assert!(disk.path().join("state.ballast").exists(), "kept again");
+}
+
+#[tokio::test]
+async fn a_disk_that_may_only_be_read_is_an_error_that_says_so_and_harms_nothing() {
+    let Some(disk) = Disk::of("8m") else { return };
+    let (store, first) = open(disk.path());
+    store.close().expect("closes");
+    disk.remount("ro");
+    let said = crate::causes::chain(&Store::open(disk.path(), Wall(1)).expect_err("refused"));
+    assert!(said.contains("state.lock") && said.contains("Read-only"), "{said}");
+    let proof = journal::prove(disk.path(), None, &mut |_| {}).expect("can be read").expect("whole");
+    assert_eq!(proof.entries, 1, "an inspector needs no right to write");
+    disk.remount("rw");
+    assert_eq!(open(disk.path()).1.epoch, first.epoch);
+}
+
+#[test]
+fn a_file_of_a_newer_version_with_a_mark_ahead_is_still_the_newer_version() {
+    let dir = TempDir::new().expect("a directory");
+    open(dir.path()).0.close().expect("closes");
+    let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+    connection.pragma_update(None, "user_version", 99).expect("set");
+    drop(connection);
+    assert_eq!(open(dir.path()).1.new, Some("newer_version"));
+}

@@ -1,0 +1,526 @@
+//! What upstream may rely on: a JSON Schema for each kind of message, and an AsyncAPI document of the topics.
+//!
+//! A table beside what `wire`, `birth`, `gap` and `commands` write; the tests hold each message against it.
+//! The schemas are open: a receiver passes over what it does not know, so a field may be added.
+
+use serde_json::{Map, Value, json};
+
+/// The dialect of all of them.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// One kind of message.
+pub struct Kind {
+    /// Of its file, and in its CloudEvents type: `riskgate.{name}.v1`.
+    pub name: &'static str,
+    /// Below the root.
+    topic: &'static str,
+    retained: bool,
+    what: &'static str,
+    data: fn() -> Value,
+    /// `state` alone has no envelope.
+    is_bare: bool,
+    /// It goes through a lane, and has its sequence.
+    is_row: bool,
+}
+
+const fn kind(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
+    Kind { name, topic, retained: false, what, data, is_bare: false, is_row: false }
+}
+
+const fn row(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
+    Kind { is_row: true, ..kind(name, topic, what, data) }
+}
+
+/// In the order of their names.
+pub const KINDS: [Kind; 11] = [
+    row("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
+    Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
+    row("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
+    row("gap", "gap", "What the receiver will not have", gap),
+    row("hazard", "hazard/{unit}", "A measure has failed: a record of the exchange standard", hazard),
+    Kind {
+        retained: true,
+        ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
+    },
+    kind("reply", "reply/{id}", "The answer to a command", reply),
+    Kind { retained: true, is_row: true, ..kind("risk", "risk/{unit}", "The present class of a unit", risk) },
+    Kind {
+        retained: true,
+        is_bare: true,
+        ..kind("state", "state", "How the gateway is; its last will", state)
+    },
+    row("task", "task/{unit}", "An inspection, also on task/by/{assignee}", task),
+    kind("telemetry", "telemetry", "Readings that changed", telemetry),
+];
+
+/// Each file's name and text.
+pub fn files() -> Vec<(String, String)> {
+    let schemas = KINDS.iter().map(|kind| (format!("{}.json", kind.name), kind.schema()));
+    let all = schemas.chain([("asyncapi.json".to_owned(), asyncapi())]);
+    all.map(|(name, document)| (name, format!("{document:#}\n"))).collect()
+}
+
+impl Kind {
+    pub fn schema(&self) -> Value {
+        let data = (self.data)();
+        let mut schema = if self.is_bare { data } else { self.envelope(data) };
+        if let Some(fields) = schema.as_object_mut() {
+            fields.insert("$schema".to_owned(), json!(DIALECT));
+            fields.insert("title".to_owned(), json!(format!("riskgate.{}.v1", self.name)));
+            fields.insert("description".to_owned(), json!(self.what));
+        }
+        schema
+    }
+
+    fn envelope(&self, data: Value) -> Value {
+        let lane = one_of(&["critical", "gap", "work"]);
+        let sequence = json!({ "type": "integer", "minimum": 1 });
+        let both = [
+            ("specversion", json!({ "const": "1.0" })),
+            ("type", json!({ "const": format!("riskgate.{}.v1", self.name) })),
+            ("source", text()),
+            ("id", text()),
+            ("time", text()),
+            ("datacontenttype", json!({ "const": "application/json" })),
+            ("epoch", text()),
+            ("replayed", flag()),
+            ("data", data),
+        ];
+        // A risk is told anew on each connect, outside its lane.
+        if self.is_row && !self.retained {
+            object(both.into_iter().chain([("lane", lane), ("sequence", sequence)]), [])
+        } else {
+            object(both, [("lane", lane), ("sequence", sequence)])
+        }
+    }
+}
+
+fn asyncapi() -> Value {
+    let (mut channels, mut operations) = (Map::new(), Map::new());
+    for kind in &KINDS {
+        let parameters: Map<String, Value> = kind
+            .topic
+            .split(['{', '}'])
+            .skip(1)
+            .step_by(2)
+            .map(|name| (name.to_owned(), json!({ "description": "escaped as a level of a topic" })))
+            .collect();
+        let payload = json!({ "$ref": format!("./{}.json", kind.name) });
+        let message = json!({ "contentType": "application/json", "payload": payload });
+        let mut channel = json!({
+            "address": format!("riskgate/v1/{{company}}/{{gateway}}/{}", kind.topic),
+            "description": kind.what,
+            "messages": { kind.name: message },
+            "bindings": { "mqtt": {} },
+        });
+        let gateway = [("company", "企业编码"), ("gateway", "the gateway's id")]
+            .map(|(name, what)| (name.to_owned(), json!({ "description": what })));
+        if let Some(channel) = channel.as_object_mut() {
+            let parameters: Map<String, Value> = gateway.into_iter().chain(parameters).collect();
+            channel.insert("parameters".to_owned(), Value::Object(parameters));
+        }
+        channels.insert(kind.name.to_owned(), channel);
+        let operation = json!({
+            "action": "send",
+            "channel": { "$ref": format!("#/channels/{}", kind.name) },
+            "bindings": { "mqtt": { "qos": 1, "retain": kind.retained } },
+        });
+        operations.insert(kind.name.to_owned(), operation);
+    }
+    json!({
+        "asyncapi": "3.0.0",
+        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once" },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+    })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn number() -> Value {
+    json!({ "type": "number" })
+}
+
+fn one_of(words: &[&str]) -> Value {
+    json!({ "enum": words })
+}
+
+fn list(of: Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+/// It may be null.
+fn or_null(of: Value) -> Value {
+    json!({ "anyOf": [of, { "type": "null" }] })
+}
+
+/// Its fields: those that are always there, and those that may be.
+fn object(
+    required: impl IntoIterator<Item = (&'static str, Value)>,
+    optional: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Value {
+    let mut properties = Map::new();
+    let mut names = Vec::new();
+    for (name, schema) in required {
+        names.push(name);
+        properties.insert(name.to_owned(), schema);
+    }
+    properties.extend(optional.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+    json!({ "type": "object", "required": names, "properties": properties })
+}
+
+fn words() -> Value {
+    object([("zh", text()), ("en", text())], [])
+}
+
+/// Of one reading or operand: a number, a truth or a text; null where there is none.
+fn value() -> Value {
+    json!({ "type": ["number", "boolean", "string", "null"] })
+}
+
+fn evidence() -> Value {
+    let operand = object(
+        [
+            ("text", text()),
+            ("value", value()),
+            ("quality", text()),
+            ("time", or_null(text())),
+            ("sourceTime", or_null(text())),
+        ],
+        [("detail", text()), ("until", text())],
+    );
+    object(
+        [
+            ("rule", text()),
+            ("version", text()),
+            ("condition", text()),
+            ("verdict", text()),
+            ("time", text()),
+            ("operands", list(operand)),
+        ],
+        [],
+    )
+}
+
+fn alarm() -> Value {
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("durable", flag()),
+            ("kind", text()),
+            ("state", text()),
+            ("class", text()),
+            ("priority", one_of(&["low", "medium", "high", "critical"])),
+            ("companyCode", text()),
+            ("riskUnitId", or_null(text())),
+            ("riskMeasureId", or_null(text())),
+            ("words", words()),
+            ("guidance", words()),
+            ("tags", list(text())),
+            ("episode", count()),
+            ("since", text()),
+            ("changed", text()),
+            ("acknowledgedBy", or_null(text())),
+            ("onUnknown", flag()),
+            ("evidence", evidence()),
+        ],
+        [],
+    )
+}
+
+/// Of a candidate too: it alone has no `dangerState`.
+fn hazard() -> Value {
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("durable", flag()),
+            ("companyCode", text()),
+            ("riskMeasureId", text()),
+            ("riskUnitId", text()),
+            ("dangerName", json!({ "type": "string", "maxLength": 300 })),
+            ("dangerLevel", json!({ "enum": [0, 1] })),
+            ("dangerSrc", count()),
+            ("dangerDesc", text()),
+            ("stage", text()),
+            ("registTime", text()),
+            ("registrant", text()),
+            ("dangerManageDeadline", text()),
+            ("previousId", or_null(text())),
+            ("cause", text()),
+            ("changed", text()),
+            ("evidence", evidence()),
+        ],
+        [
+            ("dangerState", json!({ "enum": [0, 1, 9] })),
+            ("checkAcceptPerson", json!({ "type": "string", "maxLength": 50 })),
+        ],
+    )
+}
+
+fn task() -> Value {
+    let boost =
+        object([("rule", text()), ("words", words()), ("since", text()), ("until", or_null(text()))], []);
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("riskMeasureId", text()),
+            ("riskUnitId", text()),
+            ("troubleshootContent", text()),
+            ("workType", count()),
+            ("assignee", text()),
+            ("checkCycle", number()),
+            ("checkCycleUnit", one_of(&["小时", "天", "月", "年"])),
+            ("boosts", list(boost)),
+            ("changed", text()),
+        ],
+        [],
+    )
+}
+
+fn risk() -> Value {
+    let class = || json!({ "enum": [1, 2, 3, 4] });
+    let cause = object([("rule", text()), ("words", words()), ("raiseTo", class()), ("since", text())], []);
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("riskUnitId", text()),
+            ("riskUnitName", text()),
+            ("riskClass", class()),
+            ("baseRiskClass", class()),
+            ("colour", one_of(&["red", "orange", "yellow", "blue"])),
+            ("causes", list(cause)),
+            ("changed", text()),
+        ],
+        [],
+    )
+}
+
+fn gap() -> Value {
+    let classes = json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 1 } });
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("lane", one_of(&["telemetry", "critical", "gap", "work"])),
+            ("count", or_null(count())),
+            ("reason", text()),
+        ],
+        [
+            ("from", text()),
+            ("to", text()),
+            ("fromSequence", count()),
+            ("toSequence", count()),
+            ("classes", classes),
+            ("object", text()),
+            ("objectRevision", count()),
+            ("kind", text()),
+            ("topic", text()),
+            ("bytes", count()),
+        ],
+    )
+}
+
+fn reply() -> Value {
+    let result = json!({ "type": "object" });
+    object([("id", text()), ("command", text()), ("ok", flag())], [("result", result), ("error", text())])
+}
+
+fn point() -> Value {
+    let optional = [("eu", text()), ("riskMeasureId", text()), ("riskUnitId", text())];
+    object([("tag", text()), ("name", text()), ("class", text())], optional)
+}
+
+fn birth() -> Value {
+    let list_of = or_null(list(point()));
+    let points = object([("count", count()), ("hash", text()), ("pages", count()), ("list", list_of)], []);
+    let unit = object(
+        [("riskUnitId", text()), ("riskUnitName", text()), ("hazardCode", text()), ("topic", text())],
+        [],
+    );
+    object(
+        [
+            ("id", text()),
+            ("company", text()),
+            ("gateway", text()),
+            ("name", text()),
+            ("software", text()),
+            ("epoch", text()),
+            ("epochBegan", text()),
+            ("epochReason", text()),
+            ("points", points),
+            ("measures", count()),
+            ("sources", count()),
+            ("units", list(unit)),
+        ],
+        [],
+    )
+}
+
+fn points() -> Value {
+    object(
+        [("id", text()), ("hash", text()), ("page", count()), ("pages", count()), ("list", list(point()))],
+        [],
+    )
+}
+
+fn telemetry() -> Value {
+    let reading = object([("tag", text()), ("value", value()), ("quality", text()), ("time", text())], []);
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("count", count()),
+            ("from", text()),
+            ("to", text()),
+            ("values", list(reading)),
+        ],
+        [],
+    )
+}
+
+fn state() -> Value {
+    let last = object([("critical", count()), ("work", count()), ("gap", count())], []);
+    let source = object(
+        [
+            ("id", text()),
+            ("name", text()),
+            ("link", one_of(&["connecting", "up", "down"])),
+            ("why", or_null(text())),
+            ("since", text()),
+            ("good", count()),
+            ("uncertain", count()),
+            ("bad", count()),
+        ],
+        [],
+    );
+    object(
+        [("status", one_of(&["online", "offline", "stopped"])), ("epoch", text())],
+        [("last", last), ("time", text()), ("sources", list(source))],
+    )
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Holds a message against the schema of its kind. It knows the words that the table above uses, and no
+    /// other; the tests end to end use a library.
+    pub(in crate::uplink) fn fits(name: &str, message: &Value) {
+        let kind = KINDS.iter().find(|kind| kind.name == name).expect("a kind");
+        if let Err(wrong) = check(&kind.schema(), message, name) {
+            panic!("{wrong}\n{message:#}");
+        }
+    }
+
+    /// The same of its `data` alone.
+    pub(in crate::uplink) fn data_fits(kind: &str, data: &Value) {
+        let kind = KINDS.iter().find(|one| format!("riskgate.{}.v1", one.name) == kind).expect("a kind");
+        if let Err(wrong) = check(&(kind.data)(), data, kind.name) {
+            panic!("{wrong}\n{data:#}");
+        }
+    }
+
+    fn check(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+        for (word, said) in schema.as_object().expect("a schema") {
+            let holds = match word.as_str() {
+                "$schema" | "title" | "description" => true,
+                "type" => said
+                    .as_array()
+                    .map_or_else(|| is_of(said, value), |types| types.iter().any(|said| is_of(said, value))),
+                "const" => said == value,
+                "enum" => said.as_array().expect("a list").contains(value),
+                "minimum" => value.as_f64() >= said.as_f64(),
+                "maxLength" => {
+                    value.as_str().map(|text| text.chars().count())
+                        <= said.as_u64().map(|n| usize::try_from(n).expect("small"))
+                }
+                "anyOf" => said.as_array().expect("a list").iter().any(|one| check(one, value, at).is_ok()),
+                "required" => said
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .all(|name| value.get(name.as_str().expect("a name")).is_some()),
+                "items" => {
+                    for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+                        check(said, item, &format!("{at}[{n}]"))?;
+                    }
+                    true
+                }
+                "properties" => {
+                    for (name, schema) in said.as_object().expect("fields") {
+                        if let Some(field) = value.get(name) {
+                            check(schema, field, &format!("{at}.{name}"))?;
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" => {
+                    for (name, field) in value.as_object().into_iter().flatten() {
+                        check(said, field, &format!("{at}.{name}"))?;
+                    }
+                    true
+                }
+                other => panic!("'{other}' is not known here"),
+            };
+            if !holds {
+                return Err(format!("{at} does not hold '{word}': {said}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_of(said: &Value, value: &Value) -> bool {
+        match said.as_str().expect("a type") {
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_u64() || value.is_i64(),
+            "number" => value.is_number(),
+            "array" => value.is_array(),
+            "object" => value.is_object(),
+            "null" => value.is_null(),
+            other => panic!("no type '{other}'"),
+        }
+    }
+
+    #[test]
+    fn a_message_that_lacks_a_field_or_has_another_type_does_not_fit() {
+        let good = json!({ "status": "online", "epoch": "e" });
+        fits("state", &good);
+        for (field, value) in [("status", json!("up")), ("epoch", json!(1)), ("last", json!({ "work": 1 }))] {
+            let mut bad = good.clone();
+            bad[field] = value;
+            let wrong = check(&KINDS[8].schema(), &bad, "state").expect_err("refused");
+            assert!(wrong.contains(field), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_files_are_what_this_program_says() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/schemas");
+        let kept = std::fs::read_dir(&folder).expect("the folder is there").count();
+        assert_eq!(kept, files().len(), "a file too many or too few in {}", folder.display());
+        for (name, text) in files() {
+            let kept = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+            assert!(kept == text, "{name} is stale: run `riskgate schema --dir config/schemas`");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Readings that upstream has not acknowledged in time: on disk, in a file of their own, `spool.db`.
+//!
+//! Apart from the store: a flood of readings neither waits for the syncs of hazards nor takes their place.
+//! Its commits are not synced one by one; after a power cut the last few may be missing, and what is missing
+//! is within the range that is told then.
+//!
+//! What a crash costs: readings stay in memory for [`OLDEST_IN_MEMORY`] at most before they are here or
+//! acknowledged. `mark` says each minute that this held. A run that did not end by itself is followed by a
+//! gap from [`OLDEST_IN_MEMORY`] before its last mark to the next start.
+//!
+//! Bounded by readings and bytes: the oldest go first, counted. A damaged file is kept aside, and told.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use riskgate_point::Wall;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::telemetry::{Chunk, Dropped, Reading};
+use crate::causes::chain;
+
+/// A day of 50 readings each second.
+const READINGS_MAX: i64 = 4_500_000;
+
+/// Of the smallest card 8 GiB: a thirtieth.
+const BYTES_MAX: i64 = 256 * 1024 * 1024;
+
+/// Twice the time after which waiting readings are spooled, and the time after which a dead connection is
+/// noticed.
+pub(super) const OLDEST_IN_MEMORY: Duration = Duration::from_secs(90);
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS mark (
+    one   INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    at    INTEGER NOT NULL,
+    clean INTEGER NOT NULL CHECK (clean IN (0, 1))
+) STRICT;
+CREATE TABLE IF NOT EXISTS chunk (
+    id       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    readings INTEGER NOT NULL,
+    began    INTEGER NOT NULL,
+    ended    INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;";
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SpoolError {
+    #[error("spool {}: cannot {operation}", path.display())]
+    Sql { operation: &'static str, path: PathBuf, source: rusqlite::Error },
+    #[error("spool {}: cannot be kept aside", path.display())]
+    Aside { path: PathBuf, source: io::Error },
+    #[error("spool: the readings cannot be written as JSON")]
+    Encode(#[source] serde_json::Error),
+    #[error("spool: its thread ended")]
+    Ended,
+}
+
+pub(super) struct Spool {
+    connection: Connection,
+    path: PathBuf,
+    readings: i64,
+    bytes: i64,
+}
+
+/// What opening it found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The last run did not end by itself: readings from here on may be missing.
+    pub(super) lost_since: Option<Wall>,
+    /// The damaged file, under its new name. What was in it is within `lost_since` if that is known.
+    pub(super) kept_aside: Option<PathBuf>,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
+    Chunk(Chunk),
+    /// It cannot be read, and is gone.
+    Damaged(Dropped),
+    Nothing,
+}
+
+impl Spool {
+    pub(super) fn open(dir: &Path, now: Wall) -> Result<(Self, Found), SpoolError> {
+        let path = dir.join("spool.db");
+        let mut kept_aside = None;
+        let connection = match connect(&path) {
+            Ok(connection) => connection,
+            Err(error) if is_damage(&error) => {
+                let aside = dir.join(format!("spool.db.damaged-{}", now.0));
+                for ending in ["", "-wal", "-shm"] {
+                    let from = PathBuf::from(format!("{}{ending}", path.display()));
+                    match fs::rename(&from, format!("{}{ending}", aside.display())) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(source) => return Err(SpoolError::Aside { path: from, source }),
+                    }
+                }
+                kept_aside = Some(aside);
+                connect(&path).map_err(sql("make it anew", &path))?
+            }
+            Err(source) => return Err(SpoolError::Sql { operation: "open it", path, source }),
+        };
+        let (readings, bytes) = connection
+            .query_row("SELECT total(readings), total(length(body)) FROM chunk", [], |row| {
+                Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))
+            })
+            .map_err(sql("count it", &path))?;
+        let last: Option<(i64, bool)> = connection
+            .query_row("SELECT at, clean FROM mark", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(sql("read its mark", &path))?;
+        let margin = i64::try_from(OLDEST_IN_MEMORY.as_millis()).unwrap_or(i64::MAX);
+        let lost_since = last.filter(|(_, clean)| !clean).map(|(at, _)| Wall(at.saturating_sub(margin)));
+        #[expect(clippy::cast_possible_truncation, reason = "counts of a bounded table")]
+        let spool = Self { connection, path, readings: readings as i64, bytes: bytes as i64 };
+        spool.mark(now, false)?;
+        Ok((spool, Found { lost_since, kept_aside }))
+    }
+
+    /// All readings from before [`OLDEST_IN_MEMORY`] are here or acknowledged. `clean`: all of them.
+    pub(super) fn mark(&self, now: Wall, clean: bool) -> Result<(), SpoolError> {
+        self.connection
+            .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, ?2)", params![now.0, clean])
+            .map_err(sql("mark it", &self.path))?;
+        Ok(())
+    }
+
+    /// Keeps them, in order. Gives what had to go for them.
+    pub(super) fn put(&mut self, chunks: &[Chunk]) -> Result<Option<Dropped>, SpoolError> {
+        let path = self.path.clone();
+        let transaction = self.connection.transaction().map_err(sql("begin", &path))?;
+        let (mut readings, mut bytes, mut dropped) = (self.readings, self.bytes, None);
+        for chunk in chunks {
+            let body = serde_json::to_string(&chunk.readings).map_err(SpoolError::Encode)?;
+            let n = i64::try_from(chunk.readings.len()).unwrap_or(i64::MAX);
+            transaction
+                .prepare_cached("INSERT INTO chunk (readings, began, ended, body) VALUES (?1, ?2, ?3, ?4)")
+                .and_then(|mut insert| insert.execute(params![n, chunk.from.0, chunk.to.0, body]))
+                .map_err(sql("write to it", &path))?;
+            (readings, bytes) = (readings + n, bytes + i64::try_from(body.len()).unwrap_or(i64::MAX));
+        }
+        while readings > READINGS_MAX || bytes > BYTES_MAX {
+            let Some((id, chunk, size)) = oldest(&transaction, 0).map_err(sql("make room", &path))? else {
+                break;
+            };
+            let (lost, n) = match chunk {
+                Ok(chunk) => (Dropped::of(&chunk.readings), i64::try_from(chunk.count()).unwrap_or(0)),
+                Err((lost, n)) => (Some(lost), n),
+            };
+            dropped = Dropped::merged(dropped, lost);
+            transaction.execute("DELETE FROM chunk WHERE id = ?1", [id]).map_err(sql("make room", &path))?;
+            (readings, bytes) = (readings - n, bytes - size);
+        }
+        transaction.commit().map_err(sql("commit", &path))?;
+        (self.readings, self.bytes) = (readings, bytes);
+        Ok(dropped)
+    }
+
+    /// The oldest behind `after`.
+    pub(super) fn next(&mut self, after: i64) -> Result<Next, SpoolError> {
+        let found = oldest(&self.connection, after).map_err(sql("read from it", &self.path))?;
+        match found {
+            None => Ok(Next::Nothing),
+            Some((_, Ok(chunk), _)) => Ok(Next::Chunk(chunk)),
+            Some((id, Err((lost, _)), _)) => {
+                self.remove(id)?;
+                Ok(Next::Damaged(lost))
+            }
+        }
+    }
+
+    /// Upstream has it.
+    pub(super) fn remove(&mut self, id: i64) -> Result<(), SpoolError> {
+        let gone: Option<(i64, i64)> = self
+            .connection
+            .prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING readings, length(body)")
+            .and_then(|mut delete| delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(sql("remove from it", &self.path))?;
+        if let Some((readings, bytes)) = gone {
+            self.readings -= readings;
+            self.bytes -= bytes;
+        }
+        Ok(())
+    }
+}
+
+type Oldest = (i64, Result<Chunk, (Dropped, i64)>, i64);
+
+fn oldest(connection: &Connection, after: i64) -> rusqlite::Result<Option<Oldest>> {
+    let query = "SELECT id, readings, began, ended, body FROM chunk WHERE id > ?1 ORDER BY id LIMIT 1";
+    let row = connection.prepare_cached(query)?.query_row([after], |row| {
+        Ok((row.get(0)?, row.get(1)?, Wall(row.get(2)?), Wall(row.get(3)?), row.get::<_, String>(4)?))
+    });
+    let Some((id, n, from, to, body)) = row.optional()? else { return Ok(None) };
+    let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
+    let chunk = match serde_json::from_str::<Vec<Reading>>(&body) {
+        Ok(readings) => Ok(Chunk { readings, from, to, spooled: Some(id) }),
+        Err(_) => Err((Dropped::unknown(from, to, u64::try_from(n).unwrap_or(0)), n)),
+    };
+    Ok(Some((id, chunk, size)))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // Readings, not hazards: what a power cut takes of the last commits is told as a gap.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.execute_batch(TABLES)?;
+    let whole: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if whole == "ok" {
+        return Ok(connection);
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(whole)))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
+fn sql(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> SpoolError {
+    let path = path.to_path_buf();
+    move |source| SpoolError::Sql { operation, path, source }
+}
+
+/// The spool, for the runtime's threads: each work on it is done beside them.
+#[derive(Clone)]
+pub(super) struct Handle(Arc<Mutex<Spool>>);
+
+impl Handle {
+    pub(super) fn new(spool: Spool) -> Self {
+        Self(Arc::new(Mutex::new(spool)))
+    }
+
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<T, SpoolError> {
+        let spool = Arc::clone(&self.0);
+        // A panic between two statements leaves the file whole.
+        let work = move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SpoolError::Ended))
+    }
+}
+
+/// Each second of a full disk: what is lost by it is counted and told where it is dropped.
+pub(super) fn failed(what: &'static str, error: &SpoolError) {
+    tracing::debug!(what, error = chain(error), "the spool failed; readings stay in memory");
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::tests::{MORNING, readings};
+    use super::*;
+
+    fn chunk(n: usize) -> Chunk {
+        Chunk { readings: readings(n), from: MORNING, to: MORNING, spooled: None }
+    }
+
+    fn next(spool: &mut Spool, after: i64) -> Chunk {
+        match spool.next(after).expect("read") {
+            Next::Chunk(chunk) => chunk,
+            other @ (Next::Damaged(_) | Next::Nothing) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn readings_come_back_in_order_after_a_restart_until_they_are_removed() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        spool.put(&[chunk(2), chunk(3)]).expect("kept");
+        drop(spool);
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert_eq!((spool.readings, next(&mut spool, 0).readings), (5, readings(2)));
+        let second = next(&mut spool, 1);
+        assert_eq!((second.readings.len(), second.spooled), (3, Some(2)));
+        spool.remove(1).expect("removed");
+        assert_eq!(next(&mut spool, 0), second);
+        spool.remove(2).expect("removed");
+        assert_eq!((spool.next(0).expect("read"), spool.readings, spool.bytes), (Next::Nothing, 0, 0));
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_by_itself_is_known_and_a_clean_one_too() {
+        let dir = TempDir::new().expect("a directory");
+        let later = MORNING.after(Duration::from_secs(3_600));
+        let (spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert_eq!(found.lost_since, None, "the first run");
+        spool.mark(later, false).expect("marked");
+        drop(spool);
+        let (spool, found) = Spool::open(dir.path(), later).expect("opens");
+        assert_eq!(found.lost_since.map(|from| from.after(OLDEST_IN_MEMORY)), Some(later));
+        spool.mark(later, true).expect("marked");
+        drop(spool);
+        assert_eq!(Spool::open(dir.path(), later).expect("opens").1.lost_since, None);
+    }
+
+    #[test]
+    fn the_oldest_go_first_when_it_is_full_and_are_counted() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        spool.put(&[chunk(7), chunk(2)]).expect("kept");
+        spool.readings += READINGS_MAX - 9;
+        let dropped = spool.put(&[chunk(1)]).expect("kept").expect("full");
+        assert_eq!((dropped.count, dropped.classes.iter().sum::<u64>()), (7, 7));
+        assert_eq!(next(&mut spool, 0).readings.len(), 2);
+    }
+
+    #[test]
+    fn a_damaged_file_is_kept_aside_and_a_damaged_chunk_is_counted() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        spool.put(&[chunk(4)]).expect("kept");
+        spool.connection.execute("UPDATE chunk SET body = '[{'", []).expect("damaged");
+        assert!(matches!(spool.next(0).expect("read"), Next::Damaged(Dropped { count: 4, .. })));
+        assert_eq!(spool.next(0).expect("read"), Next::Nothing);
+        drop(spool);
+        fs::write(dir.path().join("spool.db"), b"not a database, and long enough to be looked at")
+            .expect("written");
+        let (mut spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert!(found.kept_aside.is_some_and(|aside| aside.exists()));
+        assert_eq!(spool.next(0).expect("read"), Next::Nothing);
+    }
+}
