@@ -739,9 +739,8 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
     assert_eq!(told.0.len(), super::REASONS_MAX);
 }
 
-#[test]
-fn a_record_of_the_agent_names_the_gateway_and_no_person() {
-    let record = riskgate_engine::CheckRecord {
+fn record() -> riskgate_engine::CheckRecord {
+    riskgate_engine::CheckRecord {
         id: Uuid::from_u128(9),
         task: "T-1".to_owned(),
         measure: "M-1".to_owned(),
@@ -754,8 +753,12 @@ fn a_record_of_the_agent_names_the_gateway_and_no_person() {
         by: "54017000701".to_owned(),
         automatic: true,
         revision: 1,
-    };
-    insta::assert_snapshot!(told(&Effect::Record(Arc::new(record))));
+    }
+}
+
+#[test]
+fn a_record_of_the_agent_names_the_gateway_and_no_person() {
+    insta::assert_snapshot!(told(&Effect::Record(Arc::new(record()))));
 }
 
 #[test]
@@ -767,6 +770,7 @@ fn every_kind_of_message_fits_its_schema() {
         Effect::Hazard(Arc::new(hazard(HazardStage::Accepted))),
         Effect::Task(Arc::new(task())),
         Effect::Unit(Arc::new(unit("U-1"))),
+        Effect::Record(Arc::new(record())),
     ];
     let mut messages: Vec<Message> =
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
