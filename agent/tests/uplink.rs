@@ -166,6 +166,7 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         name: "一号罐区".to_owned(),
         hazard_code: "540170007001".to_owned(),
         base: RiskClass::Yellow,
+        department: String::new(),
         liable_person: "张三".to_owned(),
     };
     let point = |number| PointDraft {

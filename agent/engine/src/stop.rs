@@ -10,7 +10,7 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
 use crate::withheld::is_suppressible;
-use crate::{Class, Effect, Suppression};
+use crate::{Class, Effect, Period, Suppression};
 
 /// One stop of a unit, with its end once it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,13 @@ impl Stops {
 
     pub(crate) fn since(&self, unit: &str) -> Option<Wall> {
         self.0.get(unit).filter(|record| record.ended.is_none()).map(|record| record.since)
+    }
+
+    /// Whether the unit was stopped at any time of a period, as far as its newest stop tells.
+    pub(crate) fn touches(&self, unit: &str, period: Period) -> bool {
+        self.0.get(unit).is_some_and(|record| {
+            record.since < period.end && record.ended.is_none_or(|ended| ended > period.start)
+        })
     }
 
     /// Whether, and since when, an alarm of this unit and class is suppressed.

@@ -26,6 +26,12 @@ pub(crate) enum Timer {
     PointFault(PointId),
     /// A source was lost for so long that its measures have failed.
     SourceHazard(SourceId),
+    /// An episode has lasted for long enough to raise its hazard.
+    Hazard(u32),
+    /// The deadline of a hazard is past.
+    Overdue,
+    /// A cycle of a task ends or begins, by the task's place in the plant.
+    Duty(u32),
     /// A boost of a task ends, by the task's place in the plant.
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
@@ -51,6 +57,9 @@ impl Timer {
             Self::SourceFault(_) => "source_fault",
             Self::PointFault(_) => "point_fault",
             Self::SourceHazard(_) => "source_hazard",
+            Self::Hazard(_) => "hazard",
+            Self::Overdue => "overdue",
+            Self::Duty(_) => "duty",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
             Self::WithheldEnd => "withheld_end",

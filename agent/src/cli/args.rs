@@ -115,6 +115,9 @@ pub(super) enum Command {
     /// 单元恢复运行 / units run again
     #[command(after_help = withhold::START_HELP)]
     Start(NamedArgs),
+    /// 排查记录 / a task was carried out, or was not
+    #[command(after_help = RECORD_HELP)]
+    Record(RecordArgs),
 
     /// 重新读取配置 / read the configuration anew
     #[command(after_help = RELOAD_HELP)]
@@ -320,6 +323,12 @@ const RECTIFY_HELP: &str = "例 Examples:
 数值恢复正常不会自动关闭隐患。A return to normal never closes a hazard by itself.
 编号 Ids: riskgate show hazards      下一步 Next: riskgate accept HAZARD --by NAME";
 
+const RECORD_HELP: &str = "例 Examples:
+  riskgate record T-TA-011 normal --by 赵磊
+  riskgate record T-TA-011 hazard --by 赵磊 --why 法兰渗漏
+
+状态 Status: normal 正常, hazard 存在隐患, unchecked 未排查, other 其他";
+
 const ACCEPT_HELP: &str = "例 Examples:
   riskgate accept 3f9c21d4 --by 王敏
 
@@ -442,6 +451,40 @@ pub(super) struct ShowArgs {
 
     #[command(flatten)]
     pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    /// 任务编号 / the task's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+
+    /// 结果 / what was found
+    #[arg(value_name = "STATUS")]
+    pub(super) status: Found,
+
+    /// 谁 / who carried it out
+    #[arg(long, value_name = "NAME", value_parser = said)]
+    pub(super) by: String,
+
+    /// 说明 / what was found, in words
+    #[arg(long, value_name = "TEXT", value_parser = said)]
+    pub(super) why: Option<String>,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Found {
+    /// 正常
+    Normal,
+    /// 存在隐患
+    Hazard,
+    /// 未排查
+    Unchecked,
+    /// 其他
+    Other,
 }
 
 #[derive(Debug, Args)]

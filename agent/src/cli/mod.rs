@@ -129,6 +129,9 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Reject(args) => speak(&args.agent, screen, |client, screen| {
             acts::judge(client, HazardDeed::Reject, &args.hazards, &args.by, Some(&args.why), screen)
         }),
+        Command::Record(args) => {
+            speak(&args.agent, screen, |client, screen| acts::record(client, &args, screen))
+        }
         Command::Reset(args) => withhold::reset(&args, screen),
         Command::Shelve(args) => withhold::shelve(&args, screen),
         Command::Unshelve(args) => withhold::unshelve(&args, screen),

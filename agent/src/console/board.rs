@@ -199,6 +199,8 @@ impl Board {
                 self.units.insert(record.unit.clone(), Arc::clone(record));
                 self.change.units = true;
             }
+            // Upstream keeps them; the board shows what is going on.
+            Effect::Record(_) => {}
             Effect::Stop(record) => {
                 if self.stops.get(&record.unit).is_some_and(|held| held.revision > record.revision) {
                     return;

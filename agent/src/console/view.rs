@@ -70,6 +70,17 @@ pub struct GatewayView {
     pub name: String,
     /// The version of the agent.
     pub agent: String,
+    /// Of the measures that are said to be watched automatically, how many are.
+    #[serde(default)]
+    pub coverage: CoverageView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageView {
+    pub automatic: usize,
+    pub watched: usize,
+    /// The others.
+    pub unwatched: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -291,6 +302,7 @@ impl BoardView {
                 id: site.gateway.clone(),
                 name: site.name.clone(),
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
+                coverage: render.coverage(),
             },
             alarms: annunciated,
             shelved,

@@ -329,6 +329,7 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
+        shown::gauge_coverage(&self.plant);
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
             let news = !old.iter().map(SourceState::news).eq(states.iter().map(SourceState::news));
@@ -457,6 +458,7 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Hazard(hazard) => Some(&hazard.unit),
         Effect::Task(task) => Some(&task.unit),
         Effect::Unit(unit) => Some(&unit.unit),
+        Effect::Record(record) => Some(&record.unit),
         Effect::Stop(stop) => Some(&stop.unit),
     })
 }
@@ -476,6 +478,7 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Hazard(_) => "hazard",
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
+        Effect::Record(_) => "record",
         Effect::Stop(_) => "stop",
     }
 }

@@ -71,6 +71,7 @@ enum Object {
     Hazard(Uuid),
     Task(String),
     Unit(String),
+    Record(Uuid),
     Stop(String),
 }
 
@@ -265,6 +266,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Hazard(hazard) => Object::Hazard(hazard.id),
         Effect::Task(task) => Object::Task(task.task.clone()),
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
+        Effect::Record(record) => Object::Record(record.id),
         Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
     }
 }
@@ -359,7 +361,11 @@ mod tests {
                     time: Wall(1),
                     data: json!({}),
                 }),
-                Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => None,
+                Effect::Hazard(_)
+                | Effect::Task(_)
+                | Effect::Unit(_)
+                | Effect::Record(_)
+                | Effect::Stop(_) => None,
             })
             .collect();
         Batch {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -178,6 +178,18 @@ CREATE TABLE command (
 ) STRICT;
 
 CREATE INDEX command_expires ON command (expires);
+";
+
+const V5: &str = "
+-- Records of inspections (排查记录), the agent's own and those that persons told.
+CREATE TABLE record (
+    id   TEXT NOT NULL PRIMARY KEY,
+    task TEXT NOT NULL,
+    at   INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX record_at ON record (at);
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

@@ -42,7 +42,7 @@ const fn undurable(name: &'static str, topic: &'static str, what: &'static str, 
 }
 
 /// In the order of their names.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 13] = [
     undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
     undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
@@ -52,6 +52,7 @@ pub const KINDS: [Kind; 12] = [
         retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
     },
+    row("record", "record/{unit}", "排查记录: a task was carried out, or was not", record),
     kind("reply", "reply/{id}", "The answer to a command", reply),
     Kind { retained: true, is_row: true, ..kind("risk", "risk/{unit}", "The present class of a unit", risk) },
     Kind {
@@ -293,6 +294,12 @@ fn hazard() -> Value {
         [
             ("dangerState", json!({ "enum": [0, 1, 9] })),
             ("checkAcceptPerson", json!({ "type": "string", "maxLength": 50 })),
+            ("confirmedTime", or_null(text())),
+            ("overdue", flag()),
+            ("overdueSince", or_null(text())),
+            ("late", flag()),
+            ("groupId", or_null(text())),
+            ("recurrences", count()),
         ],
     )
 }
@@ -331,7 +338,37 @@ fn task() -> Value {
             ("boosts", list(boost)),
             ("changed", text()),
         ],
-        [("suspendedSince", or_null(text()))],
+        [
+            ("suspendedSince", or_null(text())),
+            ("doneTime", or_null(text())),
+            ("overdue", flag()),
+            ("overdueSince", or_null(text())),
+        ],
+    )
+}
+
+fn record() -> Value {
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("checkTaskId", text()),
+            ("riskMeasureId", text()),
+            ("riskUnitId", text()),
+            ("checkTime", text()),
+            ("checkStatus", json!({ "enum": [0, 1, 2, 3] })),
+            ("createBy", text()),
+            ("createByMobile", or_null(text())),
+            ("updateByMobile", or_null(text())),
+            ("isDefend", json!({ "enum": [0, 1] })),
+            ("automatic", flag()),
+            ("source", text()),
+            ("why", text()),
+            ("periodStart", or_null(text())),
+            ("periodEnd", or_null(text())),
+        ],
+        [],
     )
 }
 
@@ -555,12 +592,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_that_lacks_a_field_or_has_another_type_does_not_fit() {
+        let state = KINDS.iter().find(|kind| kind.name == "state").expect("a kind");
         let good = json!({ "status": "online", "epoch": "e" });
         fits("state", &good);
         for (field, value) in [("status", json!("up")), ("epoch", json!(1)), ("last", json!({ "work": 1 }))] {
             let mut bad = good.clone();
             bad[field] = value;
-            let wrong = check(&KINDS[8].schema(), &bad, "state").expect_err("refused");
+            let wrong = check(&state.schema(), &bad, "state").expect_err("refused");
             assert!(wrong.contains(field), "{wrong}");
         }
     }

@@ -51,6 +51,7 @@ fn plant() -> Plant {
             name: "一号罐区".to_owned(),
             hazard_code: "540170007001".to_owned(),
             base: RiskClass::Yellow,
+            department: String::new(),
             liable_person: "张三".to_owned(),
         }],
         measures: vec![MeasureDraft {
@@ -61,6 +62,7 @@ fn plant() -> Plant {
             classify1: "1".to_owned(),
             classify2: "1-4".to_owned(),
             automatic: true,
+            ..MeasureDraft::default()
         }],
         tasks: vec![TaskDraft {
             id: "T-1".to_owned(),
@@ -69,6 +71,7 @@ fn plant() -> Plant {
             cycle: Duration::from_secs(8 * 3600),
             work_type: 0,
             assignee: "李四/班长".to_owned(),
+            ..TaskDraft::default()
         }],
         ..Draft::default()
     };
@@ -117,6 +120,12 @@ fn hazard(stage: HazardStage) -> HazardRecord {
         changed: MORNING,
         deadline: MORNING.after(Duration::from_secs(24 * 3600)),
         liable_person: "张三".to_owned(),
+        confirmed: None,
+        rectify_within: std::time::Duration::from_hours(24),
+        overdue: None,
+        late: false,
+        group: None,
+        recurrences: 0,
         repeats: 2,
         returned: None,
         previous: Some(Uuid::from_u128(8)),
@@ -169,6 +178,8 @@ fn task() -> TaskRecord {
             since: MORNING,
             until: None,
         }],
+        done: None,
+        overdue: None,
         suspended: None,
         changed: MORNING,
         revision: 2,
@@ -770,6 +781,28 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
     assert_eq!(told.0.len(), super::REASONS_MAX);
 }
 
+fn record() -> riskgate_engine::CheckRecord {
+    riskgate_engine::CheckRecord {
+        id: Uuid::from_u128(9),
+        task: "T-1".to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        work_type: 0,
+        status: riskgate_engine::CheckStatus::Other,
+        why: "报警：GD-101/H".to_owned(),
+        period: Some(riskgate_engine::Period { start: MORNING, end: MORNING.after(Duration::from_hours(8)) }),
+        at: MORNING.after(Duration::from_hours(8)),
+        by: "54017000701".to_owned(),
+        automatic: true,
+        revision: 1,
+    }
+}
+
+#[test]
+fn a_record_of_the_agent_names_the_gateway_and_no_person() {
+    insta::assert_snapshot!(told(&Effect::Record(Arc::new(record()))));
+}
+
 #[test]
 fn every_kind_of_message_fits_its_schema() {
     let (plant, origin) = (plant(), origin());
@@ -779,6 +812,7 @@ fn every_kind_of_message_fits_its_schema() {
         Effect::Hazard(Arc::new(hazard(HazardStage::Accepted))),
         Effect::Task(Arc::new(task())),
         Effect::Unit(Arc::new(unit("U-1"))),
+        Effect::Record(Arc::new(record())),
     ];
     let mut messages: Vec<Message> =
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();

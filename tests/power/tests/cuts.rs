@@ -315,7 +315,7 @@ impl Chain {
         let acts = by.iter().map(|by| act(by, self.at)).collect();
         self.places.push(self.handed.len());
         self.handed.push(Handed { messages: names, hazards, alarm: Some(self.alarm), by });
-        Batch { seq, effects, messages, acts, at: Wall(self.at) }
+        Batch { seq, effects, messages, acts, commands: Vec::new(), at: Wall(self.at) }
     }
 
     async fn append(&mut self, store: &Store, known: &Mutex<Known>) {
@@ -468,6 +468,12 @@ fn hazard(cause: &str, stage: HazardStage, at: i64) -> Effect {
         changed: Wall(at),
         deadline: Wall(at + HOUR_MS),
         liable_person: "张三".to_owned(),
+        confirmed: None,
+        rectify_within: Duration::from_hours(24),
+        overdue: None,
+        late: false,
+        group: None,
+        recurrences: 0,
         repeats: 0,
         returned: None,
         previous: None,

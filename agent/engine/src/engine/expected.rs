@@ -31,6 +31,9 @@ impl Engine {
                 let newest = self.stops.newest(unit).map(|record| record.revision);
                 newest.or_else(|| self.plant.unit(unit).map(|_| 0))
             }
+            Deed::Record { task, .. } => {
+                self.tasks.revision(task).or_else(|| self.plant.task(task).map(|_| 0))
+            }
         }
     }
 

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Now, PointId};
+use riskgate_point::{Mono, Now, PointId, Wall};
 
 use super::Engine;
 use crate::alarm::Onset;
 use crate::expr::Memory;
-use crate::hazard::Raise;
 use crate::plant::{Condition, Rule};
 use crate::rule::Turn;
 use crate::timer::Timer;
@@ -156,13 +155,7 @@ impl Engine {
         let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
         let suppressed = self.stops.suppression(rule.unit(), rule.class);
         self.alarms.begin(onset, suppressed, at.wall, effects);
-        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure)
-            && !self.alarms.withholds_hazards(&rule.id)
-        {
-            let (words, evidence) = (&words, &evidence);
-            let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence };
-            self.hazards.raise(&plant, &raise, at.wall, effects);
-        }
+        self.begin_hazard(id, rule, on_unknown, (&words, &evidence), at, effects);
         let reason = (rule.id.as_str(), &words);
         if let Some(boost) = &rule.task
             && let Some((place, draft)) = plant.task(&boost.task)
@@ -203,6 +196,7 @@ impl Engine {
         self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
+            self.timers.clear(Timer::Hazard(id));
         }
         self.release(rule, at, effects);
     }
@@ -254,6 +248,19 @@ impl Engine {
             detail: None,
             until: None,
         })
+    }
+
+    /// The clock is right at last: ends that waited for it are known.
+    pub(super) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        self.tasks.clock_set(wall, now);
+        self.units.clock_set(wall, now);
+        let plant = Arc::clone(&self.plant);
+        for (at, _) in (0u32..).zip(plant.tasks()) {
+            self.offer_boost(at);
+        }
+        for (at, _) in (0u32..).zip(plant.units()) {
+            self.offer_raise(at);
+        }
     }
 
     pub(super) fn offer_boost(&mut self, task: u32) {

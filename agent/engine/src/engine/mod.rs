@@ -10,8 +10,10 @@
 //! no verdict.
 
 mod annunciate;
+mod duties;
 mod expected;
 mod fault;
+mod hazards;
 mod judge;
 #[cfg(test)]
 mod properties;
@@ -35,13 +37,15 @@ use crate::plant::Plant;
 use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
 use crate::quality::Tally;
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Refusal, StopRecord, TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Period, Refusal, StopRecord, TaskRecord,
+    UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -88,6 +92,9 @@ pub struct Engine {
     hazards: Hazards,
     tasks: Tasks,
     units: Units,
+    /// The present cycles of tasks, by the task's place in the plant.
+    periods: BTreeMap<u32, Period>,
+    watches: Watches,
     stops: Stops,
     quality: Tally,
     /// When each candidate hazard that nobody has judged is to be heard of again.
@@ -185,6 +192,9 @@ impl Engine {
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
+            Deed::Record { task, status, why } => {
+                self.record(task, *status, (by, why.as_deref()), at, effects)
+            }
             Deed::Acknowledge { alarm } => self.answer(alarm, Answer::Acknowledge, by, at, effects),
             Deed::Reset { alarm } => self.answer(alarm, Answer::Reset, by, at, effects),
             Deed::Shelve { alarm, for_s, why } => self.shelve(alarm, *for_s, by, why, at, effects),
@@ -272,6 +282,9 @@ impl Engine {
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
+                Timer::Hazard(rule) => self.hazard_after(rule, at, effects),
+                Timer::Overdue => self.overdue(at, effects),
+                Timer::Duty(task) => self.duty(task, at, effects),
                 Timer::Boost(task) => {
                     if let Some(task) = self.plant.task_at(task) {
                         self.tasks.expire(&task.id, at, effects);
@@ -296,12 +309,16 @@ impl Engine {
 
     fn sample(&mut self, sample: Sample, at: Now, effects: &mut Vec<Effect>) {
         let id = sample.point;
+        let history = sample.backfill.then(|| sample.clone());
         let Some(heard) = self.present.sample(&self.plant, sample, at.mono) else {
             self.unjudged.stray += 1;
             return;
         };
         if heard == Heard::Late {
             self.unjudged.late += 1;
+            if let Some(sample) = history {
+                self.late_candidates(&sample, at, effects);
+            }
             return;
         }
         let Some(point) = self.present.point(id) else { return };
@@ -335,9 +352,14 @@ impl Engine {
             return;
         }
         self.heard_from(fix.source, at, effects);
-        let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
-        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
-        match self.present.presence.fix(fix, zone, at.mono) {
+        let zones = match (&fix.zone, &fix.spot) {
+            (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
+            (None, Some(spot)) => self.plant.zones_around(spot),
+            (None, None) => Vec::new(),
+        };
+        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        let carrier = self.plant.carrier(fix);
+        match self.present.presence.fix(fix, zones, carrier, at.mono) {
             Moved::No => {}
             Moved::Late => {
                 self.unjudged.late += 1;
@@ -345,9 +367,9 @@ impl Engine {
                     source.late += 1;
                 }
             }
-            Moved::Zones(from, to) => {
+            Moved::Zones(touched) => {
                 let plant = Arc::clone(&self.plant);
-                let zones = [from, to].into_iter().flatten();
+                let zones = touched.into_iter();
                 let rules: BTreeSet<u32> =
                     zones.flat_map(|zone| plant.rules_of_zone(zone)).copied().collect();
                 self.judge_all(rules, at, effects);

@@ -351,6 +351,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Hazard(of) => (format!("hazard {}", of.id), of.revision),
         Effect::Task(of) => (format!("task {}", of.task), of.revision),
         Effect::Unit(of) => (format!("unit {}", of.unit), of.revision),
+        Effect::Record(of) => (format!("record {}", of.id), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
     }
 }

@@ -90,6 +90,7 @@ mod nearest;
 mod parse;
 mod past;
 mod people;
+mod possible;
 mod program;
 #[cfg(test)]
 mod tests;

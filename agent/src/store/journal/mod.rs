@@ -114,6 +114,7 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
             json!({
                 "id": task.task, "revision": task.revision, "unit": task.unit, "measure": task.measure,
                 "cycle_s": task.cycle.as_secs(), "boosts": task.boosts.len(), "suspended": task.suspended,
+                "overdue": task.overdue,
             }),
         ),
         Effect::Unit(unit) => (
@@ -121,6 +122,13 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
             json!({
                 "id": unit.unit, "revision": unit.revision, "unit": unit.unit, "class": unit.current,
                 "base": unit.base,
+            }),
+        ),
+        Effect::Record(record) => (
+            "record",
+            json!({
+                "id": record.id, "revision": record.revision, "unit": record.unit, "measure": record.measure,
+                "task": record.task, "status": record.status, "by": record.by, "automatic": record.automatic,
             }),
         ),
         Effect::Stop(stop) => (

@@ -2,7 +2,10 @@
 
 mod alarm;
 mod beginnings;
+mod boost_clock;
+mod duties;
 mod hazard;
+mod hazard_life;
 mod language;
 mod quality;
 mod records;
