@@ -8,7 +8,7 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AlarmTurn, Class, Period, Priority, RiskClass, StopRecord, Truth, Withheld};
+use crate::{AlarmTurn, Class, IndicatorRecord, Period, Priority, RiskClass, StopRecord, Truth, Withheld};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,7 @@ pub enum Effect {
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
     Record(Arc<CheckRecord>),
+    Indicator(Arc<IndicatorRecord>),
     Stop(Arc<StopRecord>),
 }
 

@@ -18,6 +18,7 @@ mod effect;
 mod engine;
 mod expr;
 mod hazard;
+mod indicator;
 mod input;
 mod kinds;
 mod permit;
@@ -51,6 +52,7 @@ pub use effect::{
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
 pub use expr::{FUNCTIONS, Function, GRAMMAR};
+pub use indicator::{Analysis, HazardsMended, IndicatorRecord, Lacks, TasksDone, WeekIndicators};
 pub use input::{Act, Deed, Refusal, So};
 pub use kinds::{Form, Given, KINDS, Key, Kind, KindDraft, kind};
 pub use plant::{Coverage, Plant, Rule, Sight};

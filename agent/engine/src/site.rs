@@ -335,6 +335,10 @@ impl Site {
         let now = self.now();
         match words {
             [] | ["cold"] => {}
+            ["indicators"] => {
+                let told = self.engine.indicators().map_or("  none".to_owned(), figures);
+                writeln!(self.told, "{told}").unwrap();
+            }
             // The machine was suspended: nobody acted on a deadline meanwhile.
             ["sleep", time] => {
                 self.mono = self.mono.after(duration(time));
@@ -410,9 +414,12 @@ impl Site {
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Record(_) | Effect::Stop(_) => {
-                None
-            }
+            Effect::Alarm(_)
+            | Effect::Task(_)
+            | Effect::Unit(_)
+            | Effect::Record(_)
+            | Effect::Stop(_)
+            | Effect::Indicator(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -551,7 +558,10 @@ impl Site {
     fn tell(&mut self, effects: Vec<Effect>) {
         let at = self.mono.since(Mono(0));
         for effect in &effects {
-            writeln!(self.told, "  {} {}", written(at), line(effect)).unwrap();
+            // They are told each hour: a timeline asks for them.
+            if !matches!(effect, Effect::Indicator(_)) {
+                writeln!(self.told, "  {} {}", written(at), line(effect)).unwrap();
+            }
         }
         self.kept.extend(effects);
     }
@@ -583,6 +593,9 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             | Effect::Unit(_)
             | Effect::Record(_)
             | Effect::Stop(_) => {}
+            Effect::Indicator(of) => {
+                kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
+            }
         }
     }
     kept
@@ -600,6 +613,26 @@ fn written(time: Duration) -> String {
 }
 
 /// An effect as one short line.
+fn figures(of: &IndicatorRecord) -> String {
+    let week = |name: &str, week: &WeekIndicators| {
+        let (tasks, hazards) = (&week.tasks, &week.hazards);
+        let from = (week.period.start.0 - WALL) / 1000;
+        let missed: String = tasks.missed.iter().map(|(task, times)| format!(" {task} x{times}")).collect();
+        format!(
+            "  {name} from {from}s seen {}s: tasks {}/{}, missed{missed}, suspended {}, unknown {}; hazards {}/{}",
+            week.covered_s,
+            tasks.done,
+            tasks.due,
+            tasks.suspended,
+            tasks.unknown,
+            hazards.accepted,
+            hazards.due
+        )
+    };
+    let weeks = of.last.iter().map(|last| week("last", last)).chain([week("week", &of.week)]);
+    weeks.collect::<Vec<_>>().join("\n")
+}
+
 fn line(effect: &Effect) -> String {
     match effect {
         Effect::Alarm(alarm) => {
@@ -660,6 +693,7 @@ fn line(effect: &Effect) -> String {
             let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));
             format!("unit {} {:?}{}", unit.unit, unit.current, causes.collect::<String>())
         }
+        Effect::Indicator(of) => format!("indicators #{}", of.revision),
         Effect::Stop(stop) => {
             let ended = if stop.ended.is_some() { " ended" } else { "" };
             format!("stop {} #{}{ended}", stop.unit, stop.stop)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use riskgate_point::{Mono, Now, Wall};
 
 use crate::calendar::SANE;
+use crate::indicator::Cycle;
 use crate::plant::Plant;
 use crate::timer::{any_ended, take_ended};
 use crate::{Boost, Effect, Period, TaskChange, TaskDraft, TaskRecord, Words};
@@ -104,13 +105,23 @@ impl Tasks {
 
     /// A cycle is over: whether it was carried out in it. Of a task of which no record was ever told nobody
     /// knows: its records go elsewhere.
-    pub(crate) fn close(&mut self, draft: &TaskDraft, period: Period, at: Wall, effects: &mut Vec<Effect>) {
-        let Some(task) = self.0.get_mut(&draft.id) else { return };
-        let late = task.record.done.is_some_and(|done| done < period.start);
-        if late && task.record.overdue.is_none() {
+    pub(crate) fn close(
+        &mut self,
+        draft: &TaskDraft,
+        period: Period,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) -> Cycle {
+        let Some(task) = self.0.get_mut(&draft.id) else { return Cycle::Unknown };
+        let Some(done) = task.record.done else { return Cycle::Unknown };
+        if done >= period.start {
+            return Cycle::Done;
+        }
+        if task.record.overdue.is_none() {
             Arc::make_mut(&mut task.record).overdue = Some(period.end);
             task.changed(at, effects);
         }
+        Cycle::Missed
     }
 
     /// The episode of `rule` begins.

@@ -44,6 +44,8 @@ pub(crate) enum Timer {
     Candidate,
     /// A flood of alarms may be over.
     FloodEnd,
+    /// Indicators are to be told.
+    Indicators,
 }
 
 impl Timer {
@@ -66,6 +68,7 @@ impl Timer {
             Self::ReAlarm(_) => "re_alarm",
             Self::Candidate => "candidate",
             Self::FloodEnd => "flood_end",
+            Self::Indicators => "indicators",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The board as tables for a terminal: Chinese first, columns by the width of CJK letters, lines of ASCII,
 //! because a terminal set for Chinese may draw box characters two cells wide.
 
+mod indicator;
 mod withheld;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -24,6 +25,7 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
         What::OutOfService => draw.out_of_service(),
         What::Stops => draw.stops(),
         What::Quality => draw.quality(),
+        What::Indicators => draw.indicators(),
         What::Hazards => draw.hazards(),
         What::Candidates => draw.candidates(),
         What::Tasks => draw.tasks(),

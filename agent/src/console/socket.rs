@@ -100,6 +100,8 @@ pub enum What {
     Stops,
     /// 报警质量: how many alarms, how they cluster, which are the worst.
     Quality,
+    /// 排查任务完成率、隐患整改率、风险分析完成率: this week and the last.
+    Indicators,
     /// 隐患: being rectified or awaiting acceptance.
     Hazards,
     /// 待确认: a person has to judge.
@@ -360,6 +362,7 @@ fn show(board: &BoardHandle, what: What) -> Answer {
         What::OutOfService => serde_json::to_value(view.out_of_service),
         What::Stops => serde_json::to_value(view.stops),
         What::Quality => serde_json::to_value(view.quality),
+        What::Indicators => serde_json::to_value(view.indicators),
         What::Hazards => serde_json::to_value(view.hazards),
         What::Candidates => serde_json::to_value(view.candidates),
         What::Tasks => serde_json::to_value(view.tasks),

@@ -6,6 +6,7 @@
 //! whole seconds, names of enumerations the snake_case words of the configuration.
 
 mod alarm;
+mod indicator;
 mod render;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use alarm::{
     AlarmView, CoverView, QualityView, QualityWindowView, StopView, SuppressionView, TurnView, UnwatchedView,
     WorstView,
 };
+pub use indicator::{IndicatorView, RateView, WeekView};
 use render::Render;
 
 /// Everything that is shown, at one moment.
@@ -48,6 +50,9 @@ pub struct BoardView {
     pub stops: Vec<StopView>,
     #[serde(default)]
     pub quality: QualityView,
+    /// `None`: the calendar has not told the week yet.
+    #[serde(default)]
+    pub indicators: Option<IndicatorView>,
     /// 隐患: being rectified or awaiting acceptance; newest first.
     pub hazards: Vec<HazardView>,
     /// 待确认: a person has to judge; newest first.
@@ -310,6 +315,7 @@ impl BoardView {
             out_of_service,
             stops: render.stops(),
             quality: render.quality(),
+            indicators: render.indicators(),
             hazards,
             candidates,
             tasks: render.tasks(),

@@ -460,6 +460,7 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Unit(unit) => Some(&unit.unit),
         Effect::Record(record) => Some(&record.unit),
         Effect::Stop(stop) => Some(&stop.unit),
+        Effect::Indicator(_) => None,
     })
 }
 
@@ -480,5 +481,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Unit(_) => "unit",
         Effect::Record(_) => "record",
         Effect::Stop(_) => "stop",
+        Effect::Indicator(_) => "indicator",
     }
 }

@@ -73,6 +73,7 @@ enum Object {
     Unit(String),
     Record(Uuid),
     Stop(String),
+    Indicators,
 }
 
 impl Waiting {
@@ -268,6 +269,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
         Effect::Record(record) => Object::Record(record.id),
         Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
+        Effect::Indicator(_) => Object::Indicators,
     }
 }
 
@@ -365,7 +367,8 @@ mod tests {
                 | Effect::Task(_)
                 | Effect::Unit(_)
                 | Effect::Record(_)
-                | Effect::Stop(_) => None,
+                | Effect::Stop(_)
+                | Effect::Indicator(_) => None,
             })
             .collect();
         Batch {

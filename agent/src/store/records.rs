@@ -23,11 +23,18 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
             write_plain(connection, ("unit", "write a unit"), &unit.unit, unit.revision, unit.as_ref())
         }
         Effect::Record(record) => write_record(connection, record),
+        Effect::Indicator(of) => {
+            let what = ("indicator", "write the indicators");
+            write_plain(connection, what, SITE, of.revision, of.as_ref())
+        }
         Effect::Stop(stop) => {
             write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
         }
     }
 }
+
+/// The one row of what the site has once.
+const SITE: &str = "site";
 
 /// Records are kept for a year of evaluation, and a bit.
 const RECORDS_KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
@@ -118,6 +125,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
+        indicators: read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop(),
     })
 }
 

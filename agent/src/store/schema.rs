@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -190,6 +190,15 @@ CREATE TABLE record (
 ) STRICT;
 
 CREATE INDEX record_at ON record (at);
+";
+
+const V6: &str = "
+-- Indicators as they were told last: one row.
+CREATE TABLE indicator (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

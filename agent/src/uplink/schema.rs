@@ -42,12 +42,22 @@ const fn undurable(name: &'static str, topic: &'static str, what: &'static str, 
 }
 
 /// In the order of their names.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 14] = [
     undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
     undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
     row("gap", "gap", "What the receiver will not have", gap),
     undurable("hazard", "hazard/{unit}", "A measure has failed: a record of the exchange standard", hazard),
+    Kind {
+        retained: true,
+        is_row: true,
+        ..kind(
+            "indicator",
+            "indicator",
+            "排查任务完成率, 隐患整改率, 风险分析完成率, alarm quality",
+            indicator,
+        )
+    },
     Kind {
         retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
@@ -372,6 +382,44 @@ fn record() -> Value {
     )
 }
 
+fn indicator() -> Value {
+    let rate = || or_null(json!({ "type": "number", "minimum": 0, "maximum": 1 }));
+    let week = || {
+        let missed = json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 1 } });
+        let counted = ["due", "done", "suspended", "unknown"].map(|name| (name, count()));
+        let tasks = object(counted.into_iter().chain([("missed", missed)]), []);
+        let hazards = object([("due", count()), ("accepted", count()), ("open", list(text()))], []);
+        object(
+            [
+                ("start", text()),
+                ("end", text()),
+                ("coveredSeconds", count()),
+                ("rateCheck", rate()),
+                ("tasks", tasks),
+                ("rateDanger", rate()),
+                ("hazards", hazards),
+            ],
+            [],
+        )
+    };
+    let lacking = json!({ "type": "object" });
+    let analysis = object([("objects", count()), ("complete", count()), ("lacking", lacking)], []);
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("week", week()),
+            ("lastWeek", or_null(week())),
+            ("rateAnalysis", rate()),
+            ("analysis", analysis),
+            ("alarmQuality", json!({ "type": "object" })),
+            ("changed", text()),
+        ],
+        [],
+    )
+}
+
 fn risk() -> Value {
     let class = || json!({ "enum": [1, 2, 3, 4] });
     let cause = object([("rule", text()), ("words", words()), ("raiseTo", class()), ("since", text())], []);
@@ -533,6 +581,7 @@ pub(super) mod tests {
                 "const" => said == value,
                 "enum" => said.as_array().expect("a list").contains(value),
                 "minimum" => value.as_f64() >= said.as_f64(),
+                "maximum" => value.as_f64() <= said.as_f64(),
                 "maxLength" => {
                     value.as_str().map(|text| text.chars().count())
                         <= said.as_u64().map(|n| usize::try_from(n).expect("small"))

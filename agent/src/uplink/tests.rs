@@ -781,6 +781,40 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
     assert_eq!(told.0.len(), super::REASONS_MAX);
 }
 
+fn indicators() -> riskgate_engine::IndicatorRecord {
+    let week = riskgate_engine::WeekIndicators {
+        period: riskgate_engine::Period { start: MORNING, end: MORNING.after(Duration::from_hours(168)) },
+        covered_s: 3_600,
+        tasks: riskgate_engine::TasksDone {
+            due: 4,
+            done: 3,
+            missed: [("T-1".to_owned(), 1)].into(),
+            ..riskgate_engine::TasksDone::default()
+        },
+        hazards: riskgate_engine::HazardsMended::default(),
+    };
+    riskgate_engine::IndicatorRecord {
+        last: Some(week.clone()),
+        week,
+        analysis: riskgate_engine::Analysis::default(),
+        quality: riskgate_engine::AlarmQuality::default(),
+        early: std::collections::BTreeMap::new(),
+        until: MORNING,
+        changed: MORNING,
+        revision: 3,
+    }
+}
+
+#[test]
+fn a_rate_is_told_with_what_it_was_computed_from_and_of_nothing_there_is_none() {
+    let messages = wire::messages(&Effect::Indicator(Arc::new(indicators())), &plant(), &origin());
+    let [message] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(message.retain);
+    assert_eq!(message.data["week"]["rateCheck"], json!(0.75));
+    assert_eq!(message.data["week"]["tasks"]["missed"], json!({ "T-1": 1 }));
+    assert_eq!(message.data["week"]["rateDanger"], json!(null));
+}
+
 fn record() -> riskgate_engine::CheckRecord {
     riskgate_engine::CheckRecord {
         id: Uuid::from_u128(9),
@@ -813,6 +847,7 @@ fn every_kind_of_message_fits_its_schema() {
         Effect::Task(Arc::new(task())),
         Effect::Unit(Arc::new(unit("U-1"))),
         Effect::Record(Arc::new(record())),
+        Effect::Indicator(Arc::new(indicators())),
     ];
     let mut messages: Vec<Message> =
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod danger;
+mod indicator;
 
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
         Effect::Record(record) => vec![danger::record_message(record, origin)],
+        Effect::Indicator(of) => vec![indicator::indicator_message(of, origin)],
         Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
     }
 }

@@ -340,8 +340,13 @@ impl Engine {
                 }
                 Effect::Hazard(hazard) => {
                     self.reminders.remove(&hazard.id);
+                    self.count_hazard(hazard, at);
                 }
-                Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Record(_) => {}
+                Effect::Task(_)
+                | Effect::Unit(_)
+                | Effect::Stop(_)
+                | Effect::Record(_)
+                | Effect::Indicator(_) => {}
             }
         }
         self.offer_deadlines(from, effects);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::calendar::SETTLED_AFTER;
+use crate::indicator::Cycle;
 use crate::plant::Plant;
 use crate::record::Watches;
 use crate::timer::Timer;
@@ -73,15 +74,20 @@ impl Engine {
             let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
-            if self.stops.since(unit).is_some() {
+            let cycle = if self.stops.since(unit).is_some() {
                 // Its tasks are suspended: nobody owes this cycle.
+                Cycle::Suspended
             } else if plant.writes_records(draft) {
                 let (status, why) = self.status(draft, period, lost, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
-            } else if !touched {
-                self.tasks.close(draft, period, wall, effects);
-            }
+                if status == CheckStatus::Unchecked { Cycle::Missed } else { Cycle::Done }
+            } else if touched {
+                Cycle::Suspended
+            } else {
+                self.tasks.close(draft, period, wall, effects)
+            };
+            self.count_cycle(&draft.id, cycle, period.end, at.mono);
         }
         self.offer_duty(task, at.mono);
     }

@@ -14,6 +14,7 @@ mod duties;
 mod expected;
 mod fault;
 mod hazards;
+mod indicators;
 mod judge;
 #[cfg(test)]
 mod properties;
@@ -44,8 +45,8 @@ use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Period, Refusal, StopRecord, TaskRecord,
-    UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, StopRecord,
+    TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -64,6 +65,7 @@ pub struct Restored {
     pub units: Vec<UnitRecord>,
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
+    pub indicators: Option<IndicatorRecord>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -95,6 +97,10 @@ pub struct Engine {
     /// The present cycles of tasks, by the task's place in the plant.
     periods: BTreeMap<u32, Period>,
     watches: Watches,
+    /// `None`: the calendar has not told the week yet.
+    indicators: Option<Box<IndicatorRecord>>,
+    /// Up to when the week was seen.
+    indicators_seen: Mono,
     stops: Stops,
     quality: Tally,
     /// When each candidate hazard that nobody has judged is to be heard of again.
@@ -237,6 +243,11 @@ impl Engine {
         self.quality.view(now, self.alarms.open().map(AsRef::as_ref))
     }
 
+    /// As they were told last; `None`: they never were.
+    pub fn indicators(&self) -> Option<&IndicatorRecord> {
+        self.indicators.as_deref().filter(|record| record.revision > 0)
+    }
+
     /// Tasks that are boosted or suspended, by id.
     pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
         self.tasks.boosted().cloned().collect()
@@ -313,6 +324,7 @@ impl Engine {
                 Timer::ReAlarm(rule) => self.re_alarm(rule, at, effects),
                 Timer::Candidate => self.remind(at, effects),
                 Timer::FloodEnd => self.flood_may_end(at.mono),
+                Timer::Indicators => self.tell_indicators(at, effects),
             }
             self.note(before, at.mono, effects);
         }

@@ -353,6 +353,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Unit(of) => (format!("unit {}", of.unit), of.revision),
         Effect::Record(of) => (format!("record {}", of.id), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
+        Effect::Indicator(of) => ("indicators".to_owned(), of.revision),
     }
 }
 

@@ -52,6 +52,8 @@ impl Engine {
             units: Units::restored(restored.units, now),
             periods: BTreeMap::new(),
             watches: Watches::default(),
+            indicators: restored.indicators.map(Box::new),
+            indicators_seen: now.mono,
             stops: Stops::restored(restored.stops),
             quality: Tally::new(now.mono),
             reminders: BTreeMap::new(),
@@ -73,6 +75,7 @@ impl Engine {
         engine.watch_records(now.mono);
         engine.offer_duties(now.mono);
         engine.resume_annunciation(now);
+        engine.offer_indicators(now.mono);
         engine
     }
 
@@ -118,6 +121,7 @@ impl Engine {
         self.periods.clear();
         self.watch_records(at.mono);
         self.offer_duties(at.mono);
+        self.timers.set_no_later(Timer::Indicators, at.mono);
         let before_judging = effects.len();
         self.judge_readable(at, effects);
         self.note(before_judging, at.mono, effects);

@@ -131,6 +131,13 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
                 "task": record.task, "status": record.status, "by": record.by, "automatic": record.automatic,
             }),
         ),
+        Effect::Indicator(of) => (
+            "indicator",
+            json!({
+                "id": "site", "revision": of.revision, "tasks": of.week.tasks.rate(),
+                "hazards": of.week.hazards.rate(), "analysis": of.analysis.rate(),
+            }),
+        ),
         Effect::Stop(stop) => (
             "stop",
             json!({

@@ -6,6 +6,7 @@ mod boost_clock;
 mod duties;
 mod hazard;
 mod hazard_life;
+mod indicators;
 mod language;
 mod quality;
 mod records;
