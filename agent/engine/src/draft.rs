@@ -99,6 +99,13 @@ pub struct PointDraft {
     pub guidance: String,
 }
 
+impl PointDraft {
+    /// As conditions name it: `{TAG}`, escaped.
+    pub(crate) fn written(&self) -> String {
+        format!("{{{}}}", self.tag.replace('}', "\\}"))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     pub ll: Option<f64>,

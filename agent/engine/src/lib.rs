@@ -25,6 +25,7 @@ mod plant;
 mod presence;
 mod present;
 mod quality;
+mod reason;
 mod rule;
 #[cfg(test)]
 mod site;
@@ -55,6 +56,7 @@ pub use plant::{Plant, Rule};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
+pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
 pub use stop::StopRecord;
 pub use truth::Truth;
 pub use withheld::{AlarmEvent, AlarmTurn, OutOfService, Protected, SHELF_MAX, Shelf, Suppression, Withheld};

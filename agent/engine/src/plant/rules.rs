@@ -243,7 +243,7 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
 fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: LimitKind, limit: f64) -> Rule {
     let back = if kind.is_high() { limit - point.deadband } else { limit + point.deadband };
     let sign = if kind.is_high() { ">=" } else { "<=" };
-    let text = format!("{{{}}} {sign} {limit}", point.tag);
+    let text = format!("{} {sign} {limit}", point.written());
     let on_delay = if kind.is_outer() { Duration::ZERO } else { point.delay };
     let hazard = point.measure.as_ref().map(|_| HazardPlan {
         cause: format!("limit:{}", point.tag),
