@@ -18,6 +18,7 @@
 #[cfg(test)]
 mod damage;
 pub mod journal;
+pub mod lookup;
 mod mark;
 mod open;
 mod outbox;

@@ -85,6 +85,8 @@ fn evidence() -> Evidence {
         source_time: None,
         detail: None,
         until: None,
+        bound: None,
+        age_ns: None,
     };
     Evidence {
         rule: "leak".to_owned(),
@@ -96,6 +98,7 @@ fn evidence() -> Evidence {
             operand("{GD-101}", PointValue::float(27.500_000_000_000_004), Quality::Good),
             operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
         ],
+        reason: None,
     }
 }
 
@@ -241,6 +244,8 @@ fn a_permit_is_told_with_its_number_and_its_end() {
         source_time: None,
         detail: Some("DH-7".to_owned()),
         until: Some(MORNING.after(Duration::from_secs(3600))),
+        bound: None,
+        age_ns: None,
     }];
     let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
     let operand = &data["evidence"]["operands"][0];

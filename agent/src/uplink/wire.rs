@@ -5,6 +5,7 @@
 //! Every message but retained `state` is a CloudEvents 1.0 envelope in JSON.
 
 mod alarm;
+mod evidence;
 
 use std::time::Duration;
 
@@ -12,20 +13,24 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
-    Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant, RaiseCause, TaskRecord,
-    UnitRecord, value_words,
+    Boost, Effect, Epoch, HazardRecord, HazardStage, Level, Plant, RaiseCause, TaskRecord, UnitRecord,
+    value_words,
 };
 use riskgate_point::{Link, Quality, Wall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::evidence::evidence;
 use super::telemetry::{Chunk, Values};
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
 /// `dangerName` holds 300 characters.
 const DANGER_NAME_CHARS: usize = 300;
+
+/// The standard sets no length: a condition of the greatest and what it read, in four bytes a character at most.
+const DANGER_DESC_CHARS: usize = 16_384;
 
 /// `checkAcceptPerson` and `checkAcceptComment` likewise.
 const ACCEPT_PERSON_CHARS: usize = 50;
@@ -204,6 +209,10 @@ fn danger_type(classify2: &str) -> u8 {
 
 /// What a person reads who has nothing but this text.
 fn description(hazard: &HazardRecord) -> String {
+    at_most(DANGER_DESC_CHARS, &whole_description(hazard))
+}
+
+fn whole_description(hazard: &HazardRecord) -> String {
     let operands = hazard.evidence.operands.iter().map(|operand| {
         let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
         let detail = operand.detail.as_ref().map_or_else(String::new, |detail| format!("，{detail}"));
@@ -333,36 +342,6 @@ fn cause_data(cause: &RaiseCause, origin: &Origin) -> Value {
         "since": origin.time(cause.since),
         "until": cause.until.map(|at| origin.time(at)),
     })
-}
-
-fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
-    let operands = evidence.operands.iter().map(|operand| operand_data(operand, origin));
-    json!({
-        "rule": evidence.rule,
-        "version": evidence.version,
-        "condition": evidence.condition,
-        "verdict": evidence.verdict,
-        "time": origin.time(evidence.at),
-        "operands": operands.collect::<Vec<_>>(),
-    })
-}
-
-fn operand_data(operand: &Operand, origin: &Origin) -> Value {
-    let mut data = json!({
-        "text": operand.text,
-        "value": operand.value,
-        "quality": operand.quality.to_string(),
-        "time": operand.at.map(|at| origin.time(at)),
-        "sourceTime": operand.source_time.map(|at| origin.time(at)),
-    });
-    // Conditions and permits alone have them.
-    let until = operand.until.map(|at| json!(origin.time(at)));
-    for (key, value) in [("detail", operand.detail.as_ref().map(|detail| json!(detail))), ("until", until)] {
-        if let (Some(value), Some(data)) = (value, data.as_object_mut()) {
-            data.insert(key.to_owned(), value);
-        }
-    }
-    data
 }
 
 impl Origin {
