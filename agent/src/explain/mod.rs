@@ -262,7 +262,9 @@ fn entries(record: &Record, dir: &Path, timezone: &TimeZone) -> Result<Vec<Entry
     let mut found = std::collections::VecDeque::new();
     journal::read(dir, &filter, |entry| {
         if entry.line.contains(&id) {
-            let deed = entry.body.get("deed").map_or_else(String::new, |deed| format!(" {deed}"));
+            let deed = entry.body.get("deed").and_then(|deed| deed.get("deed"));
+            let deed =
+                deed.and_then(serde_json::Value::as_str).map_or_else(String::new, |deed| format!(" {deed}"));
             found.push_back(EntryView {
                 n: entry.n,
                 time: stamp(entry.at, timezone),

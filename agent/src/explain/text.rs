@@ -255,7 +255,7 @@ fn picture(out: &mut String, point: &PointSamples) {
     }
 }
 
-fn bars(samples: &[SampleAt]) -> String {
+pub(super) fn bars(samples: &[SampleAt]) -> String {
     let numbers = || samples.iter().filter_map(|sample| sample.value.as_ref().and_then(Value::number));
     let least = numbers().min_by(f64::total_cmp).unwrap_or_default();
     let span = numbers().max_by(f64::total_cmp).unwrap_or_default() - least;
