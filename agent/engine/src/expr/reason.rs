@@ -101,8 +101,23 @@ impl Walk<'_> {
                 counts(left, &mut places);
                 counts(right, &mut places);
             }
-            // Ages and texts hold no conditions.
-            _ => {}
+            // Ages and texts hold no conditions; the rest is no comparison.
+            Test::Point(_)
+            | Test::All(_)
+            | Test::Any(_)
+            | Test::AtLeast(..)
+            | Test::Maybe(_)
+            | Test::Past(_)
+            | Test::Seen(_)
+            | Test::Condition(_)
+            | Test::Permit(_)
+            | Test::Place(_)
+            | Test::Active(_)
+            | Test::FirstOut(_)
+            | Test::Bad(_)
+            | Test::Stale(_)
+            | Test::Ages(..)
+            | Test::Texts(..) => {}
         }
         let mut calls = Vec::new();
         if !places.is_empty() {
