@@ -108,6 +108,13 @@ pub struct PointDraft {
     pub guidance: String,
 }
 
+impl PointDraft {
+    /// As conditions name it: `{TAG}`, escaped.
+    pub(crate) fn written(&self) -> String {
+        format!("{{{}}}", self.tag.replace('}', "\\}"))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     pub ll: Option<f64>,
@@ -189,12 +196,12 @@ pub struct MeasureDraft {
     /// The agent writes the record of each cycle of its everyday tasks.
     pub auto_record: bool,
     /// What watches it beside what its rules read: while one of these cannot be seen, it is blind.
-    pub bound: Bound,
+    pub bound: Binding,
 }
 
 /// What watches a measure.
 #[derive(Debug, Clone, Default)]
-pub struct Bound {
+pub struct Binding {
     /// By tag.
     pub points: Vec<String>,
     /// By id.

@@ -8,7 +8,10 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AlarmTurn, Class, IndicatorRecord, Period, Priority, RiskClass, StopRecord, Truth, Withheld};
+use crate::{
+    AlarmTurn, Bound, Class, IndicatorRecord, Period, Priority, Reason, RiskClass, StopRecord, Truth,
+    Withheld,
+};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,6 +152,9 @@ pub struct Evidence {
     pub verdict: Truth,
     pub at: Wall,
     pub operands: Vec<Operand>,
+    /// How the verdict came about; `None`: an older agent recorded none, or it came from no condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,6 +172,12 @@ pub struct Operand {
     /// The end of the permit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Wall>,
+    /// Set where the value is not what there was but a bound of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// Of a point that was ever read: how old the value was, on the time that nobody can set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ns: Option<u64>,
 }
 
 /// The record that a measure has failed (隐患).

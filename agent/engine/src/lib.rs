@@ -26,6 +26,7 @@ mod plant;
 mod presence;
 mod present;
 mod quality;
+mod reason;
 mod record;
 mod rule;
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod words;
 mod world;
 
 pub use draft::{
-    Bound, CameraDraft, Confirm, Draft, EventDraft, Fault, HazardDraft, Item, LimitKind, Limits,
+    Binding, CameraDraft, Confirm, Draft, EventDraft, Fault, HazardDraft, Item, LimitKind, Limits,
     MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft, Raising, RuleDraft, Severity, SourceDraft,
     TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
@@ -59,6 +60,7 @@ pub use plant::{Coverage, Plant, Rule, Sight};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
+pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
 pub use site_time::{Duty, Period, SiteTime};
 pub use stop::StopRecord;
 pub use truth::Truth;

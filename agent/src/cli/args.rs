@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::explain::{EXPLAIN_HELP, ExplainArgs, REPLAY_HELP, ReplayArgs};
 use super::history::{HISTORY_HELP, HistoryArgs};
 use super::journal::head;
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
@@ -126,6 +127,14 @@ pub(super) enum Command {
     /// 规则语言：语法、函数、内置规则 / the rule language: grammar, functions, built-in kinds of rules
     #[command(after_help = LANGUAGE_HELP)]
     Language(LanguageArgs),
+
+    /// 为什么报警、为什么是隐患 / why an alarm or a hazard is there
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
+
+    /// 凭证据重放判断 / does the evidence give the same verdict again?
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
 
     /// 日志是否完整 / is the journal whole?
     #[command(after_help = VERIFY_HELP)]

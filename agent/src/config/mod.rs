@@ -131,6 +131,7 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
     let diagnostics = faults.diagnostics(&files);
     match read {
         Some((site, plant, sources)) if !failed => {
+            let plant = plant.with_version(&hash);
             Ok(Checked { site, plant, sources, warnings: diagnostics, hash, secrets })
         }
         Some(_) | None => Err(Problems { diagnostics }),

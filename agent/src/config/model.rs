@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use riskgate_engine::{
-    Bound, CameraDraft, Class, Confirm, EventDraft, HazardDraft, Level, MeasureDraft, ObjectDraft, Patience,
-    PersonDraft, Priority, Raising, RiskClass, RuleDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft,
-    UnitEffectDraft, WorkDays, ZoneDraft,
+    Binding, CameraDraft, Class, Confirm, EventDraft, HazardDraft, Level, MeasureDraft, ObjectDraft,
+    Patience, PersonDraft, Priority, Raising, RiskClass, RuleDraft, TaskChange, TaskDraft, TaskEffectDraft,
+    UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
 use riskgate_point::SourceId;
 
@@ -281,7 +281,7 @@ fn measure(of: &mut impl Asked) -> Option<MeasureDraft> {
         check: said(of, "check"),
         automatic: of.flag("automatic").unwrap_or(true),
         auto_record: of.flag("auto_record").unwrap_or(false),
-        bound: Bound {
+        bound: Binding {
             points: of.texts("points"),
             zones: of.texts("zones"),
             cameras: of.texts("cameras"),

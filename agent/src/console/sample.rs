@@ -83,7 +83,10 @@ fn evidence(rule: &str) -> Evidence {
             source_time: None,
             detail: None,
             until: None,
+            bound: None,
+            age_ns: None,
         }],
+        reason: None,
     }
 }
 

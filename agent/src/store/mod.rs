@@ -19,6 +19,7 @@ mod commands;
 #[cfg(test)]
 mod damage;
 pub mod journal;
+pub mod lookup;
 mod mark;
 mod open;
 mod outbox;

@@ -24,6 +24,7 @@ fn evidence() -> Evidence {
         verdict: Truth::True,
         at: Wall(1),
         operands: Vec::new(),
+        reason: None,
     }
 }
 

@@ -226,7 +226,20 @@ fn evidence() -> Value {
             ("time", or_null(text())),
             ("sourceTime", or_null(text())),
         ],
-        [("detail", text()), ("until", text())],
+        [("detail", text()), ("until", text()), ("bound", one_of(&["at_least", "at_most", "neither"]))],
+    );
+    let node = object(
+        [
+            ("depth", count()),
+            ("kind", one_of(&["any", "all", "not", "at_least", "maybe", "over_time", "compare", "told"])),
+            ("text", text()),
+            ("is", one_of(&["true", "false", "unknown"])),
+        ],
+        [("unknown", flag())],
+    );
+    let reason = object(
+        [("configuration", text()), ("tree", list(node)), ("leftOut", count()), ("digest", text())],
+        [],
     );
     object(
         [
@@ -237,7 +250,7 @@ fn evidence() -> Value {
             ("time", text()),
             ("operands", list(operand)),
         ],
-        [],
+        [("operandsLeftOut", count()), ("reason", reason)],
     )
 }
 

@@ -91,6 +91,8 @@ fn evidence() -> Evidence {
         source_time: None,
         detail: None,
         until: None,
+        bound: None,
+        age_ns: None,
     };
     Evidence {
         rule: "leak".to_owned(),
@@ -102,6 +104,7 @@ fn evidence() -> Evidence {
             operand("{GD-101}", PointValue::float(27.500_000_000_000_004), Quality::Good),
             operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
         ],
+        reason: None,
     }
 }
 
@@ -255,6 +258,8 @@ fn a_permit_is_told_with_its_number_and_its_end() {
         source_time: None,
         detail: Some("DH-7".to_owned()),
         until: Some(MORNING.after(Duration::from_secs(3600))),
+        bound: None,
+        age_ns: None,
     }];
     let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
     let operand = &data["evidence"]["operands"][0];
@@ -871,4 +876,52 @@ fn every_kind_of_message_fits_its_schema() {
         let name = "reply/c1/1";
         fits("reply", &parsed(&wire::loose_bytes(name, "riskgate.reply.v1", MORNING, false, &data, &origin)));
     }
+}
+
+/// Evidence of a condition of very many parts: larger than a message may be.
+fn large() -> riskgate_engine::Evidence {
+    use riskgate_engine::{Bound, Reason, ReasonKind, ReasonNode};
+    let condition = (0..700).map(|at| format!("{{罐区可燃气体-{at}}} > 5")).collect::<Vec<_>>().join(" or ");
+    let node =
+        ReasonNode { depth: 1, kind: ReasonKind::Compare, from: 0, to: 9, is: Truth::Unknown, unknown: true };
+    let operand = Operand {
+        text: "{罐区可燃气体}".to_owned(),
+        value: PointValue::float(27.5),
+        quality: Quality::Bad(BadReason::CommFailure),
+        at: Some(MORNING),
+        source_time: Some(MORNING),
+        detail: Some("x".repeat(300)),
+        until: None,
+        bound: Some(Bound::AtLeast),
+        age_ns: Some(7),
+    };
+    riskgate_engine::Evidence {
+        condition,
+        operands: vec![operand; 700],
+        reason: Some(Reason {
+            plant: "9f8e7d6c".to_owned(),
+            reads: std::collections::BTreeMap::new(),
+            tree: vec![node; 256],
+            left_out: 445,
+            digest: "0123456789ab".to_owned(),
+        }),
+        ..evidence()
+    }
+}
+
+#[test]
+fn evidence_that_is_too_large_for_a_message_is_cut_and_counted() {
+    let (plant, origin) = (plant(), origin());
+    let hazard = HazardRecord { evidence: large(), ..hazard(HazardStage::Rectifying) };
+    let message = &wire::messages(&Effect::Hazard(Arc::new(hazard)), &plant, &origin)[0];
+    assert!(message.data.to_string().len() < crate::store::DATA_BYTES_MAX * 3 / 4);
+    let told = &message.data["evidence"];
+    let (kept, left_out) = (told["operands"].as_array().unwrap().len(), told["operandsLeftOut"].as_u64());
+    assert_eq!(Some(700), left_out.map(|left_out| left_out + u64::try_from(kept).unwrap()));
+    assert_eq!(told["operands"][0]["bound"], "at_least");
+    let reason = &told["reason"];
+    let nodes = u64::try_from(reason["tree"].as_array().unwrap().len()).unwrap();
+    assert_eq!(reason["leftOut"].as_u64().unwrap() + nodes, 256 + 445);
+    assert_eq!(reason["configuration"], "9f8e7d6c");
+    data_fits(&message.kind, &message.data);
 }

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod danger;
+mod evidence;
 mod indicator;
 
 use std::time::Duration;
@@ -13,14 +14,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
-use riskgate_engine::{
-    Boost, Effect, Epoch, Evidence, Operand, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays,
-};
+use riskgate_engine::{Boost, Effect, Epoch, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays};
 use riskgate_point::{Link, Wall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::evidence::evidence;
 use super::telemetry::{Chunk, Values};
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
@@ -223,36 +223,6 @@ fn cause_data(cause: &RaiseCause, origin: &Origin) -> Value {
         "since": origin.time(cause.since),
         "until": cause.until.map(|at| origin.time(at)),
     })
-}
-
-fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
-    let operands = evidence.operands.iter().map(|operand| operand_data(operand, origin));
-    json!({
-        "rule": evidence.rule,
-        "version": evidence.version,
-        "condition": evidence.condition,
-        "verdict": evidence.verdict,
-        "time": origin.time(evidence.at),
-        "operands": operands.collect::<Vec<_>>(),
-    })
-}
-
-fn operand_data(operand: &Operand, origin: &Origin) -> Value {
-    let mut data = json!({
-        "text": operand.text,
-        "value": operand.value,
-        "quality": operand.quality.to_string(),
-        "time": operand.at.map(|at| origin.time(at)),
-        "sourceTime": operand.source_time.map(|at| origin.time(at)),
-    });
-    // Conditions and permits alone have them.
-    let until = operand.until.map(|at| json!(origin.time(at)));
-    for (key, value) in [("detail", operand.detail.as_ref().map(|detail| json!(detail))), ("until", until)] {
-        if let (Some(value), Some(data)) = (value, data.as_object_mut()) {
-            data.insert(key.to_owned(), value);
-        }
-    }
-    data
 }
 
 impl Origin {

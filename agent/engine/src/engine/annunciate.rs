@@ -20,7 +20,7 @@ use crate::task::left;
 use crate::timer::{Timer, Timers};
 use crate::{
     AlarmEvent, AlarmKind, AlarmTurn, Class, Effect, Evidence, HazardStage, OutOfService, Priority,
-    Protected, Refusal, SHELF_MAX, Shelf, So, Truth, words,
+    Protected, Refusal, SHELF_MAX, Shelf, So, Truth, reason, words,
 };
 
 /// A candidate that nobody has judged for so long is heard of again, and again after as long.
@@ -477,12 +477,21 @@ impl Engine {
         }
         if let Some(id) = self.plant.rule_at(alarm) {
             let rule = self.plant.rule(id)?;
-            let onset = self.onset(id, rule, Truth::Unknown, false, at);
+            let onset = self.onset(id, rule, false, at);
             return Some(Onset { words: rule.name.clone(), ..onset });
         }
         let point = self.plant.point_id(alarm.strip_prefix("fault:")?)?;
         let draft = self.plant.point(point)?;
-        let condition = format!("bad({{{}}})", draft.tag);
+        let condition = format!("bad({})", draft.written());
+        let evidence = Evidence {
+            rule: alarm.to_owned(),
+            version: version(&[&condition]),
+            condition,
+            verdict: Truth::Unknown,
+            at: at.wall,
+            operands: self.operand(point, at).into_iter().collect(),
+            reason: None,
+        };
         Some(Onset {
             id: alarm.to_owned(),
             kind: AlarmKind::Fault,
@@ -499,14 +508,7 @@ impl Engine {
             tags: vec![draft.tag.clone()],
             blinds: Vec::new(),
             on_unknown: false,
-            evidence: Evidence {
-                rule: alarm.to_owned(),
-                version: version(&[&condition]),
-                condition,
-                verdict: Truth::Unknown,
-                at: at.wall,
-                operands: self.operand(point).into_iter().collect(),
-            },
+            evidence: reason::explain(evidence, None, &self.plant),
         })
     }
 

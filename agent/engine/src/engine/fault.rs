@@ -16,7 +16,7 @@ use crate::plant::{DEADLINE, Plant, version};
 use crate::present::SourceState;
 use crate::timer::Timer;
 use crate::{
-    AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, words,
+    AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, reason, words,
 };
 
 fn fault_after(patience: Patience, class: Class) -> Duration {
@@ -132,8 +132,8 @@ impl Engine {
         let rules = plant.rules_of_point(id).iter().copied();
         let blinded = Blinded::by(&plant, rules, plant.measures_of(draft));
         let fault = of_point(&draft.tag);
-        let condition = format!("bad({{{}}})", draft.tag);
-        let operands = self.operand(id).into_iter().collect();
+        let condition = format!("bad({})", draft.written());
+        let operands = self.operand(id, at).into_iter().collect();
         let tags = vec![draft.tag.clone()];
         let evidence =
             self.fault(&fault, condition, draft.class, blinded, &words, tags, operands, at, effects);
@@ -181,7 +181,9 @@ impl Engine {
             verdict: Truth::True,
             at: at.wall,
             operands,
+            reason: None,
         };
+        let evidence = reason::explain(evidence, None, &self.plant);
         let onset = Onset {
             id: id.to_owned(),
             kind: AlarmKind::Fault,
@@ -402,6 +404,7 @@ impl Engine {
             verdict: Truth::True,
             at: at.wall,
             operands: Vec::new(),
+            reason: None,
         };
         let plan = &plan_of_fault(&draft.id, DEADLINE, plant.patience());
         let group = Some(self.hazards.group(&plant, &plan.cause, at.wall));

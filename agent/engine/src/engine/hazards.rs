@@ -12,7 +12,7 @@ use crate::calendar::SETTLED_AFTER;
 use crate::hazard::Raise;
 use crate::plant::{Condition, HazardPlan, Rule};
 use crate::timer::Timer;
-use crate::{Effect, Evidence, HazardStage, Operand, Raising, Truth, Words, words};
+use crate::{Effect, Evidence, HazardStage, Operand, Raising, Truth, Words, reason, words};
 
 impl Engine {
     /// The episode of a rule begins.
@@ -145,23 +145,27 @@ impl Engine {
             return;
         }
         let operand = Operand {
-            text: format!("{{{}}}", point.tag),
+            text: point.written(),
             value: sample.value.clone(),
             quality: sample.quality,
             at: Some(sample.received.wall),
             source_time: sample.source_time,
             detail: None,
             until: None,
+            bound: None,
+            age_ns: None,
         };
         let words = &words::of_rule(&plant, rule, std::slice::from_ref(&operand), false);
-        let evidence = &Evidence {
+        let evidence = Evidence {
             rule: rule.id.clone(),
             version: rule.version.clone(),
             condition: rule.text.clone(),
             verdict: Truth::True,
             at: sample.source_time.unwrap_or(sample.received.wall),
             operands: vec![operand],
+            reason: None,
         };
+        let evidence = &reason::explain(evidence, None, &plant);
         let (on_unknown, late, group) = (false, true, None);
         let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence, late, group };
         self.hazards.raise_late(&plant, &raise, sample.source_time, at.wall, effects);

@@ -371,6 +371,25 @@ proptest! {
     }
 
     #[test]
+    fn all_evidence_gives_its_verdict_again(steps in steps()) {
+        let mut run = Run::new();
+        steps.iter().for_each(|step| run.step(step));
+        for effect in &run.effects {
+            let evidence = match effect {
+                Effect::Alarm(alarm) => &alarm.evidence,
+                Effect::Hazard(hazard) => &hazard.evidence,
+                Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Record(_) | Effect::Indicator(_) => continue,
+            };
+            let again: Evidence = serde_json::from_str(&serde_json::to_string(evidence).unwrap()).unwrap();
+            let expected = match &evidence.reason {
+                None if evidence.rule.starts_with("fault:source:") => Err(Irreplayable::NoCondition),
+                _ => Ok(None),
+            };
+            prop_assert_eq!(replay(&again), expected, "{:#?}", evidence);
+        }
+    }
+
+    #[test]
     fn a_deadline_that_was_not_offered_is_not_acted_on(steps in steps()) {
         let mut run = Run::new();
         for step in &steps {

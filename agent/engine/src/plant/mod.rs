@@ -53,6 +53,8 @@ pub struct Plant {
     rules_of_camera: Index,
     rules_of_conditions: Index,
     rules_of_permits: Index,
+    /// See [`Self::with_version`].
+    version: String,
     rules_of_rule: Index,
     points_of_source: Index,
 }
@@ -68,6 +70,16 @@ impl Plant {
             return Err(faults);
         }
         Ok((Self::index(draft, rules), faults))
+    }
+
+    /// Says which configuration it was built from, by its hash: evidence names it.
+    #[must_use]
+    pub fn with_version(self, version: &str) -> Self {
+        Self { version: version.to_owned(), ..self }
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     fn index(draft: Draft, rules: Vec<Rule>) -> Self {
@@ -118,6 +130,7 @@ impl Plant {
             rules_of_permits,
             rules_of_rule,
             points_of_source,
+            version: String::new(),
             draft,
             rules,
         }

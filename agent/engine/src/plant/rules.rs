@@ -252,7 +252,7 @@ fn limit_rule(
 ) -> Rule {
     let back = if kind.is_high() { limit - point.deadband } else { limit + point.deadband };
     let sign = if kind.is_high() { ">=" } else { "<=" };
-    let text = format!("{{{}}} {sign} {limit}", point.tag);
+    let text = format!("{} {sign} {limit}", point.written());
     let on_delay = if kind.is_outer() { Duration::ZERO } else { point.delay };
     let hazard = point.measure.as_ref().map(|_| HazardPlan {
         cause: format!("limit:{}", point.tag),

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use super::{JournalEntry, StoreError, int, sql, uint};
 
 pub use prove::{Broken, Proof, prove};
+pub(in crate::store) use read::open as open_to_read;
 pub use read::{Entry, Filter, read};
 pub(super) use seal::Sealer;
 

@@ -11,6 +11,9 @@ use crate::store::{Lane, Message};
 /// `dangerName` holds 300 characters.
 const DANGER_NAME_CHARS: usize = 300;
 
+/// The standard sets no length: a condition of the greatest and what it read, in four bytes a character at most.
+const DANGER_DESC_CHARS: usize = 16_384;
+
 /// `checkAcceptPerson` and `checkAcceptComment` likewise.
 const ACCEPT_PERSON_CHARS: usize = 50;
 const ACCEPT_COMMENT_CHARS: usize = 1_000;
@@ -173,7 +176,8 @@ fn description(hazard: &HazardRecord) -> String {
         format!("{}={value}（{}{detail}）", operand.text, quality_zh(operand.quality))
     });
     let operands = operands.collect::<Vec<_>>().join("，");
-    format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
+    let whole = format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition);
+    at_most(DANGER_DESC_CHARS, &whole)
 }
 
 /// Not 正常: the reading may be of good quality and far beyond its limit.
