@@ -259,7 +259,9 @@ fn of_file(path: &Path) -> Result<Vec<(String, Evidence)>, String> {
     let whole: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     let each = match whole {
         Value::Array(each) => each,
-        one => vec![one],
+        one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            vec![one]
+        }
     };
     if each.is_empty() {
         return Err(format!("{}: there is none in it", path.display()));

@@ -166,7 +166,8 @@ async fn a_hazard_is_explained_from_the_store_alone() {
     let mut explained = offline_of("HAZARD").await.expect("explained");
     assert!(explained.missing[0].contains("history.db"), "no history, and said so: {:?}", explained.missing);
     explained.missing.clear();
-    let text = explained.text().replace(&explained.id, "ID").replace(&explained.id[..8], "ID");
+    let text =
+        explained.text().replace(&explained.id, "ID").replace(explained.id.get(..8).expect("an id"), "ID");
     insta::assert_snapshot!(text);
     let json = serde_json::to_string(&explained).expect("JSON");
     let again: Explained = serde_json::from_str(&json).expect("the same");
@@ -204,7 +205,8 @@ async fn a_beginning_that_fits_two_hazards_names_them() {
     });
     let all = effects.into_iter().chain(other.map(|other| Effect::Hazard(Arc::new(other)))).collect();
     let folder = stored(all, hazard).await;
-    let beginning = &hazard.to_string()[..8];
+    let id = hazard.to_string();
+    let beginning = id.get(..8).expect("an id");
     let error = offline(folder.path(), None, beginning, START.wall, &shanghai()).expect_err("two");
     assert!(error.to_string().contains(&hazard.to_string()), "{error}");
     let whole = offline(folder.path(), None, &hazard.to_string(), START.wall, &shanghai()).expect("one");

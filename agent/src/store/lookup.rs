@@ -32,7 +32,7 @@ pub fn hazards(dir: &Path, beginning: &str) -> Result<Vec<HazardRecord>, StoreEr
     rows(
         &open_to_read(dir)?,
         "SELECT id, body FROM hazard WHERE id >= ?1 AND id < ?2 ORDER BY opening DESC, id LIMIT ?3",
-        &params![beginning, end, FITTING_MAX],
+        params![beginning, end, FITTING_MAX],
     )
 }
 

@@ -58,7 +58,7 @@ fn node_data(node: &ReasonNode, condition: &str) -> Value {
         "text": at_most(TEXT_CHARS, node.text(condition)),
         "is": node.is,
     });
-    put(&mut data, [("unknown", node.unknown.then(|| json!(true)))]);
+    put(&mut data, [("unknown", node.unknown.then_some(Value::Bool(true)))]);
     data
 }
 
