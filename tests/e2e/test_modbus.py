@@ -68,8 +68,6 @@ class Plant:
         self.agent.start()
 
     def source(self):
-        """Of an agent that has only just started, the list is empty still."""
-        until("a source is shown", lambda: self.agent.show("sources"))
         return self.agent.show("sources")[0]
 
     def until_all_good(self, n_points):

@@ -311,6 +311,12 @@ class Agent:
         )
 
     def show(self, what=None):
+        # Of an agent that has only just started, the list of sources is empty still.
+        if what == "sources":
+            return until("a source is shown", lambda: self.shown(what))
+        return self.shown(what)
+
+    def shown(self, what):
         done = self.command("show", *([what] if what else []), "--json")
         assert done.returncode == 0, done.stderr + self.log()
         return json.loads(done.stdout)
