@@ -63,6 +63,7 @@ pub mod explain;
 pub mod history;
 pub mod metrics;
 pub mod pump;
+mod sqlite;
 pub mod store;
 pub mod supervise;
 pub mod uplink;

@@ -22,6 +22,7 @@ use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
 use super::{Opened, StoreError, outbox, records, schema, sql};
+use crate::sqlite::{is_damage, suffixed};
 
 const FILE: &str = "state.db";
 
@@ -371,25 +372,6 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
     }
 }
 
-/// Everything but a refusal of the disk or the system: a page that is torn, a table that is missing, a
-/// value of the wrong type.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    let refusals = [
-        ErrorCode::CannotOpen,
-        ErrorCode::PermissionDenied,
-        ErrorCode::ReadOnly,
-        ErrorCode::SystemIoFailure,
-        ErrorCode::DiskFull,
-        ErrorCode::DatabaseBusy,
-        ErrorCode::DatabaseLocked,
-        ErrorCode::OutOfMemory,
-        ErrorCode::NoLargeFileSupport,
-        ErrorCode::FileLockingProtocolFailed,
-        ErrorCode::OperationInterrupted,
-    ];
-    error.sqlite_error_code().is_none_or(|code| !refusals.contains(&code))
-}
-
 fn reason_of(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => "not_a_store",
@@ -454,10 +436,4 @@ fn forget_oldest(dir: &Path) {
             }
         }
     }
-}
-
-fn suffixed(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }

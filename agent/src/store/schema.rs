@@ -1,7 +1,9 @@
 //! The tables of `state.db`, as numbered migrations: `user_version` is the number of the last one applied.
 //! A migration that has been released is never edited; a change is a new one at the end.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
+
+use crate::sqlite;
 
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
@@ -203,13 +205,5 @@ CREATE TABLE indicator (
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (number, migration) in (1_i64..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", number)?;
-        transaction.commit()?;
-    }
-    Ok(())
+    sqlite::migrate(connection, APPLICATION_ID, MIGRATIONS)
 }
