@@ -61,6 +61,8 @@ pub mod events;
 pub mod history;
 pub mod metrics;
 pub mod pump;
+#[cfg(test)]
+mod sim;
 pub mod store;
 pub mod supervise;
 pub mod uplink;
