@@ -6,6 +6,11 @@
 //! unacknowledged is sent again from the outbox; `poll` must not be cancelled while it connects, and it
 //! retries without pause, so it is polled until its first error and then dropped.
 
+#![cfg_attr(
+    not(test),
+    expect(clippy::infallible_destructuring_match, reason = "simulations have a second way")
+)]
+
 use riskgate_drivers::Clock;
 use riskgate_drivers::tls::Settings;
 use rumqttc::{
