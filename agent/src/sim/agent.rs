@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
+use crate::config::Commands;
 use crate::console::{BoardHandle, Site};
 use crate::history::Recorder;
 use crate::pump::{Order, Pump};
@@ -169,6 +170,7 @@ impl Agent {
             states,
             turns: watch::Sender::new(0),
             first,
+            carried: opened.commands,
             stop: stop_pump.clone(),
             plant,
         };
@@ -180,6 +182,7 @@ impl Agent {
             store: store.clone(),
             telemetry: telemetry_receiver.clone(),
             undurable,
+            orders: orders.clone(),
             status: status_sender,
             clock,
         };
@@ -258,6 +261,6 @@ fn config(dir: &Path, batch: Duration) -> uplink::Config {
         heartbeat: Duration::from_secs(600),
         spool: Some(dir.to_owned()),
         drain: None,
-        commands: vec!["ping".to_owned(), "resend".to_owned()],
+        commands: Commands::default(),
     }
 }

@@ -216,7 +216,7 @@ impl Line {
             }
             let commands = std::mem::take(&mut self.broker.lock().commands);
             for (topic, payload) in commands {
-                if events.send(Event::Incoming { topic, payload }).await.is_err() {
+                if events.send(Event::Incoming { topic, payload, retained: false }).await.is_err() {
                     return Fault::Closed;
                 }
             }
