@@ -29,6 +29,40 @@ impl Engine {
         self.judge_all(plant.rules_of_point(point).iter().copied(), at, effects);
     }
 
+    /// The same for a point that was not bad and is not, and moved from one number to another: of its rules
+    /// those that may see it differently, in the same order. Judging the others would change nothing.
+    pub(super) fn judge_touched(
+        &mut self,
+        id: PointId,
+        from: f64,
+        to: f64,
+        at: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        #[cfg(test)]
+        if self.judges_all {
+            return self.judge_point(id, at, effects);
+        }
+        let Self { plant, present, touched, .. } = self;
+        let Some(point) = present.point_mut(id) else { return };
+        let any = plant.touch().any(id);
+        touched.clear();
+        touched.extend_from_slice(any);
+        // What it read before may be of a time when it was bad.
+        if !(point.quiet.holds(from) && point.quiet.holds(to)) {
+            let (passed, quiet) = plant.touch().passed(id, from, to);
+            touched.extend(passed);
+            touched.sort_unstable();
+            touched.dedup();
+            point.quiet = quiet;
+        }
+        if !touched.is_empty() {
+            let touched = std::mem::take(&mut self.touched);
+            self.judge_all(touched.iter().copied(), at, effects);
+            self.touched = touched;
+        }
+    }
+
     /// Judges the rules, and those that read whether they are active: each after all that it reads, so that no
     /// rule sees another as it was before this step.
     pub(super) fn judge_all(

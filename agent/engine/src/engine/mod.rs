@@ -94,6 +94,12 @@ pub struct Engine {
     /// The newest time that was acted on; it never goes back.
     latest: Mono,
     unjudged: Unjudged,
+    /// The rules that a reading touches; kept for its room.
+    touched: Vec<u32>,
+    /// Every rule of a point is judged at each change of it: what judging those alone that are touched must be
+    /// equal to.
+    #[cfg(test)]
+    judges_all: bool,
 }
 
 /// What is going on with one rule.
@@ -308,7 +314,7 @@ impl Engine {
         if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
             self.read_from(source, at, effects);
         }
-        let Heard::Changed { was_bad, is_bad } = heard else {
+        let Heard::Changed { was_bad, is_bad, step } = heard else {
             if !self.plant.rules_of_age(id).is_empty() {
                 let plant = Arc::clone(&self.plant);
                 self.judge_all(plant.rules_of_age(id).iter().copied(), at, effects);
@@ -320,7 +326,10 @@ impl Engine {
         } else if was_bad && !is_bad {
             self.seen_again(id, at, effects);
         }
-        self.judge_point(id, at, effects);
+        match step {
+            Some((from, to)) => self.judge_touched(id, from, to, at, effects),
+            None => self.judge_point(id, at, effects),
+        }
     }
 
     fn fix(&mut self, fix: &Fix, at: Now, effects: &mut Vec<Effect>) {

@@ -11,6 +11,7 @@ mod order;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod touch;
 
 use std::collections::HashMap;
 
@@ -19,12 +20,14 @@ use riskgate_point::{PointId, SourceId};
 pub(crate) use check::nearest;
 pub use rules::Rule;
 pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
+pub(crate) use touch::Quiet;
 
 use crate::{
     CameraDraft, Draft, Fault, MeasureDraft, Patience, PointDraft, Severity, SourceDraft, TaskDraft,
     UnitDraft, ZoneDraft,
 };
 use index::Index;
+use touch::Touch;
 
 /// Everything that does not change between two configurations.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub struct Plant {
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
     rules_of_age: Index,
+    touch: Touch,
     rules_of_zone: Index,
     rules_of_camera: Index,
     rules_of_conditions: Index,
@@ -96,6 +100,7 @@ impl Plant {
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,
+            touch: Touch::build(draft.points.len(), &rules),
             rules_of_zone,
             rules_of_camera,
             rules_of_conditions,
@@ -225,6 +230,10 @@ impl Plant {
     /// Of the rules that read a point, those to which its age matters.
     pub(crate) fn rules_of_age(&self, point: PointId) -> &[u32] {
         self.rules_of_age.of(point.0)
+    }
+
+    pub(crate) fn touch(&self) -> &Touch {
+        &self.touch
     }
 
     pub(crate) fn rules_of_zone(&self, zone: u32) -> &[u32] {
