@@ -8,10 +8,10 @@ use riskgate_point::{Now, PointId};
 
 use super::Engine;
 use crate::alarm::Onset;
-use crate::expr::Memory;
+use crate::expr::{self, Memory};
 use crate::hazard::Raise;
 use crate::plant::{Condition, Rule};
-use crate::rule::Turn;
+use crate::rule::{Phase, Turn};
 use crate::timer::Timer;
 use crate::{Effect, Evidence, Operand, TaskChange, Truth, words};
 
@@ -73,7 +73,7 @@ impl Engine {
     ) {
         let mut later: BTreeSet<(u32, u32)> = BTreeSet::new();
         for rule in rules {
-            match self.plant.rule(rule).map(|rule| rule.rank) {
+            match usize::try_from(rule).ok().and_then(|rule| self.plant.rows().rank(rule)) {
                 None => {}
                 Some(0) => self.judge_then_readers(rule, at, &mut later, effects),
                 Some(rank) => {
@@ -106,6 +106,9 @@ impl Engine {
     /// Looks at one rule; whether those that read it see it differently now. Looking twice at the same present
     /// changes nothing.
     fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) -> bool {
+        if self.stays_normal(id) {
+            return false;
+        }
         let Self { plant, present, rules, timers, .. } = self;
         let Some(rule) = plant.rule(id) else { return false };
         let Some(place) = usize::try_from(id).ok() else { return false };
@@ -180,6 +183,23 @@ impl Engine {
             Turn::Ends => self.end(id, at, effects),
         }
         turned
+    }
+
+    /// A rule on points that is normal and whose `when` says what it said before: a look would change nothing.
+    fn stays_normal(&self, id: u32) -> bool {
+        #[cfg(test)]
+        if self.judges_all {
+            return false;
+        }
+        let Ok(place) = usize::try_from(id) else { return false };
+        let (Some(state), Some(known)) = (self.rules.get(place), self.present.active.get(place)) else {
+            return false;
+        };
+        if state.phase != Phase::Normal || known.is_true() {
+            return false;
+        }
+        let code = self.plant.rows().code(place);
+        code.is_some_and(|code| expr::run(code, &self.present.world(&self.plant)) == *known)
     }
 
     /// An episode begins: alarm, hazard, task, unit.

@@ -94,7 +94,7 @@ pub struct Engine {
     /// The newest time that was acted on; it never goes back.
     latest: Mono,
     unjudged: Unjudged,
-    /// The rules that a reading touches; kept for its room.
+    /// The rules that a reading or a deadline touches; kept for its room.
     touched: Vec<u32>,
     /// Every rule of a point is judged at each change of it: what judging those alone that are touched must be
     /// equal to.
@@ -268,11 +268,14 @@ impl Engine {
                 Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => {
                     // All that fall due in one instant are one step.
-                    let mut rules = BTreeSet::from([rule]);
-                    while let Some(rule) = self.timers.pop_rule(due) {
-                        rules.insert(rule);
-                    }
-                    self.judge_all(rules, at, effects);
+                    let mut rules = std::mem::take(&mut self.touched);
+                    rules.clear();
+                    rules.push(rule);
+                    rules.extend(std::iter::from_fn(|| self.timers.pop_rule(due)));
+                    rules.sort_unstable();
+                    rules.dedup();
+                    self.judge_all(rules.iter().copied(), at, effects);
+                    self.touched = rules;
                 }
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),

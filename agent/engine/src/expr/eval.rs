@@ -12,38 +12,68 @@ use super::program::{
     Age, FirstOutTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, Word,
 };
 use super::window::{Outcome, Window, WindowKind};
-use super::{Beyond, PointNow, World};
+use super::{Beyond, PointNow, World, code};
 use crate::{Operand, Truth};
 
 /// What a program has to remember between evaluations. It belongs to one program and knows its present
 /// only from [`Program::eval`].
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
-    windows: Vec<Window>,
-    /// What each window said at the last evaluation.
-    outcomes: Vec<Outcome>,
+    windows: Vec<Watched>,
     pasts: Vec<Past>,
+    /// Few programs have any.
+    told: Option<Box<Told>>,
+    next: Option<Mono>,
+}
+
+#[derive(Debug, Clone)]
+struct Watched {
+    window: Window,
+    /// What it said at the last evaluation.
+    outcome: Outcome,
+}
+
+/// What was last known of what is not read from points, and which of several points tripped first.
+#[derive(Debug, Clone)]
+struct Told {
     seens: Vec<Truth>,
     permits: Vec<Truth>,
     places: Vec<Truth>,
     peoples: Vec<Option<u32>>,
     first_outs: Vec<FirstOut>,
-    next: Option<Mono>,
 }
 
-impl Memory {
-    /// That of a program that remembers nothing.
-    pub(crate) const NONE: &'static Self = &Self {
-        windows: Vec::new(),
-        outcomes: Vec::new(),
-        pasts: Vec::new(),
+impl Told {
+    const NOTHING: &'static Self = &Self {
         seens: Vec::new(),
         permits: Vec::new(),
         places: Vec::new(),
         peoples: Vec::new(),
         first_outs: Vec::new(),
-        next: None,
     };
+
+    fn is_nothing(&self) -> bool {
+        let Self { seens, permits, places, peoples, first_outs } = self;
+        seens.is_empty()
+            && permits.is_empty()
+            && places.is_empty()
+            && peoples.is_empty()
+            && first_outs.is_empty()
+    }
+}
+
+impl Memory {
+    /// That of a program that remembers nothing.
+    pub(crate) const NONE: &'static Self =
+        &Self { windows: Vec::new(), pasts: Vec::new(), told: None, next: None };
+
+    fn told(&self) -> &Told {
+        self.told.as_deref().unwrap_or(Told::NOTHING)
+    }
+
+    fn outcome(&self, place: usize) -> Option<&Outcome> {
+        self.windows.get(place).map(|watched| &watched.outcome)
+    }
 }
 
 impl Program {
@@ -56,17 +86,22 @@ impl Program {
     /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
     /// except where they are decided before.
     pub(crate) fn memory(&self) -> Memory {
-        let windows = self.windows.iter().map(|term| Window::new(term.kind, nanos(term.length)));
         let nothing = Outcome { complete: false, value: None, quality: Quality::Bad(BadReason::NeverRead) };
-        Memory {
-            windows: windows.collect(),
-            outcomes: vec![nothing; self.windows.len()],
-            pasts: self.pasts.iter().map(|term| Past::new(term.kind, nanos(term.length))).collect(),
+        let windows = self
+            .windows
+            .iter()
+            .map(|term| Watched { window: Window::new(term.kind, nanos(term.length)), outcome: nothing });
+        let told = Told {
             seens: vec![Truth::Unknown; self.seens.len()],
             permits: vec![Truth::Unknown; self.permits.len()],
             places: vec![Truth::Unknown; self.places.len()],
             peoples: vec![None; self.peoples.len()],
             first_outs: vec![FirstOut::default(); self.first_outs.len()],
+        };
+        Memory {
+            windows: windows.collect(),
+            pasts: self.pasts.iter().map(|term| Past::new(term.kind, nanos(term.length))).collect(),
+            told: (!told.is_nothing()).then(|| Box::new(told)),
             next: None,
         }
     }
@@ -78,7 +113,9 @@ impl Program {
         debug_assert_eq!(memory.windows.len(), self.windows.len(), "the memory of another program");
         let mut next = Soonest { now, at: None };
         self.observe_windows(memory, world, &mut next);
-        self.observe_told(memory, world, &mut next);
+        if let Some(told) = &mut memory.told {
+            self.observe_told(told, world, &mut next);
+        }
         for (place, term) in self.pasts.iter().enumerate() {
             let look = Look { program: self, memory, world, now };
             let truth = look.test(&term.condition);
@@ -101,37 +138,36 @@ impl Program {
     }
 
     /// People, sightings, permits, and which of several tripped first.
-    fn observe_told(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
+    fn observe_told(&self, told: &mut Told, world: &dyn World, next: &mut Soonest) {
         let now = next.now;
         let mut offer = |until: Option<Mono>| until.into_iter().for_each(|until| next.offer(until.0));
-        for (known, term) in memory.peoples.iter_mut().zip(&self.peoples) {
+        for (known, term) in told.peoples.iter_mut().zip(&self.peoples) {
             let (count, until) = people(world, term, now);
             *known = count;
             offer(until);
         }
-        for (known, term) in memory.places.iter_mut().zip(&self.places) {
+        for (known, term) in told.places.iter_mut().zip(&self.places) {
             let (truth, until) = world.place(&term.zones, term.asked, now);
             *known = truth;
             offer(until);
         }
-        for (known, term) in memory.seens.iter_mut().zip(&self.seens) {
+        for (known, term) in told.seens.iter_mut().zip(&self.seens) {
             let (truth, until) = seen(world, term, now);
             *known = truth;
             offer(until);
         }
-        for (known, term) in memory.permits.iter_mut().zip(&self.permits) {
+        for (known, term) in told.permits.iter_mut().zip(&self.permits) {
             let permitted = world.permit(term.place, term.kind, now);
             *known = permitted.truth;
             offer(permitted.until);
         }
-        for (known, term) in memory.first_outs.iter_mut().zip(&self.first_outs) {
+        for (known, term) in told.first_outs.iter_mut().zip(&self.first_outs) {
             known.observe(term, world);
         }
     }
 
     fn observe_windows(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
-        let outcomes = memory.outcomes.iter_mut();
-        for ((window, outcome), term) in memory.windows.iter_mut().zip(outcomes).zip(&self.windows) {
+        for (Watched { window, outcome }, term) in memory.windows.iter_mut().zip(&self.windows) {
             let point = world.point(term.point);
             window.observe(number(&point), point.quality, next.now.0);
             *outcome = window.outcome(next.now.0);
@@ -161,7 +197,7 @@ impl Program {
             }
             TermOf::Window(place) => {
                 let point = self.windows.get(place).map(|window| world.point(window.point));
-                let outcome = memory.outcomes.get(place);
+                let outcome = memory.outcome(place);
                 let quality = outcome.map_or(down, |outcome| outcome.quality);
                 let value = outcome.and_then(|outcome| outcome.value).filter(|_| !quality.is_bad());
                 operand(term, value.and_then(Value::float), quality, point.as_ref())
@@ -200,7 +236,7 @@ impl Program {
             }
             TermOf::Past(place) => past_operand(term, memory.pasts.get(place), now.0),
             TermOf::Place(place) => {
-                let truth = memory.places.get(place).copied().unwrap_or(Truth::Unknown);
+                let truth = memory.told().places.get(place).copied().unwrap_or(Truth::Unknown);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
             TermOf::Active(place) => {
@@ -214,7 +250,7 @@ impl Program {
 
 impl Program {
     fn first_out_operand(&self, place: usize, term: &Term, memory: &Memory) -> Operand {
-        let known = memory.first_outs.get(place);
+        let known = memory.told().first_outs.get(place);
         let truth = known.map_or(Truth::Unknown, |known| known.truth);
         let first = known.and_then(|known| known.first).filter(|_| truth.is_true());
         let tag = first.and_then(|first| self.first_outs.get(place)?.tags.get(first.place).cloned());
@@ -326,7 +362,7 @@ impl First {
     }
 }
 
-fn on(point: &PointNow<'_>) -> Truth {
+pub(super) fn on(point: &PointNow<'_>) -> Truth {
     match readable(point) {
         Some(Value::Bool(on)) => Truth::from(*on),
         Some(Value::Int(number)) => Truth::from(*number != 0),
@@ -345,7 +381,7 @@ fn readable<'a>(point: &PointNow<'a>) -> Option<&'a Value> {
     point.value
 }
 
-fn number(point: &PointNow<'_>) -> Option<f64> {
+pub(super) fn number(point: &PointNow<'_>) -> Option<f64> {
     readable(point).and_then(Value::number).filter(|number| number.is_finite())
 }
 
@@ -383,19 +419,19 @@ impl Look<'_> {
             Test::Past(place) => {
                 self.memory.pasts.get(*place).map_or(Truth::Unknown, |past| past.truth(self.now.0))
             }
-            Test::Seen(place) => self.memory.seens.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Seen(place) => self.memory.told().seens.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Condition(place) => {
                 let term = self.program.conditions.get(*place);
                 term.map_or(Truth::Unknown, |term| self.world.condition(&term.asked).0)
             }
-            Test::Permit(place) => self.memory.permits.get(*place).copied().unwrap_or(Truth::Unknown),
-            Test::Place(place) => self.memory.places.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Permit(place) => self.memory.told().permits.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Place(place) => self.memory.told().places.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Active(place) => {
                 let term = self.program.actives.get(*place);
                 term.map_or(Truth::Unknown, |term| self.world.active(term.place))
             }
             Test::FirstOut(place) => {
-                self.memory.first_outs.get(*place).map_or(Truth::Unknown, |first| first.truth)
+                self.memory.told().first_outs.get(*place).map_or(Truth::Unknown, |first| first.truth)
             }
             Test::Bad(id) => Truth::from(self.world.point(*id).quality.is_bad()),
             Test::Stale(id) => Truth::from(self.world.point(*id).quality == Quality::Bad(BadReason::Stale)),
@@ -437,11 +473,7 @@ impl Look<'_> {
         match limit.of {
             Measured::Point(id) => {
                 let point = self.world.point(id);
-                let holds = number(&point).map(holds);
-                match point.beyond {
-                    None => known(holds),
-                    Some(beyond) => decided(beyond, limit.compare, holds),
-                }
+                code::limit(point.beyond, limit.compare, number(&point).map(holds))
             }
             // What was seen is the least that there was.
             Measured::Count(place) => {
@@ -453,7 +485,7 @@ impl Look<'_> {
             }
             Measured::Window(place) => {
                 let Some(term) = self.program.windows.get(place) else { return Truth::Unknown };
-                let Some(outcome) = self.memory.outcomes.get(place) else { return Truth::Unknown };
+                let Some(outcome) = self.memory.outcome(place) else { return Truth::Unknown };
                 let holds = outcome.value.map(holds);
                 // Of an incomplete window what is known is a bound of an extreme; of a value that is itself
                 // a bound, what is made of it is one on the same side.
@@ -485,7 +517,7 @@ impl Look<'_> {
                 .filter(|point| point.beyond.is_none())
                 .and_then(|p| self::number(&p)),
             Number::Measured(Measured::Window(place)) => {
-                let (term, outcome) = (self.program.windows.get(*place)?, self.memory.outcomes.get(*place)?);
+                let (term, outcome) = (self.program.windows.get(*place)?, self.memory.outcome(*place)?);
                 let bound = self.world.point(term.point).beyond.is_some();
                 outcome.value.filter(|_| outcome.complete && !bound)
             }
@@ -493,7 +525,7 @@ impl Look<'_> {
                 let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
                 counted.complete.then(|| f64::from(counted.n))
             }
-            Number::People(place) => (*self.memory.peoples.get(*place)?).map(f64::from),
+            Number::People(place) => (*self.memory.told().peoples.get(*place)?).map(f64::from),
             Number::Negative(inner) => self.number(inner).map(|value| -value),
             Number::Sum(parts) => parts.iter().try_fold(0.0, |sum, (sign, part)| {
                 let part = self.number(part)?;
@@ -535,7 +567,7 @@ impl Look<'_> {
     }
 }
 
-fn known(holds: Option<bool>) -> Truth {
+pub(super) fn known(holds: Option<bool>) -> Truth {
     holds.map_or(Truth::Unknown, Truth::from)
 }
 
@@ -550,7 +582,7 @@ fn bound(kind: WindowKind) -> Option<Beyond> {
 }
 
 /// What a bound says about what lies on that side of it.
-fn decided(side: Beyond, compare: Compare, holds: Option<bool>) -> Truth {
+pub(super) fn decided(side: Beyond, compare: Compare, holds: Option<bool>) -> Truth {
     let Some(holds) = holds else { return Truth::Unknown };
     let above = matches!(compare, Compare::Greater | Compare::GreaterEqual);
     let decides = match side {

@@ -80,6 +80,7 @@
 //! is in work.
 
 mod ast;
+mod code;
 mod eval;
 mod functions;
 mod grammar;
@@ -98,6 +99,7 @@ mod told;
 mod types;
 mod window;
 
+pub(crate) use code::{Step, run};
 pub(crate) use eval::Memory;
 pub(crate) use functions::sighting_zh;
 pub use functions::{FUNCTIONS, Function};

@@ -8,6 +8,7 @@ mod index;
 mod loss;
 mod names;
 mod order;
+mod row;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::{
     UnitDraft, ZoneDraft,
 };
 use index::Index;
+use row::Rows;
 use touch::Touch;
 
 /// Everything that does not change between two configurations.
@@ -44,6 +46,7 @@ pub struct Plant {
     rules_of_point: Index,
     rules_of_age: Index,
     touch: Touch,
+    rows: Rows,
     rules_of_zone: Index,
     rules_of_camera: Index,
     rules_of_conditions: Index,
@@ -62,6 +65,8 @@ impl Plant {
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }
+        // What they say stands in the rules.
+        draft.rules = Vec::new();
         Ok((Self::index(draft, rules), faults))
     }
 
@@ -101,6 +106,7 @@ impl Plant {
             rules_of_point,
             rules_of_age,
             touch: Touch::build(draft.points.len(), &rules),
+            rows: Rows::build(&rules),
             rules_of_zone,
             rules_of_camera,
             rules_of_conditions,
@@ -230,6 +236,10 @@ impl Plant {
     /// Of the rules that read a point, those to which its age matters.
     pub(crate) fn rules_of_age(&self, point: PointId) -> &[u32] {
         self.rules_of_age.of(point.0)
+    }
+
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     pub(crate) fn touch(&self) -> &Touch {
