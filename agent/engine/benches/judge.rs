@@ -45,7 +45,7 @@ fn main() {
         return;
     }
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
-    println!("{:<44} {:>10}  {}", "what", "figure", "unit");
+    println!("{:<44} {:>10}  unit", "what", "figure");
     if wanted("samples") {
         samples(&words);
     }

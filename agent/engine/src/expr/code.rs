@@ -264,13 +264,11 @@ fn each(parts: &[Test], first: Step, join: Step, steps: &mut Vec<Step>) -> Optio
     Some(depth)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it ends arms that may have nothing")]
 fn one(step: Step, steps: &mut Vec<Step>) -> Option<usize> {
     steps.push(step);
     Some(1)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it ends arms that may have nothing")]
 fn then(depth: usize, step: Step, steps: &mut Vec<Step>) -> Option<usize> {
     steps.push(step);
     Some(depth)
