@@ -93,7 +93,7 @@ impl Engine {
         later: &mut BTreeSet<(u32, u32)>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.judge(rule, at, effects) {
+        if !self.stays_normal(rule) && self.judge(rule, at, effects) {
             later.extend(self.readers_of(rule));
         }
     }
@@ -106,9 +106,6 @@ impl Engine {
     /// Looks at one rule; whether those that read it see it differently now. Looking twice at the same present
     /// changes nothing.
     fn judge(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) -> bool {
-        if self.stays_normal(id) {
-            return false;
-        }
         let Self { plant, present, rules, timers, .. } = self;
         let Some(rule) = plant.rule(id) else { return false };
         let Some(place) = usize::try_from(id).ok() else { return false };

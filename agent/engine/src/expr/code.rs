@@ -49,6 +49,8 @@ pub(crate) enum Step {
 /// that needs more is looked at as a tree.
 const DEPTH: usize = 16;
 
+const STALE: Quality = Quality::Bad(BadReason::Stale);
+
 #[derive(Debug)]
 struct Stack<T> {
     items: [T; DEPTH],
@@ -98,10 +100,8 @@ pub(crate) fn run(steps: &[Step], world: &impl World) -> Truth {
                 truths.push(Truth::from(truth != Truth::False));
             }
             Step::On(id) => truths.push(on(&world.point(id))),
-            Step::Bad(id) => truths.push(Truth::from(world.point(id).quality.is_bad())),
-            Step::Stale(id) => {
-                truths.push(Truth::from(world.point(id).quality == Quality::Bad(BadReason::Stale)));
-            }
+            Step::Bad(id) => truths.push(world.point(id).quality.is_bad().into()),
+            Step::Stale(id) => truths.push((world.point(id).quality == STALE).into()),
             Step::Limit { compare, point, threshold } => {
                 let point = world.point(point);
                 let holds = number(&point).map(|value| compare.holds(value, threshold));
