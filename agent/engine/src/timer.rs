@@ -30,6 +30,12 @@ pub(crate) enum Timer {
     PointFault(PointId),
     /// A source was lost for so long that its measures have failed.
     SourceHazard(SourceId),
+    /// An episode has lasted for long enough to raise its hazard.
+    Hazard(u32),
+    /// The deadline of a hazard is past.
+    Overdue,
+    /// A cycle of a task ends or begins, by the task's place in the plant.
+    Duty(u32),
     /// A boost of a task ends, by the task's place in the plant.
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
@@ -42,6 +48,8 @@ pub(crate) enum Timer {
     Candidate,
     /// A flood of alarms may be over.
     FloodEnd,
+    /// Indicators are to be told.
+    Indicators,
 }
 
 impl Timer {
@@ -55,12 +63,16 @@ impl Timer {
             Self::SourceFault(_) => "source_fault",
             Self::PointFault(_) => "point_fault",
             Self::SourceHazard(_) => "source_hazard",
+            Self::Hazard(_) => "hazard",
+            Self::Overdue => "overdue",
+            Self::Duty(_) => "duty",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
             Self::WithheldEnd => "withheld_end",
             Self::ReAlarm(_) => "re_alarm",
             Self::Candidate => "candidate",
             Self::FloodEnd => "flood_end",
+            Self::Indicators => "indicators",
         }
     }
 
@@ -75,19 +87,23 @@ impl Timer {
             Self::SourceFault(source) => (5, u32::from(source.0)),
             Self::PointFault(point) => (6, point.0),
             Self::SourceHazard(source) => (7, u32::from(source.0)),
-            Self::Boost(task) => (8, task),
-            Self::Raise(unit) => (9, unit),
-            Self::WithheldEnd => (10, 0),
-            Self::ReAlarm(rule) => (11, rule),
-            Self::Candidate => (12, 0),
-            Self::FloodEnd => (13, 0),
+            Self::Hazard(rule) => (8, rule),
+            Self::Overdue => (9, 0),
+            Self::Duty(task) => (10, task),
+            Self::Boost(task) => (11, task),
+            Self::Raise(unit) => (12, unit),
+            Self::WithheldEnd => (13, 0),
+            Self::ReAlarm(rule) => (14, rule),
+            Self::Candidate => (15, 0),
+            Self::FloodEnd => (16, 0),
+            Self::Indicators => (17, 0),
         };
         (kind, usize::try_from(number).unwrap_or(usize::MAX))
     }
 }
 
 /// Kinds of [`Timer`].
-const KINDS: usize = 14;
+const KINDS: usize = 18;
 /// Before so many entries none of the heap is worth looking for what is left over.
 const HEAP_MIN: usize = 64;
 /// A deadline beyond the end of time is none.
@@ -150,6 +166,16 @@ impl Timers {
         }
         self.pop_due(due)?;
         Some(rule)
+    }
+
+    /// Takes out the next point that may grow stale at this instant.
+    pub(crate) fn pop_stale(&mut self, due: Mono) -> Option<PointId> {
+        let Reverse((at, Timer::Stale(point))) = *self.order.peek()? else { return None };
+        if at != due {
+            return None;
+        }
+        self.pop_due(due)?;
+        Some(point)
     }
 
     /// Takes out the earliest that is due.

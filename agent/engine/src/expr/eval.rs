@@ -7,103 +7,19 @@
 use riskgate_point::{BadReason, Condition, Mono, Now, Quality, UncertainReason, Value, Wall};
 
 use super::ast::{Compare, Factor, Sign};
+use super::memory::{Memory, Said, Told, Watched};
 use super::past::Past;
 use super::program::{
     Age, FirstOutTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, Word,
 };
-use super::window::{Outcome, Window, WindowKind};
 use super::{Beyond, PointNow, World, code};
-use crate::{Operand, Truth};
-
-/// What a program has to remember between evaluations. It belongs to one program and knows its present
-/// only from [`Program::eval`].
-#[derive(Debug, Clone)]
-pub(crate) struct Memory {
-    windows: Vec<Watched>,
-    pasts: Vec<Past>,
-    /// Few programs have any.
-    told: Option<Box<Told>>,
-    next: Option<Mono>,
-}
-
-#[derive(Debug, Clone)]
-struct Watched {
-    window: Window,
-    /// What it said at the last evaluation.
-    outcome: Outcome,
-}
-
-/// What was last known of what is not read from points, and which of several points tripped first.
-#[derive(Debug, Clone)]
-struct Told {
-    seens: Vec<Truth>,
-    permits: Vec<Truth>,
-    places: Vec<Truth>,
-    peoples: Vec<Option<u32>>,
-    first_outs: Vec<FirstOut>,
-}
-
-impl Told {
-    const NOTHING: &'static Self = &Self {
-        seens: Vec::new(),
-        permits: Vec::new(),
-        places: Vec::new(),
-        peoples: Vec::new(),
-        first_outs: Vec::new(),
-    };
-
-    fn is_nothing(&self) -> bool {
-        let Self { seens, permits, places, peoples, first_outs } = self;
-        seens.is_empty()
-            && permits.is_empty()
-            && places.is_empty()
-            && peoples.is_empty()
-            && first_outs.is_empty()
-    }
-}
-
-impl Memory {
-    /// That of a program that remembers nothing.
-    pub(crate) const NONE: &'static Self =
-        &Self { windows: Vec::new(), pasts: Vec::new(), told: None, next: None };
-
-    fn told(&self) -> &Told {
-        self.told.as_deref().unwrap_or(Told::NOTHING)
-    }
-
-    fn outcome(&self, place: usize) -> Option<&Outcome> {
-        self.windows.get(place).map(|watched| &watched.outcome)
-    }
-}
+use crate::{Bound, Operand, Truth};
 
 impl Program {
     /// What it says by what was last observed: of a plain program with [`Memory::NONE`], or of one that
     /// remembers like the program whose memory it is.
     pub(crate) fn look(&self, memory: &Memory, world: &dyn World, now: Mono) -> Truth {
-        Look { program: self, memory, world, now }.test(&self.root)
-    }
-
-    /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
-    /// except where they are decided before.
-    pub(crate) fn memory(&self) -> Memory {
-        let nothing = Outcome { complete: false, value: None, quality: Quality::Bad(BadReason::NeverRead) };
-        let windows = self
-            .windows
-            .iter()
-            .map(|term| Watched { window: Window::new(term.kind, nanos(term.length)), outcome: nothing });
-        let told = Told {
-            seens: vec![Truth::Unknown; self.seens.len()],
-            permits: vec![Truth::Unknown; self.permits.len()],
-            places: vec![Truth::Unknown; self.places.len()],
-            peoples: vec![None; self.peoples.len()],
-            first_outs: vec![FirstOut::default(); self.first_outs.len()],
-        };
-        Memory {
-            windows: windows.collect(),
-            pasts: self.pasts.iter().map(|term| Past::new(term.kind, nanos(term.length))).collect(),
-            told: (!told.is_nothing()).then(|| Box::new(told)),
-            next: None,
-        }
+        Look { program: self, memory, world, now, strict: false }.test(&self.root)
     }
 
     /// Called after each change of what the program reads, and at [`Self::next_change`]; `now` never goes
@@ -117,7 +33,7 @@ impl Program {
             self.observe_told(told, world, &mut next);
         }
         for (place, term) in self.pasts.iter().enumerate() {
-            let look = Look { program: self, memory, world, now };
+            let look = Look { program: self, memory, world, now, strict: false };
             let truth = look.test(&term.condition);
             let second = term.second.as_ref().map_or(Truth::Unknown, |second| look.test(second));
             if let Some(past) = memory.pasts.get_mut(place) {
@@ -167,10 +83,10 @@ impl Program {
     }
 
     fn observe_windows(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
-        for (Watched { window, outcome }, term) in memory.windows.iter_mut().zip(&self.windows) {
+        for (Watched { window, said }, term) in memory.windows.iter_mut().zip(&self.windows) {
             let point = world.point(term.point);
             window.observe(number(&point), point.quality, next.now.0);
-            *outcome = window.outcome(next.now.0);
+            *said = Said::of(window.outcome(next.now.0), term.kind, point.beyond);
             window.next_change(next.now.0).into_iter().for_each(|at| next.offer(at));
         }
     }
@@ -193,23 +109,28 @@ impl Program {
         match term.of {
             TermOf::Point(id) => {
                 let point = world.point(id);
-                operand(term, point.value.cloned(), point.quality, Some(&point))
+                Operand {
+                    bound: point.beyond.map(Bound::of),
+                    age_ns: point.received.map(|received| now.0.saturating_sub(received.mono.0)),
+                    ..operand(term, point.value.cloned(), point.quality, Some(&point))
+                }
             }
             TermOf::Window(place) => {
                 let point = self.windows.get(place).map(|window| world.point(window.point));
-                let outcome = memory.outcome(place);
-                let quality = outcome.map_or(down, |outcome| outcome.quality);
-                let value = outcome.and_then(|outcome| outcome.value).filter(|_| !quality.is_bad());
-                operand(term, value.and_then(Value::float), quality, point.as_ref())
+                let said = memory.said(place);
+                let quality = said.map_or(down, |said| said.quality);
+                let value = said.and_then(|said| said.value).filter(|_| !quality.is_bad());
+                let bound = said.and_then(|said| said.bound);
+                Operand { bound, ..operand(term, value.and_then(Value::float), quality, point.as_ref()) }
             }
             TermOf::People(place) => {
-                let count = self.peoples.get(place).and_then(|term| people(world, term, now).0);
+                let count = memory.told().peoples.get(place).copied().flatten();
                 let value = count.map(|count| Value::Int(i64::from(count)));
                 let quality = if value.is_some() { Quality::Good } else { down };
                 operand(term, value, quality, None)
             }
             TermOf::Seen(place) => {
-                let truth = self.seens.get(place).map_or(Truth::Unknown, |term| seen(world, term, now).0);
+                let truth = memory.told().seens.get(place).copied().unwrap_or(Truth::Unknown);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
             TermOf::Condition(place) => {
@@ -223,9 +144,9 @@ impl Program {
                 }
             }
             TermOf::Permit(place) => {
-                let permitted = self.permits.get(place).map(|term| world.permit(term.place, term.kind, now));
-                let (truth, ticket) =
-                    permitted.map_or((Truth::Unknown, None), |permitted| (permitted.truth, permitted.ticket));
+                let truth = memory.told().permits.get(place).copied().unwrap_or(Truth::Unknown);
+                let term_of = self.permits.get(place);
+                let ticket = term_of.and_then(|term| world.permit(term.place, term.kind, now).ticket);
                 Operand {
                     at: ticket.map(|ticket| ticket.received.wall),
                     source_time: ticket.and_then(|ticket| ticket.source_time),
@@ -301,6 +222,8 @@ fn operand(term: &Term, value: Option<Value>, quality: Quality, point: Option<&P
         source_time: point.and_then(|point| point.source_time),
         detail: None,
         until: None,
+        bound: None,
+        age_ns: None,
     }
 }
 
@@ -315,7 +238,7 @@ fn people(world: &dyn World, term: &PeopleTerm, now: Mono) -> (Option<u32>, Opti
 
 /// `first_out(…)`: which of several came on first, for as long as any is on.
 #[derive(Debug, Clone, Copy)]
-struct FirstOut {
+pub(super) struct FirstOut {
     truth: Truth,
     first: Option<First>,
 }
@@ -335,6 +258,10 @@ impl Default for FirstOut {
 }
 
 impl FirstOut {
+    pub(super) fn recorded(truth: Truth) -> Self {
+        Self { truth, first: None }
+    }
+
     fn observe(&mut self, term: &FirstOutTerm, world: &dyn World) {
         let mut truth = Truth::False;
         for (place, id) in term.points.iter().enumerate() {
@@ -371,7 +298,7 @@ pub(super) fn on(point: &PointNow<'_>) -> Truth {
     }
 }
 
-fn nanos(length: std::time::Duration) -> u64 {
+pub(super) fn nanos(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -400,21 +327,25 @@ impl Soonest {
 }
 
 /// The present as the tree sees it.
-struct Look<'a> {
-    program: &'a Program,
-    memory: &'a Memory,
-    world: &'a dyn World,
-    now: Mono,
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) program: &'a Program,
+    pub(super) memory: &'a Memory,
+    pub(super) world: &'a dyn World,
+    pub(super) now: Mono,
+    /// `maybe` makes nothing of unknown: what is known of a part without it.
+    pub(super) strict: bool,
 }
 
 impl Look<'_> {
-    fn test(&self, test: &Test) -> Truth {
+    pub(super) fn test(&self, test: &Test) -> Truth {
         match test {
             Test::Point(id) => on(&self.world.point(*id)),
             Test::Not(inner) => !self.test(inner),
             Test::All(parts) => parts.iter().fold(Truth::True, |all, part| all.and(self.test(part))),
             Test::Any(parts) => parts.iter().fold(Truth::False, |any, part| any.or(self.test(part))),
             Test::AtLeast(k, parts) => self.at_least(*k, parts),
+            Test::Maybe(inner) if self.strict => self.test(inner),
             Test::Maybe(inner) => Truth::from(self.test(inner) != Truth::False),
             Test::Past(place) => {
                 self.memory.pasts.get(*place).map_or(Truth::Unknown, |past| past.truth(self.now.0))
@@ -484,26 +415,13 @@ impl Look<'_> {
                 }
             }
             Measured::Window(place) => {
-                let Some(term) = self.program.windows.get(place) else { return Truth::Unknown };
-                let Some(outcome) = self.memory.outcome(place) else { return Truth::Unknown };
-                let holds = outcome.value.map(holds);
-                // Of an incomplete window what is known is a bound of an extreme; of a value that is itself
-                // a bound, what is made of it is one on the same side.
-                let incomplete = (!outcome.complete).then(|| bound(term.kind));
-                let beyond = self.world.point(term.point).beyond.map(|side| {
-                    let follows =
-                        matches!(term.kind, WindowKind::Average | WindowKind::Min | WindowKind::Max);
-                    follows.then_some(side)
-                });
-                match (incomplete, beyond) {
-                    (None, None) => known(holds),
-                    (Some(side), None) | (None, Some(side)) => {
-                        side.map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
+                let Some(said) = self.memory.said(place) else { return Truth::Unknown };
+                let holds = said.value.map(holds);
+                match said.bound {
+                    None => known(holds),
+                    Some(bound) => {
+                        bound.side().map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
                     }
-                    (Some(one), Some(other)) => match one.filter(|_| one == other) {
-                        Some(side) => decided(side, limit.compare, holds),
-                        None => Truth::Unknown,
-                    },
                 }
             }
         }
@@ -517,9 +435,8 @@ impl Look<'_> {
                 .filter(|point| point.beyond.is_none())
                 .and_then(|p| self::number(&p)),
             Number::Measured(Measured::Window(place)) => {
-                let (term, outcome) = (self.program.windows.get(*place)?, self.memory.outcome(*place)?);
-                let bound = self.world.point(term.point).beyond.is_some();
-                outcome.value.filter(|_| outcome.complete && !bound)
+                let said = self.memory.said(*place)?;
+                said.value.filter(|_| said.bound.is_none())
             }
             Number::Measured(Measured::Count(place)) => {
                 let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
@@ -569,16 +486,6 @@ impl Look<'_> {
 
 pub(super) fn known(holds: Option<bool>) -> Truth {
     holds.map_or(Truth::Unknown, Truth::from)
-}
-
-/// What a part of a window is to the whole: the whole's maximum is at least the part's, and its minimum at
-/// most.
-fn bound(kind: WindowKind) -> Option<Beyond> {
-    match kind {
-        WindowKind::Max => Some(Beyond::High),
-        WindowKind::Min => Some(Beyond::Low),
-        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => None,
-    }
 }
 
 /// What a bound says about what lies on that side of it.

@@ -88,11 +88,14 @@ mod lexer;
 mod lost;
 mod marks;
 mod means;
+mod memory;
 mod nearest;
 mod parse;
 mod past;
 mod people;
+mod possible;
 mod program;
+mod reason;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -100,15 +103,16 @@ mod types;
 mod window;
 
 pub(crate) use code::{Step, run};
-pub(crate) use eval::Memory;
 pub(crate) use functions::sighting_zh;
 pub use functions::{FUNCTIONS, Function};
 pub use grammar::GRAMMAR;
 pub(crate) use lost::Lost;
 pub(crate) use marks::Marks;
+pub(crate) use memory::Memory;
 pub(crate) use nearest::nearest;
 pub(crate) use past::PastKind;
 pub(crate) use program::{About, Program};
+pub(crate) use reason::{as_recorded, tags_of};
 pub(crate) use told::{ConditionState, permit_words};
 pub(crate) use window::WindowKind;
 
