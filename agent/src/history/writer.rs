@@ -298,12 +298,16 @@ impl Writer {
     }
 
     fn keep_aside(&mut self, reason: &'static str) {
-        self.written_before += self.database.take().map_or(0, |database| database.written);
+        self.written_before += self.database.take().map_or(0, |database| database.written());
         self.ids.clear();
-        match file::keep_aside(&self.dir, self.now.wall) {
-            Ok(path) => Event::HistoryKeptAside { path: &path.display().to_string(), reason }.emit(),
+        match sqlite::keep_aside(&self.dir.join(FILE), self.now.wall, file::ASIDES_MAX) {
+            Ok(Some(path)) => {
+                Event::HistoryKeptAside { path: &path.display().to_string(), reason }.emit();
+            }
+            // It is gone: a new one begins.
+            Ok(None) => {}
             Err(error) => {
-                let why = format!("the damaged history cannot be kept aside: {error}");
+                let why = format!("the damaged history cannot be kept aside: {}", chain(&error));
                 Event::HistoryFails { why: &why }.emit();
             }
         }
@@ -415,7 +419,7 @@ impl Writer {
 
     fn tell(&mut self) {
         let database = self.database.as_ref();
-        let written = self.written_before + database.map_or(0, |database| database.written);
+        let written = self.written_before + database.map_or(0, |database| database.written());
         // Where they cannot be read, what they were is told on; the next write says why.
         let size = database.and_then(|database| database.size().ok());
         let oldest = database.and_then(|database| database.oldest().ok());
