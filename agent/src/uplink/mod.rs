@@ -199,7 +199,8 @@ async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &C
             // For at most as many connections as it takes to set the message aside.
             backoff.reset();
         }
-        if began.elapsed() >= HELD_AFTER {
+        // One that never acknowledged anything was none.
+        if began.elapsed() >= HELD_AFTER && left.worked {
             backoff.reset();
             told = Told::default();
         }
@@ -316,7 +317,8 @@ impl Uplink {
                 if let Some(dropped) = Dropped::of(&chunk.readings) {
                     self.telemetry.put_back_dropped(Dropped { refused: dropped.count, ..dropped });
                 }
-                if let (Some(place), Some(spool)) = (chunk.spooled, spool)
+                let spooled_meanwhile = self.telemetry.settled(chunk.ticket);
+                if let (Some(place), Some(spool)) = (chunk.spooled.or(spooled_meanwhile), spool)
                     && let Err(error) = spool.with(move |spool| spool.remove(place)).await
                 {
                     spool::failed("remove what was refused from", &error);
