@@ -317,18 +317,26 @@ mod tests {
         assert_eq!((telemetry.waiting().0, spooled(&spool).await), (0, vec![4]));
     }
 
+    async fn set_breaking(spool: &Handle, breaks: bool) {
+        let set = spool.with(move |spool| {
+            spool.breaks = breaks;
+            Ok(())
+        });
+        set.await.expect("the spool goes on after a panic");
+    }
+
     #[tokio::test]
     async fn a_batch_over_which_the_spool_breaks_is_counted_and_told() {
         let dir = TempDir::new().expect("a directory");
         let (spool, (sender, telemetry)) = (opened(&dir), channel());
         (1..=3).for_each(|n| offer(&sender, n));
-        spool.with(|spool| Ok(spool.breaks = true)).await.expect("set");
+        set_breaking(&spool, true).await;
         let (_, came) = telemetry.waiting();
         assert!(!keep(&spool, &telemetry, telemetry.take_until(came)).await);
         let dropped = telemetry.take_dropped().expect("counted");
         assert_eq!((dropped.count, dropped.from, dropped.to), (3, Wall(MORNING.0 + 1), Wall(MORNING.0 + 3)));
         offer(&sender, 4);
-        spool.with(|spool| Ok(spool.breaks = false)).await.expect("the spool goes on");
+        set_breaking(&spool, false).await;
         let (_, came) = telemetry.waiting();
         assert!(keep(&spool, &telemetry, telemetry.take_until(came)).await);
         assert_eq!(spooled(&spool).await, [4]);
