@@ -282,6 +282,7 @@ impl Site {
             let rest = match point.words.first() {
                 Some(word) => word,
                 None if point.boolean => "false",
+                None if point.class == Class::Gas && point.eu == "%VOL" => "20.9",
                 None if point.class == Class::Gas => "0",
                 None => "50",
             };
@@ -545,6 +546,7 @@ impl Site {
             id: Arc::from(id),
             kind: match more {
                 _ if more.contains(&"lifting") => PermitKind::Lifting,
+                _ if more.contains(&"blind_plate") => PermitKind::BlindPlate,
                 _ if more.contains(&"confined_space") => PermitKind::ConfinedSpace,
                 _ => PermitKind::HotWork,
             },

@@ -386,12 +386,16 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        let zones = match (&fix.zone, &fix.spot) {
+        let mut zones = match (&fix.zone, &fix.spot) {
             (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
             (None, Some(spot)) => self.plant.zones_around(spot),
             (None, None) => Vec::new(),
         };
         self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        // Who calls for help is somewhere, wherever that is.
+        if fix.sos && zones.is_empty() {
+            zones.push(self.plant.outside());
+        }
         let carrier = self.plant.carrier(fix);
         // It is taken in before its feed is there again: no rule sees the feed without it.
         let moved = self.present.presence.fix(fix, zones, carrier, at.mono);
