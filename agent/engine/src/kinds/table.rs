@@ -94,7 +94,7 @@ pub const KINDS: &[Kind] = &[
         example: "works = [\"hot_work\", \"blind_plate\"], near = [\"tank-b\"]", write: conflicting_work },
     Kind { name: "gas_test", zh: "气体分析超时未做", en: "special work begins, or goes on, without a gas test that is recent enough (GB 30871)",
         keys: &[key("point", Form::Text, "", "the point that each gas test is a reading of"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
-        priority: Priority::High, on_delay: secs(0), off_delay: secs(0),
+        priority: Priority::High, on_delay: secs(10), off_delay: secs(0),
         example: "point = \"QT-101\", work = \"hot_work\"", write: gas_test },
     Kind { name: "permit_expired", zh: "作业票到期仍有人", en: "a permit is over and people are still inside",
         keys: &[PLACE, WORK, key("within", Form::Duration, "8h", "after its end")],
@@ -349,7 +349,7 @@ fn conflicting_work(of: &mut Writer<'_>) -> Option<String> {
     Some(format!("at_least(2, {})", works.iter().map(somewhere).collect::<Vec<_>>().join(", ")))
 }
 
-/// Judged when work begins, where `recently` bridges what is no break: a test that is too old by then stays so until
+/// Judged in the minute after work begins, where `recently` bridges what is no break: a test that is too old by then stays so until
 /// the next one, or until the work is over for as long as a break.
 fn gas_test(of: &mut Writer<'_>) -> Option<String> {
     let (unit, point, work) = (of.unit(), of.point("point"), of.needed_text("work"));
@@ -359,7 +359,7 @@ fn gas_test(of: &mut Writer<'_>) -> Option<String> {
         (format!("permit({}, {})", text(unit?), text(work?)), format!("age({})", tag(point?)));
     let work = format!("recently({permit}, {pause})");
     of.clear = Some(format!("{age} <= {before} or not {work}"));
-    Some(format!("{permit} and ({age} > {interval} or ({age} > {before} and count({work}, 1s) >= 1))"))
+    Some(format!("{permit} and ({age} > {interval} or ({age} > {before} and count({work}, 1m) >= 1))"))
 }
 
 fn permit_expired(of: &mut Writer<'_>) -> Option<String> {

@@ -1,9 +1,11 @@
-//! Critical rules that the loss of one feed keeps from firing, although they read another.
+//! What nobody would hear: critical rules that the loss of one feed keeps from firing, although they read another,
+//! and calls for help from where no rule listens.
 
 use std::time::Duration;
 
 use riskgate_point::{PointId, SourceId};
 
+use super::Rule;
 use crate::expr::{Lost, Program, Reads};
 use crate::{Draft, Fault, Item, PointDraft, Priority, RuleDraft, Severity};
 
@@ -99,6 +101,24 @@ pub(super) fn warn(
         };
         let (severity, hint) = (Severity::Warning, Some(hint));
         faults.push(Fault { severity, item, field: "when", span: None, message, hint });
+    }
+}
+
+/// A warning where rules listen for calls for help, and none of them outside of the places that it names.
+pub(super) fn warn_of_help(draft: &Draft, rules: &[Rule], faults: &mut Vec<Fault>) {
+    let outside = super::outside(&draft.zones);
+    let listens = |rule: &&RuleDraft| rules.iter().any(|of| of.id == rule.id && of.calls_for_help());
+    let hears_all = rules.iter().any(|rule| rule.calls_for_help() && rule.zones.contains(&outside));
+    let first = draft.rules.iter().enumerate().find(|(_, rule)| listens(rule)).filter(|_| !hears_all);
+    if let Some((at, rule)) = first {
+        faults.push(Fault {
+            severity: Severity::Warning,
+            item: Item::Rule(at),
+            field: if rule.kind.is_some() { "kind" } else { "when" },
+            span: None,
+            message: "who calls for help outside of the places that rules name alarms nobody".to_owned(),
+            hint: Some("sos() hears it anywhere, and so does kind = \"sos\" without a place".to_owned()),
+        });
     }
 }
 

@@ -70,6 +70,7 @@ impl Plant {
         crate::kinds::expand(&mut draft, &mut faults);
         let rules = rules::build(&draft, &mut faults);
         chain::check(&draft, &rules, &mut faults);
+        loss::warn_of_help(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }

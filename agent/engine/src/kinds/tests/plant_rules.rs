@@ -372,15 +372,15 @@ fn work_wants_a_gas_test_that_is_recent_when_it_begins_and_not_too_old_while_it_
 3600s permit DH-1 working U-1
 5000s permit DH-1 before U-1
 7000s permit DH-1 working U-1
-  7000s alarm test unacknowledged #1
+  7010s alarm test unacknowledged #1
 7100s QT 0
   7100s alarm test returned #1
-  14300s alarm test unacknowledged #2
+  14310s alarm test unacknowledged #2
 14400s QT 0
   14400s alarm test returned #2
 14500s permit DH-1 after U-1
 30000s permit DH-2 working U-1
-  30000s alarm test unacknowledged #3
+  30010s alarm test unacknowledged #3
 30010s permit DH-2 after U-1
   31810s alarm test returned #3
 32000s
