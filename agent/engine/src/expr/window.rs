@@ -150,7 +150,6 @@ impl Window {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn kind(&self) -> WindowKind {
         self.kind
     }
