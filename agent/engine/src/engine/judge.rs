@@ -10,7 +10,7 @@ use super::{Engine, Memories};
 use crate::alarm::Onset;
 use crate::expr::{self, Memory};
 use crate::plant::{Condition, Rule};
-use crate::rule::{Phase, Turn};
+use crate::rule::Turn;
 use crate::timer::{Timer, Timers};
 use crate::{Bound, Effect, Evidence, Operand, TaskChange, Truth, reason, words};
 
@@ -92,7 +92,7 @@ impl Engine {
         later: &mut BTreeSet<(u32, u32)>,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.stays_normal(rule, at.mono) && self.judge(rule, at, effects) {
+        if !self.stays(rule, at.mono) && self.judge(rule, at, effects) {
             later.extend(self.readers_of(rule));
         }
     }
@@ -158,12 +158,7 @@ impl Engine {
                 None => timers.clear(Timer::Delay(id)),
             }
         }
-        // One that waits for its on-delay is known not to be active.
-        let active = match when {
-            _ if state.phase.is_active() => Truth::True,
-            Truth::Unknown => Truth::Unknown,
-            Truth::True | Truth::False => Truth::False,
-        };
+        let active = state.phase.activity(when);
         let known = present.active.get_mut(place);
         let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
         match turn {
@@ -174,9 +169,9 @@ impl Engine {
         turned
     }
 
-    /// A rule on points that is normal and whose `when` says what it said before: it is brought to the present, and
-    /// judging it would change nothing more.
-    fn stays_normal(&mut self, id: u32, now: Mono) -> bool {
+    /// Brings a rule on points to the present; whether judging it would change nothing more. Of most that is known
+    /// from their `when` alone.
+    fn stays(&mut self, id: u32, now: Mono) -> bool {
         #[cfg(test)]
         if self.judges_all {
             return false;
@@ -186,20 +181,24 @@ impl Engine {
         let (Some(state), Some(known)) = (rules.get_mut(place), present.active.get(place)) else {
             return false;
         };
-        if state.phase != Phase::Normal || known.is_true() {
+        // One of before this engine waits for its feeds, which a judgement asks for.
+        if state.from_before {
             return false;
         }
         let Some(code) = plant.rows().code(place) else { return false };
         let world = present.world(plant);
-        let Some(memory) = &mut state.memory else {
-            return expr::run(code.when, &mut Memory::default(), &world, now) == *known;
+        let holds = match &mut state.memory {
+            None => expr::run(code.when, &mut Memory::default(), &world, now),
+            Some(memory) => {
+                let holds = expr::run(code.when, &mut memory.when, &world, now);
+                if let Some(own) = &mut memory.clear {
+                    expr::run(code.clear, own, &world, now);
+                }
+                memory.offer(id, now, timers);
+                holds
+            }
         };
-        let holds = expr::run(code.when, &mut memory.when, &world, now);
-        if let Some(own) = &mut memory.clear {
-            expr::run(code.clear, own, &world, now);
-        }
-        memory.offer(id, now, timers);
-        holds == *known
+        state.phase.stays(holds, now) && state.phase.activity(holds) == *known
     }
 
     /// An episode begins: alarm, hazard, task, unit.

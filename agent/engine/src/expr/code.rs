@@ -64,6 +64,7 @@ pub(crate) enum Step {
     Times,
     Per,
     Compare(Compare),
+    CompareTo(Compare, f64),
 }
 
 /// Four of them to a line of the cache.
@@ -194,9 +195,9 @@ fn walk(steps: &[Step], memory: &mut Memory, world: &impl World, next: &mut Soon
             Step::Per => reckon(&mut numbers, |left, right| left / right),
             Step::Compare(compare) => {
                 let (right, left) = (numbers.pop(), numbers.pop());
-                let is_known = !left.is_nan() && !right.is_nan();
-                truths.push(known(is_known.then(|| compare.holds(left, right))));
+                truths.push(compared(compare, left, right));
             }
+            Step::CompareTo(compare, constant) => truths.push(compared(compare, numbers.pop(), constant)),
         }
     }
     truths.pop()
@@ -204,6 +205,11 @@ fn walk(steps: &[Step], memory: &mut Memory, world: &impl World, next: &mut Soon
 
 fn at(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
+}
+
+fn compared(compare: Compare, left: f64, right: f64) -> Truth {
+    let is_known = !left.is_nan() && !right.is_nan();
+    known(is_known.then(|| compare.holds(left, right)))
 }
 
 fn both(truths: &mut Stack<Truth>, of: impl Fn(Truth, Truth) -> Truth) {
@@ -257,8 +263,12 @@ fn test(of: &Test, steps: &mut Vec<Step>) -> Option<usize> {
         Test::Past(place) => one(Step::Past(u32::try_from(*place).ok()?), steps),
         Test::Not(inner) => then(test(inner, steps)?, Step::Not, steps),
         Test::Maybe(inner) => then(test(inner, steps)?, Step::Maybe, steps),
-        Test::All(parts) => each(parts, Step::True, Step::And, steps),
-        Test::Any(parts) => each(parts, Step::False, Step::Or, steps),
+        Test::All(parts) => {
+            each(parts.iter().map(|part| (Step::And, part)), (Step::True, Step::And), test, steps)
+        }
+        Test::Any(parts) => {
+            each(parts.iter().map(|part| (Step::Or, part)), (Step::False, Step::Or), test, steps)
+        }
         Test::AtLeast(k, parts) => {
             steps.extend([Step::Number(0.0), Step::Number(0.0)]);
             let mut depth = 2;
@@ -271,6 +281,9 @@ fn test(of: &Test, steps: &mut Vec<Step>) -> Option<usize> {
         Test::Same(left, right) => {
             let depth = test(left, steps)?.max(1 + test(right, steps)?);
             then(depth, Step::Same, steps)
+        }
+        Test::Numbers(compare, left, Number::Constant(right)) => {
+            then(reckoned(left, steps)?, Step::CompareTo(*compare, *right), steps)
         }
         Test::Numbers(compare, left, right) => {
             let depth = reckoned(left, steps)?.max(1 + reckoned(right, steps)?);
@@ -294,26 +307,20 @@ fn reckoned(of: &Number, steps: &mut Vec<Step>) -> Option<usize> {
         Number::Measured(Measured::Point(id)) => one(Step::Point(*id), steps),
         Number::Negative(inner) => then(reckoned(inner, steps)?, Step::Negative, steps),
         Number::Sum(parts) => {
-            let mut depth = one(Step::Number(0.0), steps)?;
-            for (sign, part) in parts {
-                depth = depth.max(1 + reckoned(part, steps)?);
-                steps.push(match sign {
-                    Sign::Plus => Step::Plus,
-                    Sign::Minus => Step::Minus,
-                });
-            }
-            Some(depth)
+            let step = |sign: &Sign| match sign {
+                Sign::Plus => Step::Plus,
+                Sign::Minus => Step::Minus,
+            };
+            let parts = parts.iter().map(|(sign, part)| (step(sign), part));
+            each(parts, (Step::Number(0.0), Step::Plus), reckoned, steps)
         }
         Number::Product(parts) => {
-            let mut depth = one(Step::Number(1.0), steps)?;
-            for (factor, part) in parts {
-                depth = depth.max(1 + reckoned(part, steps)?);
-                steps.push(match factor {
-                    Factor::Times => Step::Times,
-                    Factor::Per => Step::Per,
-                });
-            }
-            Some(depth)
+            let step = |factor: &Factor| match factor {
+                Factor::Times => Step::Times,
+                Factor::Per => Step::Per,
+            };
+            let parts = parts.iter().map(|(factor, part)| (step(factor), part));
+            each(parts, (Step::Number(1.0), Step::Times), reckoned, steps)
         }
         Number::Measured(Measured::Window(place)) => one(Step::Window(u32::try_from(*place).ok()?), steps),
         Number::Measured(Measured::Count(place)) => one(Step::Count(u32::try_from(*place).ok()?), steps),
@@ -321,10 +328,21 @@ fn reckoned(of: &Number, steps: &mut Vec<Step>) -> Option<usize> {
     }
 }
 
-fn each(parts: &[Test], first: Step, join: Step, steps: &mut Vec<Step>) -> Option<usize> {
-    let mut depth = one(first, steps)?;
-    for part in parts {
-        depth = depth.max(1 + test(part, steps)?);
+/// Parts, each joined to those before it. `start` is what the first is joined to, and the join that makes nothing
+/// of it: there it is left out.
+fn each<'a, T: 'a>(
+    parts: impl Iterator<Item = (Step, &'a T)>,
+    start: (Step, Step),
+    write: impl Fn(&'a T, &mut Vec<Step>) -> Option<usize>,
+    steps: &mut Vec<Step>,
+) -> Option<usize> {
+    let mut parts = parts.peekable();
+    let mut depth = match parts.next_if(|(join, _)| *join == start.1) {
+        Some((_, first)) => write(first, steps)?,
+        None => one(start.0, steps)?,
+    };
+    for (join, part) in parts {
+        depth = depth.max(1 + write(part, steps)?);
         steps.push(join);
     }
     Some(depth)
