@@ -353,7 +353,8 @@ impl RuleState {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
                 let own = !clear.remembers_like(when);
-                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                let memories =
+                    || Memories { when: when.memory(), clear: own.then(|| Box::new(clear.memory())) };
                 (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };
