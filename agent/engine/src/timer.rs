@@ -120,6 +120,16 @@ impl Timers {
         Some(rule)
     }
 
+    /// Takes out the next point that may grow stale at this instant.
+    pub(crate) fn pop_stale(&mut self, due: Mono) -> Option<PointId> {
+        let (at, Timer::Stale(point)) = *self.order.first()? else { return None };
+        if at != due {
+            return None;
+        }
+        self.pop_due(due)?;
+        Some(point)
+    }
+
     /// Takes out the earliest that is due.
     pub(crate) fn pop_due(&mut self, now: Mono) -> Option<(Mono, Timer)> {
         if !self.is_due(now) {

@@ -65,7 +65,7 @@ impl Blinded {
 
 impl Engine {
     /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
-    fn is_watched(&self, id: PointId) -> bool {
+    pub(super) fn is_watched(&self, id: PointId) -> bool {
         let named = self.plant.point(id).is_some_and(|point| point.measure.is_some());
         named || !self.plant.rules_of_point(id).is_empty()
     }
@@ -98,15 +98,20 @@ impl Engine {
         }
     }
 
-    pub(super) fn stale(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
-        match self.present.grow_stale(&self.plant, id, at.mono) {
-            Err(due) => self.timers.set(Timer::Stale(id), due),
-            Ok(false) => {}
-            Ok(true) => {
-                self.watch_fault(id, at.mono);
-                self.judge_point(id, at, effects);
+    /// Points that may have grown stale; gives the rules that read those which have.
+    pub(super) fn stale(&mut self, points: &[PointId], at: Now) -> BTreeSet<u32> {
+        let mut rules = BTreeSet::new();
+        for id in points.iter().copied() {
+            match self.present.grow_stale(&self.plant, id, at.mono) {
+                Err(due) => self.timers.set(Timer::Stale(id), due),
+                Ok(false) => {}
+                Ok(true) => {
+                    self.watch_fault(id, at.mono);
+                    rules.extend(self.plant.rules_of_point(id));
+                }
             }
         }
+        rules
     }
 
     pub(super) fn point_fault(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {

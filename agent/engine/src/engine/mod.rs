@@ -257,7 +257,19 @@ impl Engine {
             self.latest = at.mono;
             let before = effects.len();
             match timer {
-                Timer::Stale(point) => self.stale(point, at, effects),
+                Timer::Stale(point) => {
+                    // All that is silent from this instant on is one step, with what else falls due in it: no
+                    // rule sees one of two points grow stale before the other.
+                    let mut points = vec![point];
+                    while let Some(point) = self.timers.pop_stale(due) {
+                        points.push(point);
+                    }
+                    let mut rules = self.stale(&points, at);
+                    while let Some(rule) = self.timers.pop_rule(due) {
+                        rules.insert(rule);
+                    }
+                    self.judge_all(rules, at, effects);
+                }
                 Timer::Silent(source) => self.silent(source, at, effects),
                 Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => {
@@ -301,6 +313,10 @@ impl Engine {
         };
         if heard == Heard::Late {
             self.unjudged.late += 1;
+            // Keep-alives do not count any more: it may be stale already.
+            if let Some(due) = self.present.stale_at(&self.plant, id) {
+                self.timers.set_no_later(Timer::Stale(id), due.max(at.mono));
+            }
             return;
         }
         let Some(point) = self.present.point(id) else { return };
@@ -333,10 +349,12 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        self.heard_from(fix.source, at, effects);
         let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
         self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
-        match self.present.presence.fix(fix, zone, at.mono) {
+        // It is taken in before its feed is there again: no rule sees the feed without it.
+        let moved = self.present.presence.fix(fix, zone, at.mono);
+        self.heard_from(fix.source, at, effects);
+        match moved {
             Moved::No => {}
             Moved::Late => {
                 self.unjudged.late += 1;
@@ -364,15 +382,16 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        self.heard_from(sighting.source, at, effects);
         let Some(camera) = self.plant.camera_at(&sighting.camera) else {
             self.unjudged.stray += 1;
+            self.heard_from(sighting.source, at, effects);
             return;
         };
         let (kind, confidence) = (&sighting.kind, sighting.confidence);
         if !self.present.vision.sighting(camera, kind, confidence, at.mono) {
             self.unjudged.crowded += 1;
         }
+        self.heard_from(sighting.source, at, effects);
         let plant = Arc::clone(&self.plant);
         self.judge_all(plant.rules_of_camera(camera).iter().copied(), at, effects);
     }

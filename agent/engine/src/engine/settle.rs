@@ -159,7 +159,9 @@ impl Engine {
                 continue;
             }
             self.watch_fault(id, now.mono);
-            let before = plant.point(id).and_then(|point| old.point_id(&point.tag));
+            // Nobody waits for a point that nothing judges any more.
+            let point = plant.point(id).filter(|_| self.is_watched(id));
+            let before = point.and_then(|point| old.point_id(&point.tag));
             if let Some(due) = before.and_then(|before| timers.due(Timer::PointFault(before))) {
                 self.timers.set_no_later(Timer::PointFault(id), due);
             }

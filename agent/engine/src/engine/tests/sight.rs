@@ -400,3 +400,55 @@ fn a_window_or_a_held_that_is_not_covered_is_no_fault() {
 ",
     );
 }
+
+#[test]
+fn the_word_that_brings_a_feed_back_is_known_when_its_feed_is() {
+    // Nobody was ever missing: the first that is told of the feed is that somebody is there.
+    check(
+        ruled(vec![rule("off-post", "present('Z-1') < 1")]),
+        "
+0s cold
+1s fix t1 Z-1 li
+2s
+",
+    );
+}
+
+#[test]
+fn points_that_grow_stale_in_one_instant_do_so_in_one_step() {
+    let mut draft = ruled(vec![rule("apart", "stale({GD-1}) and not stale({GD-2})")]);
+    draft.points.iter_mut().for_each(|point| point.stale_after = secs(20));
+    check(
+        draft, "
+21s
+",
+    );
+}
+
+#[test]
+fn from_a_sample_that_is_refused_as_old_on_keep_alives_keep_nothing_fresh() {
+    let draft = Draft { rules: vec![rule("silent", "stale({TI})")], ..stale(5) };
+    check(
+        draft,
+        "
+1s TI 50 told=1000s
+1s LI 50
+4s alive plc
+7s TI 50 told=900s
+  7s alarm silent unacknowledged #1
+8s
+",
+    );
+}
+
+#[test]
+fn nobody_waits_for_a_point_that_a_reload_leaves_unwatched() {
+    check_all(
+        vec![ruled(vec![rule("hot", "{TI} > 80")]), ruled(vec![rule("full", "{LI} > 80")])],
+        "
+1s TI bad
+2s reload 1
+90s
+",
+    );
+}
