@@ -149,6 +149,7 @@ impl Instance {
             store: store.clone(),
             telemetry: telemetry_receiver,
             undurable: undurable.clone(),
+            orders: orders.clone(),
             status: status_sender,
             clock,
         };
@@ -195,6 +196,7 @@ impl Instance {
             states,
             turns: turns_sender,
             first,
+            carried: opened.commands,
             stop: parts.pump_stop.clone(),
         };
         parts.spawn_pump(pump.run());
@@ -404,7 +406,8 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let tasks = engine.tasks().into_iter().map(Effect::Task);
         let units = engine.units().into_iter().map(Effect::Unit);
         let stops = engine.stops().into_iter().map(Effect::Stop);
-        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops) {
+        let indicators = engine.indicators().cloned().map(|of| Effect::Indicator(Arc::new(of)));
+        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops).chain(indicators) {
             board.apply(&effect, true);
         }
     });

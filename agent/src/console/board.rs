@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::{
-    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, StopRecord, TaskRecord, UnitRecord,
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, StopRecord, TaskRecord,
+    UnitRecord,
 };
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,7 @@ pub struct Board {
     /// The newest stop of each unit, ended or not.
     stops: BTreeMap<String, Arc<StopRecord>>,
     quality: AlarmQuality,
+    indicators: Option<Arc<IndicatorRecord>>,
     /// Measures of which every rule is out of service.
     unwatched: Vec<String>,
     sources: Vec<SourceLine>,
@@ -160,6 +162,7 @@ impl Board {
             units: BTreeMap::new(),
             stops: BTreeMap::new(),
             quality: AlarmQuality::default(),
+            indicators: None,
             unwatched: Vec::new(),
             sources: Vec::new(),
             counts: Vec::new(),
@@ -198,6 +201,13 @@ impl Board {
                 }
                 self.units.insert(record.unit.clone(), Arc::clone(record));
                 self.change.units = true;
+            }
+            // Upstream keeps them; the board shows what is going on.
+            Effect::Record(_) => {}
+            Effect::Indicator(record) => {
+                if self.indicators.as_ref().is_none_or(|held| held.revision <= record.revision) {
+                    self.indicators = Some(Arc::clone(record));
+                }
             }
             Effect::Stop(record) => {
                 if self.stops.get(&record.unit).is_some_and(|held| held.revision > record.revision) {
@@ -356,6 +366,11 @@ impl Board {
     /// The units that are stopped, by id.
     pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
         self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    /// `None`: the calendar has not told the week yet.
+    pub fn indicators(&self) -> Option<&IndicatorRecord> {
+        self.indicators.as_deref()
     }
 
     pub fn quality(&self) -> &AlarmQuality {

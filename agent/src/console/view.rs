@@ -6,6 +6,7 @@
 //! whole seconds, names of enumerations the snake_case words of the configuration.
 
 mod alarm;
+mod indicator;
 mod render;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use alarm::{
     AlarmView, CoverView, QualityView, QualityWindowView, StopView, SuppressionView, TurnView, UnwatchedView,
     WorstView,
 };
+pub use indicator::{IndicatorView, RateView, WeekView};
 use render::Render;
 
 /// Everything that is shown, at one moment.
@@ -48,6 +50,9 @@ pub struct BoardView {
     pub stops: Vec<StopView>,
     #[serde(default)]
     pub quality: QualityView,
+    /// `None`: the calendar has not told the week yet.
+    #[serde(default)]
+    pub indicators: Option<IndicatorView>,
     /// 隐患: being rectified or awaiting acceptance; newest first.
     pub hazards: Vec<HazardView>,
     /// 待确认: a person has to judge; newest first.
@@ -70,6 +75,17 @@ pub struct GatewayView {
     pub name: String,
     /// The version of the agent.
     pub agent: String,
+    /// Of the measures that are said to be watched automatically, how many are.
+    #[serde(default)]
+    pub coverage: CoverageView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageView {
+    pub automatic: usize,
+    pub watched: usize,
+    /// The others.
+    pub unwatched: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -291,6 +307,7 @@ impl BoardView {
                 id: site.gateway.clone(),
                 name: site.name.clone(),
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
+                coverage: render.coverage(),
             },
             alarms: annunciated,
             shelved,
@@ -298,6 +315,7 @@ impl BoardView {
             out_of_service,
             stops: render.stops(),
             quality: render.quality(),
+            indicators: render.indicators(),
             hazards,
             candidates,
             tasks: render.tasks(),

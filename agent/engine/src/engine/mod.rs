@@ -10,7 +10,11 @@
 //! no verdict.
 
 mod annunciate;
+mod duties;
+mod expected;
 mod fault;
+mod hazards;
+mod indicators;
 mod judge;
 #[cfg(test)]
 mod properties;
@@ -34,13 +38,15 @@ use crate::plant::Plant;
 use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
 use crate::quality::Tally;
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Refusal, StopRecord, TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, StopRecord,
+    TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -59,6 +65,7 @@ pub struct Restored {
     pub units: Vec<UnitRecord>,
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
+    pub indicators: Option<IndicatorRecord>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -87,6 +94,13 @@ pub struct Engine {
     hazards: Hazards,
     tasks: Tasks,
     units: Units,
+    /// The present cycles of tasks, by the task's place in the plant.
+    periods: BTreeMap<u32, Period>,
+    watches: Watches,
+    /// `None`: the calendar has not told the week yet.
+    indicators: Option<Box<IndicatorRecord>>,
+    /// Up to when the week was seen.
+    indicators_seen: Mono,
     stops: Stops,
     quality: Tally,
     /// When each candidate hazard that nobody has judged is to be heard of again.
@@ -184,6 +198,9 @@ impl Engine {
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
+            Deed::Record { task, status, why } => {
+                self.record(task, *status, (by, why.as_deref()), at, effects)
+            }
             Deed::Acknowledge { alarm } => self.answer(alarm, Answer::Acknowledge, by, at, effects),
             Deed::Reset { alarm } => self.answer(alarm, Answer::Reset, by, at, effects),
             Deed::Shelve { alarm, for_s, why } => self.shelve(alarm, *for_s, by, why, at, effects),
@@ -224,6 +241,11 @@ impl Engine {
     /// How good the alarms are (EEMUA 191), over the last day and the last week.
     pub fn quality(&self, now: Mono) -> AlarmQuality {
         self.quality.view(now, self.alarms.open().map(AsRef::as_ref))
+    }
+
+    /// As they were told last; `None`: they never were.
+    pub fn indicators(&self) -> Option<&IndicatorRecord> {
+        self.indicators.as_deref().filter(|record| record.revision > 0)
     }
 
     /// Tasks that are boosted or suspended, by id.
@@ -283,6 +305,9 @@ impl Engine {
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
+                Timer::Hazard(rule) => self.hazard_after(rule, at, effects),
+                Timer::Overdue => self.overdue(at, effects),
+                Timer::Duty(task) => self.duty(task, at, effects),
                 Timer::Boost(task) => {
                     if let Some(task) = self.plant.task_at(task) {
                         self.tasks.expire(&task.id, at, effects);
@@ -299,6 +324,7 @@ impl Engine {
                 Timer::ReAlarm(rule) => self.re_alarm(rule, at, effects),
                 Timer::Candidate => self.remind(at, effects),
                 Timer::FloodEnd => self.flood_may_end(at.mono),
+                Timer::Indicators => self.tell_indicators(at, effects),
             }
             self.note(before, at.mono, effects);
         }
@@ -307,12 +333,16 @@ impl Engine {
 
     fn sample(&mut self, sample: Sample, at: Now, effects: &mut Vec<Effect>) {
         let id = sample.point;
+        let history = sample.backfill.then(|| sample.clone());
         let Some(heard) = self.present.sample(&self.plant, sample, at.mono) else {
             self.unjudged.stray += 1;
             return;
         };
         if heard == Heard::Late {
             self.unjudged.late += 1;
+            if let Some(sample) = history {
+                self.late_candidates(&sample, at, effects);
+            }
             // Keep-alives do not count any more: it may be stale already.
             if let Some(due) = self.present.stale_at(&self.plant, id) {
                 self.timers.set_no_later(Timer::Stale(id), due.max(at.mono));
@@ -349,10 +379,15 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
-        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
+        let zones = match (&fix.zone, &fix.spot) {
+            (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
+            (None, Some(spot)) => self.plant.zones_around(spot),
+            (None, None) => Vec::new(),
+        };
+        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        let carrier = self.plant.carrier(fix);
         // It is taken in before its feed is there again: no rule sees the feed without it.
-        let moved = self.present.presence.fix(fix, zone, at.mono);
+        let moved = self.present.presence.fix(fix, zones, carrier, at.mono);
         self.heard_from(fix.source, at, effects);
         match moved {
             Moved::No => {}
@@ -362,9 +397,9 @@ impl Engine {
                     source.late += 1;
                 }
             }
-            Moved::Zones(from, to) => {
+            Moved::Zones(touched) => {
                 let plant = Arc::clone(&self.plant);
-                let zones = [from, to].into_iter().flatten();
+                let zones = touched.into_iter();
                 let rules: BTreeSet<u32> =
                     zones.flat_map(|zone| plant.rules_of_zone(zone)).copied().collect();
                 self.judge_all(rules, at, effects);

@@ -351,7 +351,9 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Hazard(of) => (format!("hazard {}", of.id), of.revision),
         Effect::Task(of) => (format!("task {}", of.task), of.revision),
         Effect::Unit(of) => (format!("unit {}", of.unit), of.revision),
+        Effect::Record(of) => (format!("record {}", of.id), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
+        Effect::Indicator(of) => ("indicators".to_owned(), of.revision),
     }
 }
 
@@ -366,6 +368,25 @@ proptest! {
             serde_json::to_vec(&run.effects).unwrap()
         };
         prop_assert_eq!(run(), run());
+    }
+
+    #[test]
+    fn all_evidence_gives_its_verdict_again(steps in steps()) {
+        let mut run = Run::new();
+        steps.iter().for_each(|step| run.step(step));
+        for effect in &run.effects {
+            let evidence = match effect {
+                Effect::Alarm(alarm) => &alarm.evidence,
+                Effect::Hazard(hazard) => &hazard.evidence,
+                Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Record(_) | Effect::Indicator(_) => continue,
+            };
+            let again: Evidence = serde_json::from_str(&serde_json::to_string(evidence).unwrap()).unwrap();
+            let expected = match &evidence.reason {
+                None if evidence.rule.starts_with("fault:source:") => Err(Irreplayable::NoCondition),
+                _ => Ok(None),
+            };
+            prop_assert_eq!(replay(&again), expected, "{:#?}", evidence);
+        }
     }
 
     #[test]

@@ -161,8 +161,14 @@ impl Engine {
     }
 
     pub(super) fn calendar_settled(&mut self, at: Now, effects: &mut Vec<Effect>) {
+        let was_set = self.present.calendar.is_sane(at.mono);
         self.present.calendar.settle();
         self.offer_withheld_end();
+        if !was_set && let Some(wall) = self.present.calendar.sure(at.mono) {
+            self.clock_set(wall, at.mono);
+        }
+        self.offer_overdue(at.mono);
+        self.offer_duties(at.mono);
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 }

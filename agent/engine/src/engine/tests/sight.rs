@@ -40,11 +40,12 @@ fn history_and_samples_older_than_the_last_are_not_judged() {
         draft(),
         "
 1s LI 96 backfill
+  1s hazard M-1 limit:LI: a candidate by LI/HH returned late
 2s LI 50 told=2s
 3s LI 96 told=1s
 4s LI 96 told=4s
   4s alarm LI/HH unacknowledged #1
-  4s hazard M-1 limit:LI: rectifying by LI/HH
+  4s hazard M-1 limit:LI: rectifying by LI/HH repeats 1 late
 ",
     );
 }
@@ -296,10 +297,9 @@ fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload()
   3601s hazard M-1 fault:plc: a candidate by fault:source:plc
   3601s hazard M-2 fault:plc: a candidate by fault:source:plc
 3602s reject fault:plc steam
+  3602s hazard M-1 fault:plc: rejected by fault:source:plc
   3602s hazard M-2 fault:plc: rejected by fault:source:plc
 3700s {again}{lost}
-  5401s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
-  7201s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
 9000s
 "
         );
