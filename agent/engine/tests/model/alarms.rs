@@ -6,6 +6,11 @@ use riskgate_engine::{Class, Priority, RiskClass};
 
 use crate::site::{Boost, SECOND, TASKS};
 
+/// Stamps tell no smaller parts of a second.
+fn second(at: u64) -> u64 {
+    at / SECOND
+}
+
 /// What is told, as (of what, what it is now).
 pub(crate) type Told = Vec<(String, String)>;
 
@@ -39,6 +44,7 @@ pub(crate) struct Alarm {
     pub(crate) suppressed: bool,
     /// Since it is out: until when, if it ends.
     pub(crate) out: Option<Option<u64>>,
+    out_since: u64,
     pub(crate) owing: bool,
     event: &'static str,
 }
@@ -72,6 +78,8 @@ pub(crate) struct Plan {
     pub(crate) auto: bool,
     pub(crate) major: bool,
     pub(crate) gravity: u8,
+    /// One act settles all that it raises at once.
+    pub(crate) grouped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +103,8 @@ pub(crate) struct Hazard {
     gravity: u8,
     pub(crate) since: u64,
     pub(crate) changed: u64,
+    /// Of what one loss raised: its cause and when.
+    group: Option<(String, u64)>,
     /// The rules of the cause that are on, and whether the hazard's own was among them since the first began.
     active: BTreeSet<String>,
     joined: bool,
@@ -129,6 +139,14 @@ pub(crate) struct Unit {
     causes: Vec<(String, RiskClass, Option<u64>)>,
 }
 
+/// How often a unit was stopped, whether it is, and since when.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop {
+    n: u64,
+    pub(crate) on: bool,
+    since: u64,
+}
+
 /// Everything that outlives a restart.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desk {
@@ -137,8 +155,7 @@ pub(crate) struct Desk {
     pub(crate) hazards: BTreeMap<(String, String), Hazard>,
     pub(crate) tasks: BTreeMap<String, Task>,
     pub(crate) units: BTreeMap<String, Unit>,
-    /// How often each unit was stopped, and whether it is.
-    pub(crate) stops: BTreeMap<&'static str, (u64, bool)>,
+    pub(crate) stops: BTreeMap<&'static str, Stop>,
     pub(crate) told: Told,
 }
 
@@ -162,7 +179,7 @@ fn is_suppressible(class: Class) -> bool {
 
 impl Desk {
     pub(crate) fn is_stopped(&self, unit: Option<&str>, class: Class) -> bool {
-        let stopped = unit.is_some_and(|unit| self.stops.get(unit).is_some_and(|(_, on)| *on));
+        let stopped = unit.is_some_and(|unit| self.stops.get(unit).is_some_and(|stop| stop.on));
         stopped && is_suppressible(class)
     }
 
@@ -194,6 +211,7 @@ impl Desk {
             shelf: None,
             suppressed: false,
             out: None,
+            out_since: now,
             owing: false,
             event: "",
         }
@@ -307,7 +325,8 @@ impl Desk {
 
     pub(crate) fn take_out(&mut self, about: &About, until: Option<u64>) {
         let now = self.now;
-        self.alarms.entry(about.id.clone()).or_insert_with(|| Self::fresh(about, now)).out = Some(until);
+        let alarm = self.alarms.entry(about.id.clone()).or_insert_with(|| Self::fresh(about, now));
+        (alarm.out, alarm.out_since) = (Some(until), now);
         self.tell_alarm(&about.id, "taken_out");
     }
 
@@ -348,21 +367,22 @@ impl Desk {
     }
 
     pub(crate) fn stop(&mut self, unit: &'static str) {
-        let stop = self.stops.entry(unit).or_insert((0, false));
-        *stop = (stop.0 + 1, true);
-        let line = format!("#{} on", stop.0);
+        let since = self.now;
+        let stop = self.stops.entry(unit).or_default();
+        *stop = Stop { n: stop.n + 1, on: true, since };
+        let line = format!("#{} on", stop.n);
         self.told.push((format!("stop {unit}"), line));
     }
 
     pub(crate) fn start(&mut self, unit: &'static str) {
         let stop = self.stops.get_mut(unit).unwrap();
-        stop.1 = false;
-        let line = format!("#{} over", stop.0);
+        stop.on = false;
+        let line = format!("#{} over", stop.n);
         self.told.push((format!("stop {unit}"), line));
     }
 
     pub(crate) fn suspend_tasks(&mut self) {
-        let stopped = self.stops.get("U-1").is_some_and(|(_, on)| *on);
+        let stopped = self.stops.get("U-1").is_some_and(|stop| stop.on);
         for (id, ..) in TASKS {
             if !stopped && !self.tasks.contains_key(id) {
                 continue;
@@ -398,6 +418,7 @@ impl Desk {
             gravity: plan.gravity,
             since: now,
             changed: now,
+            group: plan.grouped.then(|| (plan.cause.clone(), now)),
             active,
             joined: true,
         };
@@ -448,6 +469,45 @@ impl Desk {
         self.tell_hazard(&key);
     }
 
+    /// Whether it raised no hazard at that time, as far back as its stop or its absence from service goes;
+    /// `None`: now.
+    pub(crate) fn withheld_at(&self, about: &About, told: Option<u64>) -> bool {
+        let at = told.unwrap_or(self.now);
+        let stopped = about.unit.and_then(|unit| self.stops.get(unit)).filter(|stop| stop.on);
+        let stopped = stopped.filter(|_| is_suppressible(about.class)).map(|stop| stop.since);
+        let out = self.alarms.get(&about.id).filter(|of| of.out.is_some()).map(|of| of.out_since);
+        stopped.into_iter().chain(out).any(|since| second(since) <= second(at))
+    }
+
+    /// What history tells of: no episode, and nothing that is not known already.
+    pub(crate) fn raise_late(&mut self, rule: &str, plan: &Plan, told: Option<u64>) {
+        let key = (plan.measure.clone(), plan.cause.clone());
+        let now = self.now;
+        let (opening, active) = match self.hazards.get(&key) {
+            None => (1, BTreeSet::new()),
+            Some(of) if of.is_open() => return,
+            // What is older than its closing was judged with it.
+            Some(of) if told.is_none_or(|told| second(told) <= second(of.changed)) => return,
+            Some(of) => (of.opening + 1, of.active.clone()),
+        };
+        let hazard = Hazard {
+            stage: Stage::Candidate,
+            rule: rule.to_owned(),
+            opening,
+            repeats: 0,
+            returned: active.is_empty(),
+            major: plan.major,
+            gravity: plan.gravity,
+            since: now,
+            changed: now,
+            group: None,
+            joined: active.contains(rule),
+            active,
+        };
+        self.hazards.insert(key.clone(), hazard);
+        self.tell_hazard(&key);
+    }
+
     pub(crate) fn return_of(&mut self, rule: &str) {
         for key in self.hazards.keys().cloned().collect::<Vec<_>>() {
             let of = self.hazards.get_mut(&key).unwrap();
@@ -473,12 +533,16 @@ impl Desk {
     pub(crate) fn move_hazard(&mut self, nth: usize, from: Stage, to: Stage) -> bool {
         let open = self.hazards.iter().filter(|(_, of)| of.is_open()).map(|(key, _)| key.clone());
         let Some(key) = open.collect::<Vec<_>>().get(nth).cloned() else { return false };
-        let of = self.hazards.get_mut(&key).unwrap();
-        if of.stage != from {
+        if self.hazards[&key].stage != from {
             return false;
         }
-        of.stage = to;
-        self.tell_hazard(&key);
+        let group = self.hazards[&key].group.clone();
+        let same = |of: &Hazard| group.is_some() && of.group == group && of.stage == from;
+        let all = self.hazards.iter().filter(|(of, hazard)| **of == key || same(hazard));
+        for key in all.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.hazards.get_mut(&key).unwrap().stage = to;
+            self.tell_hazard(&key);
+        }
         true
     }
 
@@ -581,6 +645,23 @@ impl Desk {
             if changed {
                 self.tell_unit(&id);
             }
+        }
+    }
+
+    /// A restart: what is kept is stamped with no smaller parts of a second.
+    pub(crate) fn round(&mut self) {
+        let round = |at: &mut u64| *at = *at / SECOND * SECOND;
+        for of in self.alarms.values_mut() {
+            round(&mut of.changed);
+        }
+        for of in self.hazards.values_mut() {
+            round(&mut of.since);
+        }
+        for of in self.tasks.values_mut().flat_map(|of| &mut of.boosts) {
+            of.until.iter_mut().for_each(round);
+        }
+        for (_, _, until) in self.units.values_mut().flat_map(|of| &mut of.causes) {
+            until.iter_mut().for_each(round);
         }
     }
 

@@ -109,6 +109,24 @@ impl Op {
 }
 
 impl Cond {
+    pub(crate) fn calls_for_help(&self) -> bool {
+        match self {
+            Self::Sos(_) => true,
+            Self::Any(parts) | Self::All(parts) | Self::AtLeast(_, parts) => {
+                parts.iter().any(Self::calls_for_help)
+            }
+            Self::Not(inner)
+            | Self::Maybe(inner)
+            | Self::Held(inner, _)
+            | Self::Recently(inner, _)
+            | Self::Count(inner, ..) => inner.calls_for_help(),
+            Self::Same(left, _, right) | Self::Then(left, right, _) => {
+                left.calls_for_help() || right.calls_for_help()
+            }
+            _ => false,
+        }
+    }
+
     /// The condition with each threshold of a point made easier to reach by the point's deadband: what must be
     /// over before the alarm is. `alarming`: the whole leans to true as this part does.
     pub(crate) fn eased(&self, deadbands: &[f64], alarming: bool) -> Self {

@@ -10,7 +10,7 @@ use crate::site::{
     Boost, DCS, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS, ZONES, source_of, unit_of,
 };
 use crate::truth::{Part, Tri};
-use crate::world::{Act, Input, Reading, Source, World, is_strict, reading_of, source_of_all};
+use crate::world::{Act, Input, Read, Reading, Source, Value, World, is_strict, reading_of, source_of_all};
 
 /// A feed that came up has told by then of all who are there.
 const SETTLED: u64 = 30 * SECOND;
@@ -24,7 +24,6 @@ struct Reads {
     conditions: bool,
     permits: bool,
     rules: BTreeSet<String>,
-    sos: bool,
 }
 
 impl Reads {
@@ -58,11 +57,7 @@ impl Reads {
             Cond::Active(rule) => {
                 self.rules.insert(rule.clone());
             }
-            Cond::People { place, .. } | Cond::Lone(place) | Cond::Still(place, _) => self.place(place),
-            Cond::Sos(place) => {
-                self.place(place);
-                self.sos = true;
-            }
+            Cond::People { place, .. } | Cond::Lone(place) | Cond::Still(place, _) | Cond::Sos(place) => self.place(place),
             Cond::Guarded(_) => {
                 self.place("U-1");
                 self.permits = true;
@@ -188,6 +183,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             auto: outer && point.auto,
             major: false,
             gravity: u8::from(outer),
+            grouped: false,
         });
         Watched {
             about: About {
@@ -221,7 +217,6 @@ fn rules_of(site: &Site) -> Vec<Watched> {
         };
         let mut reads = Reads::default();
         reads.of(&rule.when);
-        let sos = reads.sos;
         reads.of(&clear);
         let class = rule.class.unwrap_or_else(|| reads.class(site));
         let plan = rule.hazard.as_ref().map(|hazard| Plan {
@@ -234,13 +229,14 @@ fn rules_of(site: &Site) -> Vec<Watched> {
                 Priority::High => 1,
                 Priority::Critical => 2,
             },
+            grouped: false,
         });
         Watched {
             about: About {
                 id: rule.id.clone(),
                 class,
                 unit: Some(unit_of(rule.measure)),
-                protected: is_protected(false, class, rule.priority, sos),
+                protected: is_protected(false, class, rule.priority, rule.when.calls_for_help()),
             },
             text: format!(
                 "{} | {} | {} {}",
@@ -273,6 +269,18 @@ fn rules_of(site: &Site) -> Vec<Watched> {
         ranks.insert(rule.about.id.clone(), rank);
     }
     rules.sort_by_key(|rule| ranks[&rule.about.id]);
+    // One that names no class takes the strictest of the rules that it reads as well.
+    for at in 0..rules.len() {
+        let read = rules[..at].iter().filter(|of| rules[at].reads.rules.contains(&of.about.id));
+        let strictest = read.map(|of| of.about.class).max();
+        let Some(rule) = site.rules.iter().find(|of| of.id == rules[at].about.id) else { continue };
+        if let Some(class) = strictest.filter(|class| rule.class.is_none() && *class > rules[at].about.class)
+        {
+            let sos = rule.when.calls_for_help();
+            rules[at].about.class = class;
+            rules[at].about.protected = is_protected(false, class, rule.priority, sos);
+        }
+    }
     rules
 }
 
@@ -330,6 +338,7 @@ impl Model {
     fn begin(&mut self) {
         let now = self.desk.now;
         self.start = now;
+        self.desk.round();
         self.inputs.clear();
         self.read = vec![Vec::new(); TAGS.len()];
         self.rules = rules_of(&self.sites[self.at_site]);
@@ -399,6 +408,7 @@ impl Model {
         match input {
             Input::Restart => {
                 self.begin();
+                self.follow();
                 return true;
             }
             Input::Act(act) => return self.act(act),
@@ -411,9 +421,32 @@ impl Model {
         let before = self.sources.clone();
         self.inputs.push((self.desk.now, input.clone()));
         self.observe();
+        if let Input::Read(read) = input
+            && read.backfill
+        {
+            self.find_in_history(read);
+        }
         self.judge(Some(input), &before);
         self.follow();
         true
+    }
+
+    /// A limit crossed in history is a candidate by the gravest of them, and no alarm.
+    fn find_in_history(&mut self, read: &Read) {
+        let Value::Number(number) = read.value else { return };
+        let crossed = self.rules.iter().filter(|rule| match rule.question {
+            Question::Limit(point, high, limit, _) if point == read.point => {
+                if high { number >= limit } else { number <= limit }
+            }
+            _ => false,
+        });
+        let Some(rule) = crossed.max_by_key(|rule| rule.plan.as_ref().map(|plan| plan.gravity)) else {
+            return;
+        };
+        let (about, plan) = (rule.about.clone(), rule.plan.clone());
+        if let Some(plan) = plan.filter(|_| !self.desk.withheld_at(&about, read.told)) {
+            self.desk.raise_late(&about.id, &plan, read.told);
+        }
     }
 
     fn reload(&mut self, to: usize) {
@@ -496,6 +529,13 @@ impl Model {
         for id in self.desk.fit_to_stops() {
             self.raise_owed(&id);
         }
+        // What may not be shelved any more is heard.
+        for id in self.desk.alarms.keys().cloned().collect::<Vec<_>>() {
+            let shelved = self.desk.alarms[&id].shelf.is_some();
+            if shelved && self.about(&id).is_some_and(|about| about.protected) {
+                self.uncover(&id, Cover::Shelf, "shelf_ended");
+            }
+        }
     }
 
     /// Whether an input is about something that the rule reads.
@@ -517,7 +557,8 @@ impl Model {
             Some(Input::Read(of)) => !of.backfill && rule.reads.points.contains(&of.point),
             Some(Input::Fix(fix)) => !fix.backfill && !rule.reads.zones.is_empty(),
             Some(Input::Sighting { backfill, .. }) => !backfill && rule.reads.cameras,
-            Some(Input::Condition { .. } | Input::Told | Input::Lost) => rule.reads.conditions,
+            Some(Input::Condition { .. } | Input::Told) => rule.reads.conditions,
+            Some(Input::Lost) => rule.reads.conditions && !before[DCS].untold,
             Some(Input::Permit(_)) => rule.reads.permits,
             Some(Input::Reload(_)) => {
                 let was_read =
@@ -676,7 +717,8 @@ impl Model {
         let fault = format!("fault:{}", TAGS[point]);
         if let Some(measure) = self.site().points[point].measure {
             let measure = measure.to_owned();
-            let plan = Plan { measure, cause: fault.clone(), auto: false, major: false, gravity: 0 };
+            let cause = fault.clone();
+            let plan = Plan { measure, cause, auto: false, major: false, gravity: 0, grouped: false };
             self.desk.raise(&fault, &plan, false);
         }
     }
@@ -700,7 +742,8 @@ impl Model {
                 continue;
             }
             let cause = format!("fault:{}", SOURCES[id]);
-            let plan = Plan { measure: measure.to_owned(), cause, auto: false, major: false, gravity: 0 };
+            let measure = measure.to_owned();
+            let plan = Plan { measure, cause, auto: false, major: false, gravity: 0, grouped: true };
             self.desk.raise(&fault, &plan, false);
         }
     }
@@ -786,11 +829,7 @@ impl Model {
     }
 
     fn calls_for_help(&self, id: &str) -> bool {
-        self.site().rules.iter().filter(|rule| rule.id == id).any(|rule| {
-            let mut reads = Reads::default();
-            reads.of(&rule.when);
-            reads.sos
-        })
+        self.site().rules.iter().any(|rule| rule.id == id && rule.when.calls_for_help())
     }
 
     fn act(&mut self, act: &Act) -> bool {
@@ -832,7 +871,7 @@ impl Model {
                 back > 0
             }
             Act::Stop(unit) => {
-                if self.desk.stops.get(unit).is_some_and(|(_, on)| *on) {
+                if self.desk.stops.get(unit).is_some_and(|stop| stop.on) {
                     return false;
                 }
                 self.desk.stop(unit);
@@ -840,7 +879,7 @@ impl Model {
                 true
             }
             Act::Start(unit) => {
-                if !self.desk.stops.get(unit).is_some_and(|(_, on)| *on) {
+                if !self.desk.stops.get(unit).is_some_and(|stop| stop.on) {
                     return false;
                 }
                 self.desk.start(unit);

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    CameraDraft, Class, Confirm, Draft, HazardDraft, Level, Limits, MeasureDraft, Patience, Plant,
-    PointDraft, Priority, RiskClass, RuleDraft, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft,
+    CameraDraft, Class, Confirm, Draft, HazardDraft, Item, Level, Limits, MeasureDraft, Patience, Plant,
+    PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft,
     UnitDraft, UnitEffectDraft, ZoneDraft,
 };
 use riskgate_point::SourceId;
 
 use crate::language::Cond;
 
-/// Time is counted in moments, two of each second: the second itself, and the nanosecond after it, at which a
-/// window has been unknown for more than it may be. Inputs come at the second; all lengths are whole seconds.
-pub(crate) const SECOND: u64 = 2;
+/// Time is counted in moments, so many of each second: the second itself, and the nanoseconds after it, of which
+/// the first is when a window has been unknown for more than it may be, the next when a window over that has.
+/// Inputs come at the second; all lengths are whole seconds.
+pub(crate) const SECOND: u64 = 64;
 
 /// The points: three numbers, one that is on or off, two more numbers of the class gas, one of words, one more
 /// that is on or off. The first three are of the source plc, the others of the source skid.
@@ -104,7 +105,45 @@ fn secs(of: u64) -> Duration {
     Duration::from_secs(of / SECOND)
 }
 
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { points, silence, patience, source_hazard, rules } = self;
+        writeln!(f, "site: silence {silence:?} patience {patience} source_hazard {source_hazard}")?;
+        for (tag, point) in TAGS.iter().zip(points) {
+            let Point { class, limits, deadband, delay, stale_after, measure, auto } = point;
+            writeln!(
+                f,
+                "  {tag} {class:?} limits {limits:?} deadband {deadband} delay {delay} stale_after \
+                 {stale_after} measure {measure:?} auto {auto}"
+            )?;
+        }
+        for rule in rules {
+            let Rule { id, measure, priority, class, when, for_, clear, clear_for, .. } = rule;
+            let Rule { latch, realarm, hazard, task, raise, .. } = rule;
+            let clear = clear.as_ref().map(ToString::to_string);
+            writeln!(f, "  {id} of {measure} {priority:?} {class:?}: {when} for {for_}")?;
+            writeln!(f, "    clear {clear:?} for {clear_for} latch {latch} realarm {realarm:?}")?;
+            writeln!(f, "    {hazard:?} {task:?} raise {raise:?}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Site {
+    /// Without the rules that no configuration may have, as those that could never return to normal.
+    pub(crate) fn sieved(mut self) -> Self {
+        while let Err(faults) = Plant::build(self.draft()) {
+            let refused = faults.iter().filter(|fault| fault.severity == Severity::Error);
+            let at = refused.map(|fault| match fault.item {
+                Item::Rule(at) => at,
+                _ => panic!("{faults:#?}"),
+            });
+            let at = at.min().unwrap();
+            self.rules.remove(at);
+        }
+        self
+    }
+
     pub(crate) fn plant(&self) -> Arc<Plant> {
         match Plant::build(self.draft()) {
             Ok((plant, _)) => Arc::new(plant),
@@ -133,6 +172,7 @@ impl Site {
             name: id.to_owned(),
             hazard_code: "540170007001".to_owned(),
             base: RiskClass::Yellow,
+            department: String::new(),
             liable_person: "李".to_owned(),
         };
         let measure = |id: &str| MeasureDraft {
@@ -143,6 +183,7 @@ impl Site {
             classify1: "1".to_owned(),
             classify2: "1-1".to_owned(),
             automatic: true,
+            ..MeasureDraft::default()
         };
         let task = |(id, cycle, work_type): (&str, u64, u8)| TaskDraft {
             id: id.to_owned(),
@@ -151,12 +192,13 @@ impl Site {
             cycle: secs(cycle),
             work_type,
             assignee: "zhang".to_owned(),
+            ..TaskDraft::default()
         };
         let zone = |id: &str| ZoneDraft {
             id: id.to_owned(),
             name: id.to_owned(),
             unit: "U-1".to_owned(),
-            limit: None,
+            ..ZoneDraft::default()
         };
         Draft {
             company: "540170007".to_owned(),
@@ -165,6 +207,7 @@ impl Site {
                 strict: Duration::from_secs(10),
                 usual: secs(self.patience),
                 source_hazard: secs(self.source_hazard),
+                ..Patience::default()
             },
             sources: SOURCES.iter().enumerate().map(source).collect(),
             points: points.collect(),
@@ -179,6 +222,7 @@ impl Site {
                 source: SourceId(u16::try_from(NVR).unwrap()),
             }],
             rules: self.rules.iter().map(Rule::draft).collect(),
+            ..Draft::default()
         }
     }
 }
@@ -234,6 +278,8 @@ impl Rule {
                 confirm: if hazard.auto { Confirm::Auto } else { Confirm::Person },
                 deadline: Duration::from_hours(24),
                 cause: hazard.cause.map(str::to_owned),
+                raising: Raising::AtOnce,
+                reopen_within: None,
             }),
             task: self
                 .task

@@ -182,6 +182,7 @@ fn count(said: &[(u64, Tri)], d: u64, now: u64, op: Op, n: u32) -> Tri {
 }
 
 fn then(first: &[(u64, Tri)], second: &[(u64, Tri)], d: u64, now: u64) -> Tri {
+    // The second rose within the last while, the first within one before that.
     let pairs = |a: &[u64], b: &[u64]| {
         let mut b = b.iter().rev().take_while(|b| **b + d > now);
         b.any(|b| a.iter().rev().any(|a| a <= b && *b <= a + d))
@@ -309,6 +310,7 @@ fn moments(read: &[(u64, Option<f64>)], d: u64, now: u64) -> Option<(f64, f64)> 
     Some((mean, square.sqrt()))
 }
 
+/// To the second: a few nanoseconds weigh nothing.
 fn seconds(time: u64) -> f64 {
-    f64::from(u32::try_from(time).unwrap())
+    f64::from(u32::try_from((time + SECOND / 2) / SECOND).unwrap())
 }

@@ -317,7 +317,7 @@ pub(crate) fn source_of_all(site: &Site, start: u64, inputs: &[(u64, Input)], id
     };
     let wait = |it: &mut Source, at: u64, going_on: bool| {
         let fault = at + if is_strict(class(it.lost)) { 10 * SECOND } else { site.patience };
-        let hazard = at + site.source_hazard;
+        let hazard = fault.max(at + site.source_hazard);
         it.fault_due = if going_on { it.fault_due.min(fault) } else { fault };
         it.hazard_due = if going_on { it.hazard_due.min(hazard) } else { hazard };
     };

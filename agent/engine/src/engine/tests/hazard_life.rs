@@ -301,7 +301,8 @@ fn an_episode_counts_as_a_repeat_once_nothing_withholds_it() {
 /// However short its patience: that it returned is told, and a restart does not count it twice.
 #[test]
 fn the_hazards_of_a_lost_source_are_not_before_its_alarm() {
-    let impatient = || Draft { patience: Patience { source_hazard: secs(5), ..Patience::default() }, ..draft() };
+    let impatient =
+        || Draft { patience: Patience { source_hazard: secs(5), ..Patience::default() }, ..draft() };
     check(
         impatient(),
         "
