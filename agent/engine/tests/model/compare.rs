@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use riskgate_engine::{
-    Act as EngineAct, AlarmRecord, Deed, Effect, Engine, Epoch, HazardRecord, IndicatorRecord, Level, Plant, Restored,
-    RiskClass, StopRecord, TaskRecord, UnitRecord,
+    Act as EngineAct, AlarmRecord, Deed, Effect, Engine, Epoch, HazardRecord, IndicatorRecord, Level, Plant,
+    Restored, RiskClass, StopRecord, TaskRecord, UnitRecord,
 };
 use riskgate_point::{
     BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,

@@ -57,7 +57,9 @@ impl Reads {
             Cond::Active(rule) => {
                 self.rules.insert(rule.clone());
             }
-            Cond::People { place, .. } | Cond::Lone(place) | Cond::Still(place, _) | Cond::Sos(place) => self.place(place),
+            Cond::People { place, .. } | Cond::Lone(place) | Cond::Still(place, _) | Cond::Sos(place) => {
+                self.place(place)
+            }
             Cond::Guarded(_) => {
                 self.place("U-1");
                 self.permits = true;
@@ -436,7 +438,11 @@ impl Model {
         let Value::Number(number) = read.value else { return };
         let crossed = self.rules.iter().filter(|rule| match rule.question {
             Question::Limit(point, high, limit, _) if point == read.point => {
-                if high { number >= limit } else { number <= limit }
+                if high {
+                    number >= limit
+                } else {
+                    number <= limit
+                }
             }
             _ => false,
         });

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use riskgate_engine::{
     CameraDraft, Class, Confirm, Draft, HazardDraft, Item, Level, Limits, MeasureDraft, Patience, Plant,
-    PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft,
-    UnitDraft, UnitEffectDraft, ZoneDraft,
+    PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft,
+    TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft,
 };
 use riskgate_point::SourceId;
 

@@ -173,8 +173,14 @@ fn rises(said: &[(u64, Tri)]) -> Vec<u64> {
     known.windows(2).filter(|pair| !pair[0].1 && pair[1].1).map(|pair| pair[1].0).collect()
 }
 
+/// From the last thing that was known before the last while of `d` on: what is older cannot matter.
+fn recent(said: &[(u64, Tri)], d: u64, now: u64) -> &[(u64, Tri)] {
+    let before = said.iter().rposition(|(at, of)| at + d < now && of.is_some());
+    &said[before.unwrap_or(0)..]
+}
+
 fn count(said: &[(u64, Tri)], d: u64, now: u64, op: Op, n: u32) -> Tri {
-    let counted = rises(said).into_iter().filter(|at| at + d > now).count();
+    let counted = rises(recent(said, d, now)).into_iter().filter(|at| at + d > now).count();
     let holds = op.holds(u32::try_from(counted).unwrap(), n);
     let complete = is_covered(said, d, now) && unknown(said, |of: Tri| of.is_none(), d, now) * 10 <= d;
     // What was seen is the least that there was.
@@ -183,6 +189,7 @@ fn count(said: &[(u64, Tri)], d: u64, now: u64, op: Op, n: u32) -> Tri {
 
 fn then(first: &[(u64, Tri)], second: &[(u64, Tri)], d: u64, now: u64) -> Tri {
     // The second rose within the last while, the first within one before that.
+    let (first, second) = (recent(first, 2 * d, now), recent(second, d, now));
     let pairs = |a: &[u64], b: &[u64]| {
         let mut b = b.iter().rev().take_while(|b| **b + d > now);
         b.any(|b| a.iter().rev().any(|a| a <= b && *b <= a + d))
@@ -271,11 +278,16 @@ fn number(num: &Num, born: u64, world: &World<'_>) -> Option<f64> {
 /// Whether it is covered and known for nine tenths, and what its known part says.
 fn windowed(window: Window, point: usize, d: u64, born: u64, world: &World<'_>) -> (bool, Option<f64>) {
     let now = world.now;
-    let read: Vec<(u64, Option<f64>)> = world
-        .readings(point)
-        .filter(|(at, _)| *at >= born)
-        .map(|(at, reading): (u64, &Reading)| (at, reading.number()))
-        .collect();
+    let of = |(at, reading): (u64, &Reading)| (at, reading.number());
+    let mut read: Vec<(u64, Option<f64>)> = Vec::new();
+    for (at, number) in world.readings(point).filter(|(at, _)| *at >= born).map(of).rev() {
+        read.push((at, number));
+        // What is older cannot matter.
+        if at + 2 * d < now {
+            break;
+        }
+    }
+    read.reverse();
     let complete =
         is_covered(&read, d, now) && unknown(&read, |of: Option<f64>| of.is_none(), d, now) * 10 <= d;
     let within = last_while(&read, d, now);

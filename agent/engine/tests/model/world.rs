@@ -464,7 +464,7 @@ impl World<'_> {
         &self.read[point].last().unwrap().1
     }
 
-    pub(crate) fn readings(&self, point: usize) -> impl Iterator<Item = (u64, &Reading)> {
+    pub(crate) fn readings(&self, point: usize) -> impl DoubleEndedIterator<Item = (u64, &Reading)> {
         self.read[point].iter().map(|(at, reading)| (*at, reading))
     }
 
