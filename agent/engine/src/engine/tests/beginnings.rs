@@ -349,3 +349,20 @@ fn an_alarm_about_people_from_before_a_restart_whose_rule_reads_a_point_now_retu
 ",
     );
 }
+
+#[test]
+fn the_alarm_of_a_rule_that_is_gone_cannot_be_silenced() {
+    check_all(
+        vec![ruled(vec![rule("hot", "{TI} > 80")]), ruled(Vec::new())],
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+2s reload 1
+  2s alarm hot normal #1
+3s shelve hot 60s
+  refused: no alarm 'hot'
+4s out hot
+  refused: no alarm 'hot'
+",
+    );
+}
