@@ -379,11 +379,39 @@ pub(crate) enum About {
 
 pub(crate) fn case(about: About) -> BoxedStrategy<Case> {
     let pause = prop_oneof![60 => 0..4_u64, 30 => 4..13_u64, 9 => 13..50_u64];
-    let script = prop::collection::vec((pause.prop_map(|pause| pause * SECOND), input(about)), 1..40);
+    let script = prop::collection::vec((pause.prop_map(|pause| pause * SECOND), input(about)), 1..36);
     (sites(about), prop::bool::weighted(0.8), script)
         .prop_map(|(sites, is_warm, script)| {
             let before = if is_warm { warm() } else { Vec::new() };
             Case { sites: sites.map(Site::sieved), script: before.into_iter().chain(script).collect() }
+        })
+        .boxed()
+}
+
+/// Readings, while the wall clock is set forward and back by up to a day, and the machine suspended.
+pub(crate) fn stepped() -> BoxedStrategy<Case> {
+    let step = select(vec![-86_400, -3600, -70, -2, 2, 70, 3600, 86_400]).prop_map(Input::Step);
+    let odd = prop_oneof![step, lengths(&[1, 3, 9, 30, 100]).prop_map(Input::Sleep)];
+    let odds = prop::collection::vec((any::<prop::sample::Index>(), odd), 1..5);
+    (case(About::Readings), odds)
+        .prop_map(|(mut case, odds)| {
+            for (at, odd) in odds {
+                let at = at.index(case.script.len() + 1);
+                case.script.insert(at, (0, odd));
+            }
+            case
+        })
+        .boxed()
+}
+
+/// A scenario of all that outlives a restart and all that does not, of a few inputs.
+pub(crate) fn short() -> BoxedStrategy<Case> {
+    case(About::Places)
+        .prop_map(|mut case| {
+            case.script.reverse();
+            case.script.truncate(18);
+            case.script.reverse();
+            case
         })
         .boxed()
 }

@@ -349,6 +349,7 @@ impl Model {
             rule.from_before = active && rule.reads.places();
             self.actives.insert(rule.about.id.clone(), active.then_some(true));
         }
+        self.remove_orphans();
         self.watched.clear();
         self.watch_points();
         self.regrade();
@@ -362,6 +363,15 @@ impl Model {
             .map(|rule| (rule.about.id.clone(), rule.plan.as_ref().map_or(0, |plan| plan.gravity)))
             .collect();
         self.desk.regrade(|rule| gravity.get(rule).copied().unwrap_or(0));
+    }
+
+    /// What a person laid over the alarm of a rule that is gone is over with it.
+    fn remove_orphans(&mut self) {
+        for id in self.desk.alarms.keys().cloned().collect::<Vec<_>>() {
+            if !id.starts_with("fault:") && self.rules.iter().all(|rule| rule.about.id != id) {
+                self.desk.remove(&id);
+            }
+        }
     }
 
     fn watch_points(&mut self) {
@@ -414,6 +424,8 @@ impl Model {
                 return true;
             }
             Input::Act(act) => return self.act(act),
+            // Nothing that it judges by goes by the wall clock.
+            Input::Step(_) | Input::Sleep(_) => return true,
             Input::Reload(to) => {
                 self.reload(*to);
                 return true;
@@ -488,6 +500,7 @@ impl Model {
             }
         }
         self.rules = rules;
+        self.remove_orphans();
         self.settle();
         self.actives.clear();
         for rule in &self.rules {
@@ -558,7 +571,10 @@ impl Model {
                 && ((was.up == Some(true)) != (is.up == Some(true)) || was.is_live() != is.is_live())
         });
         let told = match input {
-            None | Some(Input::Restart | Input::Act(_) | Input::Link { .. }) => false,
+            None => false,
+            Some(Input::Restart | Input::Act(_) | Input::Link { .. } | Input::Step(_) | Input::Sleep(_)) => {
+                false
+            }
             Some(Input::Refreshed(source)) => *source == PTW && rule.reads.permits,
             Some(Input::Read(of)) => !of.backfill && rule.reads.points.contains(&of.point),
             Some(Input::Fix(fix)) => !fix.backfill && !rule.reads.zones.is_empty(),
@@ -807,7 +823,7 @@ impl Model {
         if let Some(rule) = self.rules.iter().find(|rule| rule.about.id == id) {
             return Some(rule.about.clone());
         }
-        if let Some(alarm) = self.desk.alarms.get(id) {
+        if let Some(alarm) = self.desk.alarms.get(id).filter(|_| id.starts_with("fault:")) {
             let protected = is_protected(true, alarm.class, Priority::Low, false);
             return Some(About { id: id.to_owned(), class: alarm.class, unit: alarm.unit, protected });
         }

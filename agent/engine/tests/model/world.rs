@@ -37,6 +37,10 @@ pub(crate) enum Input {
     Lost,
     Permit(Permit),
     Act(Act),
+    /// The wall clock is set by so many seconds.
+    Step(i64),
+    /// The machine is suspended for as long, and nobody asks the engine for anything.
+    Sleep(u64),
     Restart,
     /// The configuration of this number.
     Reload(usize),

@@ -311,7 +311,12 @@ fn the_hazards_of_a_lost_source_are_not_before_its_alarm() {
 9s LI 50
 10s down plc
 17s restart
-28s
+  27s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  27s alarm fault:source:rtls unacknowledged #1
+  27s hazard M-1 fault:plc: a candidate by fault:source:plc
+  27s hazard M-2 fault:plc: a candidate by fault:source:plc
+28s restart
+60s
 ",
     );
 }
