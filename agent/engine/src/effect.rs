@@ -8,7 +8,7 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AlarmTurn, Class, Priority, RiskClass, StopRecord, Truth, Withheld};
+use crate::{AlarmTurn, Class, Priority, RiskClass, ShadowRecord, StopRecord, Truth, Withheld};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Effect {
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
     Stop(Arc<StopRecord>),
+    /// For the store and for who looks: it goes nowhere else.
+    Shadow(Arc<ShadowRecord>),
 }
 
 /// A text in both languages of the house.

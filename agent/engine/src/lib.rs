@@ -26,6 +26,7 @@ mod presence;
 mod present;
 mod quality;
 mod rule;
+mod shadow;
 #[cfg(test)]
 mod site;
 mod stop;
@@ -55,6 +56,7 @@ pub use plant::{Plant, Rule};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
+pub use shadow::ShadowRecord;
 pub use stop::StopRecord;
 pub use truth::Truth;
 pub use withheld::{AlarmEvent, AlarmTurn, OutOfService, Protected, SHELF_MAX, Shelf, Suppression, Withheld};

@@ -85,6 +85,7 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         for_: Duration::ZERO,
         clear: None,
         clear_for: Duration::ZERO,
+        shadow: false,
         latch: false,
         realarm: None,
         guidance: String::new(),
@@ -382,7 +383,9 @@ impl Site {
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => None,
+            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Shadow(_) => {
+                None
+            }
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -542,7 +545,15 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Stop(of) if kept.stops.iter().all(|kept| kept.unit != of.unit) => {
                 kept.stops.push(StopRecord::clone(of));
             }
-            Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => {}
+            Effect::Shadow(of) if kept.shadows.iter().all(|kept| kept.rule != of.rule) => {
+                kept.shadows.push(ShadowRecord::clone(of));
+            }
+            Effect::Alarm(_)
+            | Effect::Hazard(_)
+            | Effect::Task(_)
+            | Effect::Unit(_)
+            | Effect::Stop(_)
+            | Effect::Shadow(_) => {}
         }
     }
     kept
@@ -609,6 +620,10 @@ fn line(effect: &Effect) -> String {
         Effect::Stop(stop) => {
             let ended = if stop.ended.is_some() { " ended" } else { "" };
             format!("stop {} #{}{ended}", stop.unit, stop.stop)
+        }
+        Effect::Shadow(of) => {
+            let going_on = if of.since.is_some() { " going on" } else { "" };
+            format!("shadow {} #{} {}ms{going_on}", of.rule, of.episodes, of.lasted_ms)
         }
     }
 }

@@ -404,7 +404,8 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let tasks = engine.tasks().into_iter().map(Effect::Task);
         let units = engine.units().into_iter().map(Effect::Unit);
         let stops = engine.stops().into_iter().map(Effect::Stop);
-        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops) {
+        let shadows = engine.shadows().into_iter().map(Effect::Shadow);
+        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops).chain(shadows) {
             board.apply(&effect, true);
         }
     });

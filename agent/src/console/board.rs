@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::{
-    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, StopRecord, TaskRecord, UnitRecord,
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,8 @@ pub struct Board {
     units: BTreeMap<String, Arc<UnitRecord>>,
     /// The newest stop of each unit, ended or not.
     stops: BTreeMap<String, Arc<StopRecord>>,
+    /// By rule id.
+    shadows: BTreeMap<String, Arc<ShadowRecord>>,
     quality: AlarmQuality,
     /// Measures of which every rule is out of service.
     unwatched: Vec<String>,
@@ -159,6 +161,7 @@ impl Board {
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
             stops: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             quality: AlarmQuality::default(),
             unwatched: Vec::new(),
             sources: Vec::new(),
@@ -205,6 +208,12 @@ impl Board {
                 }
                 self.stops.insert(record.unit.clone(), Arc::clone(record));
                 self.change.stops = true;
+            }
+            // Who asks is shown them; a page that is open hears nothing of it.
+            Effect::Shadow(record) => {
+                if self.shadows.get(&record.rule).is_none_or(|held| held.revision <= record.revision) {
+                    self.shadows.insert(record.rule.clone(), Arc::clone(record));
+                }
             }
         }
     }
@@ -356,6 +365,10 @@ impl Board {
     /// The units that are stopped, by id.
     pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
         self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    pub fn shadow(&self, rule: &str) -> Option<&ShadowRecord> {
+        self.shadows.get(rule).map(AsRef::as_ref)
     }
 
     pub fn quality(&self) -> &AlarmQuality {

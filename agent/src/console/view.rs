@@ -7,6 +7,7 @@
 
 mod alarm;
 mod render;
+mod shadow;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub use alarm::{
     WorstView,
 };
 use render::Render;
+pub use shadow::ShadowView;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,9 @@ pub struct BoardView {
     /// Units that are stopped.
     #[serde(default)]
     pub stops: Vec<StopView>,
+    /// 试运行规则: what each shadow rule would have told.
+    #[serde(default)]
+    pub shadows: Vec<ShadowView>,
     #[serde(default)]
     pub quality: QualityView,
     /// 隐患: being rectified or awaiting acceptance; newest first.
@@ -297,6 +302,7 @@ impl BoardView {
             suppressed,
             out_of_service,
             stops: render.stops(),
+            shadows: render.shadows(),
             quality: render.quality(),
             hazards,
             candidates,

@@ -314,6 +314,7 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
+        shown::gauge_shadows(&self.engine.shadows());
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
             let news = !old.iter().map(SourceState::news).eq(states.iter().map(SourceState::news));
@@ -440,6 +441,7 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Task(task) => Some(&task.unit),
         Effect::Unit(unit) => Some(&unit.unit),
         Effect::Stop(stop) => Some(&stop.unit),
+        Effect::Shadow(_) => None,
     })
 }
 
@@ -459,5 +461,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
         Effect::Stop(_) => "stop",
+        Effect::Shadow(_) => "shadow",
     }
 }

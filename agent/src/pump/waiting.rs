@@ -72,6 +72,7 @@ enum Object {
     Task(String),
     Unit(String),
     Stop(String),
+    Shadow(String),
 }
 
 impl Waiting {
@@ -265,6 +266,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Task(task) => Object::Task(task.task.clone()),
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
         Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
+        Effect::Shadow(of) => Object::Shadow(of.rule.clone()),
     }
 }
 
@@ -351,7 +353,11 @@ mod tests {
                     time: Wall(1),
                     data: json!({}),
                 }),
-                Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => None,
+                Effect::Hazard(_)
+                | Effect::Task(_)
+                | Effect::Unit(_)
+                | Effect::Stop(_)
+                | Effect::Shadow(_) => None,
             })
             .collect();
         Batch { seq: waiting.next_seq(), effects, messages, acts: vec![act()], at: Wall(1) }

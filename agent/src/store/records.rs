@@ -2,7 +2,8 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, Effect, HazardRecord, HazardStage, Restored, StopRecord, TaskRecord, UnitRecord,
+    AlarmRecord, Effect, HazardRecord, HazardStage, Restored, ShadowRecord, StopRecord, TaskRecord,
+    UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
         }
         Effect::Stop(stop) => {
             write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
+        }
+        Effect::Shadow(of) => {
+            write_plain(connection, ("shadow", "write a shadow"), &of.rule, of.revision, of.as_ref())
         }
     }
 }
@@ -98,6 +102,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
+        shadows: read_all::<ShadowRecord>(connection, "shadow", "SELECT id, body FROM shadow ORDER BY id")?,
     })
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -159,6 +159,15 @@ CREATE TABLE unwritable (
 const V3: &str = "
 -- The newest stop of each unit, ended or not.
 CREATE TABLE stop (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const V4: &str = "
+-- What each shadow rule would have told: counts, the last onset.
+CREATE TABLE shadow (
     id       TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
     body     TEXT NOT NULL

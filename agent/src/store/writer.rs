@@ -97,7 +97,9 @@ impl Database {
                 refused += append(transaction, &mut head, &batch.messages, &batch.acts)?;
                 for effect in &batch.effects {
                     records::write(transaction, effect)?;
-                    journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    if journal::is_decision(effect) {
+                        journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    }
                 }
             }
             Ok((refused, outbox::last_sequences(transaction)?))

@@ -93,6 +93,8 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Task(task) => task_messages(task, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
         Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
+        // It tells nobody.
+        Effect::Shadow(_) => Vec::new(),
     }
 }
 

@@ -47,7 +47,8 @@ struct Blinded {
 impl Blinded {
     fn by(plant: &Plant, rules: impl IntoIterator<Item = u32>, own: Option<&str>) -> Self {
         let rules: BTreeSet<u32> = rules.into_iter().collect();
-        let rules: Vec<_> = rules.into_iter().filter_map(|rule| plant.rule(rule)).collect();
+        let rules = rules.into_iter().filter_map(|rule| plant.rule(rule));
+        let rules: Vec<_> = rules.filter(|rule| !rule.shadow).collect();
         let measures: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.measure()).chain(own).collect();
         let units: BTreeSet<&str> = measures
             .iter()
@@ -67,7 +68,8 @@ impl Engine {
     /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
     fn is_watched(&self, id: PointId) -> bool {
         let named = self.plant.point(id).is_some_and(|point| point.measure.is_some());
-        named || !self.plant.rules_of_point(id).is_empty()
+        let mut rules = self.plant.rules_of_point(id).iter().filter_map(|rule| self.plant.rule(*rule));
+        named || rules.any(|rule| !rule.shadow)
     }
 
     /// A point turned bad at `at`.

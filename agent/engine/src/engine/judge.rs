@@ -140,6 +140,9 @@ impl Engine {
         };
         let known = present.active.get_mut(place);
         let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
+        if turned && let Some(unseen) = &mut self.unseen {
+            unseen.note(place, active, at.mono);
+        }
         match turn {
             Turn::None => {}
             Turn::Begins { on_unknown } => self.begin(id, when, on_unknown, at, effects),
@@ -152,6 +155,11 @@ impl Engine {
     fn begin(&mut self, id: u32, verdict: Truth, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
+        if rule.shadow {
+            let operands = self.evidence(id, rule, verdict, at).operands;
+            let words = words::of_rule(&plant, rule, &operands, on_unknown);
+            return self.shadows.begin(rule, words, at, effects);
+        }
         let onset = self.onset(id, rule, verdict, on_unknown, at);
         let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
         let suppressed = self.stops.suppression(rule.unit(), rule.class);
@@ -200,6 +208,9 @@ impl Engine {
     fn end(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
+        if rule.shadow {
+            return self.shadows.end(&rule.id, at, effects);
+        }
         self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);

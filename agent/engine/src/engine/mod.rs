@@ -19,6 +19,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod told;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,12 +36,14 @@ use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
 use crate::quality::Tally;
 use crate::rule::Phase;
+use crate::shadow::Shadows;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Refusal, StopRecord, TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Refusal, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -59,6 +62,7 @@ pub struct Restored {
     pub units: Vec<UnitRecord>,
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
+    pub shadows: Vec<ShadowRecord>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -88,6 +92,8 @@ pub struct Engine {
     tasks: Tasks,
     units: Units,
     stops: Stops,
+    shadows: Shadows,
+    unseen: Option<Box<unseen::Unseen>>,
     quality: Tally,
     /// When each candidate hazard that nobody has judged is to be heard of again.
     reminders: BTreeMap<Uuid, Mono>,
@@ -219,6 +225,11 @@ impl Engine {
     /// Units that are stopped, by id.
     pub fn stops(&self) -> Vec<Arc<StopRecord>> {
         self.stops.open().cloned().collect()
+    }
+
+    /// What the shadow rules would have told, by rule id; those that never had an episode are not among them.
+    pub fn shadows(&self) -> Vec<Arc<ShadowRecord>> {
+        self.shadows.all().cloned().collect()
     }
 
     /// How good the alarms are (EEMUA 191), over the last day and the last week.

@@ -352,6 +352,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Task(of) => (format!("task {}", of.task), of.revision),
         Effect::Unit(of) => (format!("unit {}", of.unit), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
+        Effect::Shadow(of) => (format!("shadow {}", of.rule), of.revision),
     }
 }
 

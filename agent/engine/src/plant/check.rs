@@ -469,7 +469,8 @@ fn check_boost(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, f
 pub(super) fn unwatched(draft: &Draft, rules: &[Rule], faults: &mut Vec<Fault>) {
     let watched: HashSet<&str> = rules.iter().filter_map(Rule::measure).collect();
     // Rules whose text is at fault are not among `rules`; their measures are watched all the same.
-    let written: HashSet<&str> = draft.rules.iter().map(|rule| rule.measure.as_str()).collect();
+    let written = draft.rules.iter().filter(|rule| !rule.shadow);
+    let written: HashSet<&str> = written.map(|rule| rule.measure.as_str()).collect();
     for (at, measure) in draft.measures.iter().enumerate() {
         let id = measure.id.as_str();
         if measure.automatic && !watched.contains(id) && !written.contains(id) {

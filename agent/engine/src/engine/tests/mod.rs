@@ -7,6 +7,7 @@ mod language;
 mod quality;
 mod records;
 mod refill;
+mod shadow;
 mod sight;
 mod told;
 mod withheld;
