@@ -21,6 +21,7 @@
 //! | [`console`] | the page, the read-only HTTP port, the local socket |
 //! | [`events`], [`metrics`] | typed events that log and count at once |
 //! | [`app`] | the only place that makes channels and spawns |
+//! | [`backtest`] | the past judged by other rules |
 //! | [`cli`] | the commands |
 //! | `demo` | broker, simulated plant, scenario (feature `demo`) |
 //!
@@ -50,6 +51,7 @@
 //!    shown at its file, line and column, and a hint.
 
 pub mod app;
+pub mod backtest;
 mod causes;
 pub mod cli;
 pub mod clock;
