@@ -21,23 +21,29 @@ pub struct Kind {
     is_bare: bool,
     /// It goes through a lane, and has its sequence.
     is_row: bool,
+    /// It is told ahead of its lane, without a sequence, where the disk does not take it.
+    may_be_undurable: bool,
 }
 
 const fn kind(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
-    Kind { name, topic, retained: false, what, data, is_bare: false, is_row: false }
+    Kind { name, topic, retained: false, what, data, is_bare: false, is_row: false, may_be_undurable: false }
 }
 
 const fn row(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
     Kind { is_row: true, ..kind(name, topic, what, data) }
 }
 
+const fn undurable(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
+    Kind { may_be_undurable: true, ..row(name, topic, what, data) }
+}
+
 /// In the order of their names.
-pub const KINDS: [Kind; 11] = [
-    row("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
+pub const KINDS: [Kind; 12] = [
+    undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
-    row("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
+    undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
     row("gap", "gap", "What the receiver will not have", gap),
-    row("hazard", "hazard/{unit}", "A measure has failed: a record of the exchange standard", hazard),
+    undurable("hazard", "hazard/{unit}", "A measure has failed: a record of the exchange standard", hazard),
     Kind {
         retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
@@ -49,6 +55,7 @@ pub const KINDS: [Kind; 11] = [
         is_bare: true,
         ..kind("state", "state", "How the gateway is; its last will", state)
     },
+    row("stop", "stop/{unit}", "停用检维修: a unit was stopped, or started again", stop),
     row("task", "task/{unit}", "An inspection, also on task/by/{assignee}", task),
     kind("telemetry", "telemetry", "Readings that changed", telemetry),
 ];
@@ -87,7 +94,7 @@ impl Kind {
             ("data", data),
         ];
         // A risk is told anew on each connect, outside its lane.
-        if self.is_row && !self.retained {
+        if self.is_row && !self.retained && !self.may_be_undurable {
             object(both.into_iter().chain([("lane", lane), ("sequence", sequence)]), [])
         } else {
             object(both, [("lane", lane), ("sequence", sequence)])
@@ -214,6 +221,10 @@ fn evidence() -> Value {
 }
 
 fn alarm() -> Value {
+    let turn = object([("event", text()), ("by", or_null(text())), ("why", or_null(text()))], []);
+    let shelf = object([("by", text()), ("why", text()), ("since", text()), ("until", text())], []);
+    let suppression = object([("riskUnitId", text()), ("since", text())], []);
+    let out = object([("by", text()), ("why", text()), ("since", text()), ("until", or_null(text()))], []);
     object(
         [
             ("id", text()),
@@ -235,6 +246,12 @@ fn alarm() -> Value {
             ("acknowledgedBy", or_null(text())),
             ("onUnknown", flag()),
             ("evidence", evidence()),
+            ("blinds", list(text())),
+            ("annunciated", flag()),
+            ("turn", turn),
+            ("shelved", or_null(shelf)),
+            ("suppressed", or_null(suppression)),
+            ("outOfService", or_null(out)),
         ],
         [],
     )
@@ -270,6 +287,22 @@ fn hazard() -> Value {
     )
 }
 
+fn stop() -> Value {
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("riskUnitId", text()),
+            ("riskUnitName", text()),
+            ("by", text()),
+            ("stopReason", text()),
+            ("stopStartTime", text()),
+        ],
+        [("hazardCode", text()), ("endedBy", or_null(text())), ("stopEndTime", or_null(text()))],
+    )
+}
+
 fn task() -> Value {
     let boost =
         object([("rule", text()), ("words", words()), ("since", text()), ("until", or_null(text()))], []);
@@ -288,7 +321,7 @@ fn task() -> Value {
             ("boosts", list(boost)),
             ("changed", text()),
         ],
-        [],
+        [("suspendedSince", or_null(text()))],
     )
 }
 
@@ -397,6 +430,7 @@ fn telemetry() -> Value {
 
 fn state() -> Value {
     let last = object([("critical", count()), ("work", count()), ("gap", count())], []);
+    let journal = object([("n", count()), ("hash", text())], []);
     let source = object(
         [
             ("id", text()),
@@ -412,7 +446,7 @@ fn state() -> Value {
     );
     object(
         [("status", one_of(&["online", "offline", "stopped"])), ("epoch", text())],
-        [("last", last), ("time", text()), ("sources", list(source))],
+        [("last", last), ("time", text()), ("sources", list(source)), ("journal", journal)],
     )
 }
 
