@@ -142,6 +142,7 @@ broken! {
     a_kind_of_rule_says_which_keys_it_needs: "83-kinds-of-rules",
     rules_that_read_each_other_in_a_circle_are_named: "84-rules-in-a-circle",
     how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
+    what_a_shadow_rule_would_tell_stays_in_the_shadow: "95-shadow-rules",
 }
 
 #[test]

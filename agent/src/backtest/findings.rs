@@ -50,7 +50,8 @@ impl Findings {
         for name in tags.names().filter(|name| plants().all(|plant| plant.point_id(name).is_none())) {
             let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(known, name);
             let points = trial.plant().points().iter().map(|point| point.tag.as_str());
-            let nearest = points.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            // Of several as near, the first.
+            let nearest = points.rev().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
             let nearest = nearest.filter(|near| likeness(near) >= 0.5).map(str::to_owned);
             self.unknown_tags.insert(name.to_owned(), nearest);
         }

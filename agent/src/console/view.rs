@@ -468,6 +468,32 @@ mod tests {
     }
 
     #[test]
+    fn a_shadow_rule_is_no_alarm_on_the_board_and_an_older_count_of_it_is_not_shown() {
+        let handle = sample::handle();
+        let shadow = |revision: u64| riskgate_engine::ShadowRecord {
+            rule: "hot".to_owned(),
+            version: "v".to_owned(),
+            episodes: revision,
+            since: Some(Wall(0)),
+            last_onset: Some(Wall(0)),
+            lasted_ms: 0,
+            words: Words::default(),
+            changed: Wall(0),
+            revision,
+        };
+        let before = BoardView::of(&handle);
+        let mut changes = handle.changes();
+        for revision in [2, 1] {
+            let effect = Effect::Shadow(std::sync::Arc::new(shadow(revision)));
+            handle.update(|board| board.apply(&effect, true));
+        }
+        assert_eq!(handle.read().shadow("hot").map(|of| of.episodes), Some(2));
+        assert!(changes.try_recv().is_err(), "a page that is open hears nothing of it");
+        let after = BoardView::of(&handle);
+        assert_eq!((after.alarms, after.hazards), (before.alarms, before.hazards));
+    }
+
+    #[test]
     fn a_stopped_unit_is_shown_until_it_is_started_and_a_flood_is_news() {
         let handle = sample::handle();
         let mut stop = riskgate_engine::StopRecord {
