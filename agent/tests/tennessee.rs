@@ -82,8 +82,9 @@ fn rules() -> String {
     .to_owned();
     let points = fs::read_to_string(config().join("points.csv")).expect("the point table");
     for (row, run) in points.lines().skip(1).zip(training()) {
-        let cells: Vec<&str> = row.split(',').collect();
-        let (tag, name, (low, high)) = (cells[0], cells[1], limits(&run));
+        let mut cells = row.split(',');
+        let (tag, name) = (cells.next().expect("a tag"), cells.next().expect("a name"));
+        let (low, high) = limits(&run);
         let (low, high) = (rounded(low), rounded(high));
         write!(
             text,
