@@ -19,6 +19,7 @@
 //! | [`store`] | SQLite: state, outbox, journal |
 //! | [`uplink`] | session, wire format, downlink commands |
 //! | [`console`] | the page, the read-only HTTP port, the local socket |
+//! | [`explain`] | why an alarm or a hazard is there, for a person |
 //! | [`events`], [`metrics`] | typed events that log and count at once |
 //! | [`app`] | the only place that makes channels and spawns |
 //! | [`backtest`] | the past judged by other rules |
@@ -60,9 +61,11 @@ pub mod console;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod events;
+pub mod explain;
 pub mod history;
 pub mod metrics;
 pub mod pump;
+mod sqlite;
 pub mod store;
 pub mod supervise;
 pub mod uplink;

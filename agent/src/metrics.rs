@@ -56,6 +56,15 @@ pub static EVICTED: LazyLock<IntGauge> = LazyLock::new(|| {
 pub static COMMITTED: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("riskgate_committed_batch", "The newest batch that is on disk"));
 
+/// Of the measures that are said to be watched automatically.
+pub static MEASURES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_automatic_measures",
+        "Automatic measures, by whether anything watches them",
+        &["watched"],
+    )
+});
+
 /// 1 while the source's link is up.
 pub static SOURCE_UP: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_source_up", "1 while the link of the source is up", &["source"]));

@@ -140,8 +140,12 @@ broken! {
     sources_of_one_line_agree_on_it: "82-lines-that-are-shared",
     a_port_has_one_listener_and_a_serial_line_one_master: "82-two-masters-and-two-listeners",
     a_kind_of_rule_says_which_keys_it_needs: "83-kinds-of-rules",
+    the_chain_hangs_together: "83-the-chain",
+    a_list_is_checked_cell_by_cell: "84-lists-of-the-model",
     rules_that_read_each_other_in_a_circle_are_named: "84-rules-in-a-circle",
+    an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",
     how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
+    an_act_from_upstream_names_its_persons: "92-uplink-commands",
     what_a_shadow_rule_would_tell_stays_in_the_shadow: "95-shadow-rules",
 }
 

@@ -76,13 +76,27 @@ fn the_arrows_between_the_crates_are_those_of_the_design() {
 #[test]
 fn the_engine_knows_no_runtime_no_storage_and_no_protocol() {
     let reachable = reachable();
-    let words =
-        ["tokio", "rusqlite", "rumqttc", "opcua", "modbus", "mio", "socket2", "tracing", "jiff", "fastrand"];
+    let words = ["tokio", "rusqlite", "rumqttc", "opcua", "modbus", "mio", "socket2", "tracing", "fastrand"];
     let foreign: Vec<&String> = reachable["riskgate-engine"]
         .iter()
         .filter(|dep| words.iter().any(|word| dep.contains(word)))
         .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// jiff is in the engine for the arithmetic of the calendar alone: clippy forbids the functions of it that read the
+/// clock, and built for the engine it has no zones to look up. The site's zone comes in with the plant.
+#[test]
+fn the_engine_looks_up_no_zone() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "-p", "riskgate-engine", "-e", "features,normal", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8_lossy(&output.stdout);
+    assert!(tree.contains("jiff feature \"std\""), "{tree}");
+    assert!(!tree.contains("tz"), "{tree}");
 }
 
 #[test]

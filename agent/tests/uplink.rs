@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use riskgate::config::Commands;
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
@@ -165,6 +166,7 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         name: "一号罐区".to_owned(),
         hazard_code: "540170007001".to_owned(),
         base: RiskClass::Yellow,
+        department: String::new(),
         liable_person: "张三".to_owned(),
     };
     let point = |number| PointDraft {
@@ -235,7 +237,7 @@ impl Agent {
             spool: Some(dir.to_owned()),
             client_id: "riskgate-540170007-54017000701".to_owned(),
             telemetry: Some(Duration::from_millis(50)),
-            commands: vec!["ping".to_owned(), "resend".to_owned()],
+            commands: Commands::default(),
         };
         let stop = CancellationToken::new();
         let undurable = Undurable::default();
@@ -247,6 +249,8 @@ impl Agent {
             store: store.clone(),
             telemetry: telemetry_receiver,
             undurable: undurable.clone(),
+            // Nobody carries out acts here: see commands.rs.
+            orders: mpsc::channel(1).0,
             status: status_sender,
             clock,
         };
@@ -285,7 +289,7 @@ impl Agent {
 }
 
 async fn commit(store: &Store, seq: u64, effects: Vec<Effect>, messages: Vec<Message>) {
-    let batch = Batch { seq, effects, messages, acts: Vec::new(), at: clock().wall };
+    let batch = Batch { seq, effects, messages, acts: Vec::new(), commands: Vec::new(), at: clock().wall };
     store.try_commit(batch).expect("room");
     let mut committed = store.committed();
     timeout(LONG, committed.wait_for(|committed| committed.seq >= seq))
@@ -732,6 +736,7 @@ async fn while_nothing_commits_hazards_go_out_marked_on_every_connection_and_onc
         effects: Vec::new(),
         messages: vec![durable(true)],
         acts: Vec::new(),
+        commands: Vec::new(),
         at: clock().wall,
     };
     agent.store.try_commit(batch).expect("room");

@@ -51,10 +51,10 @@ def answers(port):
 
 
 class Mosquitto:
-    """Debian's broker, without persistence: a restart forgets every session and every message."""
+    """Debian's broker, by default without persistence: a restart forgets every session and every message."""
 
-    def __init__(self, folder, settings=""):
-        self.port = free_port()
+    def __init__(self, folder, settings="", port=None):
+        self.port = port or free_port()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.conf = folder / "mosquitto.conf"
@@ -311,6 +311,12 @@ class Agent:
         )
 
     def show(self, what=None):
+        # Of an agent that has only just started, the list of sources is empty still.
+        if what == "sources":
+            return until("a source is shown", lambda: self.shown(what))
+        return self.shown(what)
+
+    def shown(self, what):
         done = self.command("show", *([what] if what else []), "--json")
         assert done.returncode == 0, done.stderr + self.log()
         return json.loads(done.stdout)

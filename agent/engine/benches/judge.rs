@@ -213,6 +213,7 @@ fn draft(points: usize, texts: Vec<String>, rules: usize) -> Draft {
             name: "U".to_owned(),
             hazard_code: "540170007001".to_owned(),
             base: RiskClass::Yellow,
+            department: String::new(),
             liable_person: "李".to_owned(),
         }],
         measures: vec![MeasureDraft {
@@ -223,6 +224,7 @@ fn draft(points: usize, texts: Vec<String>, rules: usize) -> Draft {
             classify1: "1".to_owned(),
             classify2: "1-1".to_owned(),
             automatic: true,
+            ..MeasureDraft::default()
         }],
         rules: texts.into_iter().enumerate().map(rule).collect(),
         ..Draft::default()

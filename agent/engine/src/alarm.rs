@@ -235,6 +235,13 @@ impl Alarms {
         self.records.get(id).is_some_and(|record| record.withheld.hazard)
     }
 
+    /// The hazard of its episode falls due while it is withheld.
+    pub(crate) fn owe_hazard(&mut self, id: &str, at: Wall, effects: &mut Vec<Effect>) {
+        if !self.owes_hazard(id) {
+            self.change(id, at, effects, |record| record.withheld.hazard = true);
+        }
+    }
+
     /// An episode begins. What lies over the alarm stays; `suppressed`: its unit is stopped.
     pub(crate) fn begin(
         &mut self,

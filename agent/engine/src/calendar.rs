@@ -17,6 +17,9 @@ const TOLERANCE_MS: u64 = 1000;
 /// After this long without another step the newest time is the right one.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
+/// The first of 2020: a clock that says less was never set.
+pub(crate) const SANE: Wall = Wall(1_577_836_800_000);
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Calendar {
     /// Wall time less [`Mono`], in milliseconds.
@@ -57,6 +60,22 @@ impl Calendar {
         }
     }
 
+    /// Whether the clock that it goes by was ever set.
+    pub(crate) fn is_sane(&self, now: Mono) -> bool {
+        Wall(millis(now).saturating_add(self.offset)) >= SANE
+    }
+
+    /// What it says, where nobody doubts it: neither just set nor of a machine whose clock has lost its battery.
+    pub(crate) fn sure(&self, now: Mono) -> Option<Wall> {
+        let wall = Wall(millis(now).saturating_add(self.offset));
+        (self.stepped.is_none() && self.is_sane(now)).then_some(wall)
+    }
+
+    /// When it will say this, as far as it is known now; not before `now`.
+    pub(crate) fn when(&self, wall: Wall, now: Mono) -> Option<Mono> {
+        instant_or_past(wall, self.offset).map(|at| at.max(now))
+    }
+
     /// The newest time is the right one.
     pub(crate) fn settle(&mut self) {
         self.offset = self.stepped.take().unwrap_or(self.offset);
@@ -94,6 +113,12 @@ fn millis(at: Mono) -> i64 {
 
 fn offset(now: Now) -> i64 {
     now.wall.0.saturating_sub(millis(now.mono))
+}
+
+/// The same, where what is before the boot is at the boot.
+fn instant_or_past(wall: Wall, offset: i64) -> Option<Mono> {
+    let millis = u64::try_from(wall.0.saturating_sub(offset).max(0)).ok()?;
+    millis.checked_mul(1_000_000).map(Mono)
 }
 
 /// When the calendar will say this; `None`: not in the life of this machine.

@@ -7,9 +7,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use riskgate_point::SourceId;
+use riskgate_point::{SourceId, Wall};
+use serde::{Deserialize, Serialize};
 
-use crate::{Class, KindDraft, Level, Priority, RiskClass};
+use crate::{Class, KindDraft, Level, Priority, RiskClass, SiteTime};
 
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -18,13 +19,18 @@ pub struct Draft {
     /// The gateway's id, unique within the company.
     pub gateway: String,
     pub patience: Patience,
+    /// The time of the site, and which of its days are worked.
+    pub time: SiteTime,
     /// The place in this list is the source's [`SourceId`].
     pub sources: Vec<SourceDraft>,
     /// The place in this list is the point's [`riskgate_point::PointId`].
     pub points: Vec<PointDraft>,
+    pub objects: Vec<ObjectDraft>,
     pub units: Vec<UnitDraft>,
+    pub events: Vec<EventDraft>,
     pub measures: Vec<MeasureDraft>,
     pub tasks: Vec<TaskDraft>,
+    pub persons: Vec<PersonDraft>,
     pub zones: Vec<ZoneDraft>,
     pub cameras: Vec<CameraDraft>,
     pub rules: Vec<RuleDraft>,
@@ -41,6 +47,8 @@ pub struct Patience {
     /// Until a lost source is a candidate hazard of each measure that it blinds: a broken switch is mended
     /// in less.
     pub source_hazard: Duration,
+    /// For how long after its acceptance the return of a hazard says that it was not rectified.
+    pub reopen_within: Duration,
 }
 
 impl Default for Patience {
@@ -49,6 +57,7 @@ impl Default for Patience {
             strict: Duration::from_secs(10),
             usual: Duration::from_secs(60),
             source_hazard: Duration::from_hours(1),
+            reopen_within: Duration::from_hours(24),
         }
     }
 }
@@ -99,6 +108,13 @@ pub struct PointDraft {
     pub guidance: String,
 }
 
+impl PointDraft {
+    /// As conditions name it: `{TAG}`, escaped.
+    pub(crate) fn written(&self) -> String {
+        format!("{{{}}}", self.tag.replace('}', "\\}"))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     pub ll: Option<f64>,
@@ -128,6 +144,24 @@ pub enum Confirm {
     Person,
 }
 
+/// 风险分析对象.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectDraft {
+    /// 风险分析对象编码, as the units of the object name it.
+    pub id: String,
+    pub name: String,
+    /// It is a 重大危险源: upstream knows it by `hazardCode`, another by `hazardCode1`.
+    pub major: bool,
+}
+
+/// 风险事件.
+#[derive(Debug, Clone, Default)]
+pub struct EventDraft {
+    pub id: String,
+    pub unit: String,
+    pub name: String,
+}
+
 /// 安全风险分析单元.
 #[derive(Debug, Clone)]
 pub struct UnitDraft {
@@ -136,43 +170,106 @@ pub struct UnitDraft {
     /// 风险分析对象编码.
     pub hazard_code: String,
     pub base: RiskClass,
+    /// 责任部门. Empty: not said.
+    pub department: String,
     pub liable_person: String,
 }
 
 /// 管控措施.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct MeasureDraft {
     pub id: String,
     pub unit: String,
     /// 风险事件, by id or name.
     pub event: String,
     pub name: String,
-    /// `classify1`, 1 to 4, and `classify2`, as `1-1`.
+    /// `riskMeasureDesc`. Empty: the name.
+    pub description: String,
+    /// `classify1`, 1 to 4, and `classify2`, as `1-1`; `classify3` is free.
     pub classify1: String,
     pub classify2: String,
+    pub classify3: String,
+    /// `troubleshootContent`: what an inspection looks at. Empty: not said.
+    pub check: String,
     /// 管控方式 1 自动化监控: `true`; 2 隐患排查: `false`.
     pub automatic: bool,
+    /// The agent writes the record of each cycle of its everyday tasks.
+    pub auto_record: bool,
+    /// What watches it beside what its rules read: while one of these cannot be seen, it is blind.
+    pub bound: Binding,
+}
+
+/// What watches a measure.
+#[derive(Debug, Clone, Default)]
+pub struct Binding {
+    /// By tag.
+    pub points: Vec<String>,
+    /// By id.
+    pub zones: Vec<String>,
+    pub cameras: Vec<String>,
+    /// Units whose permits it hangs on.
+    pub permits: Vec<String>,
 }
 
 /// 隐患排查任务.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TaskDraft {
     pub id: String,
     pub measure: String,
     pub content: String,
+    /// How long one is; of months, 30 days each.
     pub cycle: Duration,
+    /// A cycle of whole months: it is one of the calendar.
+    pub months: Option<u32>,
+    /// `taskStartTime`: nothing is due before.
+    pub start: Option<Wall>,
+    /// `workStartTime` and `workEndTime`, in seconds of the day: cycles shorter than a day lie within.
+    pub hours: Option<(u32, u32)>,
+    /// `workDayType`: cycles of a day and shorter are due on these days.
+    pub days: WorkDays,
     /// `workType` 0 日常, 1 to 3 包保.
     pub work_type: u8,
+    /// `taskNum`, the number of the 包保 item.
+    pub task_num: Option<u8>,
     pub assignee: String,
 }
 
-#[derive(Debug, Clone)]
+/// `workDayType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkDays {
+    /// 0 每天.
+    #[default]
+    Every,
+    /// 1 法定工作日.
+    Working,
+    /// 2 非法定工作日.
+    Resting,
+}
+
+/// A person whom tags of the location system are on: what the tag itself does not tell.
+#[derive(Debug, Clone, Default)]
+pub struct PersonDraft {
+    pub id: String,
+    pub name: String,
+    pub role: String,
+    /// The tags that the person carries, where the feed tells tags alone.
+    pub tags: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
 pub struct ZoneDraft {
     pub id: String,
     pub name: String,
     pub unit: String,
     /// ZDRS, the most persons allowed at once. Kept for rules and screens; not a rule by itself.
     pub limit: Option<u32>,
+    /// Its corners, in the order in which a fence goes round. Empty: the location system names the zone.
+    pub polygon: Vec<(f64, f64)>,
+    /// The floor that a fix must be on to be in the polygon. Empty: any.
+    pub floor: String,
+    /// Roles allowed in it. Empty: all. Kept for rules and screens; not a rule by itself.
+    pub roles: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -222,6 +319,21 @@ pub struct HazardDraft {
     pub deadline: Duration,
     /// Rules that share a cause share a hazard. `None`: the rule id.
     pub cause: Option<String>,
+    pub raising: Raising,
+    /// A hazard that opens within this time of the one before having been accepted counts as a recurrence.
+    /// `None`: [`Patience::reopen_within`].
+    pub reopen_within: Option<Duration>,
+}
+
+/// What an episode must do to raise a hazard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Raising {
+    #[default]
+    AtOnce,
+    /// It has lasted for as long.
+    After(Duration),
+    /// It is the nth within the time.
+    Repeats { times: u32, within: Duration },
 }
 
 #[derive(Debug, Clone)]
@@ -272,8 +384,11 @@ pub enum Item {
     Source(usize),
     Point(usize),
     Unit(usize),
+    Object(usize),
+    Event(usize),
     Measure(usize),
     Task(usize),
+    Person(usize),
     Zone(usize),
     Camera(usize),
     Rule(usize),

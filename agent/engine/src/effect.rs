@@ -8,7 +8,10 @@ use riskgate_point::{Quality, Value, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AlarmTurn, Class, Priority, RiskClass, ShadowRecord, StopRecord, Truth, Withheld};
+use crate::{
+    AlarmTurn, Bound, Class, IndicatorRecord, Period, Priority, Reason, RiskClass, ShadowRecord, StopRecord,
+    Truth, Withheld,
+};
 
 /// One thing that the engine decided (结果).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,9 +21,59 @@ pub enum Effect {
     Hazard(Arc<HazardRecord>),
     Task(Arc<TaskRecord>),
     Unit(Arc<UnitRecord>),
+    Record(Arc<CheckRecord>),
+    Indicator(Arc<IndicatorRecord>),
     Stop(Arc<StopRecord>),
     /// For the store and for who looks: it goes nowhere else.
     Shadow(Arc<ShadowRecord>),
+}
+
+/// One carrying-out of a task (排查记录).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    /// UUIDv5 of company, gateway, epoch, task, who and when.
+    pub id: Uuid,
+    pub task: String,
+    pub measure: String,
+    pub unit: String,
+    pub work_type: u8,
+    pub status: CheckStatus,
+    /// What it found. Empty: nothing.
+    pub why: String,
+    /// The cycle that it is of; `None`: none was due.
+    pub period: Option<Period>,
+    pub at: Wall,
+    /// A person, or the gateway.
+    pub by: String,
+    /// 自动监测: the agent wrote it, of what it saw.
+    pub automatic: bool,
+    /// It never changes.
+    pub revision: u64,
+}
+
+/// `checkStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// 0 正常.
+    Normal,
+    /// 1 存在隐患.
+    Hazard,
+    /// 2 未排查.
+    Unchecked,
+    /// 3 其他.
+    Other,
+}
+
+impl CheckStatus {
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Normal => 0,
+            Self::Hazard => 1,
+            Self::Unchecked => 2,
+            Self::Other => 3,
+        }
+    }
 }
 
 /// A text in both languages of the house.
@@ -101,6 +154,9 @@ pub struct Evidence {
     pub verdict: Truth,
     pub at: Wall,
     pub operands: Vec<Operand>,
+    /// How the verdict came about; `None`: an older agent recorded none, or it came from no condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,6 +174,12 @@ pub struct Operand {
     /// The end of the permit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Wall>,
+    /// Set where the value is not what there was but a bound of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// Of a point that was ever read: how old the value was, on the time that nobody can set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ns: Option<u64>,
 }
 
 /// The record that a measure has failed (隐患).
@@ -139,6 +201,24 @@ pub struct HazardRecord {
     pub changed: Wall,
     pub deadline: Wall,
     pub liable_person: String,
+    /// When it was confirmed, by a person or by its rule.
+    #[serde(default)]
+    pub confirmed: Option<Wall>,
+    /// From its confirmation to the deadline.
+    #[serde(default)]
+    pub rectify_within: Duration,
+    /// Since when its deadline is past without its having been rectified.
+    #[serde(default)]
+    pub overdue: Option<Wall>,
+    /// Found in history that came late: it had no alarm.
+    #[serde(default)]
+    pub late: bool,
+    /// Hazards of one matter, which one act settles: those of a lost source.
+    #[serde(default)]
+    pub group: Option<Uuid>,
+    /// How many hazards of the same (measure, cause) before it came back so soon after having been accepted.
+    #[serde(default)]
+    pub recurrences: u32,
     /// Further episodes while it was open.
     pub repeats: u32,
     /// Since when the condition is back to normal; evidence, never a closing.
@@ -203,6 +283,12 @@ pub struct TaskRecord {
     /// In force: the shortest of the base and the boosts.
     pub cycle: Duration,
     pub boosts: Vec<Boost>,
+    /// When it was last carried out.
+    #[serde(default)]
+    pub done: Option<Wall>,
+    /// The end of the first cycle that went by without its having been carried out since.
+    #[serde(default)]
+    pub overdue: Option<Wall>,
     /// Since when its unit is stopped: meanwhile nobody owes it.
     #[serde(default)]
     pub suspended: Option<Wall>,

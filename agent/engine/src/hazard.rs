@@ -2,17 +2,22 @@
 //!
 //! Rules that share a cause are one matter: their episode lasts from the first that begins to the last that
 //! ends. Only persons close a hazard. A return to normal adds evidence, a repeat is counted, and after a
-//! closing the next episode opens a new hazard that names the one before.
+//! closing the next episode opens a new hazard that names the one before, and counts as a recurrence where
+//! it comes soon after an acceptance. The time for rectification runs from the confirmation: what nobody has
+//! judged yet is nobody's to mend.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::Wall;
+use riskgate_point::{Mono, Wall};
 use uuid::Uuid;
 
 use crate::plant::{HazardPlan, Plant};
-use crate::{ActRecord, Confirm, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Refusal, Words};
+use crate::{
+    ActRecord, Confirm, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Patience, Raising,
+    Refusal, Words,
+};
 
 /// The namespace of hazard ids. Drawn once; another would make new ids for the same hazards.
 const HAZARDS: Uuid = Uuid::from_u128(0x2c7f_90de_4b1a_4c55_8f3e_d604_91ab_7e26);
@@ -22,6 +27,8 @@ pub(crate) struct Hazards {
     epoch: Epoch,
     /// By (measure, cause): that there is at most one open is what this map is.
     causes: BTreeMap<(String, String), Cause>,
+    /// When the latest episodes of rules that raise after repeats began; at most as many as they wait for.
+    onsets: BTreeMap<String, VecDeque<Mono>>,
 }
 
 /// One (measure, cause): its newest hazard and what is going on.
@@ -37,7 +44,7 @@ struct Cause {
 }
 
 /// A rule that raises.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Raise<'a> {
     pub(crate) rule: &'a str,
     pub(crate) measure: &'a str,
@@ -45,13 +52,17 @@ pub(crate) struct Raise<'a> {
     pub(crate) on_unknown: bool,
     pub(crate) words: &'a Words,
     pub(crate) evidence: &'a Evidence,
+    /// Found in history.
+    pub(crate) late: bool,
+    pub(crate) group: Option<Uuid>,
 }
 
 impl Raise<'_> {
     /// Goes upstream without a person: only a known verdict of a rule that is trusted with it, and never
     /// with level 重大.
     fn is_auto(&self) -> bool {
-        self.plan.confirm == Confirm::Auto && !self.on_unknown && self.plan.level == Level::General
+        let trusted = self.plan.confirm == Confirm::Auto && !self.on_unknown && !self.late;
+        trusted && self.plan.level == Level::General
     }
 }
 
@@ -66,7 +77,7 @@ impl Hazards {
                 causes.insert(key, Cause { newest: Arc::new(record), gravity: 0, active, joined: false });
             }
         }
-        Self { epoch, causes }
+        Self { epoch, causes, onsets: BTreeMap::new() }
     }
 
     /// Says anew how grave the rules are, and which of them are active: after a restart or a reload.
@@ -82,6 +93,10 @@ impl Hazards {
         }
     }
 
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
         self.newest().filter(|record| record.stage.is_open())
     }
@@ -89,6 +104,80 @@ impl Hazards {
     /// The newest of each (measure, cause), open or not.
     pub(crate) fn newest(&self) -> impl Iterator<Item = &Arc<HazardRecord>> {
         self.causes.values().map(|cause| &cause.newest)
+    }
+
+    /// Counts an episode of a rule that raises after repeats: whether it is enough of them. While a hazard of
+    /// the cause is open, each counts on it.
+    pub(crate) fn is_repeated(
+        &mut self,
+        (rule, measure, cause): (&str, &str, &str),
+        (times, within): (u32, Duration),
+        at: Mono,
+    ) -> bool {
+        let onsets = self.onsets.entry(rule.to_owned()).or_default();
+        onsets.push_back(at);
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        while onsets.len() > times || onsets.front().is_some_and(|first| at.since(*first) > within) {
+            onsets.pop_front();
+        }
+        let enough = onsets.len() >= times;
+        let open = self.causes.get(&(measure.to_owned(), cause.to_owned()));
+        enough || open.is_some_and(|cause| cause.newest.stage.is_open())
+    }
+
+    /// Whether the newest of (measure, cause) is of the episode that began at `since`: after a restart or a
+    /// reload, for what raises later than its alarm.
+    pub(crate) fn goes_on(&self, measure: &str, cause: &str, since: Wall) -> bool {
+        self.causes.get(&(measure.to_owned(), cause.to_owned())).is_some_and(|cause| {
+            let newest = &cause.newest;
+            if newest.stage.is_open() { newest.returned.is_none() } else { newest.changed >= since }
+        })
+    }
+
+    /// What history tells: a candidate for a person, unless it is known already. It takes part in no episode.
+    pub(crate) fn raise_late(
+        &mut self,
+        plant: &Plant,
+        raise: &Raise<'_>,
+        happened: Option<Wall>,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
+        let key = (raise.measure.to_owned(), raise.plan.cause.clone());
+        let previous = match self.causes.get_mut(&key) {
+            None => None,
+            Some(cause) if cause.newest.stage.is_open() => return,
+            // What is older than its closing was judged with it.
+            Some(cause) if happened.is_none_or(|happened| happened <= cause.newest.changed) => return,
+            Some(cause) => Some((Arc::clone(&cause.newest), std::mem::take(&mut cause.active))),
+        };
+        let active = previous.as_ref().map(|(_, active)| active.clone()).unwrap_or_default();
+        self.open_new(plant, raise, key.clone(), previous, at, effects);
+        if let Some(cause) = self.causes.get_mut(&key) {
+            cause.joined = active.contains(raise.rule);
+            cause.active = active;
+        }
+    }
+
+    /// The earliest deadline of what is still to be rectified.
+    pub(crate) fn next_deadline(&self) -> Option<Wall> {
+        self.newest().filter(|record| can_be_overdue(record)).map(|record| record.deadline).min()
+    }
+
+    /// Tells of every hazard whose deadline is past.
+    pub(crate) fn grow_overdue(&mut self, at: Wall, effects: &mut Vec<Effect>) {
+        for cause in self.causes.values_mut() {
+            if can_be_overdue(&cause.newest) && cause.newest.deadline <= at {
+                cause.change(at, effects, |record| record.overdue = Some(record.deadline));
+            }
+        }
+    }
+
+    /// The id of what one loss raises.
+    pub(crate) fn group(&self, plant: &Plant, cause: &str, at: Wall) -> Uuid {
+        let epoch = self.epoch.0.to_string();
+        let name = [plant.company(), plant.gateway(), &epoch, cause, &at.0.to_string()].join("\u{1f}");
+        Uuid::new_v5(&HAZARDS, name.as_bytes())
     }
 
     /// A rule's episode begins.
@@ -131,9 +220,13 @@ impl Hazards {
     ) {
         let (previous, mut active) =
             previous.map_or((None, BTreeSet::new()), |(of, active)| (Some(of), active));
+        // What history tells of is over, as far as anybody can see.
+        let returned = (raise.late && active.is_empty()).then_some(at);
         active.insert(raise.rule.to_owned());
         let opening = previous.as_ref().map_or(1, |previous| previous.opening + 1);
         let unit = plant.unit_of_measure(raise.measure);
+        let recurrences = previous.as_ref().map_or(0, |previous| recurrences(previous, raise.plan, at));
+        let auto = raise.is_auto();
         let name = [
             plant.company(),
             plant.gateway(),
@@ -152,14 +245,20 @@ impl Hazards {
             cause: raise.plan.cause.clone(),
             rule: raise.rule.to_owned(),
             level: raise.plan.level,
-            stage: if raise.is_auto() { HazardStage::Rectifying } else { HazardStage::Candidate },
+            stage: if auto { HazardStage::Rectifying } else { HazardStage::Candidate },
             words: raise.words.clone(),
             raised: at,
             changed: at,
             deadline: at.after(raise.plan.deadline),
             liable_person: unit.map(|unit| unit.liable_person.clone()).unwrap_or_default(),
+            confirmed: auto.then_some(at),
+            rectify_within: raise.plan.deadline,
+            overdue: None,
+            late: raise.late,
+            group: raise.group,
+            recurrences,
             repeats: 0,
-            returned: None,
+            returned,
             previous: previous.map(|previous| previous.id),
             acts: Vec::new(),
             evidence: raise.evidence.clone(),
@@ -191,7 +290,7 @@ impl Hazards {
         }
     }
 
-    /// A person moves a hazard on.
+    /// A person moves a hazard on, and with it what is of one matter with it and as far as it.
     pub(crate) fn act(
         &mut self,
         id: Uuid,
@@ -208,11 +307,20 @@ impl Hazards {
         if stage != from {
             return Err(Refusal::WrongState { is: stage.word().to_owned(), needs: from.word().to_owned() });
         }
+        let group = cause.newest.group;
         let act = ActRecord { by: by.to_owned(), deed: deed.to_owned(), why: why.map(str::to_owned), at };
-        cause.change(at, effects, |record| {
-            record.stage = to;
-            record.acts.push(act);
-        });
+        let is_meant = |record: &HazardRecord| {
+            record.id == id || (group.is_some() && record.group == group && record.stage == from)
+        };
+        for cause in self.causes.values_mut().filter(|cause| is_meant(&cause.newest)) {
+            cause.change(at, effects, |record| {
+                record.stage = to;
+                record.acts.push(act.clone());
+                if to == HazardStage::Rectifying {
+                    confirm(record, at);
+                }
+            });
+        }
         Ok(())
     }
 }
@@ -270,12 +378,14 @@ impl Cause {
                 record.words = raise.words.clone();
                 record.evidence = raise.evidence.clone();
                 record.deadline = record.deadline.min(deadline);
+                record.rectify_within = record.rectify_within.min(raise.plan.deadline);
             }
             if proposed {
                 record.level = Level::Major;
             }
             if confirmed {
                 record.stage = HazardStage::Rectifying;
+                confirm(record, at);
             }
         });
     }
@@ -300,6 +410,25 @@ impl Cause {
     }
 }
 
+/// The time for rectification begins.
+fn confirm(record: &mut HazardRecord, at: Wall) {
+    record.confirmed = Some(at);
+    // A record of an older store does not say how long it is.
+    if !record.rectify_within.is_zero() {
+        record.deadline = at.after(record.rectify_within);
+    }
+}
+
+fn can_be_overdue(record: &HazardRecord) -> bool {
+    record.stage == HazardStage::Rectifying && record.overdue.is_none()
+}
+
+/// Of a hazard that opens after `previous`.
+fn recurrences(previous: &HazardRecord, plan: &HazardPlan, at: Wall) -> u32 {
+    let soon = previous.stage == HazardStage::Accepted && at <= previous.changed.after(plan.reopen_within);
+    if soon { previous.recurrences.saturating_add(1) } else { 0 }
+}
+
 impl HazardStage {
     pub fn word(self) -> &'static str {
         match self {
@@ -313,7 +442,15 @@ impl HazardStage {
 }
 
 /// How lost monitoring raises: always for a person to judge.
-pub(crate) fn plan_of_fault(name: &str, deadline: Duration) -> HazardPlan {
+pub(crate) fn plan_of_fault(name: &str, deadline: Duration, patience: Patience) -> HazardPlan {
     let cause = format!("fault:{name}");
-    HazardPlan { cause, level: Level::General, confirm: Confirm::Person, deadline, gravity: 0 }
+    HazardPlan {
+        cause,
+        level: Level::General,
+        confirm: Confirm::Person,
+        deadline,
+        raising: Raising::AtOnce,
+        reopen_within: patience.reopen_within,
+        gravity: 0,
+    }
 }

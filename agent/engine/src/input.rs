@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Protected;
+use crate::{CheckStatus, Protected};
 
 /// One act of a named person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,12 @@ pub enum Deed {
     StartUnit {
         unit: String,
     },
+    /// 排查记录: a task was carried out, or was not.
+    Record {
+        task: String,
+        status: CheckStatus,
+        why: Option<String>,
+    },
 }
 
 /// Why an act was not carried out. Nothing has changed.
@@ -86,6 +92,10 @@ pub enum Refusal {
     },
     UnknownHazard {
         hazard: Uuid,
+    },
+    UnknownTask {
+        task: String,
+        nearest: Option<String>,
     },
     UnknownUnit {
         unit: String,
@@ -127,6 +137,13 @@ impl std::fmt::Display for Refusal {
             }
             Self::UnknownHazard { hazard } => {
                 write!(f, "没有未关闭的隐患或待确认隐患 / no open hazard or candidate {hazard}")
+            }
+            Self::UnknownTask { task, nearest: None } => write!(f, "没有任务'{task}' / no task '{task}'"),
+            Self::UnknownTask { task, nearest: Some(nearest) } => {
+                write!(
+                    f,
+                    "没有任务'{task}'，是不是'{nearest}'？ / no task '{task}'; did you mean '{nearest}'?"
+                )
             }
             Self::UnknownUnit { unit, nearest: None } => {
                 write!(f, "没有单元'{unit}' / no unit '{unit}'")

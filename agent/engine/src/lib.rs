@@ -18,6 +18,7 @@ mod effect;
 mod engine;
 mod expr;
 mod hazard;
+mod indicator;
 mod input;
 mod kinds;
 mod permit;
@@ -25,10 +26,13 @@ mod plant;
 mod presence;
 mod present;
 mod quality;
+mod reason;
+mod record;
 mod rule;
 mod shadow;
 #[cfg(test)]
 mod site;
+mod site_time;
 mod stop;
 mod task;
 mod timer;
@@ -40,23 +44,26 @@ mod words;
 mod world;
 
 pub use draft::{
-    CameraDraft, Confirm, Draft, Fault, HazardDraft, Item, LimitKind, Limits, MeasureDraft, Patience,
-    PointDraft, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft, TaskEffectDraft, UnitDraft,
-    UnitEffectDraft, ZoneDraft,
+    Binding, CameraDraft, Confirm, Draft, EventDraft, Fault, HazardDraft, Item, LimitKind, Limits,
+    MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft, Raising, RuleDraft, Severity, SourceDraft,
+    TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
 pub use effect::{
-    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, Effect, Evidence, HazardRecord, HazardStage, Level,
-    Operand, RaiseCause, TaskRecord, UnitRecord, Words,
+    ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, CheckRecord, CheckStatus, Effect, Evidence,
+    HazardRecord, HazardStage, Level, Operand, RaiseCause, TaskRecord, UnitRecord, Words,
 };
 pub use engine::{Engine, Epoch, Restored, Unjudged};
 pub use expr::{FUNCTIONS, Function, GRAMMAR};
+pub use indicator::{Analysis, HazardsMended, IndicatorRecord, Lacks, TasksDone, WeekIndicators};
 pub use input::{Act, Deed, Refusal, So};
 pub use kinds::{Form, Given, KINDS, Key, Kind, KindDraft, kind};
-pub use plant::{Plant, Rule};
+pub use plant::{Coverage, Plant, Rule, Sight};
 pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
+pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
 pub use shadow::ShadowRecord;
+pub use site_time::{Duty, Period, SiteTime};
 pub use stop::StopRecord;
 pub use truth::Truth;
 pub use withheld::{AlarmEvent, AlarmTurn, OutOfService, Protected, SHELF_MAX, Shelf, Suppression, Withheld};

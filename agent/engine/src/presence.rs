@@ -1,8 +1,9 @@
 //! Where people are: fixes in, persons in zones out (人员定位).
 //!
 //! A person counts once in a place, whatever number of tags they carry. A tag that falls silent is not
-//! gone: it counts in its last zone until it is seen elsewhere or checked out. Whether the feed is alive
-//! is the source's affair (`source.rs`); here a count is what the fixes said.
+//! gone: it counts in its last zones until it is seen elsewhere or checked out. A tag where zones overlap
+//! counts in each of them: the limit of a dike holds for those in it, and so does that of the farm around
+//! it. Whether the feed is alive is the source's affair (`source.rs`); here a count is what the fixes said.
 //!
 //! Only a tag with a fresh fix says that its carrier is there, alone or motionless: of a lost one these are
 //! unknown, so that silence ends no alarm about a person.
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Fix, Mono, Wall};
+use riskgate_point::{Fix, Mono, Spot, Wall};
 
 use crate::Truth;
 
@@ -40,15 +41,22 @@ pub(crate) struct Presence {
 
 #[derive(Debug, Clone)]
 struct Tag {
-    person: Option<Arc<str>>,
-    role: Option<Arc<str>>,
-    zone: u32,
+    carrier: Carrier,
+    /// In order, and at least one.
+    zones: Vec<u32>,
     seen: Mono,
     source_time: Option<Wall>,
     sos: bool,
     /// Where it rests, and since when.
-    spot: Option<(f64, f64)>,
+    spot: Option<Spot>,
     moved: Mono,
+}
+
+/// Who carries a tag, as far as the fix or the plant's list of persons says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Carrier {
+    pub(crate) person: Option<Arc<str>>,
+    pub(crate) role: Option<Arc<str>>,
 }
 
 /// Who a person is: by person, or by tag where nobody is known to carry it.
@@ -68,16 +76,16 @@ pub struct Count {
 pub(crate) enum Moved {
     /// Nobody came or went.
     No,
-    /// These zones count differently now; both may be the same.
-    Zones(Option<u32>, Option<u32>),
+    /// These zones count differently now, or others are in them.
+    Zones(Vec<u32>),
     /// Older than what is known of the tag.
     Late,
 }
 
 impl Presence {
-    /// `zone`: the place of the fix's zone in the plant; `None`: out, or somewhere that the plant does
-    /// not know.
-    pub(crate) fn fix(&mut self, fix: &Fix, zone: Option<u32>, at: Mono) -> Moved {
+    /// `zones`: the places of the fix's zones in the plant, in order; none: out, or somewhere that the plant
+    /// does not know.
+    pub(crate) fn fix(&mut self, fix: &Fix, zones: Vec<u32>, carrier: Carrier, at: Mono) -> Moved {
         let before = self.tags.get_mut(&fix.tag);
         if let Some(before) = &before
             && let (Some(last), Some(this)) = (before.source_time, fix.source_time)
@@ -87,58 +95,66 @@ impl Presence {
         {
             return Moved::Late;
         }
-        match (before, zone) {
-            (None, None) => Moved::No,
-            (Some(before), Some(zone)) if before.zone == zone => {
-                let same = before.person == fix.person && before.role == fix.role && before.sos == fix.sos;
+        match before {
+            None if zones.is_empty() => Moved::No,
+            Some(before) if before.zones == zones => {
+                let same = before.carrier == carrier && before.sos == fix.sos;
                 let was_lost = before.is_lost(at);
-                let rested = before.rests_at(fix.spot, at);
+                let rested = before.rests_at(fix.spot.as_ref(), at);
                 before.seen = at;
                 before.source_time = fix.source_time;
                 if same && !was_lost && !rested {
                     return Moved::No;
                 }
                 before.sos = fix.sos;
-                before.person.clone_from(&fix.person);
-                before.role.clone_from(&fix.role);
-                Moved::Zones(Some(zone), None)
+                before.carrier = carrier;
+                Moved::Zones(zones)
             }
-            (before, zone) => {
-                let from = before.map(|before| {
-                    before.rests_at(fix.spot, at);
-                    (before.zone, before.spot, before.moved)
-                });
-                if let Some((from, ..)) = from {
-                    self.leave(&fix.tag, from);
-                }
-                if let Some(zone) = zone {
+            before => {
+                let (mut touched, mut rest) = (Vec::new(), (fix.spot.clone(), at));
+                if let Some(before) = before {
                     // Across a border without a step: it rests where it did.
-                    let rest = from.map_or((fix.spot, at), |(_, spot, moved)| (spot, moved));
-                    self.enter(fix, zone, rest, at);
+                    before.rests_at(fix.spot.as_ref(), at);
+                    rest = (before.spot.clone(), before.moved);
+                    touched = std::mem::take(&mut before.zones);
                 }
-                let from = from.map(|(from, ..)| from);
-                Moved::Zones(from, zone)
+                self.leave(&fix.tag, &touched);
+                touched.extend(&zones);
+                if !zones.is_empty() {
+                    self.enter(fix, zones, carrier, rest, at);
+                }
+                Moved::Zones(touched)
             }
         }
     }
 
-    fn leave(&mut self, tag: &Arc<str>, zone: u32) {
+    fn leave(&mut self, tag: &Arc<str>, zones: &[u32]) {
         self.tags.remove(tag);
-        if let Some(tags) = self.zones.get_mut(&zone) {
-            tags.remove(tag);
+        for zone in zones {
+            if let Some(tags) = self.zones.get_mut(zone) {
+                tags.remove(tag);
+            }
         }
     }
 
-    fn enter(&mut self, fix: &Fix, zone: u32, (spot, moved): (Option<(f64, f64)>, Mono), at: Mono) {
+    fn enter(
+        &mut self,
+        fix: &Fix,
+        zones: Vec<u32>,
+        carrier: Carrier,
+        (spot, moved): (Option<Spot>, Mono),
+        at: Mono,
+    ) {
         self.full = self.tags.len() >= TAGS;
         if self.full {
             return;
         }
-        let (person, role) = (fix.person.clone(), fix.role.clone());
+        for zone in &zones {
+            self.zones.entry(*zone).or_default().insert(Arc::clone(&fix.tag));
+        }
         let (sos, source_time) = (fix.sos, fix.source_time);
-        let tag = Tag { person, role, zone, seen: at, source_time, sos, spot, moved };
+        let tag = Tag { carrier, zones, seen: at, source_time, sos, spot, moved };
         self.tags.insert(Arc::clone(&fix.tag), tag);
-        self.zones.entry(zone).or_default().insert(Arc::clone(&fix.tag));
     }
 
     /// Persons in these zones, present and lost, each once. `None` where there were more tags than there
@@ -154,10 +170,10 @@ impl Presence {
     /// The tags in these zones, each with who carries it.
     fn within(&self, zones: &[u32], role: Option<&str>) -> impl Iterator<Item = (Who<'_>, &Tag)> {
         let tags = zones.iter().filter_map(|zone| self.zones.get(zone)).flatten();
-        let of_role = move |tag: &Tag| role.is_none_or(|role| tag.role.as_deref() == Some(role));
+        let of_role = move |tag: &Tag| role.is_none_or(|role| tag.carrier.role.as_deref() == Some(role));
         tags.filter_map(|id| Some((id, self.tags.get(id)?)))
             .filter(move |(_, tag)| of_role(tag))
-            .map(|(id, tag)| (tag.person.as_deref().map_or((false, &**id), |person| (true, person)), tag))
+            .map(|(id, tag)| (tag.carrier.who(id), tag))
     }
 
     /// When each person in these zones was last seen.
@@ -208,7 +224,7 @@ impl Presence {
         let mut until: Option<Mono> = None;
         for (who, tag) in self.within(zones, None) {
             let rested = tag.moved.after(length);
-            let (truth, turns) = match tag.spot {
+            let (truth, turns) = match &tag.spot {
                 None => (Truth::Unknown, None),
                 Some(_) if rested > now => (Truth::False, Some(rested)),
                 Some(_) if tag.is_lost(now) => (Truth::Unknown, None),
@@ -226,7 +242,7 @@ impl Presence {
     pub(crate) fn has(&self, zones: &[u32], name: &str, now: Mono) -> (Truth, Option<Mono>) {
         let named = zones.iter().filter_map(|zone| self.zones.get(zone)).flatten().filter_map(|id| {
             let tag = self.tags.get(id)?;
-            (&**id == name || tag.person.as_deref() == Some(name)).then_some(lost_at(tag.seen))
+            (&**id == name || tag.carrier.person.as_deref() == Some(name)).then_some(lost_at(tag.seen))
         });
         match named.max().filter(|lost| *lost > now) {
             Some(lost) => (Truth::True, Some(lost)),
@@ -249,9 +265,13 @@ impl Presence {
         let mut zones: BTreeMap<u32, BTreeSet<Arc<str>>> = BTreeMap::new();
         let mut tags = BTreeMap::new();
         for (id, tag) in self.tags {
-            if let Some(zone) = zone(tag.zone) {
-                zones.entry(zone).or_default().insert(Arc::clone(&id));
-                tags.insert(id, Tag { zone, ..tag });
+            let mut of_tag: Vec<u32> = tag.zones.iter().filter_map(|at| zone(*at)).collect();
+            of_tag.sort_unstable();
+            for zone in &of_tag {
+                zones.entry(*zone).or_default().insert(Arc::clone(&id));
+            }
+            if !of_tag.is_empty() {
+                tags.insert(id, Tag { zones: of_tag, ..tag });
             }
         }
         Self { tags, zones, full: self.full }
@@ -269,18 +289,30 @@ impl Tag {
     }
 
     /// A fix at a spot, or at none. Whether it ends, or begins, a rest that a rule may ask for.
-    fn rests_at(&mut self, spot: Option<(f64, f64)>, at: Mono) -> bool {
-        let Some((x, y)) = spot else { return false };
-        match self.spot {
-            Some((from_x, from_y)) if (x - from_x).hypot(y - from_y) <= APART => false,
+    fn rests_at(&mut self, spot: Option<&Spot>, at: Mono) -> bool {
+        let Some(spot) = spot else { return false };
+        match &self.spot {
+            Some(from) if is_near(from, spot) => false,
             before => {
                 let ends = at.since(self.moved) >= STILL_MIN || before.is_none();
-                self.spot = spot;
+                self.spot = Some(spot.clone());
                 self.moved = at;
                 ends
             }
         }
     }
+}
+
+impl Carrier {
+    fn who<'a>(&'a self, tag: &'a str) -> Who<'a> {
+        self.person.as_deref().map_or((false, tag), |person| (true, person))
+    }
+}
+
+/// On one floor as far as both tell, and not farther than a tag at rest is told to wander.
+fn is_near(from: &Spot, to: &Spot) -> bool {
+    let same_floor = from.floor.is_none() || to.floor.is_none() || from.floor == to.floor;
+    same_floor && (to.x - from.x).hypot(to.y - from.y) <= APART
 }
 
 #[cfg(test)]
@@ -303,13 +335,29 @@ mod tests {
         }
     }
 
+    fn tell(presence: &mut Presence, fix: &Fix, zones: &[u32], at: Mono) -> Moved {
+        let carrier = Carrier { person: fix.person.clone(), role: fix.role.clone() };
+        presence.fix(fix, zones.to_vec(), carrier, at)
+    }
+
+    #[test]
+    fn a_tag_where_zones_overlap_counts_in_each_and_leaves_them_one_by_one() {
+        let mut presence = Presence::default();
+        tell(&mut presence, &fix("t1", Some("li"), None), &[0, 2], Mono(0));
+        assert_eq!([0, 1, 2].map(|zone| presence.people(&[zone], None)), [Some(1), Some(0), Some(1)]);
+        assert_eq!(presence.people(&[0, 1, 2], None), Some(1));
+        let moved = tell(&mut presence, &fix("t1", Some("li"), None), &[0], Mono(0));
+        assert_eq!(moved, Moved::Zones(vec![0, 2, 0]));
+        assert_eq!([0, 2].map(|zone| presence.people(&[zone], None)), [Some(1), Some(0)]);
+    }
+
     #[test]
     fn two_tags_of_one_person_count_once_even_in_two_zones_of_a_unit() {
         let mut presence = Presence::default();
-        presence.fix(&fix("t1", Some("li"), None), Some(0), Mono(0));
-        presence.fix(&fix("t2", Some("li"), None), Some(1), Mono(0));
+        tell(&mut presence, &fix("t1", Some("li"), None), &[0], Mono(0));
+        tell(&mut presence, &fix("t2", Some("li"), None), &[1], Mono(0));
         // A tag that nobody is known to carry is not the person of that name.
-        presence.fix(&fix("li", None, None), Some(1), Mono(0));
+        tell(&mut presence, &fix("li", None, None), &[1], Mono(0));
         assert_eq!(presence.people(&[0, 1], None), Some(2));
         assert_eq!(presence.people(&[0], None), Some(1));
         assert_eq!(presence.people(&[1], None), Some(2));
@@ -318,17 +366,17 @@ mod tests {
     #[test]
     fn a_silent_tag_is_lost_and_counts_until_it_checks_out() {
         let mut presence = Presence::default();
-        presence.fix(&fix("t1", None, None), Some(0), Mono(0));
+        tell(&mut presence, &fix("t1", None, None), &[0], Mono(0));
         let later = Mono(0).after(Duration::from_secs(30));
         assert_eq!(presence.count(0, Mono(0)), Count { present: 1, lost: 0 });
         assert_eq!(presence.count(0, later), Count { present: 0, lost: 1 });
         assert_eq!(presence.people(&[0], None), Some(1));
-        assert_eq!(presence.fix(&fix("t1", None, None), None, later), Moved::Zones(Some(0), None));
+        assert_eq!(tell(&mut presence, &fix("t1", None, None), &[], later), Moved::Zones(vec![0]));
         assert_eq!(presence.people(&[0], None), Some(0));
     }
 
     fn rests(tag: &str, person: Option<&str>, x: f64) -> Fix {
-        Fix { spot: Some((x, 0.0)), ..fix(tag, person, None) }
+        Fix { spot: Some(Spot { x, y: 0.0, floor: None }), ..fix(tag, person, None) }
     }
 
     fn secs(secs: u64) -> Mono {
@@ -341,10 +389,10 @@ mod tests {
     fn one_person_present_is_alone_and_the_silence_of_their_tag_is_no_company() {
         let mut presence = Presence::default();
         assert_eq!(presence.lone(&[0], Mono(0)), (Truth::False, None));
-        presence.fix(&fix("t1", Some("li"), None), Some(0), secs(0));
-        presence.fix(&fix("t2", Some("li"), None), Some(0), secs(10));
+        tell(&mut presence, &fix("t1", Some("li"), None), &[0], secs(0));
+        tell(&mut presence, &fix("t2", Some("li"), None), &[0], secs(10));
         assert_eq!(presence.lone(&[0], secs(10)), (Truth::True, Some(secs(40))));
-        presence.fix(&fix("t3", None, None), Some(0), secs(20));
+        tell(&mut presence, &fix("t3", None, None), &[0], secs(20));
         assert_eq!(presence.lone(&[0], secs(20)), (Truth::False, Some(secs(40))));
         // Who is lost is no company to who is present; where all are lost, nobody knows.
         assert_eq!(presence.lone(&[0], secs(40)), (Truth::True, Some(secs(50))));
@@ -352,14 +400,14 @@ mod tests {
         assert_eq!(presence.present(&[0], None, secs(40)), (Some(1), Some(secs(50))));
         assert_eq!(presence.people(&[0], None), Some(2));
         // A lost tag that is heard again is news.
-        let again = presence.fix(&fix("t3", None, None), Some(0), secs(60));
-        assert_eq!(again, Moved::Zones(Some(0), None));
+        let again = tell(&mut presence, &fix("t3", None, None), &[0], secs(60));
+        assert_eq!(again, Moved::Zones(vec![0]));
     }
 
     #[test]
     fn a_person_is_still_whose_tags_have_all_rested_within_three_metres() {
         let mut presence = Presence::default();
-        let mut told = |tag, x, at| presence.fix(&rests(tag, Some("li"), x), Some(0), secs(at));
+        let mut told = |tag, x, at| tell(&mut presence, &rests(tag, Some("li"), x), &[0], secs(at));
         told("t1", 10.0, 0);
         assert_eq!(told("t1", 12.9, 29), Moved::No);
         told("t1", 7.1, 119);
@@ -367,20 +415,20 @@ mod tests {
         assert_eq!(presence.still(&[0], TWO_MINUTES, secs(120)), (Truth::True, Some(secs(149))));
         // Lost while still: nobody knows. A second tag of theirs that moves says that they do.
         assert_eq!(presence.still(&[0], TWO_MINUTES, secs(149)), (Truth::Unknown, None));
-        presence.fix(&rests("t2", Some("li"), 50.0), Some(0), secs(150));
+        tell(&mut presence, &rests("t2", Some("li"), 50.0), &[0], secs(150));
         assert_eq!(presence.still(&[0], TWO_MINUTES, secs(150)), (Truth::False, Some(secs(270))));
     }
 
     #[test]
     fn a_step_after_a_rest_is_news_and_each_step_of_a_walk_is_not() {
         let mut presence = Presence::default();
-        let mut told = |x, at| presence.fix(&rests("t1", None, x), Some(0), secs(at));
+        let mut told = |x, at| tell(&mut presence, &rests("t1", None, x), &[0], secs(at));
         told(0.0, 0);
         assert_eq!(told(5.0, 5), Moved::No);
         assert_eq!(told(5.0, 20), Moved::No);
-        assert_eq!(told(9.0, 20), Moved::Zones(Some(0), None));
+        assert_eq!(told(9.0, 20), Moved::Zones(vec![0]));
         // Over a border without a step: the rest goes on.
-        presence.fix(&rests("t1", None, 9.5), Some(1), secs(130));
+        tell(&mut presence, &rests("t1", None, 9.5), &[1], secs(130));
         assert_eq!(presence.still(&[1], TWO_MINUTES, secs(140)).0, Truth::True);
     }
 
@@ -388,7 +436,7 @@ mod tests {
     fn without_a_spot_nobody_knows_who_moves() {
         let mut presence = Presence::default();
         assert_eq!(presence.still(&[0], TWO_MINUTES, secs(0)), (Truth::False, None));
-        presence.fix(&fix("t1", None, None), Some(0), secs(0));
+        tell(&mut presence, &fix("t1", None, None), &[0], secs(0));
         assert_eq!(presence.still(&[0], TWO_MINUTES, secs(200)), (Truth::Unknown, None));
     }
 
@@ -396,19 +444,19 @@ mod tests {
     fn a_pressed_button_counts_until_its_tag_says_otherwise_or_is_out() {
         let mut presence = Presence::default();
         let pressed = Fix { sos: true, ..fix("t1", None, None) };
-        presence.fix(&pressed, Some(0), secs(0));
+        tell(&mut presence, &pressed, &[0], secs(0));
         assert_eq!((presence.sos(&[0]), presence.sos(&[1])), (Truth::True, Truth::False));
-        assert_eq!(presence.fix(&pressed, Some(1), secs(1)), Moved::Zones(Some(0), Some(1)));
+        assert_eq!(tell(&mut presence, &pressed, &[1], secs(1)), Moved::Zones(vec![0, 1]));
         assert_eq!(presence.sos(&[0, 1]), Truth::True);
-        let released = presence.fix(&fix("t1", None, None), Some(1), secs(2));
-        assert_eq!(released, Moved::Zones(Some(1), None));
+        let released = tell(&mut presence, &fix("t1", None, None), &[1], secs(2));
+        assert_eq!(released, Moved::Zones(vec![1]));
         assert_eq!(presence.sos(&[0, 1]), Truth::False);
     }
 
     #[test]
     fn a_guardian_is_there_by_tag_or_by_name_with_a_fresh_fix() {
         let mut presence = Presence::default();
-        presence.fix(&fix("t1", Some("li"), None), Some(0), secs(0));
+        tell(&mut presence, &fix("t1", Some("li"), None), &[0], secs(0));
         for name in ["t1", "li"] {
             assert_eq!(presence.has(&[0], name, secs(29)), (Truth::True, Some(secs(30))));
             assert_eq!(presence.has(&[0], name, secs(30)).0, Truth::False);
@@ -419,8 +467,8 @@ mod tests {
     #[test]
     fn a_role_counts_only_those_who_have_it() {
         let mut presence = Presence::default();
-        presence.fix(&fix("t1", None, Some("contractor")), Some(0), Mono(0));
-        presence.fix(&fix("t2", None, None), Some(0), Mono(0));
+        tell(&mut presence, &fix("t1", None, Some("contractor")), &[0], Mono(0));
+        tell(&mut presence, &fix("t2", None, None), &[0], Mono(0));
         assert_eq!(presence.people(&[0], Some("contractor")), Some(1));
     }
 
@@ -428,18 +476,18 @@ mod tests {
     fn a_fix_older_than_the_last_does_not_move_the_tag() {
         let mut presence = Presence::default();
         let at = |ms| Fix { source_time: Some(Wall(ms)), ..fix("t1", None, None) };
-        presence.fix(&at(2000), Some(0), Mono(0));
-        assert_eq!(presence.fix(&at(1000), Some(1), Mono(0)), Moved::Late);
+        tell(&mut presence, &at(2000), &[0], Mono(0));
+        assert_eq!(tell(&mut presence, &at(1000), &[1], Mono(0)), Moved::Late);
         assert_eq!(presence.people(&[0], None), Some(1));
         let lost = Mono(0).after(LOST_AFTER);
-        assert_eq!(presence.fix(&at(1000), Some(1), lost), Moved::Zones(Some(0), Some(1)));
+        assert_eq!(tell(&mut presence, &at(1000), &[1], lost), Moved::Zones(vec![0, 1]));
     }
 
     #[test]
     fn with_more_tags_than_room_a_count_is_unknown_rather_than_too_small() {
         let mut presence = Presence::default();
         for tag in 0..=TAGS {
-            presence.fix(&fix(&tag.to_string(), None, None), Some(0), Mono(0));
+            tell(&mut presence, &fix(&tag.to_string(), None, None), &[0], Mono(0));
         }
         assert_eq!(presence.people(&[0], None), None);
     }
@@ -447,8 +495,8 @@ mod tests {
     #[test]
     fn people_stay_where_they_are_when_zones_are_renumbered() {
         let mut presence = Presence::default();
-        presence.fix(&fix("t1", None, None), Some(0), Mono(0));
-        presence.fix(&fix("t2", None, None), Some(1), Mono(0));
+        tell(&mut presence, &fix("t1", None, None), &[0], Mono(0));
+        tell(&mut presence, &fix("t2", None, None), &[1], Mono(0));
         let presence = presence.renumbered(|zone| (zone == 0).then_some(5));
         assert_eq!(presence.people(&[5], None), Some(1));
         assert_eq!(presence.people(&[1], None), Some(0));

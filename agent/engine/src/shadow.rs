@@ -1,7 +1,7 @@
 //! Shadow rules (`shadow = true`, 试运行): they are judged as any other and tell nobody.
 //!
-//! What would have been an alarm is counted here, one record a rule: how many episodes, the last onset and what it
-//! would have said, how long they lasted together. That is all that is kept, so its size does not grow with time;
+//! What would have been an alarm is counted here, one record a rule: how many episodes, the last onset, what it
+//! would have said and why, how long they lasted together. That is all that is kept, so its size does not grow with time;
 //! single episodes are what a backtest lists. A store keeps the record, so that the counts, and an episode that is
 //! going on, survive a restart. They belong to the text of the rule: another version begins at nothing. Episodes
 //! are measured on the time that nobody can set, and on wall time over a restart.
@@ -12,12 +12,13 @@ use std::sync::Arc;
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::Onset;
 use crate::plant::{Plant, Rule};
 use crate::task::left;
-use crate::{Effect, Words};
+use crate::{Effect, Evidence, Words};
 
 /// What a shadow rule would have told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShadowRecord {
     pub rule: String,
     /// Of the rule whose episodes these are.
@@ -31,6 +32,9 @@ pub struct ShadowRecord {
     pub lasted_ms: u64,
     /// What the last onset would have said.
     pub words: Words,
+    /// Why. `None`: there was none yet, or an older agent wrote this.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
     pub changed: Wall,
     pub revision: u64,
 }
@@ -66,7 +70,7 @@ impl Shadows {
         record.is_some_and(|record| record.since.is_some() && record.version == rule.version)
     }
 
-    pub(crate) fn begin(&mut self, rule: &Rule, words: Words, at: Now, effects: &mut Vec<Effect>) {
+    pub(crate) fn begin(&mut self, rule: &Rule, onset: Onset, at: Now, effects: &mut Vec<Effect>) {
         let shadow = self.0.entry(rule.id.clone()).or_insert_with(|| Shadow {
             record: Arc::new(ShadowRecord {
                 rule: rule.id.clone(),
@@ -76,6 +80,7 @@ impl Shadows {
                 last_onset: None,
                 lasted_ms: 0,
                 words: Words::default(),
+                evidence: None,
                 changed: at.wall,
                 revision: 0,
             }),
@@ -86,7 +91,8 @@ impl Shadows {
         of.episodes += 1;
         of.since = Some(at.wall);
         of.last_onset = Some(at.wall);
-        of.words = words;
+        of.words = onset.words;
+        of.evidence = Some(onset.evidence);
         shadow.tell(at, effects);
     }
 
@@ -109,7 +115,7 @@ impl Shadows {
                 Some(rule) => {
                     let of = Arc::make_mut(&mut shadow.record);
                     (of.episodes, of.lasted_ms, of.since, of.last_onset) = (0, 0, None, None);
-                    of.words = Words::default();
+                    (of.words, of.evidence) = (Words::default(), None);
                     of.version.clone_from(&rule.version);
                     true
                 }

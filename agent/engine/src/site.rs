@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use riskgate_point::{
     BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
-    Sample, Sighting, SourceId, UncertainReason, Value, Wall,
+    Sample, Sighting, SourceId, Spot, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
@@ -59,6 +59,7 @@ pub(crate) fn measure(id: &str, unit: &str) -> MeasureDraft {
         classify1: "1".to_owned(),
         classify2: "1-1".to_owned(),
         automatic: true,
+        ..MeasureDraft::default()
     }
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn unit(id: &str) -> UnitDraft {
         name: id.to_owned(),
         hazard_code: "540170007001".to_owned(),
         base: RiskClass::Yellow,
+        department: String::new(),
         liable_person: "李".to_owned(),
     }
 }
@@ -104,6 +106,7 @@ pub(crate) fn task(id: &str, work_type: u8) -> TaskDraft {
         cycle: secs(8 * 3600),
         work_type,
         assignee: "zhang".to_owned(),
+        ..TaskDraft::default()
     }
 }
 
@@ -121,7 +124,14 @@ pub(crate) fn raise(hold: u64) -> UnitEffectDraft {
 }
 
 pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
-    HazardDraft { level: Level::General, confirm, deadline: secs(24 * 3600), cause: None }
+    HazardDraft {
+        level: Level::General,
+        confirm,
+        deadline: secs(24 * 3600),
+        cause: None,
+        raising: Raising::AtOnce,
+        reopen_within: None,
+    }
 }
 
 /// One unit U-1 with a measure each for a level, gas detectors and people; sources plc (points), rtls
@@ -146,6 +156,10 @@ pub(crate) fn draft() -> Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
         patience: Patience::default(),
+        time: SiteTime::default(),
+        objects: Vec::new(),
+        events: Vec::new(),
+        persons: Vec::new(),
         sources: vec![source("plc", false, false), source("rtls", true, false), source("nvr", false, true)],
         points: vec![level, gas("GD-1"), gas("GD-2"), point("TI", Class::Process)],
         units: vec![unit("U-1")],
@@ -156,7 +170,7 @@ pub(crate) fn draft() -> Draft {
                 id: id.to_owned(),
                 name: id.to_owned(),
                 unit: "U-1".to_owned(),
-                limit: None,
+                ..ZoneDraft::default()
             })
             .to_vec(),
         cameras: vec![CameraDraft {
@@ -322,6 +336,10 @@ impl Site {
         let now = self.now();
         match words {
             [] | ["cold"] => {}
+            ["indicators"] => {
+                let told = self.engine.indicators().map_or("  none".to_owned(), figures);
+                writeln!(self.told, "{told}").unwrap();
+            }
             // The machine was suspended: nobody acted on a deadline meanwhile.
             ["sleep", time] => {
                 self.mono = self.mono.after(duration(time));
@@ -356,6 +374,20 @@ impl Site {
                     writeln!(self.told, "  refused: {english}").unwrap();
                 }
             }
+            ["record", task, status] => {
+                let status = match *status {
+                    "normal" => CheckStatus::Normal,
+                    "hazard" => CheckStatus::Hazard,
+                    _ => CheckStatus::Unchecked,
+                };
+                let deed = Deed::Record { task: (*task).to_owned(), status, why: None };
+                let act = Act { by: "王".to_owned(), deed };
+                if let Err(refusal) = self.engine.act(&act, now, effects) {
+                    let both = refusal.to_string();
+                    let (_, english) = both.split_once(" / ").expect("Chinese / English");
+                    writeln!(self.told, "  refused: {english}").unwrap();
+                }
+            }
             words => {
                 let report = self.report(words);
                 if let (Report::Sample(_), [tag, value, ..]) = (&report, words) {
@@ -383,9 +415,13 @@ impl Site {
         }
         let newest = |effect: &Effect| match effect {
             Effect::Hazard(hazard) => (hazard.cause == of[0]).then_some(hazard.id),
-            Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Shadow(_) => {
-                None
-            }
+            Effect::Alarm(_)
+            | Effect::Task(_)
+            | Effect::Unit(_)
+            | Effect::Record(_)
+            | Effect::Stop(_)
+            | Effect::Indicator(_)
+            | Effect::Shadow(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -411,6 +447,11 @@ impl Site {
                 Report::Link { source: self.source(source), link, at }
             }
             ["alive", source] => Report::Refreshed { source: self.source(source), at },
+            ["spot", tag, x, y] => {
+                let Report::Fix(fix) = self.fix(tag, "out", &[]) else { unreachable!("a fix") };
+                let spot = Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None });
+                Report::Fix(Fix { spot, ..fix })
+            }
             ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
             ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
                 source: self.source("nvr"),
@@ -460,7 +501,7 @@ impl Site {
             role: value("role=").map(Arc::from),
             zone: (zone != "out").then(|| Arc::from(zone)),
             sos: more.contains(&"sos"),
-            spot: value("x=").map(|x| (x.parse().unwrap(), 0.0)),
+            spot: value("x=").map(|x| Spot { x: x.parse().unwrap(), y: 0.0, floor: None }),
             source_time: None,
             received: self.now(),
             backfill: false,
@@ -519,7 +560,10 @@ impl Site {
     fn tell(&mut self, effects: Vec<Effect>) {
         let at = self.mono.since(Mono(0));
         for effect in &effects {
-            writeln!(self.told, "  {} {}", written(at), line(effect)).unwrap();
+            // They are told each hour: a timeline asks for them.
+            if !matches!(effect, Effect::Indicator(_)) {
+                writeln!(self.told, "  {} {}", written(at), line(effect)).unwrap();
+            }
         }
         self.kept.extend(effects);
     }
@@ -552,8 +596,12 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             | Effect::Hazard(_)
             | Effect::Task(_)
             | Effect::Unit(_)
+            | Effect::Record(_)
             | Effect::Stop(_)
             | Effect::Shadow(_) => {}
+            Effect::Indicator(of) => {
+                kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
+            }
         }
     }
     kept
@@ -571,6 +619,26 @@ fn written(time: Duration) -> String {
 }
 
 /// An effect as one short line.
+fn figures(of: &IndicatorRecord) -> String {
+    let week = |name: &str, week: &WeekIndicators| {
+        let (tasks, hazards) = (&week.tasks, &week.hazards);
+        let from = (week.period.start.0 - WALL) / 1000;
+        let missed: String = tasks.missed.iter().map(|(task, times)| format!(" {task} x{times}")).collect();
+        format!(
+            "  {name} from {from}s seen {}s: tasks {}/{}, missed{missed}, suspended {}, unknown {}; hazards {}/{}",
+            week.covered_s,
+            tasks.done,
+            tasks.due,
+            tasks.suspended,
+            tasks.unknown,
+            hazards.accepted,
+            hazards.due
+        )
+    };
+    let weeks = of.last.iter().map(|last| week("last", last)).chain([week("week", &of.week)]);
+    weeks.collect::<Vec<_>>().join("\n")
+}
+
 fn line(effect: &Effect) -> String {
     match effect {
         Effect::Alarm(alarm) => {
@@ -601,22 +669,37 @@ fn line(effect: &Effect) -> String {
             if hazard.returned.is_some() {
                 line.push_str(" returned");
             }
+            if hazard.recurrences > 0 {
+                write!(line, " recurrence {}", hazard.recurrences).unwrap();
+            }
+            if hazard.late {
+                line.push_str(" late");
+            }
+            if let Some(overdue) = hazard.overdue {
+                write!(line, " overdue since {}s", (overdue.0 - WALL) / 1000).unwrap();
+            }
             line
         }
         Effect::Task(task) => {
             let boosts = task.boosts.iter().map(|boost| ending(&boost.rule, boost.until));
+            let overdue =
+                task.overdue.map_or(String::new(), |at| format!(" overdue since {}s", (at.0 - WALL) / 1000));
             let suspended = if task.suspended.is_some() { " suspended" } else { "" };
-            format!(
-                "task {} every {}{suspended}{}",
-                task.task,
-                written(task.cycle),
-                boosts.collect::<String>()
-            )
+            let boosts = boosts.collect::<String>();
+            format!("task {} every {}{suspended}{boosts}{overdue}", task.task, written(task.cycle))
+        }
+        Effect::Record(record) => {
+            let of = record.period.map_or(String::new(), |period| {
+                format!(" of {}s to {}s", (period.start.0 - WALL) / 1000, (period.end.0 - WALL) / 1000)
+            });
+            let why = if record.why.is_empty() { String::new() } else { format!(": {}", record.why) };
+            format!("record {} {:?} by {}{of}{why}", record.task, record.status, record.by)
         }
         Effect::Unit(unit) => {
             let causes = unit.causes.iter().map(|cause| ending(&cause.rule, cause.until));
             format!("unit {} {:?}{}", unit.unit, unit.current, causes.collect::<String>())
         }
+        Effect::Indicator(of) => format!("indicators #{}", of.revision),
         Effect::Stop(stop) => {
             let ended = if stop.ended.is_some() { " ended" } else { "" };
             format!("stop {} #{}{ended}", stop.unit, stop.stop)

@@ -10,7 +10,7 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
 use crate::withheld::is_suppressible;
-use crate::{Class, Effect, Suppression};
+use crate::{Class, Effect, Period, Suppression};
 
 /// One stop of a unit, with its end once it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +42,20 @@ impl Stops {
         self.0.values().filter(|record| record.ended.is_none())
     }
 
+    /// The newest of a unit, ended or not.
+    pub(crate) fn newest(&self, unit: &str) -> Option<&Arc<StopRecord>> {
+        self.0.get(unit)
+    }
+
     pub(crate) fn since(&self, unit: &str) -> Option<Wall> {
         self.0.get(unit).filter(|record| record.ended.is_none()).map(|record| record.since)
+    }
+
+    /// Whether the unit was stopped at any time of a period, as far as its newest stop tells.
+    pub(crate) fn touches(&self, unit: &str, period: Period) -> bool {
+        self.0.get(unit).is_some_and(|record| {
+            record.since < period.end && record.ended.is_none_or(|ended| ended > period.start)
+        })
     }
 
     /// Whether, and since when, an alarm of this unit and class is suppressed.

@@ -1,7 +1,7 @@
 //! Inspection tasks and what rules add to them: a shorter cycle for a while, or one extra inspection.
 //!
-//! The shortest cycle wins; nothing lengthens the base. A boost has an end and a reason. When a task is
-//! due, and whether it was carried out, is known upstream, not here.
+//! The shortest cycle wins; nothing lengthens the base. A boost has an end and a reason. An extra inspection
+//! is over when the task is carried out. When a cycle is over is said from outside (`engine/duties.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use riskgate_point::{Mono, Now, Wall};
 
+use crate::calendar::SANE;
+use crate::indicator::Cycle;
 use crate::plant::Plant;
 use crate::timer::{any_ended, take_ended};
-use crate::{Boost, Effect, TaskChange, TaskDraft, TaskRecord, Words};
+use crate::{Boost, Effect, Period, TaskChange, TaskDraft, TaskRecord, Words};
 
 /// By task id.
 #[derive(Debug, Default)]
@@ -26,14 +28,28 @@ struct Task {
 }
 
 impl Tasks {
-    /// What a store kept. An end is as far off as the wall clock says: nothing else outlives a restart.
+    /// What a store kept; see [`restored_end`].
     pub(crate) fn restored(records: Vec<TaskRecord>, now: Now) -> Self {
         let task = |record: TaskRecord| {
-            let end = |boost: &Boost| boost.until.map(|until| now.mono.after(left(until, now.wall)));
+            let end = |boost: &Boost| boost.until.map(|until| restored_end(until, record.changed, now));
             let ends = record.boosts.iter().map(end).collect();
             (record.task.clone(), Task { record: Arc::new(record), ends })
         };
         Self(records.into_iter().map(task).collect())
+    }
+
+    /// The wall clock is right at last: what was restored under a wrong one ends as its stamp says, where that
+    /// is sooner.
+    pub(crate) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        for task in self.0.values_mut() {
+            let untils = task.record.boosts.iter().map(|boost| boost.until);
+            sooner(untils, &mut task.ends, wall, now);
+        }
+    }
+
+    /// Of the newest record of this task.
+    pub(crate) fn revision(&self, task: &str) -> Option<u64> {
+        self.0.get(task).map(|task| task.record.revision)
     }
 
     pub(crate) fn boosted(&self) -> impl Iterator<Item = &Arc<TaskRecord>> {
@@ -55,7 +71,10 @@ impl Tasks {
             }
             let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, at));
             if task.record.suspended != wanted {
-                Arc::make_mut(&mut task.record).suspended = wanted;
+                let record = Arc::make_mut(&mut task.record);
+                record.suspended = wanted;
+                // What nobody owes is not late; after the start its next cycle says whether it is.
+                record.overdue = record.overdue.filter(|_| wanted.is_none());
                 task.changed(at, effects);
             }
         }
@@ -64,6 +83,45 @@ impl Tasks {
     /// The next end of a boost of this task.
     pub(crate) fn next_end(&self, task: &str) -> Option<Mono> {
         self.0.get(task)?.ends.iter().flatten().min().copied()
+    }
+
+    /// A record says so: what it was late with is made good, and so are extra inspections.
+    pub(crate) fn carried_out(
+        &mut self,
+        plant: &Plant,
+        draft: &TaskDraft,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) {
+        let task = self.0.entry(draft.id.clone()).or_insert_with(|| Task::new(plant, draft, at));
+        let record = Arc::make_mut(&mut task.record);
+        let boosts = std::mem::take(&mut record.boosts).into_iter().zip(std::mem::take(&mut task.ends));
+        let kept: Vec<_> = boosts.filter(|(boost, _)| boost.due.is_none()).collect();
+        (record.boosts, task.ends) = kept.into_iter().unzip();
+        record.done = Some(at);
+        record.overdue = None;
+        task.changed(at, effects);
+    }
+
+    /// A cycle is over: whether it was carried out in it. Of a task of which no record was ever told nobody
+    /// knows: its records go elsewhere.
+    pub(crate) fn close(
+        &mut self,
+        draft: &TaskDraft,
+        period: Period,
+        at: Wall,
+        effects: &mut Vec<Effect>,
+    ) -> Cycle {
+        let Some(task) = self.0.get_mut(&draft.id) else { return Cycle::Unknown };
+        let Some(done) = task.record.done else { return Cycle::Unknown };
+        if done >= period.start {
+            return Cycle::Done;
+        }
+        if task.record.overdue.is_none() {
+            Arc::make_mut(&mut task.record).overdue = Some(period.end);
+            task.changed(at, effects);
+        }
+        Cycle::Missed
     }
 
     /// The episode of `rule` begins.
@@ -144,6 +202,7 @@ impl Tasks {
                 let record = Arc::make_mut(&mut task.record);
                 record.boosts.clear();
                 record.suspended = None;
+                record.overdue = None;
                 task.ends.clear();
                 if before.stands() {
                     task.changed(now.wall, effects);
@@ -154,6 +213,8 @@ impl Tasks {
             let record = Arc::make_mut(&mut task.record);
             *record = TaskRecord {
                 boosts: std::mem::take(&mut record.boosts),
+                done: record.done,
+                overdue: record.overdue,
                 suspended: record.suspended,
                 revision: record.revision,
                 ..Arc::unwrap_or_clone(fresh.record)
@@ -183,6 +244,8 @@ impl Task {
             base_cycle: draft.cycle,
             cycle: draft.cycle,
             boosts: Vec::new(),
+            done: None,
+            overdue: None,
             suspended: None,
             changed: at,
             revision: 0,
@@ -220,10 +283,33 @@ impl Task {
     }
 }
 
+/// When what was to end at `until` ends after a restart. The wall clock says how far off that is, if it was ever
+/// set, and so was the one that stamped the end; in any case it is no further off than it was when the record
+/// was last written. So an end neither comes at once with a clock of 1970 nor never.
+pub(crate) fn restored_end(until: Wall, changed: Wall, now: Now) -> Mono {
+    let most = left(until, changed);
+    let sure = now.wall >= SANE && until >= SANE;
+    now.mono.after(if sure { left(until, now.wall).min(most) } else { most })
+}
+
+/// Brings each end forward to what its stamp says, where that was made by a clock that was set.
+pub(crate) fn sooner(
+    untils: impl Iterator<Item = Option<Wall>>,
+    ends: &mut [Option<Mono>],
+    wall: Wall,
+    now: Mono,
+) {
+    for (until, end) in untils.zip(ends) {
+        if let (Some(until), Some(end)) = (until.filter(|until| *until >= SANE), end) {
+            *end = now.after(left(until, wall)).min(*end);
+        }
+    }
+}
+
 impl TaskRecord {
-    /// Whether it differs from its base: boosted or suspended.
+    /// Whether it differs from its base: boosted, suspended or overdue.
     pub fn stands(&self) -> bool {
-        !self.boosts.is_empty() || self.suspended.is_some()
+        !self.boosts.is_empty() || self.suspended.is_some() || self.overdue.is_some()
     }
 }
 

@@ -26,6 +26,12 @@ pub(crate) enum Timer {
     PointFault(PointId),
     /// A source was lost for so long that its measures have failed.
     SourceHazard(SourceId),
+    /// An episode has lasted for long enough to raise its hazard.
+    Hazard(u32),
+    /// The deadline of a hazard is past.
+    Overdue,
+    /// A cycle of a task ends or begins, by the task's place in the plant.
+    Duty(u32),
     /// A boost of a task ends, by the task's place in the plant.
     Boost(u32),
     /// A raise of a unit ends, by the unit's place in the plant.
@@ -38,6 +44,8 @@ pub(crate) enum Timer {
     Candidate,
     /// A flood of alarms may be over.
     FloodEnd,
+    /// Indicators are to be told.
+    Indicators,
 }
 
 impl Timer {
@@ -51,12 +59,16 @@ impl Timer {
             Self::SourceFault(_) => "source_fault",
             Self::PointFault(_) => "point_fault",
             Self::SourceHazard(_) => "source_hazard",
+            Self::Hazard(_) => "hazard",
+            Self::Overdue => "overdue",
+            Self::Duty(_) => "duty",
             Self::Boost(_) => "boost",
             Self::Raise(_) => "raise",
             Self::WithheldEnd => "withheld_end",
             Self::ReAlarm(_) => "re_alarm",
             Self::Candidate => "candidate",
             Self::FloodEnd => "flood_end",
+            Self::Indicators => "indicators",
         }
     }
 }
@@ -118,6 +130,16 @@ impl Timers {
         }
         self.pop_due(due)?;
         Some(rule)
+    }
+
+    /// Takes out the next point that may grow stale at this instant.
+    pub(crate) fn pop_stale(&mut self, due: Mono) -> Option<PointId> {
+        let (at, Timer::Stale(point)) = *self.order.first()? else { return None };
+        if at != due {
+            return None;
+        }
+        self.pop_due(due)?;
+        Some(point)
     }
 
     /// Takes out the earliest that is due.

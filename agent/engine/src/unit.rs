@@ -9,7 +9,7 @@ use std::time::Duration;
 use riskgate_point::{Mono, Now, Wall};
 
 use crate::plant::Plant;
-use crate::task::left;
+use crate::task::{restored_end, sooner};
 use crate::timer::{any_ended, take_ended};
 use crate::{Effect, RaiseCause, RiskClass, UnitDraft, UnitRecord, Words};
 
@@ -28,11 +28,19 @@ impl Units {
     /// What a store kept; ends as for tasks.
     pub(crate) fn restored(records: Vec<UnitRecord>, now: Now) -> Self {
         let unit = |record: UnitRecord| {
-            let end = |cause: &RaiseCause| cause.until.map(|until| now.mono.after(left(until, now.wall)));
+            let end = |cause: &RaiseCause| cause.until.map(|until| restored_end(until, record.changed, now));
             let ends = record.causes.iter().map(end).collect();
             (record.unit.clone(), Unit { record: Arc::new(record), ends })
         };
         Self(records.into_iter().map(unit).collect())
+    }
+
+    /// As for tasks.
+    pub(crate) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        for unit in self.0.values_mut() {
+            let untils = unit.record.causes.iter().map(|cause| cause.until);
+            sooner(untils, &mut unit.ends, wall, now);
+        }
     }
 
     /// Those of the plant, by id.

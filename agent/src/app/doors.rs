@@ -31,13 +31,13 @@ impl Doors {
 
     pub(super) fn open(self, parts: &mut Parts, board: &BoardHandle, history: &History, requests: Requests) {
         let (shown, stop) = (board.clone(), parts.tasks_stop.clone());
-        let history = history.clone();
+        let (past, history) = (history.clone(), history.clone());
         parts.spawn("the console", async move {
             Ok(http::serve(self.http, shown, Some(history), Arc::new(metrics::text), stop).await?)
         });
         let (asked, stop) = (board.clone(), parts.tasks_stop.clone());
         parts.spawn("the local socket", async move {
-            Ok(socket::serve(self.socket, asked, requests, stop).await?)
+            Ok(socket::serve(self.socket, asked, Some(past), requests, stop).await?)
         });
     }
 }

@@ -149,6 +149,7 @@ impl Instance {
             store: store.clone(),
             telemetry: telemetry_receiver,
             undurable: undurable.clone(),
+            orders: orders.clone(),
             status: status_sender,
             clock,
         };
@@ -195,6 +196,7 @@ impl Instance {
             states,
             turns: turns_sender,
             first,
+            carried: opened.commands,
             stop: parts.pump_stop.clone(),
         };
         parts.spawn_pump(pump.run());
@@ -404,8 +406,10 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let tasks = engine.tasks().into_iter().map(Effect::Task);
         let units = engine.units().into_iter().map(Effect::Unit);
         let stops = engine.stops().into_iter().map(Effect::Stop);
+        let indicators = engine.indicators().cloned().map(|of| Effect::Indicator(Arc::new(of)));
         let shadows = engine.shadows().into_iter().map(Effect::Shadow);
-        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops).chain(shadows) {
+        let open = alarms.chain(hazards).chain(tasks).chain(units).chain(stops);
+        for effect in open.chain(indicators).chain(shadows) {
             board.apply(&effect, true);
         }
     });

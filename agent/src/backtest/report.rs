@@ -97,7 +97,6 @@ impl RunReport {
 impl RuleReport {
     fn of(line: &Line, timezone: &TimeZone) -> Self {
         let first = line.episodes.first().map(|of| time(of.onset, timezone));
-        let seconds = |ms: u64| std::time::Duration::from_millis(ms).as_secs_f64();
         Self {
             rule: line.id.clone(),
             shadow: line.shadow,
@@ -105,7 +104,7 @@ impl RuleReport {
             hazards: line.hazards,
             repeats: line.repeats,
             first,
-            median_s: line.median_ms().map(seconds),
+            median_s: line.median().map(|of| of.as_secs_f64()),
             going_on: line.is_open,
             chatter: line.chatter,
             unknown_share: line.unknown,

@@ -84,7 +84,11 @@ impl Watch {
                     None => line.end(shadow.changed),
                 }
             }
-            Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => {}
+            Effect::Task(_)
+            | Effect::Unit(_)
+            | Effect::Stop(_)
+            | Effect::Record(_)
+            | Effect::Indicator(_) => {}
         }
     }
 
@@ -161,12 +165,13 @@ impl Line {
         }
     }
 
-    /// Of the episodes kept that ended; between the two middle ones the lower.
-    pub(super) fn median_ms(&self) -> Option<u64> {
+    /// Of the episodes kept that ended; of an even number the mean of the two in the middle.
+    pub(super) fn median(&self) -> Option<Duration> {
         let lengths =
             self.episodes.iter().filter_map(|of| u64::try_from(of.end?.0.saturating_sub(of.onset.0)).ok());
-        let mut lengths: Vec<u64> = lengths.collect();
+        let mut lengths: Vec<Duration> = lengths.map(Duration::from_millis).collect();
         lengths.sort_unstable();
-        lengths.get(lengths.len().saturating_sub(1) / 2).copied()
+        let (below, above) = (lengths.len().saturating_sub(1) / 2, lengths.len() / 2);
+        Some((*lengths.get(below)? + *lengths.get(above)?) / 2)
     }
 }

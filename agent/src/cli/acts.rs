@@ -1,8 +1,9 @@
 //! Acts of a named person: each id is one act, all are tried, and each is answered.
 
-use riskgate_engine::{Act, Deed};
+use riskgate_engine::{Act, CheckStatus, Deed};
 use uuid::Uuid;
 
+use super::args::{Found, RecordArgs};
 use super::client::{Client, ClientError};
 use super::{Outcome, Screen};
 use crate::console::socket::{Answer, Question, What};
@@ -53,6 +54,21 @@ pub(super) fn acknowledge(
         outcome = outcome.worse(done);
     }
     Ok(outcome)
+}
+
+pub(super) fn record(
+    client: &mut Client,
+    args: &RecordArgs,
+    screen: &mut Screen,
+) -> Result<Outcome, ClientError> {
+    let status = match args.status {
+        Found::Normal => CheckStatus::Normal,
+        Found::Hazard => CheckStatus::Hazard,
+        Found::Unchecked => CheckStatus::Unchecked,
+        Found::Other => CheckStatus::Other,
+    };
+    let deed = Deed::Record { task: args.task.clone(), status, why: args.why.clone() };
+    act(client, deed, &args.by, "已记录 recorded", &args.task, screen)
 }
 
 /// Ids are looked up first, so that a beginning that fits two hazards harms neither.

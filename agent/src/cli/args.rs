@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::backtest::{BACKTEST_HELP, BacktestArgs};
+use super::explain::{EXPLAIN_HELP, ExplainArgs, REPLAY_HELP, ReplayArgs};
 use super::history::{HISTORY_HELP, HistoryArgs};
 use super::journal::head;
 use super::tools::args::{BROWSE_HELP, BrowseArgs, PROBE_HELP, ProbeArgs, SCAN_HELP, ScanArgs};
@@ -116,6 +117,9 @@ pub(super) enum Command {
     /// 单元恢复运行 / units run again
     #[command(after_help = withhold::START_HELP)]
     Start(NamedArgs),
+    /// 排查记录 / a task was carried out, or was not
+    #[command(after_help = RECORD_HELP)]
+    Record(RecordArgs),
 
     /// 重新读取配置 / read the configuration anew
     #[command(after_help = RELOAD_HELP)]
@@ -124,6 +128,14 @@ pub(super) enum Command {
     /// 规则语言：语法、函数、内置规则 / the rule language: grammar, functions, built-in kinds of rules
     #[command(after_help = LANGUAGE_HELP)]
     Language(LanguageArgs),
+
+    /// 为什么报警、为什么是隐患 / why an alarm or a hazard is there
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
+
+    /// 凭证据重放判断 / does the evidence give the same verdict again?
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
 
     /// 日志是否完整 / is the journal whole?
     #[command(after_help = VERIFY_HELP)]
@@ -326,6 +338,12 @@ const RECTIFY_HELP: &str = "例 Examples:
 数值恢复正常不会自动关闭隐患。A return to normal never closes a hazard by itself.
 编号 Ids: riskgate show hazards      下一步 Next: riskgate accept HAZARD --by NAME";
 
+const RECORD_HELP: &str = "例 Examples:
+  riskgate record T-TA-011 normal --by 赵磊
+  riskgate record T-TA-011 hazard --by 赵磊 --why 法兰渗漏
+
+状态 Status: normal 正常, hazard 存在隐患, unchecked 未排查, other 其他";
+
 const ACCEPT_HELP: &str = "例 Examples:
   riskgate accept 3f9c21d4 --by 王敏
 
@@ -448,6 +466,40 @@ pub(super) struct ShowArgs {
 
     #[command(flatten)]
     pub(super) agent: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArgs {
+    /// 任务编号 / the task's id
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+
+    /// 结果 / what was found
+    #[arg(value_name = "STATUS")]
+    pub(super) status: Found,
+
+    /// 谁 / who carried it out
+    #[arg(long, value_name = "NAME", value_parser = said)]
+    pub(super) by: String,
+
+    /// 说明 / what was found, in words
+    #[arg(long, value_name = "TEXT", value_parser = said)]
+    pub(super) why: Option<String>,
+
+    #[command(flatten)]
+    pub(super) agent: Where,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Found {
+    /// 正常
+    Normal,
+    /// 存在隐患
+    Hazard,
+    /// 未排查
+    Unchecked,
+    /// 其他
+    Other,
 }
 
 #[derive(Debug, Args)]

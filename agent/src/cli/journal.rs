@@ -108,12 +108,12 @@ fn unread(error: &StoreError, screen: &mut Screen) -> Outcome {
 }
 
 /// Where the store is, and in which zone its times are told.
-struct Place {
-    dir: PathBuf,
-    zone: TimeZone,
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+    pub(super) zone: TimeZone,
 }
 
-fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, Outcome> {
+pub(super) fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, Outcome> {
     let china = || TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC);
     match (&given.dir, &given.config) {
         (Some(dir), _) => Ok(Place { dir: dir.clone(), zone: china() }),

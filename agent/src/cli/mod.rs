@@ -2,13 +2,14 @@
 //!
 //! `show`, the acts and `reload` are clients of the agent's socket and know nothing but its lines; `check`,
 //! `run` and `demo` hand over to their rooms; `opcua` works on the
-//! certificate folder, `verify` and `journal` on the store. Exit codes: 0 done, 1 a problem was found or an act refused,
+//! certificate folder, `verify` and `journal` on the store, `explain` and `replay` on either. Exit codes: 0 done, 1 a problem was found or an act refused,
 //! 2 wrong usage, 3 the agent cannot be reached.
 
 mod acts;
 mod args;
 mod backtest;
 mod client;
+mod explain;
 mod history;
 mod journal;
 mod language;
@@ -130,6 +131,9 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Reject(args) => speak(&args.agent, screen, |client, screen| {
             acts::judge(client, HazardDeed::Reject, &args.hazards, &args.by, Some(&args.why), screen)
         }),
+        Command::Record(args) => {
+            speak(&args.agent, screen, |client, screen| acts::record(client, &args, screen))
+        }
         Command::Reset(args) => withhold::reset(&args, screen),
         Command::Shelve(args) => withhold::shelve(&args, screen),
         Command::Unshelve(args) => withhold::unshelve(&args, screen),
@@ -141,6 +145,8 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
             let answer = client.ask(&Question::Reload)?;
             Ok(acts::told(answer, "已重新读取配置 configuration read anew", "", screen))
         }),
+        Command::Explain(args) => explain::explain(&args, screen),
+        Command::Replay(args) => explain::replay_again(&args, screen),
         Command::Verify(args) => journal::verify(&args, screen),
         Command::Journal(args) => journal::journal(&args, screen),
         Command::History(args) => history::obey(&args, crate::clock::now().wall, screen),

@@ -1,6 +1,7 @@
 //! The board as tables for a terminal: Chinese first, columns by the width of CJK letters, lines of ASCII,
 //! because a terminal set for Chinese may draw box characters two cells wide.
 
+mod indicator;
 mod shadow;
 mod withheld;
 
@@ -26,6 +27,7 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
         What::Stops => draw.stops(),
         What::Shadow => draw.shadows(),
         What::Quality => draw.quality(),
+        What::Indicators => draw.indicators(),
         What::Hazards => draw.hazards(),
         What::Candidates => draw.candidates(),
         What::Tasks => draw.tasks(),
@@ -80,6 +82,16 @@ impl Draw<'_> {
         let (view, gateway) = (self.view, &self.view.gateway);
         let clock = view.at.get(..19).unwrap_or(&view.at).replace('T', " ");
         let mut lines = vec![format!("{} {} {}  {clock}", gateway.name, gateway.company, gateway.id)];
+        let covered = &gateway.coverage;
+        lines.push(match covered.unwatched.as_slice() {
+            [] => format!("自动化监控 coverage: {}/{}", covered.watched, covered.automatic),
+            unwatched => format!(
+                "自动化监控 coverage: {}/{}，未监控 unwatched: {}",
+                covered.watched,
+                covered.automatic,
+                unwatched.join(", ")
+            ),
+        });
         lines.extend(view.health.reasons.iter().map(|reason| format!("注意 attention: {reason}")));
         lines.join("\n")
     }
@@ -483,6 +495,7 @@ mod tests {
         let text = render(&board(), What::All, None);
         for said in [
             "罐区网关 540170007 54017000701  2026-11-23 21:40:34",
+            "自动化监控 coverage: ",
             "紧急 CRITICAL",
             "未落盘 not durable",
             "监测失效 monitoring lost",

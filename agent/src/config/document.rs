@@ -15,7 +15,8 @@ use super::values::suggest;
 /// The tables that stand once over all files.
 const SINGLE: [&str; 6] = ["gateway", "uplink", "console", "store", "history", "patience"];
 /// The tables of which there are many.
-const MANY: [&str; 7] = ["source", "unit", "measure", "task", "zone", "camera", "rule"];
+const MANY: [&str; 10] =
+    ["source", "object", "unit", "event", "measure", "task", "person", "zone", "camera", "rule"];
 
 /// A table of a file, and what stands for it in messages.
 pub(super) struct Entry<'a> {

@@ -224,15 +224,6 @@ impl<'a> Fields<'a> {
         Some(read)
     }
 
-    pub(super) fn required_duration(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let read = self.duration(key, range);
-        self.required(key, read)
-    }
-
     /// A number, or a text of one with a percent sign. `hint` says what to write.
     pub(super) fn amount(&mut self, key: &'static str, hint: String) -> Option<Amount> {
         let value = self.ask(key)?;

@@ -1,4 +1,5 @@
-//! What the columns of a point table are called, in Chinese and in English.
+//! What the columns of tables are called, in Chinese and in English: of point tables here, of the lists of the
+//! model in `lists`.
 //!
 //! A header that is not known is an error, never skipped: a limit in a column that nobody reads would not
 //! trip. `L1` is refused by name: of gas it means the first level, which is H, and read as L it would be
@@ -54,9 +55,23 @@ pub(super) enum Column {
 }
 
 /// The column, its key, its Chinese name, and what else it is called.
-struct Known(Column, &'static str, &'static str, &'static [&'static str]);
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Known<C>(
+    pub(super) C,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static [&'static str],
+);
 
-const COLUMNS: &[Known] = &[
+/// A column that can be told of.
+pub(super) trait Named: Copy + Eq + Ord + std::hash::Hash {
+    /// As it is called in faults that the engine finds.
+    fn key(self) -> String;
+    /// In both languages, for messages.
+    fn label(self) -> String;
+}
+
+const COLUMNS: &[Known<Column>] = &[
     Known(Column::Tag, "tag", "位号", &["仪表位号", "测点位号", "测点", "点号", "tagname"]),
     Known(Column::Name, "name", "名称", &["测点名称", "描述", "用途", "description"]),
     Known(Column::Source, "source", "数据源", &["数据源编号", "数据来源"]),
@@ -104,7 +119,7 @@ const COLUMNS: &[Known] = &[
 const NOT_READ: [&str; 9] = ["备注", "说明", "序号", "安装位置", "no", "no.", "remark", "note", "comment"];
 
 impl Column {
-    fn known(self) -> Option<&'static Known> {
+    fn known(self) -> Option<&'static Known<Column>> {
         COLUMNS.iter().find(|known| known.0 == self)
     }
 
@@ -119,10 +134,20 @@ impl Column {
     }
 }
 
+impl Named for Column {
+    fn key(self) -> String {
+        self.key()
+    }
+
+    fn label(self) -> String {
+        self.label()
+    }
+}
+
 /// What a header says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Header {
-    Column(Column),
+pub(super) enum Header<C> {
+    Column(C),
     /// A remark, or a blank header.
     NotRead,
     /// Not known; what to write instead.
@@ -131,41 +156,48 @@ pub(super) enum Header {
     },
 }
 
+/// Reads one header of a point table.
+pub(super) fn header(text: &str) -> Header<Column> {
+    match header_of(COLUMNS, text) {
+        Header::Column(known) => Header::Column(known.0),
+        Header::NotRead => Header::NotRead,
+        Header::Unknown { hint } => Header::Unknown { hint: hint_of_points(&plain(text)).unwrap_or(hint) },
+    }
+}
+
 /// Reads one header. Letter case, blanks, a star for "required", and a remark in brackets do not matter.
-pub(super) fn header(text: &str) -> Header {
+pub(super) fn header_of<C>(columns: &'static [Known<C>], text: &str) -> Header<&'static Known<C>> {
     let name = plain(text);
     if name.is_empty() || name.starts_with('_') || NOT_READ.contains(&name.as_str()) {
         return Header::NotRead;
     }
-    let called = |known: &&Known| {
+    let called = |known: &&Known<C>| {
         known.1.eq_ignore_ascii_case(&name) || known.2 == name || known.3.contains(&name.as_str())
     };
-    if let Some(known) = COLUMNS.iter().find(called) {
-        return Header::Column(known.0);
+    if let Some(known) = columns.iter().find(called) {
+        return Header::Column(known);
     }
-    Header::Unknown { hint: hint(&name) }
+    let names =
+        columns.iter().flat_map(|known| [known.1, known.2].into_iter().chain(known.3.iter().copied()));
+    let hint = match nearest(&name, names) {
+        Some(near) => format!("did you mean '{near}'? A column that is not to be read begins with _"),
+        None => "a column that is not to be read begins with _".to_owned(),
+    };
+    Header::Unknown { hint }
 }
 
-fn hint(name: &str) -> String {
+fn hint_of_points(name: &str) -> Option<String> {
     let level = |digit: &str| {
         name.strip_prefix('l')
             .map(|rest| rest.trim_start_matches(['-', '_']))
             .is_some_and(|rest| rest.starts_with(digit))
     };
     if level("1") || level("2") {
-        return "of gas the first and second level are 一级报警 and 二级报警, or H and HH; \
-                L and LL are where a lack of oxygen alarms"
-            .to_owned();
+        let hint = "of gas the first and second level are 一级报警 and 二级报警, or H and HH; \
+                    L and LL are where a lack of oxygen alarms";
+        return Some(hint.to_owned());
     }
-    if name == "unit" {
-        return "an engineering unit is eu 工程单位".to_owned();
-    }
-    let names =
-        COLUMNS.iter().flat_map(|known| [known.1, known.2].into_iter().chain(known.3.iter().copied()));
-    match nearest(name, names) {
-        Some(near) => format!("did you mean '{near}'? A column that is not to be read begins with _"),
-        None => "a column that is not to be read begins with _".to_owned(),
-    }
+    (name == "unit").then(|| "an engineering unit is eu 工程单位".to_owned())
 }
 
 fn plain(text: &str) -> String {

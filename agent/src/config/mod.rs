@@ -1,7 +1,7 @@
 //! The configuration room: the files of a folder in, a checked plant and what to run out.
 //!
-//! A folder holds `*.toml` files (gateway, uplink, sources, units, measures, tasks, zones, cameras, rules;
-//! any table may stand in any file) and point tables (点表) as `*.csv` or `*.xlsx`. [`check_files`] is
+//! A folder holds `*.toml` files (gateway, uplink, sources, the model, cameras, rules; any table may stand in
+//! any file), and point tables (点表) and lists of the model as `*.csv` or `*.xlsx`. [`check_files`] is
 //! pure and total: it answers with the whole [`Checked`] configuration, or with every [`Problems`] at once,
 //! each at its file, line and column. [`check`] only reads the folder for it.
 //!
@@ -14,6 +14,8 @@
 
 mod address;
 mod binding;
+mod calendar;
+pub(crate) mod commands;
 mod diagnostic;
 mod document;
 mod few;
@@ -22,6 +24,7 @@ mod gas_levels;
 mod headers;
 mod history;
 mod kinds;
+mod lists;
 mod model;
 pub(crate) mod paste;
 mod patience;
@@ -48,6 +51,7 @@ use riskgate_engine::Plant;
 use riskgate_point::SourceId;
 use uuid::Uuid;
 
+pub use commands::Commands;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub use read::RawFile;
 pub use secret::{Secret, SecretError};
@@ -127,6 +131,7 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
     let diagnostics = faults.diagnostics(&files);
     match read {
         Some((site, plant, sources)) if !failed => {
+            let plant = plant.with_version(&hash);
             Ok(Checked { site, plant, sources, warnings: diagnostics, hash, secrets })
         }
         Some(_) | None => Err(Problems { diagnostics }),
@@ -148,11 +153,12 @@ fn whole(
     secrets: &mut Vec<SecretFile>,
 ) -> Option<(Site, Plant, Vec<SourceConfig>)> {
     let Reading { document, files, faults } = *reading;
+    let (lists, sheets): (Vec<_>, Vec<_>) = sheets.into_iter().partition(|sheet| sheet.list.is_some());
     let no_sheet = sheets.is_empty();
     let (site, gateway) = site::read(document, surroundings, faults, secrets);
     let mut sources = sources::read(document, &site, faults, secrets);
     let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
-    let model = model::read(document, &ids, faults);
+    let model = model::read(document, lists, &ids, &site.timezone, faults);
     sources::check_names(&mut sources, &model, faults);
     let points = points::read(sheets, &mut sources, faults);
     if no_sheet && !faults.has_unreadable_part() {
@@ -196,7 +202,10 @@ fn decode(files: &[RawFile], faults: &Faults) -> (Vec<File>, Vec<table::Sheet>) 
             },
             Some(Form::Xlsx) => match table::workbook(at, bytes) {
                 Ok((_, found)) if found.is_empty() => {
-                    unreadable("no sheet of this workbook has a header with tag 位号".to_owned());
+                    unreadable(
+                        "no sheet of this workbook has a header with tag 位号, or of a list of the model"
+                            .to_owned(),
+                    );
                 }
                 Ok((names, found)) => {
                     file.sheets = names;

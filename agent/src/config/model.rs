@@ -1,20 +1,28 @@
-//! The chain of the plant and its rules: `[[unit]]`, `[[measure]]`, `[[task]]`, `[[zone]]`, `[[camera]]`,
-//! `[[rule]]`. Only shapes are checked here; whether names exist and expressions hold is the engine's to
+//! The chain of the plant and its rules: `[[object]]`, `[[unit]]`, `[[event]]`, `[[measure]]`, `[[task]]`,
+//! `[[person]]`, `[[zone]]`, `[[camera]]`, `[[rule]]`; all but the last two also as lists. Only shapes are checked here; whether names exist and expressions hold is the engine's to
 //! say (`Plant::build`), and comes back to its place through the origins that are kept beside each item.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use riskgate_engine::{
-    CameraDraft, Class, Confirm, HazardDraft, Level, MeasureDraft, Patience, Priority, RiskClass, RuleDraft,
-    TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft,
+    Binding, CameraDraft, Class, Confirm, EventDraft, HazardDraft, Level, MeasureDraft, ObjectDraft,
+    Patience, PersonDraft, Priority, Raising, RiskClass, RuleDraft, TaskChange, TaskDraft, TaskEffectDraft,
+    UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
 };
 use riskgate_point::SourceId;
 
+use super::calendar;
 use super::document::Document;
 use super::fields::{Fields, Origin, one_of};
+use super::lists::{self, Asked};
+use super::patience::REOPEN_WITHIN;
 use super::place::{Faults, Place};
 use super::site::level;
+use super::table::Sheet;
 use super::values::suggest;
 
 /// The items of one kind, each with its place in the files.
@@ -23,9 +31,14 @@ pub(super) type Items<T> = Vec<(T, Origin)>;
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) patience: Patience,
+    /// Whether a day is worked, where the calendar says so.
+    pub(super) days: BTreeMap<Date, bool>,
+    pub(super) objects: Items<ObjectDraft>,
     pub(super) units: Items<UnitDraft>,
+    pub(super) events: Items<EventDraft>,
     pub(super) measures: Items<MeasureDraft>,
     pub(super) tasks: Items<TaskDraft>,
+    pub(super) persons: Items<PersonDraft>,
     pub(super) zones: Items<ZoneDraft>,
     pub(super) cameras: Items<CameraDraft>,
     pub(super) rules: Items<RuleDraft>,
@@ -36,6 +49,33 @@ const RISK_CLASSES: [(&str, RiskClass); 4] = [
     ("orange", RiskClass::Orange),
     ("yellow", RiskClass::Yellow),
     ("blue", RiskClass::Blue),
+];
+
+/// As platforms write them: by colour, by number, by name.
+const RISK_CLASSES_ZH: [(&str, RiskClass); 12] = [
+    ("红", RiskClass::Red),
+    ("橙", RiskClass::Orange),
+    ("黄", RiskClass::Yellow),
+    ("蓝", RiskClass::Blue),
+    ("1", RiskClass::Red),
+    ("2", RiskClass::Orange),
+    ("3", RiskClass::Yellow),
+    ("4", RiskClass::Blue),
+    ("重大", RiskClass::Red),
+    ("较大", RiskClass::Orange),
+    ("一般", RiskClass::Yellow),
+    ("低", RiskClass::Blue),
+];
+
+const WORK_DAYS: [(&str, WorkDays); 3] =
+    [("every", WorkDays::Every), ("working", WorkDays::Working), ("resting", WorkDays::Resting)];
+const WORK_DAYS_ZH: [(&str, WorkDays); 6] = [
+    ("每天", WorkDays::Every),
+    ("法定工作日", WorkDays::Working),
+    ("非法定工作日", WorkDays::Resting),
+    ("0", WorkDays::Every),
+    ("1", WorkDays::Working),
+    ("2", WorkDays::Resting),
 ];
 
 const PRIORITIES: [(&str, Priority); 4] = [
@@ -70,7 +110,9 @@ const CLASSIFY: [(&str, &[&str]); 4] = [
 ];
 
 /// 包保 levels: 0 日常, 1 主要负责人, 2 技术负责人, 3 操作负责人.
-const WORK_TYPE_MAX: u8 = 3;
+const WORK_TYPE_MAX: u32 = 3;
+/// 包保 items; the engine knows how many of each.
+const TASK_NUM_MAX: u32 = 10;
 const HAZARD_CODE_CHARACTERS_MAX: usize = 36;
 const DAY: Duration = Duration::from_secs(86400);
 const YEAR: Duration = Duration::from_secs(366 * 86400);
@@ -80,31 +122,50 @@ const DELAYS: RangeInclusive<Duration> = Duration::ZERO..=DAY;
 /// An alarm that comes anew more often than each minute is chattering; one beyond a day is nobody's shift.
 const REALARMS: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 const CYCLES: RangeInclusive<Duration> = SECOND..=YEAR;
-const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 86400);
+const HOLD_MAX: Duration = Duration::from_secs(30 * 86400);
+const HOLDS: RangeInclusive<Duration> = Duration::ZERO..=HOLD_MAX;
+/// Each is remembered with its time.
+const REPEATS_MAX: u32 = 100;
 const DEFAULT_DEADLINE: Duration = DAY;
 /// Persons in a zone.
 const ZONE_LIMIT_MAX: u32 = 10_000;
 
-/// Reads all; `sources` are the sources' ids in order.
-pub(super) fn read(document: &Document<'_>, sources: &[&str], faults: &Faults) -> Model {
-    let mut model = Model {
+/// Reads all; `sources` are the sources' ids in order, `lists` the tables that are lists of the model.
+pub(super) fn read(
+    document: &Document<'_>,
+    lists: Vec<Sheet>,
+    sources: &[&str],
+    zone: &TimeZone,
+    faults: &Faults,
+) -> Model {
+    /// From the tables of TOML, then from the lists.
+    macro_rules! both {
+        ($name:literal, [$($required:literal),*], $read:expr) => {{
+            let mut all = items(document, $name, faults, |fields| $read(fields));
+            all.extend(lists::items(&lists, $name, &[$($required),*], faults, |cells| $read(cells)));
+            all
+        }};
+    }
+    Model {
         patience: super::patience::read(document, faults),
-        units: items(document, "unit", faults, unit),
-        measures: items(document, "measure", faults, measure),
-        tasks: items(document, "task", faults, task),
-        zones: items(document, "zone", faults, zone),
-        cameras: Vec::new(),
+        days: calendar::days(&lists, faults),
+        objects: both!("object", ["name"], object),
+        units: both!("unit", ["name", "hazard_code", "base_class", "liable_person"], unit),
+        events: both!("event", ["unit", "name"], event),
+        measures: both!("measure", ["unit", "event", "name", "classify1", "classify2"], measure),
+        tasks: both!("task", ["measure", "content", "cycle", "assignee"], |of| task(of, zone)),
+        persons: both!("person", ["name"], person),
+        zones: both!("zone", ["name", "unit"], self::zone),
+        cameras: items(document, "camera", faults, |fields| camera(fields, sources)),
         rules: items(document, "rule", faults, rule),
-    };
-    model.cameras = items(document, "camera", faults, |fields| camera(fields, sources));
-    model
+    }
 }
 
 fn items<T>(
     document: &Document<'_>,
     name: &str,
     faults: &Faults,
-    read: impl Fn(&mut Fields<'_>) -> Option<T>,
+    mut read: impl FnMut(&mut Fields<'_>) -> Option<T>,
 ) -> Items<T> {
     let mut items = Vec::new();
     for entry in document.many(name) {
@@ -130,86 +191,172 @@ pub(super) fn unique<'a>(kind: &str, ids: impl Iterator<Item = (&'a str, Place)>
 }
 
 /// The id that an item cannot be named without. A blank item is no use to any check.
-fn id(fields: &mut Fields<'_>) -> Option<String> {
-    fields.required_text("id").map(|id| id.value)
+fn id(of: &mut impl Asked) -> Option<String> {
+    of.required_text("id").map(|id| id.value)
 }
 
 /// A required text; empty where it is missing, which was reported.
-fn required(fields: &mut Fields<'_>, key: &'static str) -> String {
-    fields.required_text(key).map(|text| text.value).unwrap_or_default()
+fn required(of: &mut impl Asked, key: &'static str) -> String {
+    of.required_text(key).map(|text| text.value).unwrap_or_default()
 }
 
-fn optional(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
-    fields.text(key).map(|text| text.value)
+fn optional(of: &mut impl Asked, key: &'static str) -> Option<String> {
+    of.text(key).map(|text| text.value)
 }
 
-fn unit(fields: &mut Fields<'_>) -> Option<UnitDraft> {
-    let id = fields.required_text("id");
-    if let Some(id) = &id {
-        level(fields.faults(), id);
+fn said(of: &mut impl Asked, key: &'static str) -> String {
+    optional(of, key).unwrap_or_default()
+}
+
+fn required_word<T: Copy + PartialEq>(
+    of: &mut impl Asked,
+    key: &'static str,
+    words: &[(&str, T)],
+    more: &[(&str, T)],
+) -> Option<T> {
+    if !of.has(key) {
+        of.missing(key);
     }
-    let hazard_code = required(fields, "hazard_code");
+    of.word(key, words, more)
+}
+
+fn object(of: &mut impl Asked) -> Option<ObjectDraft> {
+    let (id, name) = (id(of), required(of, "name"));
+    let major = of.flag("major").unwrap_or(false);
+    Some(ObjectDraft { id: id?, name, major })
+}
+
+fn event(of: &mut impl Asked) -> Option<EventDraft> {
+    let (id, unit, name) = (id(of), required(of, "unit"), required(of, "name"));
+    Some(EventDraft { id: id?, unit, name })
+}
+
+fn unit(of: &mut impl Asked) -> Option<UnitDraft> {
+    let id = of.required_text("id");
+    if let Some(id) = &id {
+        level(of.faults(), id);
+    }
+    let hazard_code = required(of, "hazard_code");
     if hazard_code.chars().count() > HAZARD_CODE_CHARACTERS_MAX {
         let hint = format!("it has at most {HAZARD_CODE_CHARACTERS_MAX} characters");
-        fields.error("hazard_code", "'hazard_code' is too long", hint);
+        of.error("hazard_code", "'hazard_code' is too long".to_owned(), Some(hint));
     }
     let unit = UnitDraft {
         id: String::new(),
-        name: required(fields, "name"),
+        name: required(of, "name"),
         hazard_code,
-        base: fields.required_word("base_class", &RISK_CLASSES).unwrap_or(RiskClass::Blue),
-        liable_person: required(fields, "liable_person"),
+        base: required_word(of, "base_class", &RISK_CLASSES, &RISK_CLASSES_ZH).unwrap_or(RiskClass::Blue),
+        department: said(of, "department"),
+        liable_person: required(of, "liable_person"),
     };
     Some(UnitDraft { id: id?.value, ..unit })
 }
 
-fn measure(fields: &mut Fields<'_>) -> Option<MeasureDraft> {
-    let id = id(fields);
-    let unit = required(fields, "unit");
-    let event = required(fields, "event");
-    let name = required(fields, "name");
+fn measure(of: &mut impl Asked) -> Option<MeasureDraft> {
+    let id = id(of);
+    let unit = required(of, "unit");
+    let event = required(of, "event");
+    let name = required(of, "name");
     let tops: Vec<(&str, &[&str])> = CLASSIFY.to_vec();
-    let top = fields.required_word("classify1", &CLASSIFY.map(|(top, _)| (top, top)));
+    let top = required_word(of, "classify1", &CLASSIFY.map(|(top, _)| (top, top)), &[]);
     let all: Vec<(&str, &str)> =
         tops.iter().flat_map(|(_, below)| below.iter()).map(|below| (*below, *below)).collect();
-    let below = fields.required_word("classify2", &all);
+    let below = required_word(of, "classify2", &all, &[]);
     if let (Some(top), Some(below)) = (top, below)
         && let Some((_, allowed)) = tops.iter().find(|(name, _)| *name == top)
         && !allowed.contains(&below)
     {
         let message = format!("'classify2' = \"{below}\" is not below 'classify1' = \"{top}\"");
-        fields.error("classify2", message, one_of(allowed.iter().copied()));
+        of.error("classify2", message, Some(one_of(allowed.iter().copied())));
     }
-    let automatic = fields.flag("automatic").unwrap_or(true);
-    let classify1 = top.unwrap_or_default().to_owned();
-    let classify2 = below.unwrap_or_default().to_owned();
-    Some(MeasureDraft { id: id?, unit, event, name, classify1, classify2, automatic })
+    let measure = MeasureDraft {
+        id: String::new(),
+        unit,
+        event,
+        name,
+        description: said(of, "description"),
+        classify1: top.unwrap_or_default().to_owned(),
+        classify2: below.unwrap_or_default().to_owned(),
+        classify3: said(of, "classify3"),
+        check: said(of, "check"),
+        automatic: of.flag("automatic").unwrap_or(true),
+        auto_record: of.flag("auto_record").unwrap_or(false),
+        bound: Binding {
+            points: of.texts("points"),
+            zones: of.texts("zones"),
+            cameras: of.texts("cameras"),
+            permits: of.texts("permits"),
+        },
+    };
+    Some(MeasureDraft { id: id?, ..measure })
 }
 
-fn task(fields: &mut Fields<'_>) -> Option<TaskDraft> {
-    let id = id(fields);
+fn task(of: &mut impl Asked, zone: &TimeZone) -> Option<TaskDraft> {
+    let id = id(of);
+    let measure = required(of, "measure");
+    let content = required(of, "content");
+    let (cycle, months) = calendar::cycle(of, CYCLES).unwrap_or((DAY, None));
     let task = TaskDraft {
         id: String::new(),
-        measure: required(fields, "measure"),
-        content: required(fields, "content"),
-        cycle: fields.required_duration("cycle", CYCLES).unwrap_or(DAY),
-        work_type: fields.integer("work_type", 0..=WORK_TYPE_MAX).unwrap_or(0),
+        measure,
+        content,
+        cycle,
+        months,
+        start: calendar::start(of, zone),
+        hours: calendar::hours(of),
+        days: of.word("work_days", &WORK_DAYS, &WORK_DAYS_ZH).unwrap_or_default(),
+        work_type: of.whole("work_type", 0..=WORK_TYPE_MAX).and_then(|of| u8::try_from(of).ok()).unwrap_or(0),
+        task_num: of.whole("task_num", 1..=TASK_NUM_MAX).and_then(|of| u8::try_from(of).ok()),
         assignee: String::new(),
     };
-    let assignee = fields.required_text("assignee");
+    let assignee = of.required_text("assignee");
     if let Some(assignee) = &assignee {
-        level(fields.faults(), assignee);
+        level(of.faults(), assignee);
     }
     let assignee = assignee.map(|text| text.value).unwrap_or_default();
     Some(TaskDraft { id: id?, assignee, ..task })
 }
 
-fn zone(fields: &mut Fields<'_>) -> Option<ZoneDraft> {
-    let id = id(fields);
-    let name = required(fields, "name");
-    let unit = required(fields, "unit");
-    let limit = fields.integer("limit", 1..=ZONE_LIMIT_MAX);
-    Some(ZoneDraft { id: id?, name, unit, limit })
+fn person(of: &mut impl Asked) -> Option<PersonDraft> {
+    let (id, name) = (id(of), required(of, "name"));
+    let (role, tags) = (said(of, "role"), of.texts("tags"));
+    Some(PersonDraft { id: id?, name, role, tags })
+}
+
+fn zone(of: &mut impl Asked) -> Option<ZoneDraft> {
+    let id = id(of);
+    let zone = ZoneDraft {
+        id: String::new(),
+        name: required(of, "name"),
+        unit: required(of, "unit"),
+        limit: of.whole("limit", 1..=ZONE_LIMIT_MAX),
+        polygon: polygon(of),
+        floor: said(of, "floor"),
+        roles: of.texts("roles"),
+    };
+    Some(ZoneDraft { id: id?, ..zone })
+}
+
+/// `0 0; 40 0; 40 25; 0 25`: x and y of each corner.
+fn polygon(of: &mut impl Asked) -> Vec<(f64, f64)> {
+    let Some(text) = of.text("polygon") else { return Vec::new() };
+    let corner = |corner: &str| {
+        let mut numbers = corner.split_whitespace().map(|number| number.parse::<f64>().ok());
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(x)), Some(Some(y)), None) if x.is_finite() && y.is_finite() => Some((x, y)),
+            (_, _, _) => None,
+        }
+    };
+    let mut corners = Vec::new();
+    for part in text.value.split([';', ',', '；', '，']).map(str::trim).filter(|part| !part.is_empty()) {
+        let Some(read) = corner(part) else {
+            let hint = "write x and y of each corner: 0 0; 40 0; 40 25; 0 25".to_owned();
+            of.error("polygon", format!("'{part}' is no corner of a polygon"), Some(hint));
+            return Vec::new();
+        };
+        corners.push(read);
+    }
+    corners
 }
 
 fn camera(fields: &mut Fields<'_>, sources: &[&str]) -> Option<CameraDraft> {
@@ -305,8 +452,28 @@ fn hazard(mut fields: Fields<'_>) -> HazardDraft {
     }
     let deadline = fields.duration("deadline", SECOND..=YEAR).unwrap_or(DEFAULT_DEADLINE);
     let cause = optional(&mut fields, "cause");
+    let raising = raising(&mut fields);
+    let reopen_within = fields.duration("reopen_within", REOPEN_WITHIN);
     fields.finish();
-    HazardDraft { level, confirm, deadline, cause }
+    HazardDraft { level, confirm, deadline, cause, raising, reopen_within }
+}
+
+fn raising(fields: &mut Fields<'_>) -> Raising {
+    let after = fields.duration("after", SECOND..=DAY);
+    let times = fields.integer("repeats", 2..=REPEATS_MAX);
+    let within = fields.duration("within", SECOND..=HOLD_MAX);
+    if fields.has("after") && fields.has("repeats") {
+        fields.error("repeats", "a hazard waits for a time or for repeats", "keep one of the two".to_owned());
+    }
+    if fields.has("repeats") != fields.has("within") {
+        let hint = "write repeats = 3, within = \"1h\"".to_owned();
+        fields.error("", "'repeats' and 'within' belong together", hint);
+    }
+    match (after, times, within) {
+        (Some(after), _, _) => Raising::After(after),
+        (None, Some(times), Some(within)) => Raising::Repeats { times, within },
+        (None, _, _) => Raising::AtOnce,
+    }
 }
 
 fn task_effect(mut fields: Fields<'_>) -> Option<TaskEffectDraft> {

@@ -11,13 +11,13 @@ use riskgate_point::{PointId, SourceId};
 use super::binding::{self, Read, Type};
 use super::fields::Origin;
 use super::gas_levels;
-use super::headers::{Column, Header, header};
+use super::headers::{Column, header};
 use super::model::{CLASSES, CONFIRMS, Items};
 use super::place::{Faults, Place};
 use super::row::Line;
 use super::sources::modbus::{STALE_POLL_MIN, good_for};
 use super::sources::{Kind, STALE_MAX, STALE_MIN, Source};
-use super::table::{Row, Sheet, header_row};
+use super::table::{Row, Sheet, columns_of, header_row, without_header};
 use super::values::{duration, suggest};
 
 const REQUIRED: [Column; 3] = [Column::Tag, Column::Source, Column::Address];
@@ -82,15 +82,10 @@ pub(super) fn read(sheets: Vec<Sheet>, sources: &mut [Source], faults: &Faults) 
             continue;
         };
         let mut rows = sheet.rows.into_iter().skip(at);
-        let Some(header) = rows.next() else { continue };
-        let columns = columns(&header, faults);
+        let Some(header_row) = rows.next() else { continue };
+        let columns = columns(&header_row, faults);
         for row in rows {
-            for (at, cell) in row.cells.iter() {
-                if !header.cells.contains_key(at) {
-                    let hint = "a cell that holds the delimiter stands in quotes".to_owned();
-                    faults.error(cell.place, "this cell has no header above it", hint);
-                }
-            }
+            without_header(&row, &header_row, faults);
             let line = Line::new(&row, &columns, faults);
             points.extend(point(&line, points.len(), sources, &mut addresses, faults));
         }
@@ -99,24 +94,7 @@ pub(super) fn read(sheets: Vec<Sheet>, sources: &mut [Source], faults: &Faults) 
 }
 
 fn columns(row: &Row, faults: &Faults) -> HashMap<Column, u32> {
-    let mut columns: HashMap<Column, u32> = HashMap::new();
-    for (at, cell) in row.cells.iter() {
-        match header(&cell.value) {
-            Header::Column(column) => match columns.get(&column) {
-                Some(first) => {
-                    let message = format!("the column {} stands twice", column.label());
-                    faults.error_with(cell.place, message, row.place(*first), "the first one", None);
-                }
-                None => {
-                    columns.insert(column, *at);
-                }
-            },
-            Header::NotRead => {}
-            Header::Unknown { hint } => {
-                faults.error(cell.place, format!("the column '{}' is not known", cell.value), hint);
-            }
-        }
-    }
+    let columns = columns_of(row, header, faults);
     for column in REQUIRED {
         if !columns.contains_key(&column) {
             faults.error(row.start, format!("this table has no column {}", column.label()), None);
@@ -189,7 +167,7 @@ fn point(
         confirm: line.word(Column::Confirm, &CONFIRMS, &CONFIRMS_ZH).unwrap_or_default(),
         guidance: said(Column::Guidance),
     };
-    let mut origin = line.origin();
+    let mut origin = line.origin(Column::Tag);
     // The engine knows the limits by their own names only.
     for (level, sides) in [("level_1", ["l", "h"]), ("level_2", ["ll", "hh"])] {
         if let Some(place) = origin.keys.get(level).copied() {

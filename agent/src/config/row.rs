@@ -1,4 +1,4 @@
-//! One row of a point table, asked column by column. As with the tables of TOML, a fault is reported where
+//! One row of a table, asked column by column. As with the tables of TOML, a fault is reported where
 //! it stands and the caller goes on.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fields::{Origin, one_of};
-use super::headers::Column;
+use super::headers::{Column, Named};
 use super::place::{Faults, Place, Placed};
 use super::table::Row;
 use super::values::{DURATION_HINT, duration, duration_text, half_width, number};
@@ -14,45 +14,49 @@ use super::values::{DURATION_HINT, duration, duration_text, half_width, number};
 /// What people write into a cell to say that there is nothing.
 const NOTHING: [&str; 6] = ["-", "--", "—", "——", "/", "无"];
 
-pub(super) struct Line<'a> {
+pub(super) struct Line<'a, C = Column> {
     row: &'a Row,
-    columns: &'a HashMap<Column, u32>,
+    columns: &'a HashMap<C, u32>,
     faults: &'a Faults,
 }
 
-impl<'a> Line<'a> {
-    pub(super) fn new(row: &'a Row, columns: &'a HashMap<Column, u32>, faults: &'a Faults) -> Self {
+impl<'a, C: Named> Line<'a, C> {
+    pub(super) fn new(row: &'a Row, columns: &'a HashMap<C, u32>, faults: &'a Faults) -> Self {
         Self { row, columns, faults }
     }
 
-    pub(super) fn place(&self, column: Column) -> Place {
+    pub(super) fn place(&self, column: C) -> Place {
         self.columns.get(&column).map_or(self.row.start, |at| self.row.place(*at))
     }
 
-    /// Where the row and each of its columns stand.
-    pub(super) fn origin(&self) -> Origin {
-        let keys = self.columns.iter().map(|(column, at)| (Box::from(column.key()), self.row.place(*at)));
-        Origin { at: self.place(Column::Tag), keys: keys.collect() }
+    pub(super) fn has(&self, column: C) -> bool {
+        self.columns.contains_key(&column)
     }
 
-    pub(super) fn error(&self, column: Column, message: impl Into<String>, hint: impl Into<Option<String>>) {
+    /// Where the row, told of by its cell under `named`, and each of its columns stand.
+    pub(super) fn origin(&self, named: C) -> Origin {
+        let keys = self.columns.iter().map(|(column, at)| (Box::from(column.key()), self.row.place(*at)));
+        Origin { at: self.place(named), keys: keys.collect() }
+    }
+
+    pub(super) fn error(&self, column: C, message: impl Into<String>, hint: impl Into<Option<String>>) {
         self.faults.error(self.place(column), message, hint);
     }
 
-    pub(super) fn wrong(&self, column: Column, value: &str, what: &str, hint: impl Into<Option<String>>) {
+    pub(super) fn wrong(&self, column: C, value: &str, what: &str, hint: impl Into<Option<String>>) {
         self.error(column, format!("{}: '{value}' {what}", column.label()), hint);
     }
 
-    pub(super) fn text(&self, column: Column) -> Option<&'a Placed<String>> {
+    pub(super) fn text(&self, column: C) -> Option<&'a Placed<String>> {
         self.row.cells.get(self.columns.get(&column)?)
     }
 
     /// A text, where a dash says that there is none.
-    pub(super) fn said(&self, column: Column) -> Option<&'a Placed<String>> {
+    pub(super) fn said(&self, column: C) -> Option<&'a Placed<String>> {
         self.text(column).filter(|cell| !NOTHING.contains(&cell.value.as_str()))
     }
 
-    pub(super) fn required(&self, column: Column) -> Option<&'a Placed<String>> {
+    pub(super) fn required(&self, column: C) -> Option<&'a Placed<String>> {
         let text = self.text(column);
         if text.is_none() && self.columns.contains_key(&column) {
             self.error(column, format!("{} is empty", column.label()), None);
@@ -60,7 +64,18 @@ impl<'a> Line<'a> {
         text
     }
 
-    pub(super) fn number(&self, column: Column) -> Option<f64> {
+    /// A whole number within `range`.
+    pub(super) fn whole(&self, column: C, range: RangeInclusive<u32>) -> Option<u32> {
+        let cell = self.said(column)?;
+        let read = cell.value.parse().ok().filter(|read| range.contains(read));
+        if read.is_none() {
+            let allowed = format!("allowed: whole numbers from {} to {}", range.start(), range.end());
+            self.wrong(column, &cell.value, "is out of range or no whole number", allowed);
+        }
+        read
+    }
+
+    pub(super) fn number(&self, column: C) -> Option<f64> {
         let cell = self.said(column)?;
         match number(&cell.value) {
             Ok(number) => Some(number),
@@ -71,7 +86,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    pub(super) fn duration(&self, column: Column, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(super) fn duration(&self, column: C, range: RangeInclusive<Duration>) -> Option<Duration> {
         let cell = self.said(column)?;
         match duration(&cell.value) {
             Some(read) if range.contains(&read) => Some(read),
@@ -90,7 +105,7 @@ impl<'a> Line<'a> {
     /// One word of a list, in any letter case; `more` are other ways to say the same.
     pub(super) fn word<T: Copy + PartialEq>(
         &self,
-        column: Column,
+        column: C,
         words: &[(&str, T)],
         more: &[(&str, T)],
     ) -> Option<T> {

@@ -1,8 +1,6 @@
 //! What a checked configuration will run, in lines for `riskgate check`.
 
-use std::collections::HashSet;
-
-use riskgate_engine::{AlarmKind, Class, Rule};
+use riskgate_engine::{AlarmKind, Class};
 
 use super::{Checked, Driver, SourceConfig};
 
@@ -19,25 +17,28 @@ impl Checked {
         ];
         lines.extend(self.sources.iter().map(|source| self.source_line(source)));
         let plant = &self.plant;
-        let watched: HashSet<&str> = plant.rules().iter().filter_map(Rule::measure).collect();
-        let automatic = plant.measures().iter().filter(|measure| measure.automatic);
+        let coverage = plant.coverage();
         let rules = plant.rules().len();
         let written = plant.rules().iter().filter(|rule| rule.kind() == AlarmKind::Rule).count();
         let (points, units, tasks) = (plant.points().len(), plant.units().len(), plant.tasks().len());
         let (zones, cameras) = (plant.zones().len(), plant.cameras().len());
-        let watching = plant.measures().iter().filter(|measure| watched.contains(measure.id.as_str()));
         lines.push(format!("测点 points     {points}"));
         lines.extend(self.falling_gas());
         lines.push(format!("单元 units      {units}"));
-        lines.push(format!(
-            "措施 measures   {} ({} watched, {} automatic)",
-            plant.measures().len(),
-            watching.count(),
-            automatic.count(),
-        ));
+        let without = match coverage.unwatched.as_slice() {
+            [] => String::new(),
+            unwatched => format!(", not {}", unwatched.join(", ")),
+        };
+        lines.push(format!("措施 measures   {}: {coverage}{without}", plant.measures().len()));
         lines.push(format!("任务 tasks      {tasks}"));
         lines.push(format!("区域 zones      {zones}, 摄像头 cameras {cameras}"));
-        lines.push(format!("规则 rules      {rules} ({written} written, {} from limits)", rules - written));
+        let shadows = plant.rules().iter().filter(|rule| rule.is_shadow()).count();
+        let shadows =
+            if shadows > 0 { format!(", {shadows} in the shadow 试运行") } else { String::new() };
+        lines.push(format!(
+            "规则 rules      {rules} ({written} written, {} from limits{shadows})",
+            rules - written
+        ));
         lines.push(format!("哈希 hash       {}", self.hash));
         lines
     }

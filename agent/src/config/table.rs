@@ -10,13 +10,18 @@ use std::io::Cursor;
 use calamine::{DataRef, Reader as _, Xlsx};
 
 use super::few::Few;
-use super::headers::{Column, Header, header};
+use std::collections::HashMap;
+
+use super::headers::{Column, Header, Named, header};
+use super::lists::{self, List};
 use super::place::{At, Faults, Place, Placed};
 
 /// One table as it stands.
 pub(super) struct Sheet {
     pub(super) whole: Place,
     pub(super) rows: Vec<Row>,
+    /// The list of the model that it is; `None`: a point table.
+    pub(super) list: Option<&'static List>,
 }
 
 /// Cells by their column, from 0. Blank ones are not there.
@@ -45,7 +50,7 @@ impl Row {
 }
 
 /// Rows above the header, where a title stands.
-const ROWS_ABOVE_HEADER_MAX: usize = 10;
+pub(super) const ROWS_ABOVE_HEADER_MAX: usize = 10;
 /// Cells of a workbook. 10,000 points have 280,000; beyond this it is no point table, or made to exhaust us.
 const CELLS_MAX: usize = 4_000_000;
 const DELIMITERS: [char; 3] = [',', ';', '\t'];
@@ -57,12 +62,60 @@ pub(super) fn csv(file: usize, text: &str, faults: &Faults) -> Sheet {
     let known = |delimiter| {
         let rows = Splitting::new(file, head, delimiter, &Faults::default()).rows();
         let names = |row: &Row| row.cells.values().filter(|cell| is_column(&cell.value)).count();
-        rows.iter().map(names).max().unwrap_or(0)
+        let of_points = rows.iter().map(names).max().unwrap_or(0);
+        lists::recognise(&rows).map_or(0, |(_, _, names)| names).max(of_points)
     };
     // The first of equals: a comma.
     let delimiter = DELIMITERS.into_iter().rev().max_by_key(|delimiter| known(*delimiter)).unwrap_or(',');
     let rows = Splitting::new(file, text, delimiter, faults).rows();
-    Sheet { whole: Place::whole(file), rows }
+    Sheet { whole: Place::whole(file), list: list_of(&rows), rows }
+}
+
+/// Which list of the model the rows are. A point table has a tag, or more columns of a point table than of
+/// any list.
+fn list_of(rows: &[Row]) -> Option<&'static List> {
+    let (list, at, names) = lists::recognise(rows)?;
+    let is_tag = |cell: &Placed<String>| header(&cell.value) == Header::Column(Column::Tag);
+    let cells = || rows.get(at).into_iter().flat_map(|row| row.cells.values());
+    let of_points = cells().filter(|cell| is_column(&cell.value)).count();
+    (!cells().any(is_tag) && names > of_points).then_some(list)
+}
+
+/// The columns that a header row names, each once.
+pub(super) fn columns_of<C: Named>(
+    row: &Row,
+    header: impl Fn(&str) -> Header<C>,
+    faults: &Faults,
+) -> HashMap<C, u32> {
+    let mut columns: HashMap<C, u32> = HashMap::new();
+    for (at, cell) in row.cells.iter() {
+        match header(&cell.value) {
+            Header::Column(column) => match columns.get(&column) {
+                Some(first) => {
+                    let message = format!("the column {} stands twice", column.label());
+                    faults.error_with(cell.place, message, row.place(*first), "the first one", None);
+                }
+                None => {
+                    columns.insert(column, *at);
+                }
+            },
+            Header::NotRead => {}
+            Header::Unknown { hint } => {
+                faults.error(cell.place, format!("the column '{}' is not known", cell.value), hint);
+            }
+        }
+    }
+    columns
+}
+
+/// A cell that no header stands above is one that was torn apart.
+pub(super) fn without_header(row: &Row, header: &Row, faults: &Faults) {
+    for (at, cell) in row.cells.iter() {
+        if !header.cells.contains_key(at) {
+            let hint = "a cell that holds the delimiter stands in quotes".to_owned();
+            faults.error(cell.place, "this cell has no header above it", hint);
+        }
+    }
 }
 
 fn is_column(text: &str) -> bool {
@@ -208,8 +261,10 @@ pub(super) fn workbook(file: usize, bytes: &[u8]) -> Result<(Vec<String>, Vec<Sh
     for (at, name) in names.iter().enumerate() {
         let rows = sheet_rows(&mut book, file, at, name, &mut left)?;
         // A sheet without the column tag is notes, a drawing, a list of something else.
-        if header_row(&rows).is_some() {
-            sheets.push(Sheet { whole: Place { file, at: At::Cell { sheet: at, row: 0, column: 0 } }, rows });
+        let list = list_of(&rows);
+        if list.is_some() || header_row(&rows).is_some() {
+            let whole = Place { file, at: At::Cell { sheet: at, row: 0, column: 0 } };
+            sheets.push(Sheet { whole, rows, list });
         }
     }
     Ok((names, sheets))

@@ -6,12 +6,13 @@ use std::time::Duration;
 use riskgate_drivers::tls::Settings;
 
 use super::address;
+use super::commands::Commands;
 use super::fields::Fields;
 use super::place::Placed;
 use super::secret::{Kept, Secret, SecretFile, Whose};
 use super::site::{MQTT_PORT, MQTTS_PORT, host_and_port, text};
 use super::tls;
-use super::values::{DURATION_HINT, duration, duration_text, suggest};
+use super::values::{DURATION_HINT, duration, duration_text};
 
 /// The upstream broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Uplink {
     pub heartbeat: Duration,
     /// Readings of the past each second, where the file says so.
     pub drain: Option<u32>,
-    pub commands: Vec<String>,
+    pub commands: Commands,
 }
 
 const DEFAULT_ROOT: &str = "riskgate/v1";
@@ -40,8 +41,6 @@ const DEFAULT_TELEMETRY: Duration = Duration::from_secs(1);
 /// Below, each batch would hold less than one cycle of any source; above, upstream takes us for dead.
 const TELEMETRY_MIN: Duration = Duration::from_millis(50);
 const TELEMETRY_MAX: Duration = Duration::from_secs(3600);
-/// What upstream may ask for. Neither changes anything in the plant or in our records.
-const COMMANDS: [&str; 2] = ["ping", "resend"];
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10 * 60);
 /// Oftener, nothing is left of telling changes only.
 const HEARTBEAT_MIN: Duration = Duration::from_secs(10);
@@ -63,7 +62,7 @@ impl Uplink {
             telemetry: Some(DEFAULT_TELEMETRY),
             heartbeat: DEFAULT_HEARTBEAT,
             drain: None,
-            commands: COMMANDS.map(str::to_owned).to_vec(),
+            commands: Commands::default(),
         }
     }
 
@@ -81,7 +80,7 @@ impl Uplink {
         let heartbeat =
             fields.duration("heartbeat", HEARTBEAT_MIN..=HEARTBEAT_MAX).unwrap_or(DEFAULT_HEARTBEAT);
         let drain = drain(fields);
-        let commands = commands(fields);
+        let commands = Commands::read(fields);
         Self { host, port, tls, root, user, password: None, client_id, telemetry, heartbeat, drain, commands }
     }
 }
@@ -151,15 +150,4 @@ fn telemetry(fields: &mut Fields<'_>) -> Option<Duration> {
         }
     }
     None
-}
-
-fn commands(fields: &mut Fields<'_>) -> Vec<String> {
-    let Some(said) = fields.texts("commands") else { return COMMANDS.map(str::to_owned).to_vec() };
-    for command in &said {
-        if !COMMANDS.contains(&command.value.as_str()) {
-            let message = format!("there is no command '{}'", command.value);
-            fields.faults().error(command.place, message, suggest(&command.value, COMMANDS));
-        }
-    }
-    said.into_iter().map(|command| command.value).collect()
 }

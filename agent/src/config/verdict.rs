@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use riskgate_engine::{Draft, Fault, Item, Plant, PointDraft, RuleDraft, Severity};
+use riskgate_engine::{Draft, Fault, Item, Plant, PointDraft, RuleDraft, Severity, SiteTime};
 
 use super::fields::Origin;
 use super::model::{Items, Model, unique};
@@ -16,9 +16,12 @@ struct Origins {
     gateway: Origin,
     sources: Vec<Origin>,
     points: Vec<Origin>,
+    objects: Vec<Origin>,
     units: Vec<Origin>,
+    events: Vec<Origin>,
     measures: Vec<Origin>,
     tasks: Vec<Origin>,
+    persons: Vec<Origin>,
     zones: Vec<Origin>,
     cameras: Vec<Origin>,
     rules: Vec<Origin>,
@@ -43,6 +46,9 @@ pub(super) fn build(
     }
     let rules: Vec<RuleDraft> = model.rules.iter().map(|(rule, _)| rule.clone()).collect();
     let (points, point_origins) = points.into_iter().unzip();
+    let (objects, object_origins) = model.objects.into_iter().unzip();
+    let (events, event_origins) = model.events.into_iter().unzip();
+    let (persons, person_origins) = model.persons.into_iter().unzip();
     let (units, unit_origins) = model.units.into_iter().unzip();
     let (measures, measure_origins) = model.measures.into_iter().unzip();
     let (tasks, task_origins) = model.tasks.into_iter().unzip();
@@ -52,9 +58,12 @@ pub(super) fn build(
         gateway: gateway.clone(),
         sources: sources.iter().map(|source| source.origin.clone()).collect(),
         points: point_origins,
+        objects: object_origins,
         units: unit_origins,
+        events: event_origins,
         measures: measure_origins,
         tasks: task_origins,
+        persons: person_origins,
         zones: zone_origins,
         cameras: camera_origins,
         rules: model.rules.into_iter().map(|(_, origin)| origin).collect(),
@@ -63,11 +72,15 @@ pub(super) fn build(
         company: site.company.clone(),
         gateway: site.gateway.clone(),
         patience: model.patience,
+        time: SiteTime { zone: site.timezone.clone(), days: model.days },
         sources: sources.iter().map(Source::draft).collect(),
         points,
+        objects,
         units,
+        events,
         measures,
         tasks,
+        persons,
         zones,
         cameras,
         rules: rules.clone(),
@@ -101,6 +114,9 @@ fn unique_ids(sources: &[Source], model: &Model, points: &Items<PointDraft>, fau
         items.iter().map(move |(item, origin)| (id(item), origin.of(key)))
     }
     unique("source", sources.iter().map(|source| (source.id.as_str(), source.id_place)), faults);
+    unique("object", placed(&model.objects, "id", |object| &object.id), faults);
+    unique("event", placed(&model.events, "id", |event| &event.id), faults);
+    unique("person", placed(&model.persons, "id", |person| &person.id), faults);
     unique("unit", placed(&model.units, "id", |unit| &unit.id), faults);
     unique("measure", placed(&model.measures, "id", |measure| &measure.id), faults);
     unique("task", placed(&model.tasks, "id", |task| &task.id), faults);
@@ -135,6 +151,9 @@ impl Origins {
             Item::Gateway => return self.gateway.of(field),
             Item::Source(at) => (&self.sources, at),
             Item::Point(at) => (&self.points, at),
+            Item::Object(at) => (&self.objects, at),
+            Item::Event(at) => (&self.events, at),
+            Item::Person(at) => (&self.persons, at),
             Item::Unit(at) => (&self.units, at),
             Item::Measure(at) => (&self.measures, at),
             Item::Task(at) => (&self.tasks, at),

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::{
-    AlarmQuality, AlarmRecord, Effect, HazardRecord, Plant, ShadowRecord, StopRecord, TaskRecord, UnitRecord,
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,7 @@ pub struct Board {
     /// By rule id.
     shadows: BTreeMap<String, Arc<ShadowRecord>>,
     quality: AlarmQuality,
+    indicators: Option<Arc<IndicatorRecord>>,
     /// Measures of which every rule is out of service.
     unwatched: Vec<String>,
     sources: Vec<SourceLine>,
@@ -163,6 +165,7 @@ impl Board {
             stops: BTreeMap::new(),
             shadows: BTreeMap::new(),
             quality: AlarmQuality::default(),
+            indicators: None,
             unwatched: Vec::new(),
             sources: Vec::new(),
             counts: Vec::new(),
@@ -201,6 +204,13 @@ impl Board {
                 }
                 self.units.insert(record.unit.clone(), Arc::clone(record));
                 self.change.units = true;
+            }
+            // Upstream keeps them; the board shows what is going on.
+            Effect::Record(_) => {}
+            Effect::Indicator(record) => {
+                if self.indicators.as_ref().is_none_or(|held| held.revision <= record.revision) {
+                    self.indicators = Some(Arc::clone(record));
+                }
             }
             Effect::Stop(record) => {
                 if self.stops.get(&record.unit).is_some_and(|held| held.revision > record.revision) {
@@ -369,6 +379,11 @@ impl Board {
 
     pub fn shadow(&self, rule: &str) -> Option<&ShadowRecord> {
         self.shadows.get(rule).map(AsRef::as_ref)
+    }
+
+    /// `None`: the calendar has not told the week yet.
+    pub fn indicators(&self) -> Option<&IndicatorRecord> {
+        self.indicators.as_deref()
     }
 
     pub fn quality(&self) -> &AlarmQuality {

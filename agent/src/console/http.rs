@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 use super::board::{BoardHandle, Change};
 use super::trend;
 use super::view::{BoardView, ChangeView, HealthView, TickView};
+use crate::causes::chain;
+use crate::explain::{self, ExplainError, Explained};
 use crate::history::History;
 
 mod listener;
@@ -45,6 +47,9 @@ const STREAMS_MAX: usize = 16;
 
 /// A page that hears nothing for a little over two of these says that it is not live.
 const TICK: Duration = Duration::from_secs(5);
+
+/// An explanation reads the store: a disk that hangs holds up one answer, and not for ever.
+const EXPLAIN_MAX: Duration = Duration::from_secs(10);
 
 /// How long open connections may take to end once we stop; the whole agent has 5 s.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -116,10 +121,13 @@ fn router(console: Console) -> Router {
         .route("/api/board", get(api_board))
         .route("/api/trend", get(api_trend))
         .route("/trend", get(trend_page))
+        .route("/api/explain", get(api_explain))
+        .route("/explain", get(explain_page))
         .route("/events", get(events))
         .fallback(|| async {
             let found =
-                "not found; there is / /metrics /healthz /readyz /events /trend /api/board /api/trend\n";
+                "not found; there is / /metrics /healthz /readyz /events /trend /api/board /api/trend \
+                 /explain /api/explain\n";
             (StatusCode::NOT_FOUND, found)
         })
         .layer(from_fn(guard))
@@ -156,6 +164,39 @@ async fn api_board(State(console): State<Console>) -> Response {
 async fn api_trend(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
     match trend::asked(&console.board, console.history.as_ref(), query.as_deref()).await {
         Ok(shown) => Json(shown.view()).into_response(),
+        Err((status, why)) => (status, why).into_response(),
+    }
+}
+
+async fn explained(console: &Console, query: Option<&str>) -> Result<Explained, (StatusCode, String)> {
+    let id = trend::value(query, "id")
+        .ok_or((StatusCode::BAD_REQUEST, "write ?id= and the id of an alarm or a hazard\n".to_owned()))?;
+    let asked = explain::asked(&console.board, console.history.as_ref(), &id);
+    let slow = (StatusCode::SERVICE_UNAVAILABLE, "the disk does not answer\n".to_owned());
+    let explained = tokio::time::timeout(EXPLAIN_MAX, asked).await.map_err(|_| slow)?;
+    explained.map_err(|error| {
+        let status = match &error {
+            ExplainError::Unknown { .. } | ExplainError::Quiet { .. } => StatusCode::NOT_FOUND,
+            ExplainError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+            ExplainError::Store(_) | ExplainError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, format!("{}\n", chain(&error)))
+    })
+}
+
+async fn api_explain(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
+    match explained(&console, query.as_deref()).await {
+        Ok(explained) => Json(explained).into_response(),
+        Err((status, why)) => (status, why).into_response(),
+    }
+}
+
+async fn explain_page(State(console): State<Console>, RawQuery(query): RawQuery) -> Response {
+    match explained(&console, query.as_deref()).await {
+        Ok(explained) => {
+            let page = trend::preformatted(&explained.id, &explained.text());
+            ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+        }
         Err((status, why)) => (status, why).into_response(),
     }
 }

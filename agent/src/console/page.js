@@ -184,6 +184,13 @@ const operandText = (operand) => {
   return `${operand.text} = ${operand.value ?? "?"} (${operand.quality})${detail}${until}`;
 };
 
+/// To the page that says why it is there.
+function whyLink(id) {
+  const link = el("a", "why", "为什么 why");
+  link.href = `/explain?id=${encodeURIComponent(id)}`;
+  return link;
+}
+
 function alarmRow(alarm) {
   const priority = PRIORITIES[alarm.priority];
   const row = el("li", `alarm ${alarm.priority} ${alarm.state}`);
@@ -204,7 +211,7 @@ function alarmRow(alarm) {
   if (guidance) body.append(el("div", "guidance", el("span", "do", alarm.guidance.zh), el("small", "", alarm.guidance.en)));
   const deed = alarm.state === "latched" ? "reset" : UNSEEN.has(alarm.state) ? "ack" : null;
   const command = deed === null ? null : el("code", "command", `riskgate ${deed} ${quoted(alarm.id)} --by 姓名`);
-  body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), command));
+  body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), whyLink(alarm.id), command));
   const when = el("div", "when", age("age", alarm.since), el("small", "", `自 since ${clockText(Date.parse(alarm.since))}`));
   when.append(alarm.durable ? el("span", "durable", "已落盘 durable") : el("span", "mark", "未落盘 not durable"));
   row.append(rank, body, when);
@@ -255,6 +262,7 @@ function hazardRow(hazard) {
   if (!hazard.durable) meta.append(" ", el("span", "mark", "未落盘 not durable"));
   const deed = { candidate: "confirm", rectifying: "rectify", awaiting_acceptance: "accept" }[hazard.stage];
   const id = hazard.id.slice(0, 8);
+  meta.append(" · ", whyLink(hazard.id));
   row.append(meta, el("code", "", `riskgate ${deed} ${id} --by 姓名`));
   // Both answers, or the first is given because it is there.
   if (hazard.stage === "candidate") row.append(el("div", "or", "误报 or: ", el("code", "", `riskgate reject ${id} --by 姓名 --why 原因`)));

@@ -35,6 +35,7 @@ fn plant() -> Plant {
         name: name.to_owned(),
         hazard_code: "540170007001".to_owned(),
         base,
+        department: String::new(),
         liable_person: "李强".to_owned(),
     };
     let measure = |id: &str, unit: &str, name: &str| MeasureDraft {
@@ -45,6 +46,7 @@ fn plant() -> Plant {
         classify1: "1".to_owned(),
         classify2: "1-3".to_owned(),
         automatic: true,
+        ..MeasureDraft::default()
     };
     let draft = Draft {
         company: "540170007".to_owned(),
@@ -81,7 +83,10 @@ fn evidence(rule: &str) -> Evidence {
             source_time: None,
             detail: None,
             until: None,
+            bound: None,
+            age_ns: None,
         }],
+        reason: None,
     }
 }
 
@@ -133,6 +138,12 @@ pub(crate) fn hazard(number: u128, stage: HazardStage, zh: &str, en: &str) -> Ha
         changed: ago(10),
         deadline: ago(-86_000),
         liable_person: "李强".to_owned(),
+        confirmed: None,
+        rectify_within: std::time::Duration::from_hours(24),
+        overdue: None,
+        late: false,
+        group: None,
+        recurrences: 0,
         repeats: 2,
         returned: None,
         previous: None,
@@ -201,6 +212,8 @@ fn task() -> TaskRecord {
             since: ago(42),
             until: None,
         }],
+        done: None,
+        overdue: None,
         suspended: None,
         changed: ago(42),
         revision: 1,

@@ -9,6 +9,7 @@
 //! {"ask":"show","what":"alarms"}                              {"answer":"shown","shown":[…]}
 //! {"ask":"act","by":"王敏","deed":"acknowledge","alarm":"…"}  {"answer":"done","durable":true,"said":""}
 //! {"ask":"reload"}                                            {"answer":"refused","why":"…"}
+//! {"ask":"explain","id":"GD-101/HH"}                          {"answer":"shown","shown":{…}}
 //! {"ask":"ping"}                                              {"answer":"pong","version":7}
 //! ```
 
@@ -27,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::BoardHandle;
 use super::view::{BoardView, OutboxView};
+use crate::causes::chain;
+use crate::explain;
+use crate::history::History;
 
 /// A request is a name, an id and a reason; this is room for a long reason many times over.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -76,7 +80,13 @@ pub enum Reply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum Question {
-    Show { what: What },
+    Show {
+        what: What,
+    },
+    /// Why the alarm or the hazard of this id is there.
+    Explain {
+        id: String,
+    },
     Act(Act),
     Reload,
     Ping,
@@ -102,6 +112,8 @@ pub enum What {
     Shadow,
     /// 报警质量: how many alarms, how they cluster, which are the worst.
     Quality,
+    /// 排查任务完成率、隐患整改率、风险分析完成率: this week and the last.
+    Indicators,
     /// 隐患: being rectified or awaiting acceptance.
     Hazards,
     /// 待确认: a person has to judge.
@@ -191,12 +203,13 @@ fn clear(path: &Path) -> Result<(), SocketError> {
 pub async fn serve(
     listener: UnixListener,
     board: BoardHandle,
+    history: Option<History>,
     requests: Requests,
     stop: CancellationToken,
 ) -> Result<(), SocketError> {
     let own_uid = own_uid().map_err(|source| SocketError::OwnUid { source })?;
     let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
-    let speaker = Speaker { board, requests, stop: stop.clone() };
+    let speaker = Speaker { board, history, requests, stop: stop.clone() };
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -266,6 +279,8 @@ fn line_of(answer: &Answer) -> Vec<u8> {
 #[derive(Clone)]
 struct Speaker {
     board: BoardHandle,
+    /// Beside the store. `None`: there is neither.
+    history: Option<History>,
     requests: Requests,
     stop: CancellationToken,
 }
@@ -306,10 +321,25 @@ impl Speaker {
     async fn answer(&self, line: &[u8], uid: u32) -> Answer {
         match serde_json::from_slice(line) {
             Ok(Question::Show { what }) => show(&self.board, what),
+            Ok(Question::Explain { id }) => self.explain(&id).await,
             Ok(Question::Ping) => Answer::Pong { version: self.board.read().version() },
             Ok(Question::Act(act)) => self.ask(Request::Act { act, uid }).await,
             Ok(Question::Reload) => self.ask(Request::Reload { uid }).await,
             Err(error) => Answer::Error { why: format!("this is no request: {error}") },
+        }
+    }
+
+    async fn explain(&self, id: &str) -> Answer {
+        let asked = explain::asked(&self.board, self.history.as_ref(), id);
+        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+            Ok(Ok(explained)) => match serde_json::to_value(explained) {
+                Ok(shown) => Answer::Shown { shown },
+                Err(error) => Answer::Error { why: format!("the explanation is no JSON: {error}") },
+            },
+            Ok(Err(error)) => Answer::Refused { why: chain(&error) },
+            Err(_) => {
+                Answer::Error { why: format!("the disk has not answered in {} s", ANSWER_TIMEOUT.as_secs()) }
+            }
         }
     }
 
@@ -363,6 +393,7 @@ fn show(board: &BoardHandle, what: What) -> Answer {
         What::Stops => serde_json::to_value(view.stops),
         What::Shadow => serde_json::to_value(view.shadows),
         What::Quality => serde_json::to_value(view.quality),
+        What::Indicators => serde_json::to_value(view.indicators),
         What::Hazards => serde_json::to_value(view.hazards),
         What::Candidates => serde_json::to_value(view.candidates),
         What::Tasks => serde_json::to_value(view.tasks),

@@ -69,13 +69,7 @@ pub(super) async fn asked(
     history: Option<&History>,
     query: Option<&str>,
 ) -> Result<Shown, (StatusCode, String)> {
-    let pairs: Vec<(String, String)> = query
-        .unwrap_or_default()
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (decoded(key), decoded(value)))
-        .collect();
-    let value = |key: &str| pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+    let value = |key: &str| value(query, key);
     let tag = value("tag").ok_or((StatusCode::BAD_REQUEST, "write ?tag=TAG&since=1d\n".to_owned()))?;
     let ago = match value("since") {
         None => SINCE_DEFAULT,
@@ -115,6 +109,17 @@ pub(super) async fn asked(
         until,
         trend,
     })
+}
+
+/// What stands behind a key of a query.
+pub(super) fn value(query: Option<&str>, key: &str) -> Option<String> {
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(known, _)| decoded(known) == key).map(|(_, value)| decoded(value))
+}
+
+/// A page of lines that are as they are.
+pub(super) fn preformatted(title: &str, text: &str) -> String {
+    framed(title, &format!("<pre class=\"explained\">{}</pre>", escaped(text)))
 }
 
 /// The points of the plant, each with a link.

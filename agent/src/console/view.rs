@@ -6,6 +6,7 @@
 //! whole seconds, names of enumerations the snake_case words of the configuration.
 
 mod alarm;
+mod indicator;
 mod render;
 mod shadow;
 
@@ -25,6 +26,7 @@ pub use alarm::{
     AlarmView, CoverView, QualityView, QualityWindowView, StopView, SuppressionView, TurnView, UnwatchedView,
     WorstView,
 };
+pub use indicator::{IndicatorView, RateView, WeekView};
 use render::Render;
 pub use shadow::ShadowView;
 
@@ -53,6 +55,9 @@ pub struct BoardView {
     pub shadows: Vec<ShadowView>,
     #[serde(default)]
     pub quality: QualityView,
+    /// `None`: the calendar has not told the week yet.
+    #[serde(default)]
+    pub indicators: Option<IndicatorView>,
     /// 隐患: being rectified or awaiting acceptance; newest first.
     pub hazards: Vec<HazardView>,
     /// 待确认: a person has to judge; newest first.
@@ -75,6 +80,17 @@ pub struct GatewayView {
     pub name: String,
     /// The version of the agent.
     pub agent: String,
+    /// Of the measures that are said to be watched automatically, how many are.
+    #[serde(default)]
+    pub coverage: CoverageView,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageView {
+    pub automatic: usize,
+    pub watched: usize,
+    /// The others.
+    pub unwatched: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -296,6 +312,7 @@ impl BoardView {
                 id: site.gateway.clone(),
                 name: site.name.clone(),
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
+                coverage: render.coverage(),
             },
             alarms: annunciated,
             shelved,
@@ -304,6 +321,7 @@ impl BoardView {
             stops: render.stops(),
             shadows: render.shadows(),
             quality: render.quality(),
+            indicators: render.indicators(),
             hazards,
             candidates,
             tasks: render.tasks(),
@@ -478,6 +496,7 @@ mod tests {
             last_onset: Some(Wall(0)),
             lasted_ms: 0,
             words: Words::default(),
+            evidence: None,
             changed: Wall(0),
             revision,
         };

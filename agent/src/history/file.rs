@@ -10,11 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use riskgate_point::Wall;
 use rusqlite::config::DbConfig;
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{FILE, HistoryError, sql};
+use crate::sqlite::{is_damage, migrate, suffixed};
 
 /// `RGHI`
 pub(super) const APPLICATION_ID: i32 = 0x5247_4849;
@@ -145,7 +144,7 @@ impl Database {
             return Err(Unusable::Damaged("newer_version"));
         }
         configure(&connection).map_err(judge("set it up"))?;
-        migrate(&mut connection).map_err(judge("migrate it"))?;
+        migrate(&mut connection, APPLICATION_ID, MIGRATIONS).map_err(judge("migrate it"))?;
         let insert = "INSERT INTO meta (one, created, known_to) VALUES (1, ?1, NULL) ON CONFLICT DO NOTHING";
         connection.execute(insert, params![now.0]).map_err(judge("begin it"))?;
         keep_wal(&connection, false).map_err(judge("set it up"))?;
@@ -351,43 +350,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (number, migration) in (1_i64..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", number)?;
-        transaction.commit()?;
-    }
-    Ok(())
-}
-
 fn judge(operation: &'static str, source: rusqlite::Error) -> Unusable {
     if is_damage(&source) {
         tracing::error!(operation, error = %source, "the history is damaged");
         return Unusable::Damaged("damaged");
     }
     Unusable::Refused(HistoryError::Sql { operation, source })
-}
-
-/// Everything but a refusal of the disk or the system: a page that is torn, a table that is missing, a value of
-/// another type.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    let refusals = [
-        ErrorCode::CannotOpen,
-        ErrorCode::PermissionDenied,
-        ErrorCode::ReadOnly,
-        ErrorCode::SystemIoFailure,
-        ErrorCode::DiskFull,
-        ErrorCode::DatabaseBusy,
-        ErrorCode::DatabaseLocked,
-        ErrorCode::OutOfMemory,
-        ErrorCode::NoLargeFileSupport,
-        ErrorCode::FileLockingProtocolFailed,
-        ErrorCode::OperationInterrupted,
-    ];
-    error.sqlite_error_code().is_none_or(|code| !refusals.contains(&code))
 }
 
 /// Renames the file and its WAL, and removes all but the newest that were kept before.
@@ -426,10 +394,4 @@ pub(super) fn keep_aside(dir: &Path, now: Wall) -> std::io::Result<PathBuf> {
         tracing::warn!(name, "removed: newer histories that were kept aside are there");
     }
     Ok(aside)
-}
-
-fn suffixed(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }

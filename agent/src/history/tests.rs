@@ -606,8 +606,14 @@ async fn hazards_commit_beside_a_history_that_writes() {
             let body = serde_json::json!({ "text": "x".repeat(4_000) });
             let entry =
                 JournalEntry { at: START.wall, by: "王敏".to_owned(), what: "act".to_owned(), body };
-            let batch =
-                Batch { seq, effects: Vec::new(), messages: Vec::new(), acts: vec![entry], at: START.wall };
+            let batch = Batch {
+                seq,
+                effects: Vec::new(),
+                messages: Vec::new(),
+                acts: vec![entry],
+                commands: Vec::new(),
+                at: START.wall,
+            };
             #[expect(clippy::disallowed_methods, reason = "this test measures how long it takes")]
             let begun = Instant::now();
             store.try_commit(batch).expect("room");

@@ -18,6 +18,7 @@ use super::queue::{Item, Queue, Request, Work};
 use super::{FILE, FLUSH_EVERY, HistoryError, Limits, Reading, STEP_BYTES_MAX, Status, Unwritten};
 use crate::causes::chain;
 use crate::events::Event;
+use crate::sqlite;
 
 /// Unpacked samples of all points: 72 bytes each, 5 MB. On a larger plant [`LOOSE_EACH`] of each point.
 const LOOSE_MAX: usize = 65_536;
@@ -265,7 +266,7 @@ impl Writer {
 
     fn failed(&mut self, error: &HistoryError) {
         if let HistoryError::Sql { source, .. } = error
-            && file::is_damage(source)
+            && sqlite::is_damage(source)
         {
             // Opened anew, it is found damaged or whole; either way the next try begins afresh.
             self.keep_aside("damaged");

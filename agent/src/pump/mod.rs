@@ -5,6 +5,7 @@
 //! browser: what they cannot take at once waits in a bounded place or is merged and counted. It decides
 //! nothing about risk, and it formats nothing but through `uplink::wire`.
 
+mod commands;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -26,9 +27,11 @@ use crate::console::source::{CountsLine, SourceLine};
 use crate::events::Event;
 use crate::history::Recorder;
 use crate::metrics;
-use crate::store::{Batch, Committed, JournalEntry, Message, Store};
+use crate::store::{Batch, Carried, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
+use commands::Commands;
+pub use commands::{Commanded, Refused, Verdict};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -53,6 +56,8 @@ pub enum Order {
         uid: u32,
         answer: oneshot::Sender<Answer>,
     },
+    /// From upstream; the answer comes when it is on disk, or was refused.
+    Command { command: Box<Commanded>, answer: oneshot::Sender<Verdict> },
     /// The drivers of the old configuration have ended; go on with the new one.
     Swap {
         plant: Arc<Plant>,
@@ -85,6 +90,7 @@ pub struct Left {
 /// What one run of the loop remembers besides the engine.
 struct Tail {
     waiting: Waiting,
+    commands: Commands,
     tags: Vec<ToldPoint>,
     /// When the sources were last shown.
     shown: Mono,
@@ -126,6 +132,8 @@ pub struct Pump {
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed.
     pub first: Vec<Effect>,
+    /// Commands from upstream that were carried out before.
+    pub carried: Vec<Carried>,
     /// Told when the drivers have ended.
     pub stop: CancellationToken,
 }
@@ -136,6 +144,7 @@ impl Pump {
         let mut committed = self.store.committed();
         let mut tail = Tail {
             waiting: Waiting::default(),
+            commands: Commands::restored(std::mem::take(&mut self.carried)),
             tags: tags_of(&self.plant),
             shown: Mono::default(),
             failed: None,
@@ -166,7 +175,7 @@ impl Pump {
         }
         tail.merged.tell(self.intake.merged(), None);
         self.history.turn((self.clock)());
-        self.drain(tail.waiting, committed).await
+        self.drain(tail, committed).await
     }
 
     /// What waits in the intake now.
@@ -223,6 +232,7 @@ impl Pump {
                     Err(refusal) => drop(answer.send(Answer::Refused(refusal))),
                 }
             }
+            Order::Command { command, answer } => self.command(tail, *command, answer),
             Order::Swap { plant, intake, tallies, entry, answer } => {
                 // The old points' reports mean nothing to the new plant: judge them all first.
                 self.take_all(tail).await;
@@ -257,6 +267,7 @@ impl Pump {
         self.commit(tail, effects, Vec::new(), None, now);
         tail.waiting.offer(&self.store);
         let released = tail.waiting.release(committed, &self.board);
+        tail.commands.release(committed.seq);
         if !self.undurable.is_empty() {
             self.undurable.committed(&self.messages(&released));
         }
@@ -284,12 +295,16 @@ impl Pump {
             }
             return;
         }
+        let batch = self.batch(tail, effects, acts, now);
+        tail.waiting.push(batch, answer, now.mono, &self.store);
+    }
+
+    fn batch(&self, tail: &mut Tail, effects: Vec<Effect>, acts: Vec<JournalEntry>, now: Now) -> Batch {
         for effect in &effects {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
         let messages = self.messages(&effects);
-        let batch = Batch { seq: tail.waiting.next_seq(), effects, messages, acts, at: now.wall };
-        tail.waiting.push(batch, answer, now.mono, &self.store);
+        Batch { seq: tail.waiting.next_seq(), effects, messages, acts, commands: Vec::new(), at: now.wall }
     }
 
     fn messages(&self, effects: &[Effect]) -> Vec<Message> {
@@ -315,6 +330,7 @@ impl Pump {
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
         shown::gauge_shadows(&self.engine.shadows());
+        shown::gauge_coverage(&self.plant);
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
             let news = !old.iter().map(SourceState::news).eq(states.iter().map(SourceState::news));
@@ -334,11 +350,14 @@ impl Pump {
         self.tallies.get(source).map(|tally| tally.counts()).unwrap_or_default()
     }
 
-    async fn drain(&mut self, mut waiting: Waiting, mut committed: watch::Receiver<Committed>) -> Left {
+    async fn drain(&mut self, tail: Tail, mut committed: watch::Receiver<Committed>) -> Left {
+        let Tail { mut waiting, mut commands, .. } = tail;
         let last = async {
             loop {
                 waiting.offer(&self.store);
-                drop(waiting.release(&committed.borrow_and_update().clone(), &self.board));
+                let so_far = committed.borrow_and_update().clone();
+                drop(waiting.release(&so_far, &self.board));
+                commands.release(so_far.seq);
                 if waiting.is_empty() || committed.changed().await.is_err() {
                     break;
                 }
@@ -440,8 +459,9 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Hazard(hazard) => Some(&hazard.unit),
         Effect::Task(task) => Some(&task.unit),
         Effect::Unit(unit) => Some(&unit.unit),
+        Effect::Record(record) => Some(&record.unit),
         Effect::Stop(stop) => Some(&stop.unit),
-        Effect::Shadow(_) => None,
+        Effect::Indicator(_) | Effect::Shadow(_) => None,
     })
 }
 
@@ -460,7 +480,9 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Hazard(_) => "hazard",
         Effect::Task(_) => "task",
         Effect::Unit(_) => "unit",
+        Effect::Record(_) => "record",
         Effect::Stop(_) => "stop",
+        Effect::Indicator(_) => "indicator",
         Effect::Shadow(_) => "shadow",
     }
 }

@@ -47,6 +47,14 @@ pub(super) fn gauge(plant: &Plant, view: &SourceView, counts: &Counts) {
     }
 }
 
+/// For Prometheus.
+pub(super) fn gauge_coverage(plant: &Plant) {
+    let coverage = plant.coverage();
+    for (watched, count) in [("yes", coverage.watched), ("no", coverage.unwatched.len())] {
+        metrics::MEASURES.with_label_values(&[watched]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
 /// Sources that are gone leave no gauge behind.
 pub(super) fn forget() {
     metrics::SOURCE_UP.reset();

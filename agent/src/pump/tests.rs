@@ -123,6 +123,7 @@ impl Bench {
                 states,
                 turns: turns_sender,
                 first,
+                carried: opened.commands,
                 stop: stop.clone(),
             }
             .run(),
@@ -248,8 +249,14 @@ async fn a_stop_with_a_full_store_says_what_it_leaves() {
         what: "fill".to_owned(),
         body: serde_json::Value::Null,
     };
-    let fill =
-        Batch { seq: 0, effects: Vec::new(), messages: Vec::new(), acts: vec![entry; 10_000], at: Wall(1) };
+    let fill = Batch {
+        seq: 0,
+        effects: Vec::new(),
+        messages: Vec::new(),
+        acts: vec![entry; 10_000],
+        commands: Vec::new(),
+        at: Wall(1),
+    };
     bench.store.try_commit(fill).expect("room");
     bench.level(95.0);
     let left = bench.end().await;
@@ -284,4 +291,90 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     bench.level(96.0);
     assert_eq!(alarm(&bench.board), Some((AlarmState::Unacknowledged, true)));
     assert_eq!(bench.end().await, Left { over: 0 });
+}
+
+/// 1970-01-01: nobody has set this clock.
+fn unset() -> Now {
+    Now { wall: Wall(1_000_000), ..crate::clock::now() }
+}
+
+impl Bench {
+    fn commanded(&self, id: &str, revision: u64) -> Commanded {
+        let act = Act { by: "王敏".to_owned(), deed: Self::acknowledge() };
+        let (id, name, digest) = (id.to_owned(), "acknowledge".to_owned(), format!("of {revision}"));
+        let expires = (self.clock)().wall.after(Duration::from_secs(60));
+        Commanded { id, name, act, revision, expires, digest }
+    }
+
+    async fn command(&self, command: Commanded) -> oneshot::Receiver<Verdict> {
+        let (answer, told) = oneshot::channel();
+        let command = Box::new(command);
+        self.orders.send(Order::Command { command, answer }).await.expect("the pump runs");
+        told
+    }
+
+    async fn refused(&self, command: Commanded) -> Refused {
+        match self.command(command).await.await.expect("answered") {
+            Verdict::Refused(refused) => refused,
+            carried @ Verdict::Carried { .. } => panic!("{carried:?}"),
+        }
+    }
+
+    /// The alarm, and its revision.
+    async fn alarmed(&mut self) -> u64 {
+        self.level(95.0);
+        let durable = |board: &BoardHandle| {
+            board.read().alarm("LT-1/HH").filter(|line| line.durable).map(|line| line.record.revision)
+        };
+        self.until("the alarm", durable).await
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_answered_when_it_is_on_disk_however_late_and_so_is_its_repeat() {
+    let mut bench = Bench::start(crate::clock::now);
+    let revision = bench.alarmed().await;
+    let other = bench.hold_file();
+    let mut first = bench.command(bench.commanded("c1", revision)).await;
+    let mut again = bench.command(bench.commanded("c1", revision)).await;
+    let acknowledged = |board: &BoardHandle| {
+        alarm(board).filter(|shown| *shown == (AlarmState::Acknowledged, false)).map(drop)
+    };
+    bench.until("people are shown it before", acknowledged).await;
+    assert!(first.try_recv().is_err() && again.try_recv().is_err(), "upstream is not told");
+    other.execute_batch("ROLLBACK").expect("let go");
+    let Ok(Verdict::Carried { result, again: false }) = first.await else { panic!("not carried out") };
+    assert_eq!((&result["changes"], result["revision"].as_u64()), (&1.into(), Some(revision + 1)));
+    assert_eq!(again.await, Ok(Verdict::Carried { result, again: true }));
+    let acts = "SELECT count(*) FROM journal WHERE line LIKE '%\"command\":\"c1\"%\"path\":\"mqtt\"%'";
+    assert_eq!((bench.count(acts), bench.count("SELECT count(*) FROM command")), (1, 1));
+    let replayed = Commanded { digest: "of another".to_owned(), ..bench.commanded("c1", revision) };
+    assert_eq!(bench.refused(replayed).await.code, "replayed");
+    assert_eq!(bench.end().await, Left { over: 0 });
+}
+
+#[tokio::test]
+async fn a_command_that_comes_too_late_or_sees_another_revision_changes_nothing() {
+    let mut bench = Bench::start(crate::clock::now);
+    let revision = bench.alarmed().await;
+    let stale = bench.refused(bench.commanded("c1", revision + 1)).await;
+    assert_eq!((stale.code.as_ref(), stale.revision), ("stale", Some(revision)));
+    let now = (bench.clock)().wall;
+    let expired = Commanded { expires: Wall(now.0 - 1), ..bench.commanded("c1", revision) };
+    assert_eq!(bench.refused(expired).await.code, "expired");
+    let in_two_days = now.after(Duration::from_secs(48 * 3600));
+    let for_ever = Commanded { expires: in_two_days, ..bench.commanded("c1", revision) };
+    assert_eq!(bench.refused(for_ever).await.code, "malformed");
+    let deed = Deed::Acknowledge { alarm: "LT-2/HH".to_owned() };
+    let act = Act { by: "王敏".to_owned(), deed };
+    let nothing = Commanded { act, ..bench.commanded("c1", 7) };
+    assert_eq!(bench.refused(nothing).await.code, "unknown_alarm");
+    assert_eq!(bench.count("SELECT count(*) FROM command"), 0);
+    assert_eq!(alarm(&bench.board), Some((AlarmState::Unacknowledged, true)));
+}
+
+#[tokio::test]
+async fn a_clock_that_nobody_has_set_judges_no_expiry() {
+    let bench = Bench::start(unset);
+    assert_eq!(bench.refused(bench.commanded("c1", 0)).await.code, "clock_suspect");
 }

@@ -71,7 +71,9 @@ enum Object {
     Hazard(Uuid),
     Task(String),
     Unit(String),
+    Record(Uuid),
     Stop(String),
+    Indicators,
     Shadow(String),
 }
 
@@ -245,6 +247,7 @@ impl Over {
             }
         }
         batch.acts.extend(newer.acts);
+        batch.commands.extend(newer.commands);
         batch.seq = newer.seq;
         batch.at = newer.at;
         replaced
@@ -265,7 +268,9 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Hazard(hazard) => Object::Hazard(hazard.id),
         Effect::Task(task) => Object::Task(task.task.clone()),
         Effect::Unit(unit) => Object::Unit(unit.unit.clone()),
+        Effect::Record(record) => Object::Record(record.id),
         Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
+        Effect::Indicator(_) => Object::Indicators,
         Effect::Shadow(of) => Object::Shadow(of.rule.clone()),
     }
 }
@@ -312,7 +317,14 @@ mod tests {
             let mut waiting = Waiting::default();
             let acts = (0..10_000).map(|_| act()).collect();
             let seq = waiting.next_seq();
-            let batch = Batch { seq, effects: Vec::new(), messages: Vec::new(), acts, at: Wall(1) };
+            let batch = Batch {
+                seq,
+                effects: Vec::new(),
+                messages: Vec::new(),
+                acts,
+                commands: Vec::new(),
+                at: Wall(1),
+            };
             waiting.push(batch, None, Mono(0), &held.store);
             assert_eq!(waiting.effects_over(), 0);
             (held, waiting)
@@ -356,11 +368,20 @@ mod tests {
                 Effect::Hazard(_)
                 | Effect::Task(_)
                 | Effect::Unit(_)
+                | Effect::Record(_)
                 | Effect::Stop(_)
+                | Effect::Indicator(_)
                 | Effect::Shadow(_) => None,
             })
             .collect();
-        Batch { seq: waiting.next_seq(), effects, messages, acts: vec![act()], at: Wall(1) }
+        Batch {
+            seq: waiting.next_seq(),
+            effects,
+            messages,
+            acts: vec![act()],
+            commands: Vec::new(),
+            at: Wall(1),
+        }
     }
 
     fn push(waiting: &mut Waiting, held: &Held, effects: Vec<Effect>, at: Mono) -> oneshot::Receiver<Answer> {

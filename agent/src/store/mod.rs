@@ -15,9 +15,11 @@
 //! It knows nothing of topics, brokers or rules, keeps no history of samples, and reads no clock: times
 //! come with what is written.
 
+mod commands;
 #[cfg(test)]
 mod damage;
 pub mod journal;
+pub mod lookup;
 mod mark;
 mod open;
 mod outbox;
@@ -44,6 +46,7 @@ use tokio::sync::{oneshot, watch};
 use journal::Head;
 use queue::{Queue, Request};
 
+pub use commands::{CARRIED_KEPT, CARRIED_MAX, Carried};
 pub use outbox::DATA_BYTES_MAX;
 pub use upkeep::Written;
 
@@ -67,6 +70,8 @@ pub struct Batch {
     pub effects: Vec<Effect>,
     pub messages: Vec<Message>,
     pub acts: Vec<JournalEntry>,
+    /// What upstream commanded and this batch carries out.
+    pub commands: Vec<Carried>,
     pub at: Wall,
 }
 
@@ -211,6 +216,8 @@ pub struct Opened {
     /// The epoch began with this opening, for this reason.
     pub new: Option<&'static str>,
     pub restored: Restored,
+    /// Commands from upstream that were carried out, oldest first.
+    pub commands: Vec<Carried>,
     /// The hash of the configuration that held last; empty where none did.
     pub config_before: String,
     /// The damaged or foreign file, under its new name. To be told loudly.

@@ -22,6 +22,7 @@ use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
 use super::{Opened, StoreError, outbox, records, schema, sql};
+use crate::sqlite::{is_damage, suffixed};
 
 const FILE: &str = "state.db";
 
@@ -56,11 +57,7 @@ enum Unusable {
 }
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| StoreError::File {
-        operation: "make the directory",
-        path: dir.to_owned(),
-        source,
-    })?;
+    make(dir)?;
     let lock = lock(dir)?;
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
@@ -79,6 +76,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let epoch = meta.epoch.0.to_string();
     let sealer = Sealer::new(&connection, dir, &epoch)?;
     let rows = Rows::count(&connection)?;
+    let commands = super::commands::read(&connection)?;
     let upkeep = Upkeep::default();
     upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
@@ -89,11 +87,32 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         epoch_reason: meta.reason,
         new,
         restored,
+        commands,
         kept_aside,
         unclean: !meta.clean,
         config_before: meta.config,
     };
     Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, lock }, opened))
+}
+
+/// Makes the directory. Its name must not go with the power, and the whole store with it: the next start would take it
+/// for the first.
+fn make(dir: &Path) -> Result<(), StoreError> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(|source| StoreError::File {
+        operation: "make the directory",
+        path: dir.to_owned(),
+        source,
+    })?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let synced = File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all());
+        if let Err(error) = synced {
+            tracing::warn!(%error, made = %made.display(), "a loss of power now may take the new directory away");
+        }
+    }
+    Ok(())
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
@@ -353,25 +372,6 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
     }
 }
 
-/// Everything but a refusal of the disk or the system: a page that is torn, a table that is missing, a
-/// value of the wrong type.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    let refusals = [
-        ErrorCode::CannotOpen,
-        ErrorCode::PermissionDenied,
-        ErrorCode::ReadOnly,
-        ErrorCode::SystemIoFailure,
-        ErrorCode::DiskFull,
-        ErrorCode::DatabaseBusy,
-        ErrorCode::DatabaseLocked,
-        ErrorCode::OutOfMemory,
-        ErrorCode::NoLargeFileSupport,
-        ErrorCode::FileLockingProtocolFailed,
-        ErrorCode::OperationInterrupted,
-    ];
-    error.sqlite_error_code().is_none_or(|code| !refusals.contains(&code))
-}
-
 fn reason_of(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => "not_a_store",
@@ -436,10 +436,4 @@ fn forget_oldest(dir: &Path) {
             }
         }
     }
-}
-
-fn suffixed(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    PathBuf::from(name)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::journal::{self, Head};
 use super::outbox::{self, Appended};
-use super::{Batch, JournalEntry, Lane, Message, StoreError, int, records, sql};
+use super::{Batch, Carried, JournalEntry, Lane, Message, StoreError, commands, int, records, sql};
 use crate::causes::chain;
 
 /// Enough to see what it was; a body may have megabytes.
@@ -85,6 +85,10 @@ pub(super) fn sift(
                 asides.push(aside);
             }
         }
+        for carried in &batch.commands {
+            let done = piece(transaction, |it| commands::write(it, carried))?;
+            asides.extend(done.err().map(|why| Aside::of_command(carried, why)));
+        }
         for message in &batch.messages {
             let lacks_record = without_record.contains(&(message.object.clone(), message.revision));
             let undurable = lacks_record.then(|| undurable(message));
@@ -132,6 +136,11 @@ impl Aside {
     fn of_act(act: &JournalEntry, why: String) -> Self {
         let body = format!("{act:?}");
         Self { at: act.at, kind: "act".to_owned(), object: act.by.clone(), revision: 0, why, body }
+    }
+
+    fn of_command(carried: &Carried, why: String) -> Self {
+        let (object, body) = (carried.id.clone(), format!("{carried:?}"));
+        Self { at: carried.at, kind: "command".to_owned(), object, revision: 0, why, body }
     }
 
     fn of_effect(effect: &Effect, decision: &JournalEntry, why: String) -> Self {

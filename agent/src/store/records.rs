@@ -2,8 +2,8 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, Effect, HazardRecord, HazardStage, Restored, ShadowRecord, StopRecord, TaskRecord,
-    UnitRecord,
+    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -23,6 +23,11 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
         Effect::Unit(unit) => {
             write_plain(connection, ("unit", "write a unit"), &unit.unit, unit.revision, unit.as_ref())
         }
+        Effect::Record(record) => write_record(connection, record),
+        Effect::Indicator(of) => {
+            let what = ("indicator", "write the indicators");
+            write_plain(connection, what, SITE, of.revision, of.as_ref())
+        }
         Effect::Stop(stop) => {
             write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
         }
@@ -30,6 +35,28 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
             write_plain(connection, ("shadow", "write a shadow"), &of.rule, of.revision, of.as_ref())
         }
     }
+}
+
+/// The one row of what the site has once.
+const SITE: &str = "site";
+
+/// Records are kept for a year of evaluation, and a bit.
+const RECORDS_KEPT_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
+/// A record never changes; the same one twice is one.
+fn write_record(connection: &Connection, record: &CheckRecord) -> Result<(), StoreError> {
+    let id = record.id.to_string();
+    let body = encode("record", &id, record)?;
+    let operation = sql("write a record");
+    connection
+        .prepare_cached(
+            "INSERT INTO record (id, task, at, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING",
+        )
+        .and_then(|mut statement| statement.execute(params![id, record.task, record.at.0, body]))
+        .and_then(|_| connection.prepare_cached("DELETE FROM record WHERE at < ?1"))
+        .and_then(|mut statement| statement.execute(params![record.at.0.saturating_sub(RECORDS_KEPT_MS)]))
+        .map_err(operation)?;
+    Ok(())
 }
 
 fn write_hazard(connection: &Connection, hazard: &HazardRecord) -> Result<(), StoreError> {
@@ -102,6 +129,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
+        indicators: read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop(),
         shadows: read_all::<ShadowRecord>(connection, "shadow", "SELECT id, body FROM shadow ORDER BY id")?,
     })
 }

@@ -1,12 +1,14 @@
 //! The tables of `state.db`, as numbered migrations: `user_version` is the number of the last one applied.
 //! A migration that has been released is never edited; a change is a new one at the end.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
+
+use crate::sqlite;
 
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -166,6 +168,42 @@ CREATE TABLE stop (
 ";
 
 const V4: &str = "
+-- Commands from upstream that were carried out: one that comes again is answered again and done once.
+CREATE TABLE command (
+    n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    id      TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    result  TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX command_expires ON command (expires);
+";
+
+const V5: &str = "
+-- Records of inspections (排查记录), the agent's own and those that persons told.
+CREATE TABLE record (
+    id   TEXT NOT NULL PRIMARY KEY,
+    task TEXT NOT NULL,
+    at   INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX record_at ON record (at);
+";
+
+const V6: &str = "
+-- Indicators as they were told last: one row.
+CREATE TABLE indicator (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const V7: &str = "
 -- What each shadow rule would have told: counts, the last onset.
 CREATE TABLE shadow (
     id       TEXT NOT NULL PRIMARY KEY,
@@ -176,13 +214,5 @@ CREATE TABLE shadow (
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (number, migration) in (1_i64..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", number)?;
-        transaction.commit()?;
-    }
-    Ok(())
+    sqlite::migrate(connection, APPLICATION_ID, MIGRATIONS)
 }

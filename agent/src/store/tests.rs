@@ -24,6 +24,7 @@ fn evidence() -> Evidence {
         verdict: Truth::True,
         at: Wall(1),
         operands: Vec::new(),
+        reason: None,
     }
 }
 
@@ -68,6 +69,12 @@ pub(super) fn hazard(cause: &str, opening: u64, stage: HazardStage, revision: u6
         changed: Wall(1),
         deadline: Wall(DAY_MS),
         liable_person: "张三".to_owned(),
+        confirmed: None,
+        rectify_within: std::time::Duration::from_hours(24),
+        overdue: None,
+        late: false,
+        group: None,
+        recurrences: 0,
         repeats: 0,
         returned: None,
         previous: None,
@@ -100,6 +107,8 @@ pub(super) fn task(id: &str) -> Effect {
         base_cycle: Duration::from_secs(8 * 3600),
         cycle: Duration::from_secs(3600),
         boosts: Vec::new(),
+        done: None,
+        overdue: None,
         suspended: None,
         changed: Wall(1),
         revision: 1,
@@ -120,7 +129,7 @@ pub(super) fn message(lane: Lane, object: &str, revision: u64) -> Message {
 }
 
 pub(super) fn batch(seq: u64, effects: Vec<Effect>, messages: Vec<Message>) -> Batch {
-    Batch { seq, effects, messages, acts: Vec::new(), at: Wall(1) }
+    Batch { seq, effects, messages, acts: Vec::new(), commands: Vec::new(), at: Wall(1) }
 }
 
 fn open(dir: &TempDir) -> (Store, Opened) {
@@ -630,6 +639,40 @@ async fn a_closed_store_says_so() {
     store.close().expect("closes");
     assert!(matches!(other.outbox().await, Err(StoreError::Closed { .. })));
     assert!(other.try_commit(batch(1, Vec::new(), Vec::new())).is_err());
+}
+
+#[tokio::test]
+async fn a_record_is_kept_once_and_for_more_than_a_year() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let record = |name: &str, day: i64| {
+        Effect::Record(Arc::new(riskgate_engine::CheckRecord {
+            id: Uuid::new_v5(&Uuid::nil(), name.as_bytes()),
+            task: "T-1".to_owned(),
+            measure: "M-1".to_owned(),
+            unit: "U-1".to_owned(),
+            work_type: 0,
+            status: riskgate_engine::CheckStatus::Normal,
+            why: String::new(),
+            period: None,
+            at: Wall(day * DAY_MS),
+            by: "王".to_owned(),
+            automatic: false,
+            revision: 1,
+        }))
+    };
+    let kept = || -> Vec<i64> {
+        let connection = Connection::open(dir.path().join("state.db")).expect("opens");
+        let mut statement = connection.prepare("SELECT at FROM record ORDER BY at").expect("prepared");
+        let rows = statement.query_map([], |row| row.get::<_, i64>(0)).expect("queried");
+        rows.map(|at| at.expect("a row") / DAY_MS).collect()
+    };
+    let effects = vec![record("a", 1), record("b", 300), record("b", 300), record("c", 400)];
+    commit(&store, batch(1, effects, Vec::new())).await;
+    assert_eq!(kept(), [1, 300, 400]);
+    commit(&store, batch(2, vec![record("d", 402)], Vec::new())).await;
+    assert_eq!(kept(), [300, 400, 402]);
+    store.close().expect("closes");
 }
 
 /// How long a gateway is blind behind a start with all the rows that an outbox may hold.

@@ -19,7 +19,9 @@ use super::outbox::{self, Appended};
 use super::poison::{Sifted, is_poison, sift};
 use super::queue::{Queue, Request};
 use super::upkeep::{Rows, Upkeep};
-use super::{Batch, Committed, JournalEntry, Lane, LastSequences, Message, Reply, StoreError, records, sql};
+use super::{
+    Batch, Committed, JournalEntry, Lane, LastSequences, Message, Reply, StoreError, commands, records, sql,
+};
 
 /// The first pause after a failed commit, doubled with each further one up to the last. A disk that is
 /// full or hangs needs a person; a lock held by a reader is gone in milliseconds.
@@ -100,6 +102,9 @@ impl Database {
                     if journal::is_decision(effect) {
                         journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
                     }
+                }
+                for carried in &batch.commands {
+                    commands::write(transaction, carried)?;
                 }
             }
             Ok((refused, outbox::last_sequences(transaction)?))

@@ -147,7 +147,14 @@ mod tests {
                 stale_after: None,
             }],
             points,
-            units: vec![UnitDraft { id, name, hazard_code, base: RiskClass::Yellow, liable_person }],
+            units: vec![UnitDraft {
+                id,
+                name,
+                hazard_code,
+                base: RiskClass::Yellow,
+                department: String::new(),
+                liable_person,
+            }],
             measures: vec![MeasureDraft {
                 id: "M-1".to_owned(),
                 unit: "U-1".to_owned(),
@@ -156,6 +163,7 @@ mod tests {
                 classify1: "1".to_owned(),
                 classify2: "1-4".to_owned(),
                 automatic: true,
+                ..MeasureDraft::default()
             }],
             ..Draft::default()
         };

@@ -44,6 +44,8 @@ pub(super) enum Event {
     Incoming {
         topic: String,
         payload: Vec<u8>,
+        /// The broker had kept it from before our subscription.
+        retained: bool,
     },
 }
 
@@ -160,6 +162,7 @@ impl Connection {
                 Ok(Polled::Incoming(Packet::Publish(publish))) => Event::Incoming {
                     topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                     payload: publish.payload.to_vec(),
+                    retained: publish.retain,
                 },
                 Ok(_) => continue,
                 Err(error) => {

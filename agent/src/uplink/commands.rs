@@ -1,15 +1,21 @@
 //! Commands from upstream: `cmd/{name}` in, `reply/{id}` out. Pure: a message in, a decision out.
 //!
-//! Only what the configuration allows is carried out, and nothing here can reach a plant device. Each
-//! command carries its `id`, who gives it (`by`) and until when it holds (`expires`).
+//! Only what the configuration allows is carried out, acts only for the persons it names, and nothing here can reach
+//! a plant device. Each command carries its `id`, who gives it (`by`) and until when it holds (`expires`). What an act
+//! finds when its turn comes, and whether it came before, is the pump's to judge.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use riskgate_engine::Epoch;
-use riskgate_point::Wall;
+use ring::digest::{SHA256, digest};
+use riskgate_engine::{Act, Epoch};
+use riskgate_point::{Mono, Wall};
 use serde_json::{Map, Value, json};
 
+use super::acts::Form;
+use crate::config::Commands;
+use crate::pump::{Commanded, Refused};
 use crate::store::{Lane, Row};
 
 /// Rows that one `resend` gives again; the answer says where to go on.
@@ -21,79 +27,199 @@ pub(super) const RESEND_PAGE: usize = 100;
 /// A command's id becomes a level of a topic.
 const ID_CHARS_MAX: usize = 128;
 
+/// The name of a person; it goes into the journal, whatever else is refused.
+const BY_CHARS_MAX: usize = 100;
+
+/// The longest name that may be meant for one of ours.
+const NAME_CHARS_MAX: usize = 64;
+
+/// An act is a few names and a reason; the reason goes into the journal and upstream again.
+const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
 /// Ranges that are named as missing in one answer; a purge leaves one.
 const MISSING_MAX: usize = 100;
 
-/// What to do with a message on `cmd/…`.
+/// Commands that are journalled one by one in a minute; of the others their number. A platform's day has fewer, and
+/// one gone wild must not fill the card.
+const JOURNALLED_MAX: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A message on `cmd/…`; `name` is the last level of its topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Received<'a> {
+    pub(super) name: &'a str,
+    pub(super) payload: &'a [u8],
+    /// The broker had kept it: it would come again with each connection.
+    pub(super) retained: bool,
+}
+
+/// What to do with it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Decision {
     pub(super) name: String,
     /// `None`: there is nowhere to answer to.
     pub(super) id: Option<String>,
     pub(super) by: String,
-    pub(super) deed: Result<Deed, String>,
+    pub(super) deed: Result<Deed, Refused>,
 }
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Deed {
     Ping,
     Resend { lane: Lane, from: u64, to: u64 },
+    Act(Box<Commanded>),
 }
 
-/// `name` is the last level of the topic, `epoch` the one whose sequences we hold.
-pub(super) fn decide(name: &str, payload: &[u8], allowed: &[String], epoch: Epoch, now: Wall) -> Decision {
-    let fields = match serde_json::from_slice::<Value>(payload) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => Map::new(),
+/// `epoch` is the one whose sequences and revisions we hold.
+pub(super) fn decide(received: Received<'_>, allowed: &Commands, epoch: Epoch, now: Wall) -> Decision {
+    let fields = match serde_json::from_slice::<Value>(received.payload) {
+        Ok(Value::Object(fields)) => Some(fields),
+        Ok(_) | Err(_) => None,
     };
     let text = |field: &str| {
-        let text = fields.get(field).and_then(Value::as_str).map(str::trim);
+        let text =
+            fields.as_ref().and_then(|fields| fields.get(field)).and_then(Value::as_str).map(str::trim);
         text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
     };
     let id = text("id").filter(|id| id.chars().count() <= ID_CHARS_MAX);
-    let by = text("by");
-    let deed = match (&id, &by, text("expires")) {
-        (None, _, _) => Err(format!("'id' is missing: a text of at most {ID_CHARS_MAX} characters")),
-        (_, None, _) => Err("'by' is missing: the name of who gives the command".to_owned()),
-        (_, _, None) => Err("'expires' is missing: an RFC 3339 time".to_owned()),
-        (Some(_), Some(_), Some(expires)) => {
-            in_time(&expires, now).and_then(|()| deed(name, &fields, allowed, epoch))
+    let by = text("by").filter(|by| by.chars().count() <= BY_CHARS_MAX);
+    let deed = match (&fields, &id, &by) {
+        (None, _, _) => Err(malformed("it is no JSON object")),
+        (_, None, _) => {
+            Err(malformed(format!("'id' is missing: a text of at most {ID_CHARS_MAX} characters")))
         }
+        (_, _, None) => Err(malformed(format!(
+            "'by' is missing: the name of who gives the command, at most {BY_CHARS_MAX} characters"
+        ))),
+        (Some(fields), Some(id), Some(by)) => deed(received, fields, (id, by), allowed, epoch, now),
     };
-    Decision { name: name.to_owned(), id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
+    let name = received.name.chars().take(NAME_CHARS_MAX).collect();
+    Decision { name, id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
 }
 
-fn in_time(expires: &str, now: Wall) -> Result<(), String> {
-    let until: Timestamp =
-        expires.parse().map_err(|_| format!("'expires' is no RFC 3339 time with an offset: '{expires}'"))?;
-    if until.as_millisecond() < now.0 {
-        return Err(format!("expired at {expires}"));
-    }
-    Ok(())
+fn malformed(words: impl AsRef<str>) -> Refused {
+    Refused::new("malformed", words)
 }
 
-fn deed(name: &str, fields: &Map<String, Value>, allowed: &[String], epoch: Epoch) -> Result<Deed, String> {
-    if !allowed.iter().any(|allowed| allowed == name) {
-        return Err(format!("'{name}' is not allowed here; allowed: {}", allowed.join(", ")));
+fn deed(
+    received: Received<'_>,
+    fields: &Map<String, Value>,
+    (id, by): (&str, &str),
+    allowed: &Commands,
+    epoch: Epoch,
+    now: Wall,
+) -> Result<Deed, Refused> {
+    let Received { name, payload, retained } = received;
+    if payload.len() > COMMAND_BYTES_MAX {
+        let words = format!("it has {} bytes; {COMMAND_BYTES_MAX} are taken", payload.len());
+        return Err(Refused::new("too_large", words));
     }
-    match name {
-        "ping" => Ok(Deed::Ping),
-        "resend" => resend(fields, epoch),
-        _ => Err(format!("'{name}' is no command of this version")),
+    if retained {
+        let words =
+            "it is retained and would be repeated at each reconnect: publish it without, and clear the topic";
+        return Err(Refused::new("retained", words));
     }
-}
-
-fn resend(fields: &Map<String, Value>, epoch: Epoch) -> Result<Deed, String> {
-    let number = |field: &str| {
-        let number = fields.get(field).and_then(Value::as_u64);
-        number.ok_or_else(|| format!("'{field}' is missing: a sequence, from 1"))
-    };
+    let expires = expiry(fields)?;
     let ours = epoch.0.to_string();
     if let Some(asked) = fields.get("epoch").and_then(Value::as_str)
         && asked != ours
     {
-        return Err(format!("the epoch {asked} is over, and its store with it; this one is {ours}"));
+        let words = format!("the epoch {asked} is over, and its store with it; this one is {ours}");
+        return Err(Refused::new("stale", words));
     }
+    let is_open = allowed.open.iter().any(|allowed| allowed == name);
+    match name {
+        "ping" | "resend" if is_open && expires < now => {
+            Err(Refused::new("expired", format!("expired at {}", text_of(fields, "expires"))))
+        }
+        "ping" if is_open => Ok(Deed::Ping),
+        "resend" if is_open => resend(fields).map_err(malformed),
+        _ => {
+            let (form, persons) = (Form::of(name), allowed.acts.get(name));
+            let Some((form, persons)) = form.zip(persons) else {
+                return Err(not_here(name, form.is_some(), allowed));
+            };
+            if !persons.iter().any(|person| person == by) {
+                let words = format!("'{by}' may not give '{name}' here; [[uplink.command]] says who may");
+                return Err(Refused::new("not_allowed", words));
+            }
+            let (deed, revision) = form.read(fields).map_err(malformed)?;
+            let digest = digest_of(name, fields);
+            let act = Act { by: by.to_owned(), deed };
+            let (id, name) = (id.to_owned(), name.to_owned());
+            Ok(Deed::Act(Box::new(Commanded { id, name, act, revision, expires, digest })))
+        }
+    }
+}
+
+fn not_here(name: &str, is_known: bool, allowed: &Commands) -> Refused {
+    let open = allowed.open.iter().chain(allowed.acts.keys()).map(String::as_str);
+    let allowed = open.collect::<Vec<_>>().join(", ");
+    if is_known || matches!(name, "ping" | "resend") {
+        return Refused::new("not_allowed", format!("'{name}' is not allowed here; allowed: {allowed}"));
+    }
+    Refused::new("unknown_command", format!("'{name}' is no command of this version; allowed: {allowed}"))
+}
+
+fn text_of<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
+    fields.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn expiry(fields: &Map<String, Value>) -> Result<Wall, Refused> {
+    let said = text_of(fields, "expires");
+    if said.trim().is_empty() {
+        return Err(malformed("'expires' is missing: an RFC 3339 time"));
+    }
+    let until: Result<Timestamp, _> = said.trim().parse();
+    let until =
+        until.map_err(|_| malformed(format!("'expires' is no RFC 3339 time with an offset: '{said}'")))?;
+    Ok(Wall(until.as_millisecond()))
+}
+
+/// Of all but the expiry: who asks again for the same may give it more time.
+fn digest_of(name: &str, fields: &Map<String, Value>) -> String {
+    let mut fields = fields.clone();
+    fields.remove("expires");
+    let said = json!([name, fields]).to_string();
+    digest(&SHA256, said.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How many commands were journalled in this minute.
+#[derive(Debug, Default)]
+pub(super) struct Ration {
+    began: Option<Mono>,
+    taken: u32,
+    withheld: u64,
+}
+
+impl Ration {
+    /// Whether there is room for one more entry.
+    pub(super) fn take(&mut self, now: Mono) -> bool {
+        if self.is_over(now) {
+            self.began = Some(now);
+            self.taken = 0;
+        }
+        let has_room = self.taken < JOURNALLED_MAX;
+        self.taken += u32::from(has_room);
+        self.withheld += u64::from(!has_room);
+        has_room
+    }
+
+    /// The number of those there was no room for, when their minute is over.
+    pub(super) fn withheld(&mut self, now: Mono) -> Option<u64> {
+        (self.withheld > 0 && self.is_over(now)).then(|| std::mem::take(&mut self.withheld))
+    }
+
+    fn is_over(&self, now: Mono) -> bool {
+        self.began.is_none_or(|began| now.since(began) >= MINUTE)
+    }
+}
+
+fn resend(fields: &Map<String, Value>) -> Result<Deed, String> {
+    let number = |field: &str| {
+        let number = fields.get(field).and_then(Value::as_u64);
+        number.ok_or_else(|| format!("'{field}' is missing: a sequence, from 1"))
+    };
     let word = fields.get("lane").and_then(Value::as_str).unwrap_or_default();
     let lane =
         Lane::of_word(word).ok_or_else(|| format!("'lane' must be critical, gap or work, not '{word}'"))?;
@@ -191,9 +317,14 @@ impl Replay {
 }
 
 /// The `data` of an answer.
-pub(super) fn reply(id: &str, name: &str, outcome: &Result<Value, String>) -> Value {
+pub(super) fn reply(id: &str, name: &str, outcome: &Result<Value, Refused>) -> Value {
     match outcome {
         Ok(result) => json!({ "id": id, "command": name, "ok": true, "result": result }),
-        Err(why) => json!({ "id": id, "command": name, "ok": false, "error": why }),
+        Err(Refused { code, words, revision: None }) => {
+            json!({ "id": id, "command": name, "ok": false, "code": code, "error": words })
+        }
+        Err(Refused { code, words, revision }) => {
+            json!({ "id": id, "command": name, "ok": false, "code": code, "error": words, "revision": revision })
+        }
     }
 }

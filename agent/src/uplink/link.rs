@@ -4,6 +4,7 @@
 //! It never waits for one thing alone: what it asks of the store and of the broker is under way beside
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
+mod commands;
 mod readings;
 mod refused;
 
@@ -16,14 +17,15 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use riskgate_engine::{Plant, UnitRecord};
 use riskgate_point::Wall;
-use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use commands::Given;
+
 use super::birth::{Birth, birth};
 use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
-use super::commands::{self, Deed, RESEND_PAGE, Replay};
+use super::commands::{RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::spool::{self, Next, SpoolError};
 use super::telemetry::Dropped;
@@ -32,11 +34,9 @@ use super::wire::{self, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
+use crate::pump::Verdict;
 use crate::store::journal::Head;
-use crate::store::{Committed, JournalEntry, LastSequences, OutboxView, Row, StoreError};
-
-/// Commands that wait for their rows; beyond it a command is refused and may come again.
-const REPLAYS_MAX: usize = 16;
+use crate::store::{Committed, LastSequences, OutboxView, Row, StoreError};
 
 /// While connected, drops are told at most this often: each gap is a row on the card.
 const GAP_EVERY_TURNS: u64 = 60;
@@ -61,6 +61,7 @@ enum Answer {
     Refused(Row, Result<(), StoreError>),
     Spooled(Result<Next, SpoolError>),
     Unspooled(Result<(), SpoolError>),
+    Commanded(Given, Option<Verdict>),
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -88,6 +89,8 @@ pub(super) struct Link<'a> {
     /// Not before then are acknowledgements written again.
     acknowledge_at: Instant,
     replaying: bool,
+    /// Commands that the pump has in hand.
+    commanding: usize,
     asking_present: bool,
     /// The store failed to answer: it is asked again with the next second.
     store_rests: bool,
@@ -134,6 +137,7 @@ impl<'a> Link<'a> {
             acknowledging: false,
             acknowledge_at: Instant::now(),
             replaying: false,
+            commanding: 0,
             asking_present: false,
             store_rests: false,
             store_fails: BTreeMap::new(),
@@ -179,7 +183,9 @@ impl<'a> Link<'a> {
                 event = self.events.recv() => match event {
                     Some(Event::Connected) => self.connected(),
                     Some(Event::Subscribed) => self.session.answered(),
-                    Some(Event::Incoming { topic, payload }) => self.command(&topic, &payload),
+                    Some(Event::Incoming { topic, payload, retained }) => {
+                        self.command(&topic, &payload, retained);
+                    }
                     None => return End::Lost("the connection ended"),
                 },
                 Ok(()) = self.committed.changed() => {}
@@ -291,6 +297,7 @@ impl<'a> Link<'a> {
     fn turn(&mut self) {
         self.turns += 1;
         self.store_rests = false;
+        self.journal_withheld();
         if std::mem::take(&mut self.spool_empty) {
             self.spool_read = false;
         }
@@ -348,7 +355,7 @@ impl<'a> Link<'a> {
     fn ask_replay(&mut self) {
         while self.session.replays().front().is_some_and(Replay::is_done) {
             if let Some(replay) = self.session.replays().pop_front() {
-                self.reply(&replay.id, "resend", &Ok(replay.result()));
+                self.reply(&replay.id, "resend", &Ok(replay.result()), false);
             }
         }
         if self.replaying {
@@ -420,6 +427,7 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.refused += 1);
                 }
             }
+            Answer::Commanded(given, verdict) => self.commanded(&given, verdict),
             Answer::Written(what, written) => {
                 // Told in the log; there is nothing to take back.
                 let _told = self.heard(what, written);
@@ -532,61 +540,6 @@ impl<'a> Link<'a> {
             }
             Sent::Loose { .. } | Sent::Again => {}
         }
-    }
-
-    fn command(&mut self, topic: &str, payload: &[u8]) {
-        let now = self.uplink.now();
-        let name = topic.rsplit('/').next().unwrap_or_default();
-        let mut decision = {
-            let uplink = &self.uplink;
-            commands::decide(name, payload, &uplink.config.commands, uplink.origin.epoch, now)
-        };
-        if self.session.replays().len() >= REPLAYS_MAX && matches!(decision.deed, Ok(Deed::Resend { .. })) {
-            decision.deed = Err(format!("{REPLAYS_MAX} resends wait already; ask again later"));
-        }
-        let refused = decision.deed.as_ref().err().cloned();
-        self.uplink.status.send_modify(|status| {
-            status.commands += 1;
-            status.commands_refused += u64::from(refused.is_some());
-        });
-        tracing::info!(
-            command = name,
-            id = decision.id,
-            by = decision.by,
-            refused,
-            "a command from upstream"
-        );
-        let entry = JournalEntry {
-            at: now,
-            by: decision.by,
-            what: "command".to_owned(),
-            body: json!({ "command": name, "id": decision.id, "refused": refused }),
-        };
-        let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move {
-            Answer::Written("journal a command", store.append(Vec::new(), vec![entry]).await)
-        }));
-        let Some(id) = decision.id else { return };
-        match decision.deed {
-            Ok(Deed::Ping) => {
-                let pong =
-                    json!({ "time": self.uplink.origin.time(now), "epoch": self.uplink.origin.epoch.0 });
-                self.reply(&id, name, &Ok(pong));
-            }
-            Ok(Deed::Resend { lane, from, to }) => {
-                let last = self.committed.borrow().last.of(lane);
-                self.session.replays().push_back(Replay::new(id, lane, from, to, last));
-            }
-            Err(why) => self.reply(&id, name, &Err(why)),
-        }
-    }
-
-    fn reply(&mut self, id: &str, name: &str, outcome: &Result<Value, String>) {
-        let now = self.uplink.now();
-        let data = commands::reply(id, name, outcome);
-        let unique = format!("reply/{id}/{}", now.0);
-        let payload = wire::loose_bytes(&unique, "riskgate.reply.v1", now, false, &data, &self.uplink.origin);
-        self.push(format!("reply/{}", wire::level(id)), payload, false, LooseKind::Reply);
     }
 
     /// Tells `state: stopped`, writes the acknowledgements that are in hand, says goodbye.

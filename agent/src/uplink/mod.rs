@@ -8,6 +8,7 @@
 //! It decides nothing about the plant and holds no state that a crash could lose, but for telemetry. Only
 //! `client` knows the MQTT library; `wire`, `birth`, `session` and `commands` are pure.
 
+mod acts;
 mod birth;
 mod client;
 mod commands;
@@ -43,8 +44,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
-use crate::config::Secret;
+use crate::config::{Commands, Secret};
 use crate::events::Event;
+use crate::pump::Order;
 use crate::store::Store;
 use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
@@ -92,8 +94,8 @@ pub struct Config {
     pub spool: Option<PathBuf>,
     /// Readings of the past each second; `None`: ten times the live ones.
     pub drain: Option<u32>,
-    /// The commands that are carried out.
-    pub commands: Vec<String>,
+    /// The commands that are carried out, and whose.
+    pub commands: Commands,
 }
 
 impl Config {
@@ -140,6 +142,8 @@ pub struct Uplink {
     pub telemetry: TelemetryReceiver,
     /// What is told before its commit.
     pub undurable: Undurable,
+    /// To the pump, for acts of persons upstream.
+    pub orders: mpsc::Sender<Order>,
     pub status: watch::Sender<UplinkStatus>,
     pub clock: fn() -> Now,
 }

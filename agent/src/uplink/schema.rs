@@ -1,9 +1,13 @@
 //! What upstream may rely on: a JSON Schema for each kind of message, and an AsyncAPI document of the topics.
 //!
-//! A table beside what `wire`, `birth`, `gap` and `commands` write; the tests hold each message against it.
+//! A table beside what `wire`, `birth`, `gap` and `commands` write, and one of what may be commanded; the tests hold each message against it.
 //! The schemas are open: a receiver passes over what it does not know, so a field may be added.
 
+mod commands;
+
 use serde_json::{Map, Value, json};
+
+use commands::commands;
 
 /// The dialect of all of them.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -38,7 +42,7 @@ const fn undurable(name: &'static str, topic: &'static str, what: &'static str, 
 }
 
 /// In the order of their names.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 14] = [
     undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
     undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
@@ -46,8 +50,19 @@ pub const KINDS: [Kind; 12] = [
     undurable("hazard", "hazard/{unit}", "A measure has failed: a record of the exchange standard", hazard),
     Kind {
         retained: true,
+        is_row: true,
+        ..kind(
+            "indicator",
+            "indicator",
+            "排查任务完成率, 隐患整改率, 风险分析完成率, alarm quality",
+            indicator,
+        )
+    },
+    Kind {
+        retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
     },
+    row("record", "record/{unit}", "排查记录: a task was carried out, or was not", record),
     kind("reply", "reply/{id}", "The answer to a command", reply),
     Kind { retained: true, is_row: true, ..kind("risk", "risk/{unit}", "The present class of a unit", risk) },
     Kind {
@@ -63,7 +78,9 @@ pub const KINDS: [Kind; 12] = [
 /// Each file's name and text.
 pub fn files() -> Vec<(String, String)> {
     let schemas = KINDS.iter().map(|kind| (format!("{}.json", kind.name), kind.schema()));
-    let all = schemas.chain([("asyncapi.json".to_owned(), asyncapi())]);
+    let commands = commands();
+    let commands = commands.iter().map(|command| (format!("{}.json", command.key()), command.document()));
+    let all = schemas.chain(commands).chain([("asyncapi.json".to_owned(), asyncapi())]);
     all.map(|(name, document)| (name, format!("{document:#}\n"))).collect()
 }
 
@@ -134,9 +151,13 @@ fn asyncapi() -> Value {
         });
         operations.insert(kind.name.to_owned(), operation);
     }
+    for command in commands() {
+        channels.insert(command.key(), command.channel());
+        operations.insert(command.key(), command.operation());
+    }
     json!({
         "asyncapi": "3.0.0",
-        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once" },
+        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once, and what it may be told" },
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
@@ -205,7 +226,20 @@ fn evidence() -> Value {
             ("time", or_null(text())),
             ("sourceTime", or_null(text())),
         ],
-        [("detail", text()), ("until", text())],
+        [("detail", text()), ("until", text()), ("bound", one_of(&["at_least", "at_most", "neither"]))],
+    );
+    let node = object(
+        [
+            ("depth", count()),
+            ("kind", one_of(&["any", "all", "not", "at_least", "maybe", "over_time", "compare", "told"])),
+            ("text", text()),
+            ("is", one_of(&["true", "false", "unknown"])),
+        ],
+        [("unknown", flag())],
+    );
+    let reason = object(
+        [("configuration", text()), ("tree", list(node)), ("leftOut", count()), ("digest", text())],
+        [],
     );
     object(
         [
@@ -216,7 +250,7 @@ fn evidence() -> Value {
             ("time", text()),
             ("operands", list(operand)),
         ],
-        [],
+        [("operandsLeftOut", count()), ("reason", reason)],
     )
 }
 
@@ -283,6 +317,12 @@ fn hazard() -> Value {
         [
             ("dangerState", json!({ "enum": [0, 1, 9] })),
             ("checkAcceptPerson", json!({ "type": "string", "maxLength": 50 })),
+            ("confirmedTime", or_null(text())),
+            ("overdue", flag()),
+            ("overdueSince", or_null(text())),
+            ("late", flag()),
+            ("groupId", or_null(text())),
+            ("recurrences", count()),
         ],
     )
 }
@@ -321,7 +361,75 @@ fn task() -> Value {
             ("boosts", list(boost)),
             ("changed", text()),
         ],
-        [("suspendedSince", or_null(text()))],
+        [
+            ("suspendedSince", or_null(text())),
+            ("doneTime", or_null(text())),
+            ("overdue", flag()),
+            ("overdueSince", or_null(text())),
+        ],
+    )
+}
+
+fn record() -> Value {
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("checkTaskId", text()),
+            ("riskMeasureId", text()),
+            ("riskUnitId", text()),
+            ("checkTime", text()),
+            ("checkStatus", json!({ "enum": [0, 1, 2, 3] })),
+            ("createBy", text()),
+            ("createByMobile", or_null(text())),
+            ("updateByMobile", or_null(text())),
+            ("isDefend", json!({ "enum": [0, 1] })),
+            ("automatic", flag()),
+            ("source", text()),
+            ("why", text()),
+            ("periodStart", or_null(text())),
+            ("periodEnd", or_null(text())),
+        ],
+        [],
+    )
+}
+
+fn indicator() -> Value {
+    let rate = || or_null(json!({ "type": "number", "minimum": 0, "maximum": 1 }));
+    let week = || {
+        let missed = json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 1 } });
+        let counted = ["due", "done", "suspended", "unknown"].map(|name| (name, count()));
+        let tasks = object(counted.into_iter().chain([("missed", missed)]), []);
+        let hazards = object([("due", count()), ("accepted", count()), ("open", list(text()))], []);
+        object(
+            [
+                ("start", text()),
+                ("end", text()),
+                ("coveredSeconds", count()),
+                ("rateCheck", rate()),
+                ("tasks", tasks),
+                ("rateDanger", rate()),
+                ("hazards", hazards),
+            ],
+            [],
+        )
+    };
+    let lacking = json!({ "type": "object" });
+    let analysis = object([("objects", count()), ("complete", count()), ("lacking", lacking)], []);
+    object(
+        [
+            ("id", text()),
+            ("revision", count()),
+            ("companyCode", text()),
+            ("week", week()),
+            ("lastWeek", or_null(week())),
+            ("rateAnalysis", rate()),
+            ("analysis", analysis),
+            ("alarmQuality", json!({ "type": "object" })),
+            ("changed", text()),
+        ],
+        [],
     )
 }
 
@@ -372,7 +480,10 @@ fn gap() -> Value {
 
 fn reply() -> Value {
     let result = json!({ "type": "object" });
-    object([("id", text()), ("command", text()), ("ok", flag())], [("result", result), ("error", text())])
+    object(
+        [("id", text()), ("command", text()), ("ok", flag())],
+        [("result", result), ("code", text()), ("error", text()), ("revision", count())],
+    )
 }
 
 fn point() -> Value {
@@ -483,6 +594,7 @@ pub(super) mod tests {
                 "const" => said == value,
                 "enum" => said.as_array().expect("a list").contains(value),
                 "minimum" => value.as_f64() >= said.as_f64(),
+                "maximum" => value.as_f64() <= said.as_f64(),
                 "maxLength" => {
                     value.as_str().map(|text| text.chars().count())
                         <= said.as_u64().map(|n| usize::try_from(n).expect("small"))
@@ -507,6 +619,11 @@ pub(super) mod tests {
                     }
                     true
                 }
+                "additionalProperties" if said == &json!(false) => value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .all(|(name, _)| schema["properties"].get(name).is_some()),
                 "additionalProperties" => {
                     for (name, field) in value.as_object().into_iter().flatten() {
                         check(said, field, &format!("{at}.{name}"))?;
@@ -537,12 +654,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_message_that_lacks_a_field_or_has_another_type_does_not_fit() {
+        let state = KINDS.iter().find(|kind| kind.name == "state").expect("a kind");
         let good = json!({ "status": "online", "epoch": "e" });
         fits("state", &good);
         for (field, value) in [("status", json!("up")), ("epoch", json!(1)), ("last", json!({ "work": 1 }))] {
             let mut bad = good.clone();
             bad[field] = value;
-            let wrong = check(&KINDS[8].schema(), &bad, "state").expect_err("refused");
+            let wrong = check(&state.schema(), &bad, "state").expect_err("refused");
             assert!(wrong.contains(field), "{wrong}");
         }
     }

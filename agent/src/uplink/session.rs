@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::commands::Replay;
+use super::commands::{Ration, Replay};
 use super::drain::Drain;
 use super::suspect::{Key, Suspicion};
 use super::telemetry::{CHUNK_BYTES_MAX, Chunk};
@@ -140,6 +140,8 @@ pub(super) struct Session {
     /// The lanes are not read before the retained topics are told anew.
     announced: bool,
     replays: VecDeque<Replay>,
+    /// Of entries in the journal on commands, over all connections.
+    pub(super) ration: Ration,
     /// Pages of the list of points: large, so that they wait behind the lanes and go one at a time.
     points: VecDeque<Loose>,
     /// Readings of now, and of the past.
@@ -199,6 +201,7 @@ impl Session {
             lanes: Lane::ALL.map(LaneWindow::new),
             announced: false,
             replays: VecDeque::new(),
+            ration: Ration::default(),
             points: VecDeque::new(),
             live: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -278,6 +281,11 @@ impl Session {
         if !self.left_out.contains(&loose.topic) {
             self.loose.push_back(loose);
         }
+    }
+
+    /// Answers that wait to be sent.
+    pub(super) fn replies(&self) -> usize {
+        self.loose.iter().filter(|loose| loose.what == LooseKind::Reply).count()
     }
 
     /// The list of points as it is now, in pages from 1; an empty page clears its topic. What waits of the

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use riskgate_engine::{
     Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
     RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
 };
-use riskgate_point::{BadReason, Link, Now, PointId, Quality, Sample, Value as PointValue, Wall};
+use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Replay, decide};
+use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Ration, Received, Replay, decide};
 use super::gap;
 use super::schema::tests::{data_fits, fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
@@ -21,6 +22,8 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
+use crate::config::Commands;
+use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -48,6 +51,7 @@ fn plant() -> Plant {
             name: "一号罐区".to_owned(),
             hazard_code: "540170007001".to_owned(),
             base: RiskClass::Yellow,
+            department: String::new(),
             liable_person: "张三".to_owned(),
         }],
         measures: vec![MeasureDraft {
@@ -58,6 +62,7 @@ fn plant() -> Plant {
             classify1: "1".to_owned(),
             classify2: "1-4".to_owned(),
             automatic: true,
+            ..MeasureDraft::default()
         }],
         tasks: vec![TaskDraft {
             id: "T-1".to_owned(),
@@ -66,6 +71,7 @@ fn plant() -> Plant {
             cycle: Duration::from_secs(8 * 3600),
             work_type: 0,
             assignee: "李四/班长".to_owned(),
+            ..TaskDraft::default()
         }],
         ..Draft::default()
     };
@@ -85,6 +91,8 @@ fn evidence() -> Evidence {
         source_time: None,
         detail: None,
         until: None,
+        bound: None,
+        age_ns: None,
     };
     Evidence {
         rule: "leak".to_owned(),
@@ -96,6 +104,7 @@ fn evidence() -> Evidence {
             operand("{GD-101}", PointValue::float(27.500_000_000_000_004), Quality::Good),
             operand("{GD-102}", None, Quality::Bad(BadReason::CommFailure)),
         ],
+        reason: None,
     }
 }
 
@@ -114,6 +123,12 @@ fn hazard(stage: HazardStage) -> HazardRecord {
         changed: MORNING,
         deadline: MORNING.after(Duration::from_secs(24 * 3600)),
         liable_person: "张三".to_owned(),
+        confirmed: None,
+        rectify_within: std::time::Duration::from_hours(24),
+        overdue: None,
+        late: false,
+        group: None,
+        recurrences: 0,
         repeats: 2,
         returned: None,
         previous: Some(Uuid::from_u128(8)),
@@ -166,6 +181,8 @@ fn task() -> TaskRecord {
             since: MORNING,
             until: None,
         }],
+        done: None,
+        overdue: None,
         suspended: None,
         changed: MORNING,
         revision: 2,
@@ -241,6 +258,8 @@ fn a_permit_is_told_with_its_number_and_its_end() {
         source_time: None,
         detail: Some("DH-7".to_owned()),
         until: Some(MORNING.after(Duration::from_secs(3600))),
+        bound: None,
+        age_ns: None,
     }];
     let data = wire::messages(&Effect::Alarm(Arc::new(alarm)), &plant(), &origin())[0].data.clone();
     let operand = &data["evidence"]["operands"][0];
@@ -547,32 +566,71 @@ fn one_state_message_is_under_way_at_a_time() {
     assert!(session.state_is_told());
 }
 
-fn command(name: &str, fields: Value) -> Decision {
-    let allowed = ["ping".to_owned(), "resend".to_owned()];
-    decide(name, fields.to_string().as_bytes(), &allowed, origin().epoch, MORNING)
+fn command(name: &str, fields: &Value) -> Decision {
+    let acts = BTreeMap::from([("confirm".to_owned(), vec!["王敏".to_owned()])]);
+    let allowed = Commands { acts, ..Commands::default() };
+    let payload = fields.to_string();
+    let received = Received { name, payload: payload.as_bytes(), retained: false };
+    decide(received, &allowed, origin().epoch, MORNING)
 }
 
 #[test]
 fn a_command_needs_an_id_a_name_an_expiry_and_leave() {
     let good = json!({ "id": "c1", "by": "平台", "expires": "2025-06-01T08:00:01+08:00" });
-    assert_eq!(command("ping", good.clone()).deed, Ok(Deed::Ping));
-    let refused = |name: &str, field: &str, value: Value, why: &str| {
+    assert_eq!(command("ping", &good).deed, Ok(Deed::Ping));
+    let refused = |name: &str, field: &str, value: Value, code: &str, why: &str| {
         let mut fields = good.clone();
         fields[field] = value;
-        let error = command(name, fields).deed.expect_err("refused");
-        assert!(error.contains(why), "{error}");
+        let error = command(name, &fields).deed.expect_err("refused");
+        assert!(error.code == code && error.words.contains(why), "{error:?}");
     };
-    refused("ping", "id", json!(""), "'id' is missing");
-    refused("ping", "id", json!("x".repeat(129)), "'id' is missing");
-    refused("ping", "by", json!(" "), "'by' is missing");
-    refused("ping", "expires", Value::Null, "'expires' is missing");
-    refused("ping", "expires", json!("tomorrow"), "no RFC 3339");
-    refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired");
-    refused("accept", "by", json!("平台"), "'accept' is not allowed here; allowed: ping, resend");
-    refused("resend", "epoch", json!(Uuid::from_u128(6)), "is over");
-    refused("resend", "lane", json!("telemetry"), "'lane' must be");
-    let garbage = decide("ping", b"\xff not JSON", &["ping".to_owned()], origin().epoch, MORNING);
+    refused("ping", "id", json!(""), "malformed", "'id' is missing");
+    refused("ping", "id", json!("x".repeat(129)), "malformed", "'id' is missing");
+    refused("ping", "by", json!(" "), "malformed", "'by' is missing");
+    refused("ping", "expires", Value::Null, "malformed", "'expires' is missing");
+    refused("ping", "expires", json!("tomorrow"), "malformed", "no RFC 3339");
+    refused("ping", "expires", json!("2025-06-01T07:59:59+08:00"), "expired", "expired");
+    refused("ping", "more", json!("x".repeat(16 * 1024)), "too_large", "16384 are taken");
+    refused("accept", "by", json!("平台"), "not_allowed", "not allowed here; allowed: ping, resend, confirm");
+    refused("confirm", "by", json!("李雷"), "not_allowed", "'李雷' may not give 'confirm'");
+    refused("confirm", "by", json!("王敏"), "malformed", "'hazard' is missing");
+    refused("launch", "by", json!("王敏"), "unknown_command", "no command of this version");
+    refused("resend", "epoch", json!(Uuid::from_u128(6)), "stale", "is over");
+    refused("resend", "lane", json!("telemetry"), "malformed", "'lane' must be");
+    let decide = |payload: &[u8], retained| {
+        decide(Received { name: "ping", payload, retained }, &Commands::default(), origin().epoch, MORNING)
+    };
+    let garbage = decide(b"\xff not JSON", false);
     assert_eq!((garbage.id, garbage.deed.is_err()), (None, true));
+    let retained = decide(good.to_string().as_bytes(), true).deed.expect_err("refused");
+    assert_eq!(retained.code, "retained");
+}
+
+#[test]
+fn the_same_command_with_more_time_is_the_same_and_with_another_object_it_is_not() {
+    let fields = |hazard: u128, expires: &str| {
+        json!({
+            "id": "c1", "by": "王敏", "expires": expires, "hazard": Uuid::from_u128(hazard), "revision": 1,
+        })
+    };
+    let digest = |fields: Value| match command("confirm", &fields).deed {
+        Ok(Deed::Act(command)) => command.digest,
+        other => panic!("{other:?}"),
+    };
+    let first = digest(fields(1, "2025-06-01T08:00:01+08:00"));
+    assert_eq!(first, digest(fields(1, "2025-06-01T09:00:01+08:00")));
+    assert_ne!(first, digest(fields(2, "2025-06-01T08:00:01+08:00")));
+}
+
+#[test]
+fn a_flood_of_commands_is_journalled_by_its_number() {
+    let mut ration = Ration::default();
+    let minute = |n: u64| Mono(n * 60_000_000_000);
+    assert_eq!((0..100).filter(|_| ration.take(minute(1))).count(), 60);
+    assert_eq!(ration.withheld(minute(1)), None, "it may not be over");
+    assert_eq!(ration.withheld(minute(2)), Some(40));
+    assert_eq!(ration.withheld(minute(2)), None);
+    assert!(ration.take(minute(2)));
 }
 
 #[test]
@@ -728,6 +786,62 @@ fn an_outage_is_told_once_for_each_reason_and_for_a_bounded_number_of_them() {
     assert_eq!(told.0.len(), super::REASONS_MAX);
 }
 
+fn indicators() -> riskgate_engine::IndicatorRecord {
+    let week = riskgate_engine::WeekIndicators {
+        period: riskgate_engine::Period { start: MORNING, end: MORNING.after(Duration::from_hours(168)) },
+        covered_s: 3_600,
+        tasks: riskgate_engine::TasksDone {
+            due: 4,
+            done: 3,
+            missed: [("T-1".to_owned(), 1)].into(),
+            ..riskgate_engine::TasksDone::default()
+        },
+        hazards: riskgate_engine::HazardsMended::default(),
+    };
+    riskgate_engine::IndicatorRecord {
+        last: Some(week.clone()),
+        week,
+        analysis: riskgate_engine::Analysis::default(),
+        quality: riskgate_engine::AlarmQuality::default(),
+        early: std::collections::BTreeMap::new(),
+        until: MORNING,
+        changed: MORNING,
+        revision: 3,
+    }
+}
+
+#[test]
+fn a_rate_is_told_with_what_it_was_computed_from_and_of_nothing_there_is_none() {
+    let messages = wire::messages(&Effect::Indicator(Arc::new(indicators())), &plant(), &origin());
+    let [message] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(message.retain);
+    assert_eq!(message.data["week"]["rateCheck"], json!(0.75));
+    assert_eq!(message.data["week"]["tasks"]["missed"], json!({ "T-1": 1 }));
+    assert_eq!(message.data["week"]["rateDanger"], json!(null));
+}
+
+fn record() -> riskgate_engine::CheckRecord {
+    riskgate_engine::CheckRecord {
+        id: Uuid::from_u128(9),
+        task: "T-1".to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        work_type: 0,
+        status: riskgate_engine::CheckStatus::Other,
+        why: "报警：GD-101/H".to_owned(),
+        period: Some(riskgate_engine::Period { start: MORNING, end: MORNING.after(Duration::from_hours(8)) }),
+        at: MORNING.after(Duration::from_hours(8)),
+        by: "54017000701".to_owned(),
+        automatic: true,
+        revision: 1,
+    }
+}
+
+#[test]
+fn a_record_of_the_agent_names_the_gateway_and_no_person() {
+    insta::assert_snapshot!(told(&Effect::Record(Arc::new(record()))));
+}
+
 #[test]
 fn every_kind_of_message_fits_its_schema() {
     let (plant, origin) = (plant(), origin());
@@ -737,6 +851,8 @@ fn every_kind_of_message_fits_its_schema() {
         Effect::Hazard(Arc::new(hazard(HazardStage::Accepted))),
         Effect::Task(Arc::new(task())),
         Effect::Unit(Arc::new(unit("U-1"))),
+        Effect::Record(Arc::new(record())),
+        Effect::Indicator(Arc::new(indicators())),
     ];
     let mut messages: Vec<Message> =
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
@@ -754,9 +870,58 @@ fn every_kind_of_message_fits_its_schema() {
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
     let chunk = Chunk { readings: readings(2), from: MORNING, to: MORNING, spooled: None };
     fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
-    for outcome in [Ok(json!({ "sent": 1 })), Err("no".to_owned())] {
+    let stale = Refused { revision: Some(3), ..Refused::new("stale", "no") };
+    for outcome in [Ok(json!({ "sent": 1 })), Err(Refused::new("busy", "no")), Err(stale)] {
         let data = super::commands::reply("c1", "ping", &outcome);
         let name = "reply/c1/1";
         fits("reply", &parsed(&wire::loose_bytes(name, "riskgate.reply.v1", MORNING, false, &data, &origin)));
     }
+}
+
+/// Evidence of a condition of very many parts: larger than a message may be.
+fn large() -> riskgate_engine::Evidence {
+    use riskgate_engine::{Bound, Reason, ReasonKind, ReasonNode};
+    let condition = (0..700).map(|at| format!("{{罐区可燃气体-{at}}} > 5")).collect::<Vec<_>>().join(" or ");
+    let node =
+        ReasonNode { depth: 1, kind: ReasonKind::Compare, from: 0, to: 9, is: Truth::Unknown, unknown: true };
+    let operand = Operand {
+        text: "{罐区可燃气体}".to_owned(),
+        value: PointValue::float(27.5),
+        quality: Quality::Bad(BadReason::CommFailure),
+        at: Some(MORNING),
+        source_time: Some(MORNING),
+        detail: Some("x".repeat(300)),
+        until: None,
+        bound: Some(Bound::AtLeast),
+        age_ns: Some(7),
+    };
+    riskgate_engine::Evidence {
+        condition,
+        operands: vec![operand; 700],
+        reason: Some(Reason {
+            plant: "9f8e7d6c".to_owned(),
+            reads: std::collections::BTreeMap::new(),
+            tree: vec![node; 256],
+            left_out: 445,
+            digest: "0123456789ab".to_owned(),
+        }),
+        ..evidence()
+    }
+}
+
+#[test]
+fn evidence_that_is_too_large_for_a_message_is_cut_and_counted() {
+    let (plant, origin) = (plant(), origin());
+    let hazard = HazardRecord { evidence: large(), ..hazard(HazardStage::Rectifying) };
+    let message = &wire::messages(&Effect::Hazard(Arc::new(hazard)), &plant, &origin)[0];
+    assert!(message.data.to_string().len() < crate::store::DATA_BYTES_MAX * 3 / 4);
+    let told = &message.data["evidence"];
+    let (kept, left_out) = (told["operands"].as_array().unwrap().len(), told["operandsLeftOut"].as_u64());
+    assert_eq!(Some(700), left_out.map(|left_out| left_out + u64::try_from(kept).unwrap()));
+    assert_eq!(told["operands"][0]["bound"], "at_least");
+    let reason = &told["reason"];
+    let nodes = u64::try_from(reason["tree"].as_array().unwrap().len()).unwrap();
+    assert_eq!(reason["leftOut"].as_u64().unwrap() + nodes, 256 + 445);
+    assert_eq!(reason["configuration"], "9f8e7d6c");
+    data_fits(&message.kind, &message.data);
 }

@@ -5,31 +5,25 @@
 //! Every message but retained `state` is a CloudEvents 1.0 envelope in JSON.
 
 mod alarm;
+mod danger;
+mod evidence;
+mod indicator;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
-use riskgate_engine::{
-    Boost, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Operand, Plant, RaiseCause, TaskRecord,
-    UnitRecord, value_words,
-};
-use riskgate_point::{Link, Quality, Wall};
+use riskgate_engine::{Boost, Effect, Epoch, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays};
+use riskgate_point::{Link, Wall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use self::evidence::evidence;
 use super::telemetry::{Chunk, Values};
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
-
-/// `dangerName` holds 300 characters.
-const DANGER_NAME_CHARS: usize = 300;
-
-/// `checkAcceptPerson` and `checkAcceptComment` likewise.
-const ACCEPT_PERSON_CHARS: usize = 50;
-const ACCEPT_COMMENT_CHARS: usize = 1_000;
 
 /// Whom messages come from.
 #[derive(Debug, Clone)]
@@ -89,143 +83,24 @@ impl Status {
 pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message> {
     match effect {
         Effect::Alarm(alarm) => vec![alarm::alarm_message(alarm, origin)],
-        Effect::Hazard(hazard) => vec![hazard_message(hazard, plant, origin)],
-        Effect::Task(task) => task_messages(task, origin),
+        Effect::Hazard(hazard) => vec![danger::hazard_message(hazard, plant, origin)],
+        Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],
+        Effect::Record(record) => vec![danger::record_message(record, origin)],
+        Effect::Indicator(of) => vec![indicator::indicator_message(of, origin)],
         Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
         // It tells nobody.
         Effect::Shadow(_) => Vec::new(),
     }
 }
 
-fn hazard_message(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Message {
-    let (topic, kind) = match hazard.stage {
-        HazardStage::Candidate | HazardStage::Rejected => ("candidate", "riskgate.candidate.v1"),
-        HazardStage::Rectifying | HazardStage::AwaitingAcceptance | HazardStage::Accepted => {
-            ("hazard", "riskgate.hazard.v1")
-        }
-    };
-    Message {
-        lane: Lane::Critical,
-        topic: format!("{topic}/{}", level(&hazard.unit)),
-        retain: false,
-        kind: kind.to_owned(),
-        object: hazard.id.to_string(),
-        revision: hazard.revision,
-        time: hazard.changed,
-        data: hazard_data(hazard, plant, origin),
-    }
-}
-
-fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
-    let measure = plant.measure(&hazard.measure);
-    let unit = plant.unit(&hazard.unit);
-    let name = match measure {
-        Some(measure) => format!("{}：{}", measure.name, hazard.words.zh),
-        None => hazard.words.zh.clone(),
-    };
-    let mut data = json!({
-        "id": hazard.id,
-        "revision": hazard.revision,
-        "durable": true,
-        "companyCode": origin.company,
-        "riskMeasureId": hazard.measure,
-        "riskUnitId": hazard.unit,
-        "hazardCode": unit.map(|unit| &unit.hazard_code),
-        "dangerName": at_most(DANGER_NAME_CHARS, &name),
-        "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },
-        "dangerSrc": 9,
-        "dangerManageType": 1,
-        "hazardDangerType": danger_type(measure.map_or("", |measure| &measure.classify2)),
-        // 其他: no liable person of the 包保 registered it.
-        "hazardCategory": 0,
-        "dangerDesc": description(hazard),
-        "stage": hazard.stage,
-        "registTime": origin.time(hazard.raised),
-        "registrant": origin.name,
-        "liablePerson": hazard.liable_person,
-        "dangerManageDeadline": origin.time(hazard.deadline),
-        "previousId": hazard.previous,
-        "cause": hazard.cause,
-        "rule": hazard.rule,
-        "opening": hazard.opening,
-        "repeats": hazard.repeats,
-        "changed": origin.time(hazard.changed),
-        "returnedTime": hazard.returned.map(|at| origin.time(at)),
-        "acts": hazard.acts.iter().map(|act| json!({
-            "by": act.by,
-            "deed": act.deed,
-            "why": act.why,
-            "time": origin.time(act.at),
-        })).collect::<Vec<_>>(),
-        "words": hazard.words,
-        "evidence": evidence(&hazard.evidence, origin),
-    });
-    // The standard has no state for what is not a hazard yet, or was found to be none.
-    let state = match hazard.stage {
-        HazardStage::Candidate | HazardStage::Rejected => None,
-        HazardStage::Rectifying => Some(0),
-        HazardStage::AwaitingAcceptance => Some(1),
-        HazardStage::Accepted => Some(9),
-    };
-    if let (Some(state), Some(fields)) = (state, data.as_object_mut()) {
-        fields.insert("dangerState".to_owned(), json!(state));
-        fields.extend(acceptance(hazard, origin));
-    }
-    data
-}
-
-/// Who accepted the rectification, when and with which words: nothing before it was.
-fn acceptance(hazard: &HazardRecord, origin: &Origin) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let accept = hazard.acts.iter().rfind(|act| act.deed == "accept");
-    if let (HazardStage::Accepted, Some(accept)) = (hazard.stage, accept) {
-        let comment = accept.why.as_deref().map(|why| at_most(ACCEPT_COMMENT_CHARS, why));
-        fields.insert("checkAcceptPerson".to_owned(), json!(at_most(ACCEPT_PERSON_CHARS, &accept.by)));
-        fields.insert("checkAcceptTime".to_owned(), json!(origin.time(accept.at)));
-        fields.insert("checkAcceptComment".to_owned(), json!(comment));
-    }
-    fields
-}
-
+/// Two messages with the same object and revision: by unit, and by whom it is for.
 fn at_most(characters: usize, text: &str) -> String {
     text.chars().take(characters).collect()
 }
 
-/// `hazardDangerType` by the measure's `classify2`: 2 工艺, 4 仪表, 5 消防, 7 设备, 8 其他.
-fn danger_type(classify2: &str) -> u8 {
-    match classify2 {
-        "1-1" => 2,
-        "1-3" | "1-4" => 4,
-        "4-3" => 5,
-        "1-2" => 7,
-        other if other.starts_with("2-") => 7,
-        _ => 8,
-    }
-}
-
-/// What a person reads who has nothing but this text.
-fn description(hazard: &HazardRecord) -> String {
-    let operands = hazard.evidence.operands.iter().map(|operand| {
-        let value = operand.value.as_ref().map_or_else(|| "未知".to_owned(), |value| value_words(value, ""));
-        let detail = operand.detail.as_ref().map_or_else(String::new, |detail| format!("，{detail}"));
-        format!("{}={value}（{}{detail}）", operand.text, quality_zh(operand.quality))
-    });
-    let operands = operands.collect::<Vec<_>>().join("，");
-    format!("{}。判据：{}。当时：{operands}", hazard.words.zh, hazard.evidence.condition)
-}
-
-/// Not 正常: the reading may be of good quality and far beyond its limit.
-fn quality_zh(quality: Quality) -> &'static str {
-    match quality {
-        Quality::Good => "质量好",
-        Quality::Uncertain(_) => "质量可疑",
-        Quality::Bad(_) => "质量坏",
-    }
-}
-
-/// Two messages with the same object and revision: by unit, and by whom it is for.
-fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
+fn task_messages(task: &TaskRecord, plant: &Plant, origin: &Origin) -> Vec<Message> {
+    let drafted = plant.task_of(&task.task);
     let (cycle, unit) = cycle_words(task.cycle);
     let (base, base_unit) = cycle_words(task.base_cycle);
     let data = json!({
@@ -236,8 +111,15 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         "riskUnitId": task.unit,
         "troubleshootContent": task.content,
         "workType": task.work_type,
-        // 每天: the plant's model knows no other.
-        "workDayType": 0,
+        "workDayType": match drafted.map(|task| task.days).unwrap_or_default() {
+            WorkDays::Every => 0,
+            WorkDays::Working => 1,
+            WorkDays::Resting => 2,
+        },
+        "workStartTime": drafted.and_then(|task| task.hours).map(|(from, _)| time_of_day(from)),
+        "workEndTime": drafted.and_then(|task| task.hours).map(|(_, to)| time_of_day(to)),
+        "taskStartTime": drafted.and_then(|task| task.start).map(|at| origin.time(at)),
+        "taskNum": drafted.and_then(|task| task.task_num),
         "assignee": task.assignee,
         "checkCycle": cycle,
         "checkCycleUnit": unit,
@@ -245,6 +127,9 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         "baseCheckCycleUnit": base_unit,
         "suspendedSince": task.suspended.map(|at| origin.time(at)),
         "boosts": task.boosts.iter().map(|boost| boost_data(boost, origin)).collect::<Vec<_>>(),
+        "doneTime": task.done.map(|at| origin.time(at)),
+        "overdue": task.overdue.is_some(),
+        "overdueSince": task.overdue.map(|at| origin.time(at)),
         "changed": origin.time(task.changed),
     });
     let message = |topic: String| Message {
@@ -262,6 +147,11 @@ fn task_messages(task: &TaskRecord, origin: &Origin) -> Vec<Message> {
         messages.push(message(format!("task/by/{}", level(&task.assignee))));
     }
     messages
+}
+
+/// `8:00:00`, as the standard writes it.
+fn time_of_day(seconds: u32) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn boost_data(boost: &Boost, origin: &Origin) -> Value {
@@ -335,36 +225,6 @@ fn cause_data(cause: &RaiseCause, origin: &Origin) -> Value {
         "since": origin.time(cause.since),
         "until": cause.until.map(|at| origin.time(at)),
     })
-}
-
-fn evidence(evidence: &Evidence, origin: &Origin) -> Value {
-    let operands = evidence.operands.iter().map(|operand| operand_data(operand, origin));
-    json!({
-        "rule": evidence.rule,
-        "version": evidence.version,
-        "condition": evidence.condition,
-        "verdict": evidence.verdict,
-        "time": origin.time(evidence.at),
-        "operands": operands.collect::<Vec<_>>(),
-    })
-}
-
-fn operand_data(operand: &Operand, origin: &Origin) -> Value {
-    let mut data = json!({
-        "text": operand.text,
-        "value": operand.value,
-        "quality": operand.quality.to_string(),
-        "time": operand.at.map(|at| origin.time(at)),
-        "sourceTime": operand.source_time.map(|at| origin.time(at)),
-    });
-    // Conditions and permits alone have them.
-    let until = operand.until.map(|at| json!(origin.time(at)));
-    for (key, value) in [("detail", operand.detail.as_ref().map(|detail| json!(detail))), ("until", until)] {
-        if let (Some(value), Some(data)) = (value, data.as_object_mut()) {
-            data.insert(key.to_owned(), value);
-        }
-    }
-    data
 }
 
 impl Origin {

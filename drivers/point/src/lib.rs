@@ -13,7 +13,7 @@ mod value;
 
 pub use quality::{BadReason, Quality, UncertainReason};
 pub use report::{
-    Condition, Fix, Link, Permit, PermitKind, PermitStage, PointId, Report, Sample, Sighting, SourceId,
+    Condition, Fix, Link, Permit, PermitKind, PermitStage, PointId, Report, Sample, Sighting, SourceId, Spot,
 };
 pub use time::{Mono, Now, Wall};
 pub use value::{Finite, Value};

@@ -27,7 +27,16 @@ pub struct Sample {
     pub backfill: bool,
 }
 
-/// Where a personnel tag is (定位). The zone is named by the location system.
+/// A place by its coordinates: metres, in the location system's own frame.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spot {
+    pub x: f64,
+    pub y: f64,
+    /// `None`: the location system tells none.
+    pub floor: Option<Arc<str>>,
+}
+
+/// Where a personnel tag is (定位). The zone is named by the location system, or follows from the spot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fix {
     pub source: SourceId,
@@ -39,9 +48,10 @@ pub struct Fix {
     pub zone: Option<Arc<str>>,
     /// The person pressed the emergency button.
     pub sos: bool,
-    /// Metres in the plane of the location system; `None`: it told none.
+    /// Whether a person moves shows in it; where no zone is named, they are in the zones whose polygons hold it.
+    /// `None`: the location system told none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spot: Option<(f64, f64)>,
+    pub spot: Option<Spot>,
     pub source_time: Option<Wall>,
     pub received: Now,
     pub backfill: bool,

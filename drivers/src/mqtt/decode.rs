@@ -132,9 +132,10 @@ fields! {
     Person "person",
     Role "role",
     Zone "zone",
-    Sos "sos",
     X "x",
     Y "y",
+    Floor "floor",
+    Sos "sos",
     /// What a preset expects its messages to hold.
     Event "event",
     Camera "camera",

@@ -104,6 +104,12 @@ impl Filling {
     /// same user, from whom they would be taken.
     async fn take_over(&self, mut left: Subscribed, limits: Limits) -> Result<Subscribed, Fault> {
         if limits.is_of_another_run(&left.limits) {
+            let n_gone = left.subs.len();
+            tracing::info!(
+                url = self.server.url,
+                n_gone,
+                "the server was restarted, and its subscriptions ended"
+            );
             return Ok(Subscribed::new(limits, self.server.points.len()));
         }
         left.limits = limits;

@@ -20,7 +20,7 @@ use crate::task::left;
 use crate::timer::{Timer, Timers};
 use crate::{
     AlarmEvent, AlarmKind, AlarmTurn, Class, Effect, Evidence, HazardStage, OutOfService, Priority,
-    Protected, Refusal, SHELF_MAX, Shelf, So, Truth, words,
+    Protected, Refusal, SHELF_MAX, Shelf, So, Truth, reason, words,
 };
 
 /// A candidate that nobody has judged for so long is heard of again, and again after as long.
@@ -223,20 +223,28 @@ impl Engine {
     fn raise_owed(&mut self, alarm: &str, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(record) = self.alarms.get(alarm).cloned() else { return };
-        let (words, evidence, on_unknown) = (&record.words, &record.evidence, record.on_unknown);
-        let rule = plant.rule_at(alarm).and_then(|rule| plant.rule(rule));
-        if let Some(rule) = rule {
-            if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
-                let raise = Raise { rule: alarm, measure, plan, on_unknown, words, evidence };
-                self.hazards.raise(&plant, &raise, at.wall, effects);
+        let raise = Raise {
+            rule: alarm,
+            measure: "",
+            plan: &plan_of_fault(alarm.trim_start_matches("fault:"), DEADLINE, plant.patience()),
+            on_unknown: record.on_unknown,
+            words: &record.words,
+            evidence: &record.evidence,
+            late: false,
+            group: None,
+        };
+        if let Some(id) = plant.rule_at(alarm) {
+            let Some(rule) = plant.rule(id) else { return };
+            if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure)
+                && self.is_due(id, rule, plan, measure, at)
+            {
+                self.hazards.raise(&plant, &Raise { measure, plan, ..raise }, at.wall, effects);
             }
             return;
         }
         let point = alarm.strip_prefix("fault:").and_then(|tag| plant.point(plant.point_id(tag)?));
-        if let Some((point, measure)) = point.and_then(|point| Some((point, point.measure.as_ref()?))) {
-            let plan = &plan_of_fault(&point.tag, DEADLINE);
-            let raise = Raise { rule: alarm, measure, plan, on_unknown, words, evidence };
-            self.hazards.raise(&plant, &raise, at.wall, effects);
+        for measure in point.into_iter().flat_map(|point| plant.measures_of(point)) {
+            self.hazards.raise(&plant, &Raise { measure, ..raise }, at.wall, effects);
         }
     }
 
@@ -309,7 +317,7 @@ impl Engine {
         }
     }
 
-    /// What follows from effects since `from` for re-alarms, reminders and the figures.
+    /// What follows from effects since `from` for re-alarms, reminders, deadlines and the figures.
     pub(super) fn note(&mut self, from: usize, at: Mono, effects: &[Effect]) {
         for effect in effects.iter().skip(from) {
             match effect {
@@ -332,10 +340,17 @@ impl Engine {
                 }
                 Effect::Hazard(hazard) => {
                     self.reminders.remove(&hazard.id);
+                    self.count_hazard(hazard, at);
                 }
-                Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Shadow(_) => {}
+                Effect::Task(_)
+                | Effect::Unit(_)
+                | Effect::Stop(_)
+                | Effect::Record(_)
+                | Effect::Indicator(_)
+                | Effect::Shadow(_) => {}
             }
         }
+        self.offer_deadlines(from, effects);
     }
 
     /// After a restart or a reload: what stops, covers and protections say under this plant.
@@ -440,7 +455,7 @@ impl Engine {
     }
 
     /// An alarm by its id; of a point by its tag the alarms that are about it alone.
-    fn alarms_of(&self, what: &str) -> Result<Vec<String>, Refusal> {
+    pub(super) fn alarms_of(&self, what: &str) -> Result<Vec<String>, Refusal> {
         if self.protected(what).is_ok() {
             return Ok(vec![what.to_owned()]);
         }
@@ -464,32 +479,38 @@ impl Engine {
         }
         if let Some(id) = self.plant.rule_at(alarm) {
             let rule = self.plant.rule(id)?;
-            let onset = self.onset(id, rule, Truth::Unknown, false, at);
+            let onset = self.onset(id, rule, false, at);
             return Some(Onset { words: rule.name.clone(), ..onset });
         }
         let point = self.plant.point_id(alarm.strip_prefix("fault:")?)?;
         let draft = self.plant.point(point)?;
-        let condition = format!("bad({{{}}})", draft.tag);
+        let condition = format!("bad({})", draft.written());
+        let evidence = Evidence {
+            rule: alarm.to_owned(),
+            version: version(&[&condition]),
+            condition,
+            verdict: Truth::Unknown,
+            at: at.wall,
+            operands: self.operand(point, at).into_iter().collect(),
+            reason: None,
+        };
         Some(Onset {
             id: alarm.to_owned(),
             kind: AlarmKind::Fault,
             class: draft.class,
             priority: Priority::Low,
-            unit: draft.measure.as_deref().and_then(|of| Some(self.plant.unit_of_measure(of)?.id.clone())),
+            unit: self
+                .plant
+                .measures_of(draft)
+                .next()
+                .and_then(|of| Some(self.plant.unit_of_measure(of)?.id.clone())),
             measure: None,
             words: words::of_lost_point(draft, self.present.point(point)?.quality),
             guidance: words::guidance_of_fault(),
             tags: vec![draft.tag.clone()],
             blinds: Vec::new(),
             on_unknown: false,
-            evidence: Evidence {
-                rule: alarm.to_owned(),
-                version: version(&[&condition]),
-                condition,
-                verdict: Truth::Unknown,
-                at: at.wall,
-                operands: self.operand(point).into_iter().collect(),
-            },
+            evidence: reason::explain(evidence, None, &self.plant),
         })
     }
 

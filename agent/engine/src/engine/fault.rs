@@ -16,7 +16,7 @@ use crate::plant::{DEADLINE, Plant, version};
 use crate::present::SourceState;
 use crate::timer::Timer;
 use crate::{
-    AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, words,
+    AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, reason, words,
 };
 
 fn fault_after(patience: Patience, class: Class) -> Duration {
@@ -45,7 +45,11 @@ struct Blinded {
 }
 
 impl Blinded {
-    fn by(plant: &Plant, rules: impl IntoIterator<Item = u32>, own: Option<&str>) -> Self {
+    fn by<'a>(
+        plant: &'a Plant,
+        rules: impl IntoIterator<Item = u32>,
+        own: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let rules: BTreeSet<u32> = rules.into_iter().collect();
         let rules = rules.into_iter().filter_map(|rule| plant.rule(rule));
         let rules: Vec<_> = rules.filter(|rule| !rule.shadow).collect();
@@ -66,14 +70,15 @@ impl Blinded {
 
 impl Engine {
     /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
-    fn is_watched(&self, id: PointId) -> bool {
-        let named = self.plant.point(id).is_some_and(|point| point.measure.is_some());
+    pub(super) fn is_watched(&self, id: PointId) -> bool {
+        let named = self.plant.point(id).is_some_and(|point| self.plant.measures_of(point).next().is_some());
         let mut rules = self.plant.rules_of_point(id).iter().filter_map(|rule| self.plant.rule(*rule));
         named || rules.any(|rule| !rule.shadow)
     }
 
     /// A point turned bad at `at`.
     pub(super) fn watch_fault(&mut self, id: PointId, at: Mono) {
+        self.look_at_point(id, at);
         let raised = self.present.point(id).is_none_or(|point| point.fault);
         if let Some(point) = self.plant.point(id).filter(|_| !raised)
             && self.is_watched(id)
@@ -85,6 +90,7 @@ impl Engine {
     /// A point reads something again.
     pub(super) fn seen_again(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
         self.timers.clear(Timer::PointFault(id));
+        self.look_at_point(id, at.mono);
         if let Some(due) = self.present.stale_at(&self.plant, id) {
             self.timers.set_no_later(Timer::Stale(id), due);
         }
@@ -93,22 +99,27 @@ impl Engine {
         if let Some(point) = self.plant.point(id) {
             let fault = of_point(&point.tag);
             self.alarms.end(&fault, false, at.wall, effects);
-            // One key, not a walk over all hazards: thousands of points may be seen again at once.
-            if let Some(measure) = &point.measure {
+            // A few keys, not a walk over all hazards: thousands of points may be seen again at once.
+            for measure in self.plant.measures_of(point) {
                 self.hazards.end(measure, &fault, &fault, at.wall, effects);
             }
         }
     }
 
-    pub(super) fn stale(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
-        match self.present.grow_stale(&self.plant, id, at.mono) {
-            Err(due) => self.timers.set(Timer::Stale(id), due),
-            Ok(false) => {}
-            Ok(true) => {
-                self.watch_fault(id, at.mono);
-                self.judge_point(id, at, effects);
+    /// Points that may have grown stale; gives the rules that read those which have.
+    pub(super) fn stale(&mut self, points: &[PointId], at: Now) -> BTreeSet<u32> {
+        let mut rules = BTreeSet::new();
+        for id in points.iter().copied() {
+            match self.present.grow_stale(&self.plant, id, at.mono) {
+                Err(due) => self.timers.set(Timer::Stale(id), due),
+                Ok(false) => {}
+                Ok(true) => {
+                    self.watch_fault(id, at.mono);
+                    rules.extend(self.plant.rules_of_point(id));
+                }
             }
         }
+        rules
     }
 
     pub(super) fn point_fault(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
@@ -121,22 +132,30 @@ impl Engine {
         }
         let words = words::of_lost_point(draft, point.quality);
         let rules = plant.rules_of_point(id).iter().copied();
-        let blinded = Blinded::by(&plant, rules, draft.measure.as_deref());
+        let blinded = Blinded::by(&plant, rules, plant.measures_of(draft));
         let fault = of_point(&draft.tag);
-        let condition = format!("bad({{{}}})", draft.tag);
-        let operands = self.operand(id).into_iter().collect();
+        let condition = format!("bad({})", draft.written());
+        let operands = self.operand(id, at).into_iter().collect();
         let tags = vec![draft.tag.clone()];
         let evidence =
             self.fault(&fault, condition, draft.class, blinded, &words, tags, operands, at, effects);
         if let Some(point) = self.present.point_mut(id) {
             point.fault = true;
         }
-        if let Some(measure) = &draft.measure
-            && !self.alarms.withholds_hazards(&fault)
-        {
-            let plan = &plan_of_fault(&draft.tag, DEADLINE);
+        let withheld = self.alarms.withholds_hazards(&fault);
+        for measure in plant.measures_of(draft).filter(|_| !withheld) {
+            let plan = &plan_of_fault(&draft.tag, DEADLINE, plant.patience());
             let (words, evidence) = (&words, &evidence);
-            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            let raise = Raise {
+                rule: &fault,
+                measure,
+                plan,
+                on_unknown: false,
+                words,
+                evidence,
+                late: false,
+                group: None,
+            };
             self.hazards.raise(&plant, &raise, at.wall, effects);
         }
     }
@@ -164,7 +183,9 @@ impl Engine {
             verdict: Truth::True,
             at: at.wall,
             operands,
+            reason: None,
         };
+        let evidence = reason::explain(evidence, None, &self.plant);
         let onset = Onset {
             id: id.to_owned(),
             kind: AlarmKind::Fault,
@@ -241,6 +262,7 @@ impl Engine {
 
     /// `going_on`: it was waited for already; what is due sooner stays due.
     pub(super) fn watch_source(&mut self, id: SourceId, at: Mono, going_on: bool) {
+        self.look_at_source(id, at);
         let patience = self.plant.patience();
         let fault = at.after(fault_after(patience, self.class_of(id)));
         let hazard = at.after(patience.source_hazard);
@@ -259,7 +281,10 @@ impl Engine {
         let plant = Arc::clone(&self.plant);
         let Some(source) = self.present.source_mut(id) else { return };
         let was_lost = std::mem::take(&mut source.lost);
-        if !source.is_blind() {
+        let is_blind = source.is_blind();
+        self.look_at_source(id, at.mono);
+        let Some(source) = self.present.source_mut(id) else { return };
+        if !is_blind {
             let fault = std::mem::take(&mut source.fault);
             self.timers.clear(Timer::SourceFault(id));
             self.timers.clear(Timer::SourceHazard(id));
@@ -337,7 +362,9 @@ impl Engine {
 
     fn blinded_by(&self, id: SourceId) -> Blinded {
         let rules = self.points_lost(id).flat_map(|point| self.plant.rules_of_point(point)).copied();
-        Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), None)
+        let points = self.points_lost(id).filter_map(|point| self.plant.point(point));
+        let own = points.flat_map(|point| self.plant.measures_of(point));
+        Blinded::by(&self.plant, rules.chain(self.rules_of_places(id)), own)
     }
 
     pub(super) fn source_fault(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
@@ -379,15 +406,18 @@ impl Engine {
             verdict: Truth::True,
             at: at.wall,
             operands: Vec::new(),
+            reason: None,
         };
-        let plan = &plan_of_fault(&draft.id, DEADLINE);
+        let plan = &plan_of_fault(&draft.id, DEADLINE, plant.patience());
+        let group = Some(self.hazards.group(&plant, &plan.cause, at.wall));
         let class = self.class_of(id);
         for measure in &self.blinded_by(id).measures {
             let unit = plant.unit_of_measure(measure).map(|unit| unit.id.as_str());
             if self.stops.suppression(unit, class).is_some() || self.alarms.withholds_hazards(&fault) {
                 continue;
             }
-            let raise = Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence };
+            let raise =
+                Raise { rule: &fault, measure, plan, on_unknown: false, words, evidence, late: false, group };
             self.hazards.raise(&plant, &raise, at.wall, effects);
         }
     }

@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Now, PointId};
+use riskgate_point::{Mono, Now, PointId, Wall};
 
 use super::Engine;
 use crate::alarm::Onset;
 use crate::expr::Memory;
-use crate::hazard::Raise;
 use crate::plant::{Condition, Rule};
 use crate::rule::Turn;
 use crate::timer::Timer;
-use crate::{Effect, Evidence, Operand, TaskChange, Truth, words};
+use crate::{Bound, Effect, Evidence, Operand, TaskChange, Truth, reason, words};
 
 /// A program that asks to be looked at in the past is looked at again this much later instead: an engine
 /// that spins is worse than a verdict a millisecond late.
@@ -145,32 +144,24 @@ impl Engine {
         }
         match turn {
             Turn::None => {}
-            Turn::Begins { on_unknown } => self.begin(id, when, on_unknown, at, effects),
+            Turn::Begins { on_unknown } => self.begin(id, on_unknown, at, effects),
             Turn::Ends => self.end(id, at, effects),
         }
         turned
     }
 
     /// An episode begins: alarm, hazard, task, unit.
-    fn begin(&mut self, id: u32, verdict: Truth, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
+    fn begin(&mut self, id: u32, on_unknown: bool, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
+        let onset = self.onset(id, rule, on_unknown, at);
         if rule.shadow {
-            let operands = self.evidence(id, rule, verdict, at).operands;
-            let words = words::of_rule(&plant, rule, &operands, on_unknown);
-            return self.shadows.begin(rule, words, at, effects);
+            return self.shadows.begin(rule, onset, at, effects);
         }
-        let onset = self.onset(id, rule, verdict, on_unknown, at);
         let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
         let suppressed = self.stops.suppression(rule.unit(), rule.class);
         self.alarms.begin(onset, suppressed, at.wall, effects);
-        if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure)
-            && !self.alarms.withholds_hazards(&rule.id)
-        {
-            let (words, evidence) = (&words, &evidence);
-            let raise = Raise { rule: &rule.id, measure, plan, on_unknown, words, evidence };
-            self.hazards.raise(&plant, &raise, at.wall, effects);
-        }
+        self.begin_hazard(id, rule, on_unknown, (&words, &evidence), at, effects);
         let reason = (rule.id.as_str(), &words);
         if let Some(boost) = &rule.task
             && let Some((place, draft)) = plant.task(&boost.task)
@@ -185,8 +176,8 @@ impl Engine {
     }
 
     /// What the alarm of a rule says now.
-    pub(super) fn onset(&self, id: u32, rule: &Rule, verdict: Truth, on_unknown: bool, at: Now) -> Onset {
-        let evidence = self.evidence(id, rule, verdict, at);
+    pub(super) fn onset(&self, id: u32, rule: &Rule, on_unknown: bool, at: Now) -> Onset {
+        let evidence = self.evidence(id, rule, at);
         let tag = |point: &PointId| self.plant.point(*point).map(|point| point.tag.clone());
         Onset {
             id: rule.id.clone(),
@@ -214,6 +205,7 @@ impl Engine {
         self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
+            self.timers.clear(Timer::Hazard(id));
         }
         self.release(rule, at, effects);
     }
@@ -233,38 +225,57 @@ impl Engine {
         }
     }
 
-    fn evidence(&self, id: u32, rule: &Rule, verdict: Truth, at: Now) -> Evidence {
+    fn evidence(&self, id: u32, rule: &Rule, at: Now) -> Evidence {
         let memory = usize::try_from(id).ok().and_then(|id| self.rules.get(id)?.memory.as_ref());
-        let operands = match (&rule.condition, memory) {
+        let (operands, tree) = match (&rule.condition, memory) {
             (Condition::Text { when, .. }, memory) => {
                 let memory = memory.map_or(Memory::NONE, |memory| &memory.when);
-                when.operands(memory, &self.present.world(&self.plant), at.mono)
+                let world = self.present.world(&self.plant);
+                (when.operands(memory, &world, at.mono), Some(when.reason(memory, &world, at.mono)))
             }
-            (Condition::Limit(test), _) => self.operand(test.point).into_iter().collect(),
+            (Condition::Limit(test), _) => (self.operand(test.point, at).into_iter().collect(), None),
         };
-        Evidence {
+        let evidence = Evidence {
             rule: rule.id.clone(),
             version: rule.version.clone(),
             condition: rule.text.clone(),
-            verdict,
+            // The tree says which.
+            verdict: Truth::Unknown,
             at: at.wall,
             operands,
-        }
+            reason: None,
+        };
+        reason::explain(evidence, tree, &self.plant)
     }
 
     /// A point as it is now. Of one that is bad and still counts as beyond its limit, the value that does.
-    pub(super) fn operand(&self, id: PointId) -> Option<Operand> {
+    pub(super) fn operand(&self, id: PointId, at: Now) -> Option<Operand> {
         let (draft, point) = (self.plant.point(id)?, self.present.point(id)?);
         let counts = !point.quality.is_bad() || point.still_beyond.is_some();
         Some(Operand {
-            text: format!("{{{}}}", draft.tag),
+            text: draft.written(),
             value: point.value.clone().filter(|_| counts),
             quality: point.quality,
             at: point.received.map(|received| received.wall),
             source_time: point.source_time,
             detail: None,
             until: None,
+            bound: point.still_beyond.filter(|_| point.quality.is_bad()).map(Bound::of),
+            age_ns: point.received.map(|received| at.mono.0.saturating_sub(received.mono.0)),
         })
+    }
+
+    /// The clock is right at last: ends that waited for it are known.
+    pub(super) fn clock_set(&mut self, wall: Wall, now: Mono) {
+        self.tasks.clock_set(wall, now);
+        self.units.clock_set(wall, now);
+        let plant = Arc::clone(&self.plant);
+        for (at, _) in (0u32..).zip(plant.tasks()) {
+            self.offer_boost(at);
+        }
+        for (at, _) in (0u32..).zip(plant.units()) {
+            self.offer_raise(at);
+        }
     }
 
     pub(super) fn offer_boost(&mut self, task: u32) {

@@ -10,7 +10,11 @@
 //! no verdict.
 
 mod annunciate;
+mod duties;
+mod expected;
 mod fault;
+mod hazards;
+mod indicators;
 mod judge;
 #[cfg(test)]
 mod properties;
@@ -35,6 +39,7 @@ use crate::plant::Plant;
 use crate::presence::{Count, Moved};
 use crate::present::{Heard, PointView, Present, SourceView};
 use crate::quality::Tally;
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::shadow::Shadows;
 use crate::stop::Stops;
@@ -42,8 +47,8 @@ use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, Refusal, ShadowRecord, StopRecord,
-    TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal,
+    ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -62,6 +67,7 @@ pub struct Restored {
     pub units: Vec<UnitRecord>,
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
+    pub indicators: Option<IndicatorRecord>,
     pub shadows: Vec<ShadowRecord>,
 }
 
@@ -91,6 +97,13 @@ pub struct Engine {
     hazards: Hazards,
     tasks: Tasks,
     units: Units,
+    /// The present cycles of tasks, by the task's place in the plant.
+    periods: BTreeMap<u32, Period>,
+    watches: Watches,
+    /// `None`: the calendar has not told the week yet.
+    indicators: Option<Box<IndicatorRecord>>,
+    /// Up to when the week was seen.
+    indicators_seen: Mono,
     stops: Stops,
     shadows: Shadows,
     unseen: Option<Box<unseen::Unseen>>,
@@ -190,6 +203,9 @@ impl Engine {
             Deed::Reject { hazard: id, why } => hazard(*id, Step::Reject, Some(why)),
             Deed::Rectify { hazard: id, why } => hazard(*id, Step::Rectify, why.as_deref()),
             Deed::Accept { hazard: id, why } => hazard(*id, Step::Accept, why.as_deref()),
+            Deed::Record { task, status, why } => {
+                self.record(task, *status, (by, why.as_deref()), at, effects)
+            }
             Deed::Acknowledge { alarm } => self.answer(alarm, Answer::Acknowledge, by, at, effects),
             Deed::Reset { alarm } => self.answer(alarm, Answer::Reset, by, at, effects),
             Deed::Shelve { alarm, for_s, why } => self.shelve(alarm, *for_s, by, why, at, effects),
@@ -237,6 +253,11 @@ impl Engine {
         self.quality.view(now, self.alarms.open().map(AsRef::as_ref))
     }
 
+    /// As they were told last; `None`: they never were.
+    pub fn indicators(&self) -> Option<&IndicatorRecord> {
+        self.indicators.as_deref().filter(|record| record.revision > 0)
+    }
+
     /// Tasks that are boosted or suspended, by id.
     pub fn tasks(&self) -> Vec<Arc<TaskRecord>> {
         self.tasks.boosted().cloned().collect()
@@ -268,7 +289,19 @@ impl Engine {
             self.latest = at.mono;
             let before = effects.len();
             match timer {
-                Timer::Stale(point) => self.stale(point, at, effects),
+                Timer::Stale(point) => {
+                    // All that is silent from this instant on is one step, with what else falls due in it: no
+                    // rule sees one of two points grow stale before the other.
+                    let mut points = vec![point];
+                    while let Some(point) = self.timers.pop_stale(due) {
+                        points.push(point);
+                    }
+                    let mut rules = self.stale(&points, at);
+                    while let Some(rule) = self.timers.pop_rule(due) {
+                        rules.insert(rule);
+                    }
+                    self.judge_all(rules, at, effects);
+                }
                 Timer::Silent(source) => self.silent(source, at, effects),
                 Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => {
@@ -282,6 +315,9 @@ impl Engine {
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
                 Timer::SourceHazard(source) => self.source_hazard(source, at, effects),
+                Timer::Hazard(rule) => self.hazard_after(rule, at, effects),
+                Timer::Overdue => self.overdue(at, effects),
+                Timer::Duty(task) => self.duty(task, at, effects),
                 Timer::Boost(task) => {
                     if let Some(task) = self.plant.task_at(task) {
                         self.tasks.expire(&task.id, at, effects);
@@ -298,6 +334,7 @@ impl Engine {
                 Timer::ReAlarm(rule) => self.re_alarm(rule, at, effects),
                 Timer::Candidate => self.remind(at, effects),
                 Timer::FloodEnd => self.flood_may_end(at.mono),
+                Timer::Indicators => self.tell_indicators(at, effects),
             }
             self.note(before, at.mono, effects);
         }
@@ -306,12 +343,20 @@ impl Engine {
 
     fn sample(&mut self, sample: Sample, at: Now, effects: &mut Vec<Effect>) {
         let id = sample.point;
+        let history = sample.backfill.then(|| sample.clone());
         let Some(heard) = self.present.sample(&self.plant, sample, at.mono) else {
             self.unjudged.stray += 1;
             return;
         };
         if heard == Heard::Late {
             self.unjudged.late += 1;
+            if let Some(sample) = history {
+                self.late_candidates(&sample, at, effects);
+            }
+            // Keep-alives do not count any more: it may be stale already.
+            if let Some(due) = self.present.stale_at(&self.plant, id) {
+                self.timers.set_no_later(Timer::Stale(id), due.max(at.mono));
+            }
             return;
         }
         let Some(point) = self.present.point(id) else { return };
@@ -344,10 +389,17 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
+        let zones = match (&fix.zone, &fix.spot) {
+            (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
+            (None, Some(spot)) => self.plant.zones_around(spot),
+            (None, None) => Vec::new(),
+        };
+        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        let carrier = self.plant.carrier(fix);
+        // It is taken in before its feed is there again: no rule sees the feed without it.
+        let moved = self.present.presence.fix(fix, zones, carrier, at.mono);
         self.heard_from(fix.source, at, effects);
-        let zone = fix.zone.as_deref().and_then(|zone| self.plant.zone_at(zone));
-        self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zone.is_none());
-        match self.present.presence.fix(fix, zone, at.mono) {
+        match moved {
             Moved::No => {}
             Moved::Late => {
                 self.unjudged.late += 1;
@@ -355,9 +407,9 @@ impl Engine {
                     source.late += 1;
                 }
             }
-            Moved::Zones(from, to) => {
+            Moved::Zones(touched) => {
                 let plant = Arc::clone(&self.plant);
-                let zones = [from, to].into_iter().flatten();
+                let zones = touched.into_iter();
                 let rules: BTreeSet<u32> =
                     zones.flat_map(|zone| plant.rules_of_zone(zone)).copied().collect();
                 self.judge_all(rules, at, effects);
@@ -375,15 +427,16 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        self.heard_from(sighting.source, at, effects);
         let Some(camera) = self.plant.camera_at(&sighting.camera) else {
             self.unjudged.stray += 1;
+            self.heard_from(sighting.source, at, effects);
             return;
         };
         let (kind, confidence) = (&sighting.kind, sighting.confidence);
         if !self.present.vision.sighting(camera, kind, confidence, at.mono) {
             self.unjudged.crowded += 1;
         }
+        self.heard_from(sighting.source, at, effects);
         let plant = Arc::clone(&self.plant);
         self.judge_all(plant.rules_of_camera(camera).iter().copied(), at, effects);
     }

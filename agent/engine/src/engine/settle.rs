@@ -18,13 +18,14 @@ use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
 use crate::present::Present;
 use crate::quality::Tally;
+use crate::record::Watches;
 use crate::rule::Phase;
 use crate::shadow::Shadows;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
-use crate::{Effect, Truth};
+use crate::{Effect, Raising, Truth};
 
 impl Engine {
     /// Nothing was read yet: restored alarms stay as they were until new readings say otherwise.
@@ -51,6 +52,10 @@ impl Engine {
             hazards: Hazards::restored(epoch, restored.hazards),
             tasks: Tasks::restored(restored.tasks, now),
             units: Units::restored(restored.units, now),
+            periods: BTreeMap::new(),
+            watches: Watches::default(),
+            indicators: restored.indicators.map(Box::new),
+            indicators_seen: now.mono,
             stops: Stops::restored(restored.stops),
             shadows,
             unseen: None,
@@ -68,8 +73,13 @@ impl Engine {
         for id in engine.source_ids() {
             engine.watch_source(id, now.mono, false);
         }
+        let before_settling = effects.len();
         engine.settle(now, effects);
+        engine.offer_deadlines(before_settling, effects);
+        engine.watch_records(now.mono);
+        engine.offer_duties(now.mono);
         engine.resume_annunciation(now);
+        engine.offer_indicators(now.mono);
         engine
     }
 
@@ -130,6 +140,10 @@ impl Engine {
         self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
         self.note(before_settling, at.mono, effects);
+        self.periods.clear();
+        self.watch_records(at.mono);
+        self.offer_duties(at.mono);
+        self.timers.set_no_later(Timer::Indicators, at.mono);
         let before_judging = effects.len();
         self.judge_readable(at, effects);
         self.note(before_judging, at.mono, effects);
@@ -181,7 +195,9 @@ impl Engine {
                 continue;
             }
             self.watch_fault(id, now.mono);
-            let before = plant.point(id).and_then(|point| old.point_id(&point.tag));
+            // Nobody waits for a point that nothing judges any more.
+            let point = plant.point(id).filter(|_| self.is_watched(id));
+            let before = point.and_then(|point| old.point_id(&point.tag));
             if let Some(due) = before.and_then(|before| timers.due(Timer::PointFault(before))) {
                 self.timers.set_no_later(Timer::PointFault(id), due);
             }
@@ -203,6 +219,12 @@ impl Engine {
                         self.timers.set_no_later(new, due);
                     }
                 }
+            }
+        }
+        for (at, rule) in (0u32..).zip(plant.rules()) {
+            let before = old.rule_at(&rule.id).and_then(|before| timers.due(Timer::Hazard(before)));
+            if let Some(due) = before {
+                self.timers.set(Timer::Hazard(at), due);
             }
         }
         if let Some(due) = timers.due(Timer::Calendar) {
@@ -231,6 +253,7 @@ impl Engine {
         };
         let active = self.active_by_cause();
         self.hazards.settle(gravity, &active);
+        self.offer_hazards(now.mono);
         let Self { rules, tasks, units, .. } = self;
         let rule = |id: &str| {
             let at = plant.rule_at(id)?;
@@ -294,12 +317,16 @@ impl Engine {
         for (rule, state) in self.plant.rules().iter().zip(&self.rules) {
             let raised = state.phase.is_active() && !self.alarms.owes_hazard(rule.id());
             if let (true, Some(plan), Some(measure)) = (raised, &rule.hazard, rule.measure()) {
-                add(measure, &plan.cause, rule.id());
+                let begun = |since| self.hazards.goes_on(measure, &plan.cause, since);
+                if plan.raising == Raising::AtOnce || self.alarms.since(rule.id()).is_some_and(begun) {
+                    add(measure, &plan.cause, rule.id());
+                }
             }
         }
         for (draft, point) in self.plant.points().iter().zip(&self.present.points) {
             let fault = of_point(&draft.tag);
-            if let (true, Some(measure)) = (point.fault && !self.alarms.owes_hazard(&fault), &draft.measure) {
+            let raised = point.fault && !self.alarms.owes_hazard(&fault);
+            for measure in self.plant.measures_of(draft).filter(|_| raised) {
                 add(measure, &fault, &fault);
             }
         }
@@ -309,9 +336,7 @@ impl Engine {
             let (cause, fault) = (of_point(&draft.id), of_source(&draft.id));
             let Some(since) = self.alarms.since(&fault).filter(|_| source.fault) else { continue };
             for hazard in self.hazards.newest().filter(|hazard| hazard.cause == cause) {
-                let going_on =
-                    if hazard.stage.is_open() { hazard.returned.is_none() } else { hazard.changed >= since };
-                if going_on {
+                if self.hazards.goes_on(&hazard.measure, &cause, since) {
                     add(&hazard.measure, &cause, &fault);
                 }
             }

@@ -19,10 +19,10 @@ impl Engine {
             self.unjudged.stray += 1;
             return;
         }
-        self.heard_from(id, at, effects);
         if !self.present.conditions.take(condition) {
             self.unjudged.crowded += 1;
         }
+        self.heard_from(id, at, effects);
         self.look_for_room(id, at, effects);
         self.judge_conditions(id, at, effects);
     }
@@ -101,12 +101,14 @@ impl Engine {
             self.unjudged.stray += 1;
             return;
         }
-        self.heard_from(id, at, effects);
         let plant = Arc::clone(&self.plant);
         let place = place_of(&plant, permit.place.as_deref());
         self.unjudged.elsewhere += u64::from(place == Place::Elsewhere);
         let was_full = self.present.permits.is_full();
-        let touched = match self.present.permits.take(permit, place, at.mono, at.wall) {
+        // It is taken in before its feed is there again: no rule sees the feed without it.
+        let taken = self.present.permits.take(permit, place, at.mono, at.wall);
+        self.heard_from(id, at, effects);
+        let touched = match taken {
             Taken::At(from, to) => from.into_iter().chain([to]).collect(),
             Taken::Late => {
                 self.unjudged.late += 1;
@@ -159,8 +161,14 @@ impl Engine {
     }
 
     pub(super) fn calendar_settled(&mut self, at: Now, effects: &mut Vec<Effect>) {
+        let was_set = self.present.calendar.is_sane(at.mono);
         self.present.calendar.settle();
         self.offer_withheld_end();
+        if !was_set && let Some(wall) = self.present.calendar.sure(at.mono) {
+            self.clock_set(wall, at.mono);
+        }
+        self.offer_overdue(at.mono);
+        self.offer_duties(at.mono);
         self.judge_all(self.rules_of_all_permits(), at, effects);
     }
 }

@@ -13,7 +13,7 @@ use super::program::{
 };
 use super::window::{Outcome, Window, WindowKind};
 use super::{Beyond, PointNow, World};
-use crate::{Operand, Truth};
+use crate::{Bound, Operand, Truth};
 
 /// What a program has to remember between evaluations. It belongs to one program and knows its present
 /// only from [`Program::eval`].
@@ -21,14 +21,38 @@ use crate::{Operand, Truth};
 pub(crate) struct Memory {
     windows: Vec<Window>,
     /// What each window said at the last evaluation.
-    outcomes: Vec<Outcome>,
-    pasts: Vec<Past>,
-    seens: Vec<Truth>,
-    permits: Vec<Truth>,
-    places: Vec<Truth>,
-    peoples: Vec<Option<u32>>,
-    first_outs: Vec<FirstOut>,
+    pub(super) outcomes: Vec<Said>,
+    pub(super) pasts: Vec<Past>,
+    pub(super) seens: Vec<Truth>,
+    pub(super) permits: Vec<Truth>,
+    pub(super) places: Vec<Truth>,
+    pub(super) peoples: Vec<Option<u32>>,
+    pub(super) first_outs: Vec<FirstOut>,
     next: Option<Mono>,
+}
+
+/// What a window said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub(super) value: Option<f64>,
+    pub(super) quality: Quality,
+    /// Set where the value is not that of the whole window: only a bound of it, or not even that.
+    pub(super) bound: Option<Bound>,
+}
+
+impl Said {
+    /// Of an incomplete window what is known is a bound of an extreme; of a value that is itself a bound,
+    /// what is made of it is one on the same side.
+    fn of(outcome: Outcome, kind: WindowKind, beyond: Option<Beyond>) -> Self {
+        let incomplete = (!outcome.complete).then(|| bound(kind));
+        let follows = matches!(kind, WindowKind::Average | WindowKind::Min | WindowKind::Max);
+        let beyond = beyond.map(|side| if follows { Bound::of(side) } else { Bound::Neither });
+        let bound = match (incomplete, beyond) {
+            (Some(one), Some(other)) if one != other => Some(Bound::Neither),
+            (one, other) => one.or(other),
+        };
+        Self { value: outcome.value, quality: outcome.quality, bound }
+    }
 }
 
 impl Memory {
@@ -50,14 +74,15 @@ impl Program {
     /// What it says by what was last observed: of a plain program with [`Memory::NONE`], or of one that
     /// remembers like the program whose memory it is.
     pub(crate) fn look(&self, memory: &Memory, world: &dyn World, now: Mono) -> Truth {
-        Look { program: self, memory, world, now }.test(&self.root)
+        Look { program: self, memory, world, now, strict: false }.test(&self.root)
     }
 
     /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
     /// except where they are decided before.
     pub(crate) fn memory(&self) -> Memory {
         let windows = self.windows.iter().map(|term| Window::new(term.kind, nanos(term.length)));
-        let nothing = Outcome { complete: false, value: None, quality: Quality::Bad(BadReason::NeverRead) };
+        let never = Quality::Bad(BadReason::NeverRead);
+        let nothing = Said { value: None, quality: never, bound: Some(Bound::Neither) };
         Memory {
             windows: windows.collect(),
             outcomes: vec![nothing; self.windows.len()],
@@ -80,7 +105,7 @@ impl Program {
         self.observe_windows(memory, world, &mut next);
         self.observe_told(memory, world, &mut next);
         for (place, term) in self.pasts.iter().enumerate() {
-            let look = Look { program: self, memory, world, now };
+            let look = Look { program: self, memory, world, now, strict: false };
             let truth = look.test(&term.condition);
             let second = term.second.as_ref().map_or(Truth::Unknown, |second| look.test(second));
             if let Some(past) = memory.pasts.get_mut(place) {
@@ -134,7 +159,7 @@ impl Program {
         for ((window, outcome), term) in memory.windows.iter_mut().zip(outcomes).zip(&self.windows) {
             let point = world.point(term.point);
             window.observe(number(&point), point.quality, next.now.0);
-            *outcome = window.outcome(next.now.0);
+            *outcome = Said::of(window.outcome(next.now.0), term.kind, point.beyond);
             window.next_change(next.now.0).into_iter().for_each(|at| next.offer(at));
         }
     }
@@ -157,23 +182,28 @@ impl Program {
         match term.of {
             TermOf::Point(id) => {
                 let point = world.point(id);
-                operand(term, point.value.cloned(), point.quality, Some(&point))
+                Operand {
+                    bound: point.beyond.map(Bound::of),
+                    age_ns: point.received.map(|received| now.0.saturating_sub(received.mono.0)),
+                    ..operand(term, point.value.cloned(), point.quality, Some(&point))
+                }
             }
             TermOf::Window(place) => {
                 let point = self.windows.get(place).map(|window| world.point(window.point));
                 let outcome = memory.outcomes.get(place);
                 let quality = outcome.map_or(down, |outcome| outcome.quality);
                 let value = outcome.and_then(|outcome| outcome.value).filter(|_| !quality.is_bad());
-                operand(term, value.and_then(Value::float), quality, point.as_ref())
+                let bound = outcome.and_then(|outcome| outcome.bound);
+                Operand { bound, ..operand(term, value.and_then(Value::float), quality, point.as_ref()) }
             }
             TermOf::People(place) => {
-                let count = self.peoples.get(place).and_then(|term| people(world, term, now).0);
+                let count = memory.peoples.get(place).copied().flatten();
                 let value = count.map(|count| Value::Int(i64::from(count)));
                 let quality = if value.is_some() { Quality::Good } else { down };
                 operand(term, value, quality, None)
             }
             TermOf::Seen(place) => {
-                let truth = self.seens.get(place).map_or(Truth::Unknown, |term| seen(world, term, now).0);
+                let truth = memory.seens.get(place).copied().unwrap_or(Truth::Unknown);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
             TermOf::Condition(place) => {
@@ -187,9 +217,9 @@ impl Program {
                 }
             }
             TermOf::Permit(place) => {
-                let permitted = self.permits.get(place).map(|term| world.permit(term.place, term.kind, now));
-                let (truth, ticket) =
-                    permitted.map_or((Truth::Unknown, None), |permitted| (permitted.truth, permitted.ticket));
+                let truth = memory.permits.get(place).copied().unwrap_or(Truth::Unknown);
+                let term_of = self.permits.get(place);
+                let ticket = term_of.and_then(|term| world.permit(term.place, term.kind, now).ticket);
                 Operand {
                     at: ticket.map(|ticket| ticket.received.wall),
                     source_time: ticket.and_then(|ticket| ticket.source_time),
@@ -265,6 +295,8 @@ fn operand(term: &Term, value: Option<Value>, quality: Quality, point: Option<&P
         source_time: point.and_then(|point| point.source_time),
         detail: None,
         until: None,
+        bound: None,
+        age_ns: None,
     }
 }
 
@@ -279,7 +311,7 @@ fn people(world: &dyn World, term: &PeopleTerm, now: Mono) -> (Option<u32>, Opti
 
 /// `first_out(…)`: which of several came on first, for as long as any is on.
 #[derive(Debug, Clone, Copy)]
-struct FirstOut {
+pub(super) struct FirstOut {
     truth: Truth,
     first: Option<First>,
 }
@@ -299,6 +331,10 @@ impl Default for FirstOut {
 }
 
 impl FirstOut {
+    pub(super) fn recorded(truth: Truth) -> Self {
+        Self { truth, first: None }
+    }
+
     fn observe(&mut self, term: &FirstOutTerm, world: &dyn World) {
         let mut truth = Truth::False;
         for (place, id) in term.points.iter().enumerate() {
@@ -364,21 +400,25 @@ impl Soonest {
 }
 
 /// The present as the tree sees it.
-struct Look<'a> {
-    program: &'a Program,
-    memory: &'a Memory,
-    world: &'a dyn World,
-    now: Mono,
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) program: &'a Program,
+    pub(super) memory: &'a Memory,
+    pub(super) world: &'a dyn World,
+    pub(super) now: Mono,
+    /// `maybe` makes nothing of unknown: what is known of a part without it.
+    pub(super) strict: bool,
 }
 
 impl Look<'_> {
-    fn test(&self, test: &Test) -> Truth {
+    pub(super) fn test(&self, test: &Test) -> Truth {
         match test {
             Test::Point(id) => on(&self.world.point(*id)),
             Test::Not(inner) => !self.test(inner),
             Test::All(parts) => parts.iter().fold(Truth::True, |all, part| all.and(self.test(part))),
             Test::Any(parts) => parts.iter().fold(Truth::False, |any, part| any.or(self.test(part))),
             Test::AtLeast(k, parts) => self.at_least(*k, parts),
+            Test::Maybe(inner) if self.strict => self.test(inner),
             Test::Maybe(inner) => Truth::from(self.test(inner) != Truth::False),
             Test::Past(place) => {
                 self.memory.pasts.get(*place).map_or(Truth::Unknown, |past| past.truth(self.now.0))
@@ -452,26 +492,13 @@ impl Look<'_> {
                 }
             }
             Measured::Window(place) => {
-                let Some(term) = self.program.windows.get(place) else { return Truth::Unknown };
-                let Some(outcome) = self.memory.outcomes.get(place) else { return Truth::Unknown };
-                let holds = outcome.value.map(holds);
-                // Of an incomplete window what is known is a bound of an extreme; of a value that is itself
-                // a bound, what is made of it is one on the same side.
-                let incomplete = (!outcome.complete).then(|| bound(term.kind));
-                let beyond = self.world.point(term.point).beyond.map(|side| {
-                    let follows =
-                        matches!(term.kind, WindowKind::Average | WindowKind::Min | WindowKind::Max);
-                    follows.then_some(side)
-                });
-                match (incomplete, beyond) {
-                    (None, None) => known(holds),
-                    (Some(side), None) | (None, Some(side)) => {
-                        side.map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
+                let Some(said) = self.memory.outcomes.get(place) else { return Truth::Unknown };
+                let holds = said.value.map(holds);
+                match said.bound {
+                    None => known(holds),
+                    Some(bound) => {
+                        bound.side().map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
                     }
-                    (Some(one), Some(other)) => match one.filter(|_| one == other) {
-                        Some(side) => decided(side, limit.compare, holds),
-                        None => Truth::Unknown,
-                    },
                 }
             }
         }
@@ -485,9 +512,8 @@ impl Look<'_> {
                 .filter(|point| point.beyond.is_none())
                 .and_then(|p| self::number(&p)),
             Number::Measured(Measured::Window(place)) => {
-                let (term, outcome) = (self.program.windows.get(*place)?, self.memory.outcomes.get(*place)?);
-                let bound = self.world.point(term.point).beyond.is_some();
-                outcome.value.filter(|_| outcome.complete && !bound)
+                let said = self.memory.outcomes.get(*place)?;
+                said.value.filter(|_| said.bound.is_none())
             }
             Number::Measured(Measured::Count(place)) => {
                 let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
@@ -541,11 +567,11 @@ fn known(holds: Option<bool>) -> Truth {
 
 /// What a part of a window is to the whole: the whole's maximum is at least the part's, and its minimum at
 /// most.
-fn bound(kind: WindowKind) -> Option<Beyond> {
+fn bound(kind: WindowKind) -> Bound {
     match kind {
-        WindowKind::Max => Some(Beyond::High),
-        WindowKind::Min => Some(Beyond::Low),
-        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => None,
+        WindowKind::Max => Bound::AtLeast,
+        WindowKind::Min => Bound::AtMost,
+        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => Bound::Neither,
     }
 }
 

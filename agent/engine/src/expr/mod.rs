@@ -90,7 +90,9 @@ mod nearest;
 mod parse;
 mod past;
 mod people;
+mod possible;
 mod program;
+mod reason;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -105,6 +107,7 @@ pub(crate) use lost::Lost;
 pub(crate) use nearest::nearest;
 pub(crate) use past::PastKind;
 pub(crate) use program::{About, Program};
+pub(crate) use reason::{as_recorded, tags_of};
 pub(crate) use told::{ConditionState, permit_words};
 pub(crate) use window::WindowKind;
 

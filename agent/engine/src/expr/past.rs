@@ -31,6 +31,8 @@ pub(super) enum Past {
     Recently(Recently),
     Count(Count),
     Then(Then),
+    /// As evidence recorded it: it stays so.
+    Recorded(Truth, Option<Counted>),
 }
 
 impl Past {
@@ -50,6 +52,7 @@ impl Past {
             Self::Recently(recently) => recently.observe(first, now),
             Self::Count(count) => count.observe(first, now),
             Self::Then(then) => then.observe(first, second, now),
+            Self::Recorded(..) => {}
         }
     }
 
@@ -60,12 +63,14 @@ impl Past {
             Self::Recently(recently) => recently.truth(now),
             Self::Count(_) => Truth::Unknown,
             Self::Then(then) => then.truth(now),
+            Self::Recorded(truth, _) => *truth,
         }
     }
 
     pub(super) fn count(&self, now: u64) -> Option<Counted> {
         match self {
             Self::Count(count) => Some(count.counted(now)),
+            Self::Recorded(_, counted) => *counted,
             Self::Held(_) | Self::Recently(_) | Self::Then(_) => None,
         }
     }
@@ -76,7 +81,7 @@ impl Past {
             Self::Held(Held { start, length, .. })
             | Self::Recently(Recently { start, length, .. })
             | Self::Count(Count { start, length, .. }) => (*start, *length),
-            Self::Then(_) => return false,
+            Self::Then(_) | Self::Recorded(..) => return false,
         };
         !covered(start, length, now)
     }
@@ -88,6 +93,7 @@ impl Past {
             Self::Recently(recently) => recently.turns(),
             Self::Count(count) => count.turns(now),
             Self::Then(then) => then.turns(),
+            Self::Recorded(..) => [None; 3],
         }
     }
 }

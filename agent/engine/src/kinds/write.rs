@@ -189,7 +189,7 @@ fn quoted_eu(eu: &str) -> String {
 
 /// `{TAG}`, escaped.
 pub(super) fn tag(point: &PointDraft) -> String {
-    format!("{{{}}}", point.tag.replace('}', "\\}"))
+    point.written()
 }
 
 /// `'text'`, escaped.

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::plant::Rule;
 use crate::{Draft, Fault, Item, LimitKind, PointDraft, RuleDraft, Severity, TaskChange, TaskDraft};
 
 /// 企业编码, given out by the chemicals registry.
@@ -40,6 +39,10 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    pub(super) fn found(self) -> Vec<Fault> {
+        self.found
+    }
+
     pub(crate) fn error(&mut self, item: Item, field: &'static str, message: String, hint: Option<String>) {
         self.found.push(Fault { severity: Severity::Error, item, field, span: None, message, hint });
     }
@@ -49,9 +52,21 @@ impl Faults {
     }
 
     /// There is no such thing; the nearest that is there stands in the hint.
-    fn missing<'a>(
+    pub(super) fn missing<'a>(
         &mut self,
         item: Item,
+        what: &'static str,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) {
+        self.lacks(item, what, what, name, candidates);
+    }
+
+    /// The same where the field is not called as what it names.
+    pub(super) fn lacks<'a>(
+        &mut self,
+        item: Item,
+        field: &'static str,
         what: &'static str,
         name: &str,
         candidates: impl IntoIterator<Item = &'a str>,
@@ -66,7 +81,7 @@ impl Faults {
                 hint
             }
         };
-        self.error(item, what, format!("there is no {what} '{name}'"), hint);
+        self.error(item, field, format!("there is no {what} '{name}'"), hint);
     }
 }
 
@@ -173,6 +188,9 @@ fn check_addressable(item: Item, field: &'static str, id: &str, faults: &mut Fau
 fn check_ids(draft: &Draft, faults: &mut Faults) {
     unique("id", draft.sources.iter().map(|of| of.id.as_str()), Item::Source, faults);
     unique("tag", draft.points.iter().map(|of| of.tag.as_str()), Item::Point, faults);
+    unique("id", draft.objects.iter().map(|of| of.id.as_str()), Item::Object, faults);
+    unique("id", draft.events.iter().map(|of| of.id.as_str()), Item::Event, faults);
+    unique("id", draft.persons.iter().map(|of| of.id.as_str()), Item::Person, faults);
     unique("id", draft.units.iter().map(|of| of.id.as_str()), Item::Unit, faults);
     unique("id", draft.measures.iter().map(|of| of.id.as_str()), Item::Measure, faults);
     unique("id", draft.tasks.iter().map(|of| of.id.as_str()), Item::Task, faults);
@@ -462,30 +480,5 @@ fn check_boost(item: Item, rule: &RuleDraft, draft: &Draft, known: &Known<'_>, f
             faults.error(item, "task", "once_within is zero".to_owned(), Some("as 30m".to_owned()));
         }
         TaskChange::Cycle { .. } | TaskChange::OnceWithin(_) => {}
-    }
-}
-
-/// A measure that the configuration calls automatic and that no limit and no rule watches.
-pub(super) fn unwatched(draft: &Draft, rules: &[Rule], faults: &mut Vec<Fault>) {
-    let watched: HashSet<&str> = rules.iter().filter_map(Rule::measure).collect();
-    // Rules whose text is at fault are not among `rules`; their measures are watched all the same.
-    let written = draft.rules.iter().filter(|rule| !rule.shadow);
-    let written: HashSet<&str> = written.map(|rule| rule.measure.as_str()).collect();
-    for (at, measure) in draft.measures.iter().enumerate() {
-        let id = measure.id.as_str();
-        if measure.automatic && !watched.contains(id) && !written.contains(id) {
-            faults.push(Fault {
-                severity: Severity::Warning,
-                item: Item::Measure(at),
-                field: "automatic",
-                span: None,
-                message: format!(
-                    "measure '{id}' is said to be watched automatically, and nothing watches it"
-                ),
-                hint: Some(
-                    "name it in a point with limits or in a rule, or say `automatic = false`".to_owned(),
-                ),
-            });
-        }
     }
 }

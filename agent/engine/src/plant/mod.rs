@@ -3,11 +3,13 @@
 //! Built once from a [`Draft`], checked whole, then immutable and shared. A later configuration is
 //! another plant; nothing in this one moves. It holds no readings and no states: those are the engine's.
 
+mod chain;
 mod check;
 mod index;
 mod loss;
 mod names;
 mod order;
+mod polygon;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,10 @@ pub use rules::Rule;
 pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
 
 use crate::{
-    CameraDraft, Draft, Fault, MeasureDraft, Patience, PointDraft, Severity, SourceDraft, TaskDraft,
-    UnitDraft, ZoneDraft,
+    CameraDraft, Draft, EventDraft, Fault, MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft,
+    Severity, SiteTime, SourceDraft, TaskDraft, UnitDraft, ZoneDraft,
 };
+pub use chain::{Coverage, Sight};
 use index::Index;
 
 /// Everything that does not change between two configurations.
@@ -37,6 +40,12 @@ pub struct Plant {
     task_ids: HashMap<String, u32>,
     zone_ids: HashMap<String, u32>,
     camera_ids: HashMap<String, u32>,
+    /// The persons' places, by id and by the tags that they carry.
+    person_ids: HashMap<String, usize>,
+    carriers: HashMap<String, usize>,
+    /// By tag, the measures that it is bound to.
+    bound: HashMap<String, Vec<String>>,
+    coverage: Coverage,
     rules: Vec<Rule>,
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
@@ -45,6 +54,8 @@ pub struct Plant {
     rules_of_camera: Index,
     rules_of_conditions: Index,
     rules_of_permits: Index,
+    /// See [`Self::with_version`].
+    version: String,
     rules_of_rule: Index,
     points_of_source: Index,
 }
@@ -55,11 +66,21 @@ impl Plant {
         let mut faults = check::check(&draft);
         crate::kinds::expand(&mut draft, &mut faults);
         let rules = rules::build(&draft, &mut faults);
-        check::unwatched(&draft, &rules, &mut faults);
+        chain::check(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }
         Ok((Self::index(draft, rules), faults))
+    }
+
+    /// Says which configuration it was built from, by its hash: evidence names it.
+    #[must_use]
+    pub fn with_version(self, version: &str) -> Self {
+        Self { version: version.to_owned(), ..self }
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     fn index(draft: Draft, rules: Vec<Rule>) -> Self {
@@ -94,10 +115,14 @@ impl Plant {
             task_ids: (0..).zip(&draft.tasks).map(|(at, task)| (task.id.clone(), at)).collect(),
             zone_ids: (0..).zip(&draft.zones).map(|(at, zone)| (zone.id.clone(), at)).collect(),
             camera_ids: (0..).zip(&draft.cameras).map(|(at, camera)| (camera.id.clone(), at)).collect(),
-            rule_ids: numbered()
-                .filter(|(_, rule)| !rule.shadow)
-                .map(|(at, rule)| (rule.id.clone(), at))
+            person_ids: (0..).zip(&draft.persons).map(|(at, person)| (person.id.clone(), at)).collect(),
+            carriers: (0..)
+                .zip(&draft.persons)
+                .flat_map(|(at, person)| person.tags.iter().map(move |tag| (tag.clone(), at)))
                 .collect(),
+            bound: chain::bound(&draft),
+            coverage: chain::coverage(&draft, &rules),
+            rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,
             rules_of_zone,
@@ -106,6 +131,7 @@ impl Plant {
             rules_of_permits,
             rules_of_rule,
             points_of_source,
+            version: String::new(),
             draft,
             rules,
         }
@@ -165,6 +191,23 @@ impl Plant {
         self.unit_at(*self.units.get(id)?)
     }
 
+    pub fn objects(&self) -> &[ObjectDraft] {
+        &self.draft.objects
+    }
+
+    pub fn events(&self) -> &[EventDraft] {
+        &self.draft.events
+    }
+
+    pub fn persons(&self) -> &[PersonDraft] {
+        &self.draft.persons
+    }
+
+    /// The time of the site, and which of its days are worked.
+    pub fn time(&self) -> &SiteTime {
+        &self.draft.time
+    }
+
     pub fn measures(&self) -> &[MeasureDraft] {
         &self.draft.measures
     }
@@ -201,11 +244,20 @@ impl Plant {
 
     /// The rule that alarms under this id: of a shadow rule no alarm is known.
     pub(crate) fn rule_at(&self, id: &str) -> Option<u32> {
-        self.rule_ids.get(id).copied()
+        self.rule_ids.get(id).copied().filter(|at| self.rule(*at).is_some_and(|rule| !rule.shadow))
+    }
+
+    /// A rule by its id, be it a shadow rule or not.
+    pub fn rule_named(&self, id: &str) -> Option<&Rule> {
+        self.rule(*self.rule_ids.get(id)?)
     }
 
     pub(crate) fn task_at(&self, at: u32) -> Option<&TaskDraft> {
         self.draft.tasks.get(usize::try_from(at).ok()?)
+    }
+
+    pub fn task_of(&self, id: &str) -> Option<&TaskDraft> {
+        self.task(id).map(|(_, task)| task)
     }
 
     /// A task and its place.

@@ -13,8 +13,8 @@ use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
 use crate::plant::{loss, order};
 use crate::{
-    AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, RuleDraft,
-    Severity, TaskEffectDraft, UnitEffectDraft, Words,
+    AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, Raising,
+    RuleDraft, Severity, TaskEffectDraft, UnitEffectDraft, Words,
 };
 
 /// From raising to the deadline of rectification, for hazards of limits and of lost monitoring.
@@ -98,6 +98,8 @@ pub(crate) struct HazardPlan {
     pub(crate) level: Level,
     pub(crate) confirm: Confirm,
     pub(crate) deadline: Duration,
+    pub(crate) raising: Raising,
+    pub(crate) reopen_within: Duration,
     /// Of rules that share a cause, one with a greater gravity takes the open hazard over.
     pub(crate) gravity: u8,
 }
@@ -228,8 +230,9 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
     let unit_of = |measure: &str| units.get(measure).map(|unit| (*unit).clone());
     let limits = (0u32..).zip(&draft.points).flat_map(|(at, point)| {
         let unit = point.measure.as_deref().and_then(unit_of);
-        limits_of(point)
-            .map(move |(kind, _, limit)| limit_rule(PointId(at), point, unit.clone(), kind, limit))
+        limits_of(point).map(move |(kind, _, limit)| {
+            limit_rule(PointId(at), point, unit.clone(), (kind, limit), draft.patience.reopen_within)
+        })
     });
     let mut rules: Vec<Rule> = limits.collect();
     let names = DraftNames::of(draft);
@@ -265,16 +268,24 @@ fn read_shadows(rules: &[Rule], limits: usize, faults: &mut Vec<Fault>) {
     }
 }
 
-fn limit_rule(id: PointId, point: &PointDraft, unit: Option<String>, kind: LimitKind, limit: f64) -> Rule {
+fn limit_rule(
+    id: PointId,
+    point: &PointDraft,
+    unit: Option<String>,
+    (kind, limit): (LimitKind, f64),
+    reopen_within: Duration,
+) -> Rule {
     let back = if kind.is_high() { limit - point.deadband } else { limit + point.deadband };
     let sign = if kind.is_high() { ">=" } else { "<=" };
-    let text = format!("{{{}}} {sign} {limit}", point.tag);
+    let text = format!("{} {sign} {limit}", point.written());
     let on_delay = if kind.is_outer() { Duration::ZERO } else { point.delay };
     let hazard = point.measure.as_ref().map(|_| HazardPlan {
         cause: format!("limit:{}", point.tag),
         level: Level::General,
         confirm: if kind.is_outer() { point.confirm } else { Confirm::Person },
         deadline: DEADLINE,
+        raising: Raising::AtOnce,
+        reopen_within,
         gravity: u8::from(kind.is_outer()),
     });
     Rule {
@@ -372,6 +383,8 @@ fn written_rule(
         level: hazard.level,
         confirm: hazard.confirm,
         deadline: hazard.deadline,
+        raising: hazard.raising,
+        reopen_within: hazard.reopen_within.unwrap_or(draft.patience.reopen_within),
         gravity: match rule.priority {
             Priority::Low | Priority::Medium => 0,
             Priority::High => 1,

@@ -69,11 +69,11 @@ fn ids_are_there_once_and_without_blanks() {
 fn a_name_that_is_not_there_gets_the_nearest_that_is() {
     check("Point(0) measure: there is no measure 'm-1' [did you mean 'M-1'?]", |draft| {
         draft.points[0].measure = Some("m-1".to_owned());
-        draft.rules.push(rule("r", "{LI} > 1"));
+        draft.rules.push(rule("r", "{LI} > 60"));
     });
     check("Point(0) measure: there is no measure 'xyzzy'", |draft| {
         draft.points[0].measure = Some("xyzzy".to_owned());
-        draft.rules.push(rule("r", "{LI} > 1"));
+        draft.rules.push(rule("r", "{LI} > 60"));
     });
     check("Measure(1) unit: there is no unit 'U1' [did you mean 'U-1'?]", |draft| {
         draft.measures[1].unit = "U1".to_owned()
@@ -81,7 +81,7 @@ fn a_name_that_is_not_there_gets_the_nearest_that_is() {
     check("Rule(0) task: there is no task 'T-11' [did you mean 'T-1'?]", |draft| {
         let change = TaskChange::OnceWithin(secs(60));
         let task = Some(TaskEffectDraft { task: "T-11".to_owned(), change });
-        draft.rules.push(RuleDraft { task, ..rule("r", "{LI} > 1") });
+        draft.rules.push(RuleDraft { task, ..rule("r", "{LI} > 60") });
     });
     check(
         "Zone(0) unit: there is no unit 'U-2' [did you mean 'U-1'?]\n\
@@ -108,7 +108,7 @@ fn limits_stand_in_order_and_within_the_range() {
     check("Point(0) range_high: the range 100 to 0 is empty [range_low < range_high]", |draft| {
         draft.points[0].range = Some((100.0, 0.0));
         draft.points[0].limits = Limits::default();
-        draft.rules.push(rule("r", "{LI} > 1"));
+        draft.rules.push(rule("r", "{LI} > 60"));
     });
     check("", |draft| draft.points[0].limits.hh = Some(100.0));
 }
@@ -208,7 +208,7 @@ fn a_boost_only_ever_shortens_and_leaves_tasks_of_persons_in_charge_alone() {
     let boost = |task: &str, cycle: u64| {
         let change = TaskChange::Cycle { cycle: secs(cycle), hold: secs(0) };
         let task = Some(TaskEffectDraft { task: task.to_owned(), change });
-        move |draft: &mut Draft| draft.rules.push(RuleDraft { task, ..rule("r", "{LI} > 1") })
+        move |draft: &mut Draft| draft.rules.push(RuleDraft { task, ..rule("r", "{LI} > 60") })
     };
     check(
         "Rule(0) task: the boost (28801s) is longer than the base cycle (28800s) [a boost only ever shortens]",
@@ -238,7 +238,7 @@ fn a_raise_to_no_more_than_the_base_is_a_warning() {
         "warning: Rule(0) unit: it never raises: the base class of unit 'U-1' is as high already",
         |draft| {
             let unit = Some(UnitEffectDraft { raise_to: RiskClass::Yellow, hold: secs(0) });
-            draft.rules.push(RuleDraft { unit, ..rule("r", "{LI} > 1") });
+            draft.rules.push(RuleDraft { unit, ..rule("r", "{LI} > 60") });
         },
     );
 }
@@ -249,7 +249,7 @@ fn a_rule_cannot_be_called_as_an_alarm_of_the_engine() {
         "Rule(0) id: the limit of the point table already makes a rule 'LI/HH' [choose another id]\n\
          Rule(1) id: the id of a rule cannot begin with 'fault:' [the alarms of lost points and sources have \
          such names]",
-        |draft| draft.rules.extend([rule("LI/HH", "{LI} > 1"), rule("fault:x", "{LI} > 1")]),
+        |draft| draft.rules.extend([rule("LI/HH", "{LI} > 60"), rule("fault:x", "{LI} > 60")]),
     );
 }
 
@@ -406,4 +406,152 @@ fn all_faults_come_at_once() {
         draft.rules.push(rule("r", "{nothing}"));
     });
     assert_eq!(lines.lines().count(), 4, "{lines}");
+}
+
+#[test]
+fn the_chain_names_only_what_is_there() {
+    check("Unit(0) hazard_code: there is no object '540170007001' [did you mean '540170007002'?]", |draft| {
+        let id = "540170007002".to_owned();
+        draft.objects.push(ObjectDraft { id, ..ObjectDraft::default() });
+    });
+    let event = |id: &str, unit: &str| {
+        let (id, unit, name) = (id.to_owned(), unit.to_owned(), "泄漏".to_owned());
+        EventDraft { id, unit, name }
+    };
+    check(
+        "Event(1) unit: there is no unit 'U-9' [did you mean 'U-1'?]\n\
+         Measure(1) event: there is no event 'f'",
+        |draft| {
+            draft.events.extend([event("e", "U-1"), event("x", "U-9")]);
+            draft.measures.truncate(2);
+            draft.measures[1].event = "f".to_owned();
+        },
+    );
+    check("Measure(0) event: event 'e' is of unit 'U-2', the measure of 'U-1'", |draft| {
+        draft.units.push(unit("U-2"));
+        draft.events.extend([event("e", "U-2"), event("n", "U-1")]);
+        draft.measures.truncate(2);
+        draft.measures[1].event = "泄漏".to_owned();
+    });
+    check(
+        "Measure(0) points: there is no point 'LJ' [did you mean 'LI'?]\n\
+         Measure(0) permits: there is no unit 'U-9' [did you mean 'U-1'?]\n\
+         Measure(0) permits: no source carries permits: nobody can see these",
+        |draft| {
+            draft.measures[0].bound.points.push("LJ".to_owned());
+            draft.measures[0].bound.permits.push("U-9".to_owned());
+        },
+    );
+}
+
+#[test]
+fn tasks_and_records_are_those_of_the_standard() {
+    check(
+        "Measure(0) auto_record: measure 'M-1' is not watched automatically and has no record [a person's \
+         inspection is a person's record: leave auto_record out]",
+        |draft| {
+            draft.measures[0].automatic = false;
+            draft.measures[0].auto_record = true;
+        },
+    );
+    check(
+        "Task(0) task_num: task_num is the number of a 包保 item, and this task is none [write its work_type, \
+         1 to 3]\n\
+         Task(1) task_num: there is no 包保 item 10 of work_type 1 [allowed: 1 to 9]",
+        |draft| draft.tasks.iter_mut().for_each(|task| task.task_num = Some(10)),
+    );
+    check(
+        "Task(0) work_end: the working hours end before they begin [hours within one day; a night is two tasks, \
+         or none]\n\
+         warning: Task(0) work_days: without a calendar every Monday to Friday counts as 法定工作日 [lay a table \
+         with the columns date 日期 and workday 工作日 beside it]",
+        |draft| {
+            draft.tasks[0].hours = Some((20 * 3600, 8 * 3600));
+            draft.tasks[0].days = WorkDays::Working;
+        },
+    );
+    check("Person(1) tags: tag 'T1' is carried by 'li' already [a tag is one person's]", |draft| {
+        let person = |id: &str| PersonDraft {
+            id: id.to_owned(),
+            tags: vec!["T1".to_owned()],
+            ..PersonDraft::default()
+        };
+        draft.persons.extend([person("li"), person("wang")]);
+    });
+}
+
+#[test]
+fn an_area_has_three_corners_and_no_side_that_crosses_another() {
+    check("Zone(0) polygon: a polygon of 2 corners encloses nothing [3 corners or more]", |draft| {
+        draft.zones[0].polygon = vec![(0.0, 0.0), (1.0, 0.0)];
+    });
+    check(
+        "Zone(0) polygon: sides 1 and 3 of this polygon cross or touch [corners in the order of the fence; the \
+         first is not said again at the end]",
+        |draft| draft.zones[0].polygon = vec![(0.0, 0.0), (9.0, 9.0), (9.0, 0.0), (0.0, 9.0)],
+    );
+}
+
+#[test]
+fn a_return_that_no_reading_can_bring_is_refused() {
+    let hint = "[thresholds within the ranges of the points, that hold together]";
+    let clear = |clear: &str| {
+        let clear = Some(clear.to_owned());
+        move |draft: &mut Draft| draft.rules.push(RuleDraft { clear, ..rule("r", "{LI} > 80") })
+    };
+    for never in [
+        "{LI} < 0",
+        "{LI} < 20 and {LI} > 30",
+        "max({LI}, 1m) < 20 and (max({LI}, 1m) > 20 or {LI} > 100)",
+        "not ({LI} >= 0 or {GD-1} > 5)",
+    ] {
+        let message = "this can never hold: its alarm would stay for ever";
+        check(&format!("Rule(0) clear: {message} {hint}"), clear(never));
+    }
+    for may in [
+        "{LI} <= 0",
+        "{LI} < 20 or {LI} > 30",
+        "max({LI}, 1m) < 20 and min({LI}, 1m) < 10",
+        "not ({LI} >= 0 and {GD-1} > 5)",
+        "delta({LI}, 1m) < -100",
+    ] {
+        check("", clear(may));
+    }
+    check(
+        "Point(0) deadband: the alarm of LL 5 ends beyond 95: no reading in the range 0 to 90 is [a \
+         smaller deadband, or a limit further inside]",
+        |draft| {
+            draft.points[0].range = Some((0.0, 90.0));
+            draft.points[0].limits = Limits { ll: Some(5.0), l: None, h: None, hh: None };
+            draft.points[0].deadband = 90.0;
+        },
+    );
+}
+
+#[test]
+fn the_coverage_counts_automatic_measures_and_names_those_that_nothing_watches() {
+    let mut draft = draft();
+    draft.measures.push(measure("M-9", "U-1"));
+    draft.measures.push(MeasureDraft { automatic: false, ..measure("M-10", "U-1") });
+    let (plant, _) = Plant::build(draft).unwrap();
+    let coverage = plant.coverage();
+    assert_eq!(coverage.to_string(), "2 of 3 automatic measures are watched");
+    assert_eq!(coverage.unwatched, ["M-9"]);
+}
+
+#[test]
+fn a_spot_is_in_every_zone_that_holds_it_on_its_floor() {
+    let mut draft = draft();
+    let square = |size: f64| vec![(0.0, 0.0), (size, 0.0), (size, size), (0.0, size)];
+    draft.zones[0].polygon = square(10.0);
+    draft.zones[1].polygon = square(20.0);
+    draft.zones[1].floor = "2".to_owned();
+    let (plant, _) = Plant::build(draft).unwrap();
+    let zones = |x, floor: Option<&str>| {
+        plant.zones_around(&riskgate_point::Spot { x, y: 5.0, floor: floor.map(Into::into) })
+    };
+    assert_eq!(zones(10.0, Some("2")), [0, 1]);
+    assert_eq!(zones(10.0, None), [0]);
+    assert_eq!(zones(15.0, Some("2")), [1]);
+    assert_eq!(zones(15.0, Some("1")), Vec::<u32>::new());
 }

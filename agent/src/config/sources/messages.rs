@@ -300,17 +300,20 @@ fn fixes(mut fields: Fields<'_>, names: &mut Vec<Named>) -> Option<Subscription>
     let filter = topic(&mut fields, None);
     let tag = required(&mut fields, "tag");
     let many = path(&mut fields, "many");
-    let [person, role, zone, sos, x, y, time] =
-        ["person", "role", "zone", "sos", "x", "y", "time"].map(|key| stands(&mut fields, key));
+    let [person, role, zone, sos, x, y, floor, time] =
+        ["person", "role", "zone", "sos", "x", "y", "floor", "time"].map(|key| stands(&mut fields, key));
     if x.is_some() != y.is_some() {
         let missing = if x.is_some() { "y" } else { "x" };
         let hint = format!("write both, in metres, as {missing} = \"$.{missing}\"");
         fields.error(missing, "one coordinate alone says nothing", hint);
+    } else if floor.is_some() && x.is_none() {
+        fields.error("floor", "a floor alone is no place", "say x and y too".to_owned());
     }
     let roles = renames(&mut fields, "roles", None, names);
     let zones = renames(&mut fields, "zones", Some(NameOf::Zone), names);
     fields.finish();
-    let what = What::Fixes(FixFields { many, tag: tag?, person, role, zone, sos, x, y, time, roles, zones });
+    let what =
+        What::Fixes(FixFields { many, tag: tag?, person, role, zone, x, y, floor, sos, time, roles, zones });
     Some(Subscription { filter: filter?, what })
 }
 

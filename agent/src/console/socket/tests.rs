@@ -19,7 +19,7 @@ impl Served {
         let (requests, asked) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, sample::handle(), requests, stop.clone()));
+        tasks.spawn(serve(listener, sample::handle(), None, requests, stop.clone()));
         Self { folder, stop, tasks, asked }
     }
 

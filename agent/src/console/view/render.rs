@@ -4,8 +4,8 @@ use riskgate_engine::{ActRecord, Boost, Evidence, HazardRecord, HazardStage, Ope
 use riskgate_point::Wall;
 
 use super::{
-    ActView, BoostView, EvidenceView, HazardView, OperandView, OutboxView, RaiseView, SourceView, TaskView,
-    UnitView, UplinkView, stamp,
+    ActView, BoostView, CoverageView, EvidenceView, HazardView, OperandView, OutboxView, RaiseView,
+    SourceView, TaskView, UnitView, UplinkView, stamp,
 };
 use crate::console::board::{Board, Line};
 use crate::console::source::{CountsLine, SourceLine};
@@ -16,6 +16,11 @@ pub(super) struct Render<'a> {
 }
 
 impl Render<'_> {
+    pub(super) fn coverage(&self) -> CoverageView {
+        let of = self.plant().coverage();
+        CoverageView { automatic: of.automatic, watched: of.watched, unwatched: of.unwatched.clone() }
+    }
+
     pub(super) fn plant(&self) -> &Plant {
         self.board.plant()
     }

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use super::{JournalEntry, StoreError, int, sql, uint};
 
 pub use prove::{Broken, Proof, prove};
+pub(in crate::store) use read::open as open_to_read;
 pub use read::{Entry, Filter, read};
 pub(super) use seal::Sealer;
 
@@ -114,6 +115,7 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
             json!({
                 "id": task.task, "revision": task.revision, "unit": task.unit, "measure": task.measure,
                 "cycle_s": task.cycle.as_secs(), "boosts": task.boosts.len(), "suspended": task.suspended,
+                "overdue": task.overdue,
             }),
         ),
         Effect::Unit(unit) => (
@@ -121,6 +123,20 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
             json!({
                 "id": unit.unit, "revision": unit.revision, "unit": unit.unit, "class": unit.current,
                 "base": unit.base,
+            }),
+        ),
+        Effect::Record(record) => (
+            "record",
+            json!({
+                "id": record.id, "revision": record.revision, "unit": record.unit, "measure": record.measure,
+                "task": record.task, "status": record.status, "by": record.by, "automatic": record.automatic,
+            }),
+        ),
+        Effect::Indicator(of) => (
+            "indicator",
+            json!({
+                "id": "site", "revision": of.revision, "tasks": of.week.tasks.rate(),
+                "hazards": of.week.hazards.rate(), "analysis": of.analysis.rate(),
             }),
         ),
         Effect::Stop(stop) => (
@@ -140,7 +156,13 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
 /// What a shadow rule counts is no decision: it stands in its record, and not in the journal.
 pub(super) fn is_decision(effect: &Effect) -> bool {
     match effect {
-        Effect::Alarm(_) | Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) => true,
+        Effect::Alarm(_)
+        | Effect::Hazard(_)
+        | Effect::Task(_)
+        | Effect::Unit(_)
+        | Effect::Record(_)
+        | Effect::Stop(_)
+        | Effect::Indicator(_) => true,
         Effect::Shadow(_) => false,
     }
 }

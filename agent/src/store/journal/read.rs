@@ -108,7 +108,8 @@ impl Stored {
     }
 }
 
-fn open(dir: &Path) -> Result<Connection, StoreError> {
+/// `state.db`, beside the agent or without one.
+pub(in crate::store) fn open(dir: &Path) -> Result<Connection, StoreError> {
     let path = dir.join("state.db");
     if let Err(source) = std::fs::metadata(&path) {
         return Err(StoreError::File { operation: "find", path, source });

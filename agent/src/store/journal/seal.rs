@@ -108,6 +108,10 @@ impl Sealer {
             .mode(0o750)
             .create(&folder)
             .map_err(failed("make the folder", &folder))?;
+        // The rows go once the file is there for good, and so must be the folder that it is in.
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed("make the folder durable in", &self.dir))?;
         let name = format!("journal-{}-{}-{:010}.jsonl", self.month, self.epoch, self.first);
         let (path, part) = (folder.join(&name), folder.join(format!("{name}.part")));
         match fs::remove_file(&part) {

@@ -29,7 +29,11 @@ async fn three_months() -> TempDir {
         let by = if day % 2 == 0 { "王敏" } else { "李雷" };
         let seq = u64::try_from(day).expect("positive") + 1;
         let acts = vec![act(at.0, by)];
-        commit(&store, Batch { seq, effects: Vec::new(), messages: Vec::new(), acts, at }).await;
+        commit(
+            &store,
+            Batch { seq, effects: Vec::new(), messages: Vec::new(), acts, commands: Vec::new(), at },
+        )
+        .await;
     }
     store.close().expect("closes");
     dir
@@ -246,7 +250,11 @@ async fn a_sealing_that_crashed_between_file_and_rows_is_done_again_over_the_sam
     let (store, _) = Store::open(dir.path(), Wall(NOVEMBER + 20 * DAY_MS)).expect("opens");
     let at = Wall(NOVEMBER + 20 * DAY_MS);
     let acts = vec![act(at.0, "王敏")];
-    commit(&store, Batch { seq: 1, effects: Vec::new(), messages: Vec::new(), acts, at }).await;
+    commit(
+        &store,
+        Batch { seq: 1, effects: Vec::new(), messages: Vec::new(), acts, commands: Vec::new(), at },
+    )
+    .await;
     store.close().expect("closes");
     let proof = verdict(&dir).expect("whole");
     assert_eq!((proof.entries, proof.archives), (82, 2));

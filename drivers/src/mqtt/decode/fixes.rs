@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use riskgate_point::{Fix, Report};
+use riskgate_point::{Fix, Report, Spot};
 use serde_json::Value as Json;
 
 use super::values::{Name, name, number_of, truth_of};
@@ -30,6 +30,18 @@ impl Reader<'_> {
                 None => return self.skip(Skip::Missing(Field::Zone)),
             },
         };
+        let spot = match self.spot(fields, at) {
+            Ok(spot) => spot,
+            // Where zones are named, a fix without coordinates says where a person is all the same: only
+            // whether they moved is then unknown.
+            Err(Lacking::Nothing(_)) if fields.zone.is_some() => None,
+            Err(Lacking::Unusable(field)) if zone.is_some() => {
+                self.skip(Skip::Unusable(field));
+                None
+            }
+            Err(Lacking::Nothing(skip)) => return self.skip(skip),
+            Err(Lacking::Unusable(field)) => return self.skip(Skip::Unusable(field)),
+        };
         let role = self.wanted(fields.role.as_ref(), Field::Role, at);
         let fix = Fix {
             source: self.message.source,
@@ -38,16 +50,32 @@ impl Reader<'_> {
             role: role.map(|role| renamed(&fields.roles, role)),
             zone,
             sos: self.sos(fields.sos.as_ref(), at),
-            spot: self.number(fields.x.as_ref(), Field::X, at).zip(self.number(
-                fields.y.as_ref(),
-                Field::Y,
-                at,
-            )),
+            spot,
             source_time: self.time_at(fields.time.as_ref(), at),
             received: self.message.received,
             backfill: self.message.retained,
         };
         self.decoded.reports.push(Report::Fix(fix));
+    }
+
+    /// All of it or nothing: half a place is somewhere else.
+    fn spot(&self, fields: &FixFields, at: At<'_>) -> Result<Option<Spot>, Lacking> {
+        let (Some(x), Some(y)) = (&fields.x, &fields.y) else { return Ok(None) };
+        let coordinate = |stands: &Where, field: Field| {
+            let found = at.find(stands).ok_or(Lacking::Nothing(Skip::Missing(field)))?;
+            if found.is_null() {
+                return Err(Lacking::Nothing(Skip::Unusable(field)));
+            }
+            number_of(&found).filter(|number| number.is_finite()).ok_or(Lacking::Unusable(field))
+        };
+        let (x, y) = (coordinate(x, Field::X)?, coordinate(y, Field::Y)?);
+        let floor = match fields.floor.as_ref().map(|floor| at.find(floor).as_deref().map(name)) {
+            None | Some(Some(Name::Nothing)) => None,
+            Some(Some(Name::Is(floor))) => Some(floor),
+            Some(Some(Name::Unusable)) => return Err(Lacking::Unusable(Field::Floor)),
+            Some(None) => return Err(Lacking::Nothing(Skip::Missing(Field::Floor))),
+        };
+        Ok(Some(Spot { x, y, floor }))
     }
 
     /// A message without the field is one in which nobody pressed the button.
@@ -62,16 +90,14 @@ impl Reader<'_> {
             }
         }
     }
+}
 
-    /// A fix without coordinates says where a person is all the same: whether they moved is then unknown.
-    fn number(&mut self, number: Option<&Where>, field: Field, at: At<'_>) -> Option<f64> {
-        let found = at.find(number?)?;
-        let number = number_of(&found).filter(|number| number.is_finite());
-        if number.is_none() && !found.is_null() {
-            self.skip(Skip::Unusable(field));
-        }
-        number
-    }
+/// Why a fix has no spot where its coordinates should be.
+enum Lacking {
+    /// It tells none.
+    Nothing(Skip),
+    /// It tells something that is none.
+    Unusable(Field),
 }
 
 fn renamed(renames: &Renames, name: Arc<str>) -> Arc<str> {

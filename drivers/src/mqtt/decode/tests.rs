@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, UncertainReason, Value};
+use riskgate_point::{BadReason, Fix, PointId, Quality, Sample, Sighting, Spot, UncertainReason, Value};
 use serde_json::json;
 
 use super::values::TEXT_BYTES_MAX;
@@ -237,8 +237,8 @@ fn a_fix_has_a_spot_where_both_coordinates_are_numbers() {
         { "tagId": "2", "userId": "", "areaId": "a", "x": 12.5, "y": null, "locationTime": null },
         { "tagId": "3", "userId": "", "areaId": "a", "x": 12.5, "y": "east", "locationTime": null },
     ] }));
-    let spots: Vec<_> = fixes.iter().map(|fix| fix.spot).collect();
-    assert_eq!(spots, [Some((12.5, -3.0)), None, None]);
+    let spots: Vec<_> = fixes.into_iter().map(|fix| fix.spot).collect();
+    assert_eq!(spots, [Some(Spot { x: 12.5, y: -3.0, floor: None }), None, None]);
     assert!(skipped.contains(&Skip::Unusable(Field::Y)), "{skipped:?}");
 }
 
@@ -280,6 +280,38 @@ fn a_fix_that_does_not_speak_of_zones_moves_nobody() {
     ] }));
     assert_eq!(fixes, []);
     assert_eq!(skipped, [Skip::Missing(Field::Zone), Skip::Unusable(Field::Zone), Skip::Missing(Field::Tag)]);
+}
+
+#[test]
+fn a_fix_of_coordinates_tells_its_spot_and_without_all_of_it_moves_nobody() {
+    let fields = FixFields {
+        many: Some(path("$[*]")),
+        x: Some(at("$.x")),
+        y: Some(at("$.y")),
+        floor: Some(at("$.layer")),
+        ..FixFields::of(at("$.tagId"))
+    };
+    let decoded = decode(
+        &What::Fixes(fields),
+        &json!([
+            { "tagId": "1", "x": "12.5", "y": -3, "layer": 2 },
+            { "tagId": "2", "x": 12.5, "layer": 2 },
+            { "tagId": "3", "x": "NaN", "y": 1, "layer": 2 },
+            { "tagId": "4", "x": null, "y": null, "layer": 2 },
+            { "tagId": "5", "x": 1, "y": 1 },
+        ]),
+    );
+    let skipped = why(&decoded);
+    let [Report::Fix(fix)] = decoded.reports.as_slice() else { panic!("{decoded:?}") };
+    assert_eq!(fix.spot, Some(Spot { x: 12.5, y: -3.0, floor: Some(Arc::from("2")) }));
+    assert_eq!(fix.zone, None);
+    let expected = [
+        Skip::Missing(Field::Y),
+        Skip::Unusable(Field::X),
+        Skip::Unusable(Field::X),
+        Skip::Missing(Field::Floor),
+    ];
+    assert_eq!(skipped, expected);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn persons_move_a_hazard_from_candidate_to_accepted() {
   refused: it is accepted; this act needs it to be awaiting acceptance
 10s GD-1 30
   10s alarm GD-1/H unacknowledged #2
-  10s hazard M-2 limit:GD-1: a candidate by GD-1/H opening 2
+  10s hazard M-2 limit:GD-1: a candidate by GD-1/H opening 2 recurrence 1
 ",
     );
 }

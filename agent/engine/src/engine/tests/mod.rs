@@ -2,7 +2,11 @@
 
 mod alarm;
 mod beginnings;
+mod boost_clock;
+mod duties;
 mod hazard;
+mod hazard_life;
+mod indicators;
 mod language;
 mod quality;
 mod records;

@@ -24,7 +24,13 @@ fn effects(draft: Draft, epoch: Epoch, tag: &str, value: f64) -> Vec<Effect> {
 fn alarm(effects: &[Effect]) -> &AlarmRecord {
     let of = effects.iter().find_map(|effect| match effect {
         Effect::Alarm(alarm) => Some(alarm),
-        Effect::Hazard(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Shadow(_) => None,
+        Effect::Hazard(_)
+        | Effect::Task(_)
+        | Effect::Unit(_)
+        | Effect::Record(_)
+        | Effect::Stop(_)
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }
@@ -32,7 +38,13 @@ fn alarm(effects: &[Effect]) -> &AlarmRecord {
 fn hazard(effects: &[Effect]) -> &HazardRecord {
     let of = effects.iter().find_map(|effect| match effect {
         Effect::Hazard(hazard) => Some(hazard),
-        Effect::Alarm(_) | Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Shadow(_) => None,
+        Effect::Alarm(_)
+        | Effect::Task(_)
+        | Effect::Unit(_)
+        | Effect::Record(_)
+        | Effect::Stop(_)
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }

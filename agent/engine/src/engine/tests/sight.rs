@@ -40,11 +40,12 @@ fn history_and_samples_older_than_the_last_are_not_judged() {
         draft(),
         "
 1s LI 96 backfill
+  1s hazard M-1 limit:LI: a candidate by LI/HH returned late
 2s LI 50 told=2s
 3s LI 96 told=1s
 4s LI 96 told=4s
   4s alarm LI/HH unacknowledged #1
-  4s hazard M-1 limit:LI: rectifying by LI/HH
+  4s hazard M-1 limit:LI: rectifying by LI/HH repeats 1 late
 ",
     );
 }
@@ -296,10 +297,9 @@ fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload()
   3601s hazard M-1 fault:plc: a candidate by fault:source:plc
   3601s hazard M-2 fault:plc: a candidate by fault:source:plc
 3602s reject fault:plc steam
+  3602s hazard M-1 fault:plc: rejected by fault:source:plc
   3602s hazard M-2 fault:plc: rejected by fault:source:plc
 3700s {again}{lost}
-  5401s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
-  7201s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2, re_alarmed
 9000s
 "
         );
@@ -397,6 +397,58 @@ fn a_window_or_a_held_that_is_not_covered_is_no_fault() {
 1s GD-2 21
 2s GD-2 20
 3000s
+",
+    );
+}
+
+#[test]
+fn the_word_that_brings_a_feed_back_is_known_when_its_feed_is() {
+    // Nobody was ever missing: the first that is told of the feed is that somebody is there.
+    check(
+        ruled(vec![rule("off-post", "present('Z-1') < 1")]),
+        "
+0s cold
+1s fix t1 Z-1 li
+2s
+",
+    );
+}
+
+#[test]
+fn points_that_grow_stale_in_one_instant_do_so_in_one_step() {
+    let mut draft = ruled(vec![rule("apart", "stale({GD-1}) and not stale({GD-2})")]);
+    draft.points.iter_mut().for_each(|point| point.stale_after = secs(20));
+    check(
+        draft, "
+21s
+",
+    );
+}
+
+#[test]
+fn from_a_sample_that_is_refused_as_old_on_keep_alives_keep_nothing_fresh() {
+    let draft = Draft { rules: vec![rule("silent", "stale({TI})")], ..stale(5) };
+    check(
+        draft,
+        "
+1s TI 50 told=1000s
+1s LI 50
+4s alive plc
+7s TI 50 told=900s
+  7s alarm silent unacknowledged #1
+8s
+",
+    );
+}
+
+#[test]
+fn nobody_waits_for_a_point_that_a_reload_leaves_unwatched() {
+    check_all(
+        vec![ruled(vec![rule("hot", "{TI} > 80")]), ruled(vec![rule("full", "{LI} > 80")])],
+        "
+1s TI bad
+2s reload 1
+90s
 ",
     );
 }

@@ -170,8 +170,9 @@ fn the_loss_of_a_source_that_carries_sis_points_comes_off_the_shelf() {
 71s told dcs
   71s alarm fault:source:dcs normal #1 blinds M-1 shelved
 80s down dcs
-  90s alarm fault:source:dcs unacknowledged #2 blinds M-1
+  90s alarm fault:source:dcs unacknowledged #2 blinds M-1 M-2
   3680s hazard M-1 fault:dcs: a candidate by fault:source:dcs
+  3680s hazard M-2 fault:dcs: a candidate by fault:source:dcs
 5000s
 ",
     );

@@ -5,6 +5,7 @@ mod logic;
 mod over_time;
 mod past;
 mod properties;
+mod replay;
 mod slow_model;
 
 use std::cell::RefCell;
