@@ -157,9 +157,8 @@ fn alarms(report: &Report) -> Vec<(i64, &str)> {
 
 /// Of numbers in order; of an even number of them the mean of the two in the middle.
 fn median(sorted: &[i64]) -> f64 {
-    let middle = [sorted.len().saturating_sub(1) / 2, sorted.len() / 2];
-    let two = middle.map(|at| i32::try_from(sorted[at]).expect("few samples"));
-    f64::from(two[0] + two[1]) / 2.0
+    let at = |place: usize| i32::try_from(*sorted.get(place).expect("some")).expect("few samples");
+    f64::from(at(sorted.len().saturating_sub(1) / 2) + at(sorted.len() / 2)) / 2.0
 }
 
 /// Delays are counted in samples from the first with the fault in it.

@@ -88,14 +88,17 @@ impl Folder {
     }
 }
 
+fn shanghai() -> TimeZone {
+    TimeZone::get("Asia/Shanghai").expect("embedded")
+}
+
 fn tried(
     rules: &str,
     against: Option<&str>,
     files: &[PathBuf],
     layout: Option<Layout>,
 ) -> Result<Report, BacktestError> {
-    let timezone = TimeZone::get("Asia/Shanghai").expect("embedded");
-    let asked = Asked { new: plant(rules), against: against.map(plant), files, layout, timezone };
+    let asked = Asked { new: plant(rules), against: against.map(plant), files, layout, timezone: shanghai() };
     run(asked, &mut |_| {})
 }
 
@@ -110,7 +113,7 @@ fn row(at: &str, tag: &str, value: &str) -> String {
 
 /// Onset and end, as `minute:second`.
 fn episodes(of: &RuleReport) -> Vec<(String, Option<String>)> {
-    let brief = |stamp: &String| stamp[14..19].to_owned();
+    let brief = |stamp: &String| stamp.get(14..19).expect("a stamp").to_owned();
     of.episodes.iter().map(|of| (brief(&of.onset), of.end.as_ref().map(brief))).collect()
 }
 
