@@ -14,6 +14,7 @@ mod refill;
 mod shadow;
 mod sight;
 mod told;
+mod touched;
 mod withheld;
 mod work;
 
