@@ -352,7 +352,11 @@ fn unwatched(draft: &Draft, rules: &[Rule], faults: &mut Faults) {
         if measure.automatic && !watched.contains(id) {
             let message =
                 format!("measure '{id}' is said to be watched automatically, and nothing watches it");
-            let hint = "name it in a point with limits or in a rule, or say `automatic = false`".to_owned();
+            let shadow = draft.rules.iter().find(|rule| rule.shadow && rule.measure == id);
+            let hint = match shadow {
+                Some(rule) => format!("its rule '{}' has `shadow = true` and tells nobody", rule.id),
+                None => "name it in a point with limits or in a rule, or say `automatic = false`".to_owned(),
+            };
             faults.warning(Item::Measure(at), "automatic", message, Some(hint));
         }
     }

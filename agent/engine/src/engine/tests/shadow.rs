@@ -115,9 +115,36 @@ fn what_tells_may_not_read_what_does_not() {
 #[test]
 fn a_measure_that_only_a_shadow_rule_names_is_not_watched() {
     let (_, warnings) = Plant::build(ruled(vec![shadow()])).expect("built");
-    let unwatched = warnings.iter().filter(|fault| fault.field == "automatic");
+    let hints = |faults: &[Fault]| -> Vec<Option<String>> {
+        let unwatched = faults.iter().filter(|fault| fault.field == "automatic");
+        unwatched.map(|fault| fault.hint.clone()).collect()
+    };
+    let said = Some("its rule 'hot' has `shadow = true` and tells nobody".to_owned());
+    assert!(hints(&warnings).contains(&said), "{warnings:?}");
     let (_, watched) = Plant::build(ruled(vec![loud()])).expect("built");
-    assert_eq!(unwatched.count(), watched.iter().filter(|fault| fault.field == "automatic").count() + 1);
+    assert!(!hints(&watched).contains(&said) && hints(&watched).len() + 1 == hints(&warnings).len());
+}
+
+#[test]
+fn a_measure_that_only_a_shadow_rule_watches_is_recorded_as_not_checked() {
+    let mut draft = ruled(vec![RuleDraft { shadow: true, ..rule("hot", "{TI} > 80") }]);
+    draft.points[3].stale_after = secs(1_000_000);
+    draft.tasks.truncate(1);
+    draft.tasks[0].cycle = secs(3600);
+    draft.measures[0].auto_record = true;
+    check(
+        draft,
+        "
+1s TI 50
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 没有规则监测
+2801s TI 90
+  2801s shadow hot #1 0ms going on
+2802s TI 50
+  2802s shadow hot #1 1000ms
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 没有规则监测
+6401s TI 50
+",
+    );
 }
 
 fn at(secs: u64) -> Now {
