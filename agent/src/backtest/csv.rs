@@ -1,12 +1,16 @@
-//! What `riskgate history export` writes, read row by row. The layout is told at [`crate::history::export`].
+//! A row for each reading: what `riskgate history export` writes, whose layout is told at
+//! [`crate::history::export`], or its first three columns alone, as many a historian has them: `time,tag,value`,
+//! also under the heads of a point table. There a reading is good, or has no value.
 
 use std::borrow::Cow;
 
+use jiff::tz::TimeZone;
 use riskgate_point::{BadReason, Quality, UncertainReason, Wall};
 
 use super::BacktestError;
 use super::findings::Findings;
 use super::input::Lines;
+use super::table::moment;
 use super::tags::{Tags, Told};
 use crate::history::export::HEADER;
 
@@ -30,25 +34,38 @@ const BAD: [BadReason; 8] = [
 /// A quoted field with more lines than this was never closed.
 const FIELD_LINES_MAX: usize = 10;
 
+/// Heads of the three columns without a quality.
+const HEADS: [&[&str]; 3] =
+    [&["time", "timestamp", "时间"], &["tag", "位号", "测点"], &["value", "值", "数值"]];
+
 /// Behind its header.
 pub(super) struct Exported {
     lines: Lines,
     clock: Clock,
 }
 
+/// Whether a header is of readings in rows.
+pub(super) fn is_head(line: &str) -> bool {
+    let cells: Vec<String> = line.split(',').map(|cell| cell.trim().to_lowercase()).collect();
+    let named = |(cell, heads): (&String, &&[&str])| heads.contains(&cell.as_str());
+    line == HEADER || (cells.len() == HEADS.len() && cells.iter().zip(&HEADS).all(named))
+}
+
 /// The stamp that was read last: rows of one time stand together.
-#[derive(Default)]
 struct Clock {
     text: String,
     at: Wall,
+    /// Of stamps without an offset.
+    timezone: TimeZone,
 }
 
 /// What is wrong with a row, and what to do about it.
 type Wrong = (String, &'static str);
 
 impl Exported {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { lines, clock: Clock::default() }
+    pub(super) fn new(lines: Lines, timezone: &TimeZone) -> Self {
+        let clock = Clock { text: String::new(), at: Wall::default(), timezone: timezone.clone() };
+        Self { lines, clock }
     }
 
     pub(super) fn next(
@@ -66,7 +83,7 @@ impl Exported {
             }
             let line = self.lines.line();
             // Files that were put one behind the other.
-            if line.is_empty() || line == HEADER {
+            if line.is_empty() || is_head(line) {
                 continue;
             }
             match row(line, &mut self.clock, tags) {
@@ -88,8 +105,14 @@ impl Exported {
 
 fn row(line: &str, clock: &mut Clock, tags: &mut Tags) -> Result<Told, Wrong> {
     let fields = fields(line);
-    let [time, tag, value, class, reason] = fields.as_slice() else {
-        return Err((format!("{} fields, not 5", fields.len()), "a row is time,tag,value,quality,reason"));
+    let (time, tag, value, class, reason) = match fields.as_slice() {
+        [time, tag, value, class, reason] => (time, tag, value, &**class, &**reason),
+        [time, tag, value] if value.is_empty() => (time, tag, value, "bad", "not_a_number"),
+        [time, tag, value] => (time, tag, value, "good", ""),
+        _ => {
+            let hint = "a row is time,tag,value,quality,reason or time,tag,value";
+            return Err((format!("{} fields, not 5 or 3", fields.len()), hint));
+        }
     };
     let at = clock.read(time)?;
     let quality = quality(class, reason)?;
@@ -109,10 +132,8 @@ fn row(line: &str, clock: &mut Clock, tags: &mut Tags) -> Result<Told, Wrong> {
 impl Clock {
     fn read(&mut self, text: &str) -> Result<Wall, Wrong> {
         if text != self.text {
-            let at: jiff::Timestamp = text
-                .parse()
-                .map_err(|_| (format!("'{text}' is no time"), "write 2026-11-23T08:00:00.004+08:00"))?;
-            self.at = Wall(at.as_millisecond());
+            let hint = "write 2026-11-23T08:00:00.004+08:00 or 2026-11-23 08:00:00";
+            self.at = moment(text, &self.timezone).ok_or_else(|| (format!("'{text}' is no time"), hint))?;
             text.clone_into(&mut self.text);
         }
         Ok(self.at)

@@ -14,14 +14,14 @@ use jiff::tz::TimeZone;
 use riskgate_engine::Plant;
 use riskgate_point::Wall;
 
-use super::csv::Exported;
+use super::csv::{Exported, is_head};
 use super::findings::Findings;
 use super::input::Lines;
 use super::played::Played;
 use super::table::{Layout, Tables};
 use super::tags::{Tags, Told};
 use super::{BacktestError, shown};
-use crate::history::{FILE, export};
+use crate::history::FILE;
 
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
@@ -86,7 +86,7 @@ impl Merged {
         for path in paths {
             match form(path)? {
                 Form::History(file) => streams.push(Stream::Played(Played::open(&file, &mut tags)?)),
-                Form::Exported(lines) => streams.push(Stream::Exported(Exported::new(lines))),
+                Form::Exported(lines) => streams.push(Stream::Exported(Exported::new(lines, timezone))),
                 Form::Table => tables.push(path.clone()),
             }
         }
@@ -185,5 +185,5 @@ fn form(path: &Path) -> Result<Form, BacktestError> {
     if !lines.next()? {
         return Err(lines.form("the file is empty", "name a file with readings"));
     }
-    Ok(if lines.line() == export::HEADER { Form::Exported(lines) } else { Form::Table })
+    Ok(if is_head(lines.line()) { Form::Exported(lines) } else { Form::Table })
 }

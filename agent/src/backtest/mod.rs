@@ -12,7 +12,7 @@
 //!
 //! # What it reads
 //!
-//! - [`csv`]: what `riskgate history export` writes;
+//! - [`csv`]: a row for each reading, as `riskgate history export` writes it;
 //! - [`table`]: a column for each variable and a row for each sample, as process data usually lies about;
 //! - [`played`]: the agent's own history, read only, also while the agent runs.
 //!
@@ -60,8 +60,8 @@ pub use table::Layout;
 use merge::Merged;
 use trial::Trial;
 
-/// How often it is told how far it is.
-const TELL_EVERY: u64 = 1 << 16;
+/// How often it is told how far it is: several times a second even where each reading asks for much.
+const TELL_EVERY: u64 = 1 << 12;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BacktestError {
@@ -95,7 +95,7 @@ pub struct Progress {
     pub all: u64,
 }
 
-/// Runs it. `progress` is told every 65,536 readings, and at the end.
+/// Runs it. `progress` is told every 4,096 readings, and at the end.
 ///
 /// # Errors
 /// A file cannot be read at all, or there is nothing in them. What is wrong with single rows is in the report.

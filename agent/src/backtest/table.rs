@@ -324,7 +324,7 @@ fn millis(text: &str) -> Option<i64> {
 }
 
 /// A stamp with its offset, or the site's own time.
-fn moment(text: &str, timezone: &TimeZone) -> Option<Wall> {
+pub(super) fn moment(text: &str, timezone: &TimeZone) -> Option<Wall> {
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Some(Wall(at.as_millisecond()));
     }

@@ -238,7 +238,7 @@ fn what_is_wrong_with_rows_is_told_by_file_and_line_and_the_others_are_judged() 
         "2026-11-23T08:00:02+08:00,LT-1,5O,good,",
         "2026-11-23T08:00:03+08:00,LT-1,,good,",
         "2026-11-23T08:00:04+08:00,LT-1,50,goood,",
-        "2026-11-23T08:00:05+08:00,LT-1,50",
+        "2026-11-23T08:00:05+08:00,LT-1",
         "2026-11-23T08:00:06+08:00,LT-l,50,good,",
         "2026-11-23T08:00:06+08:00,LT-l,51,good,",
         "2026-11-23T07:59:59+08:00,LT-1,99,good,",
@@ -251,11 +251,11 @@ fn what_is_wrong_with_rows_is_told_by_file_and_line_and_the_others_are_judged() 
     let at = |line: &str| line.split_once("a.csv:").map(|(_, said)| said.to_owned()).expect("a place");
     let listed: Vec<String> = report.findings.listed.iter().map(|line| at(line)).collect();
     let expected = [
-        "3: 'yesterday' is no time; write 2026-11-23T08:00:00.004+08:00",
+        "3: 'yesterday' is no time; write 2026-11-23T08:00:00.004+08:00 or 2026-11-23 08:00:00",
         "4: '5O' is no value of 'LT-1', which reads a finite number; is it the tag that is meant?",
         "5: 'LT-1' is good and has no value; a row without a value is bad",
         "6: 'goood,' is no quality; good, uncertain or bad, and behind it the reason as the export writes it",
-        "7: 3 fields, not 5; a row is time,tag,value,quality,reason",
+        "7: 2 fields, not 5 or 3; a row is time,tag,value,quality,reason or time,tag,value",
         "11: '2' is no value of 'XS-1', which reads true or false; is it the tag that is meant?",
     ];
     assert_eq!(listed, expected);
@@ -302,6 +302,20 @@ fn a_file_that_is_nothing_of_ours_is_refused_with_what_to_do() {
     let layout =
         Layout::read(&folder.file("l.toml", "columns = []\nintervall = \"3m\"\n")).expect_err("refused");
     assert!(layout.to_string().contains("l.toml:2: unknown field `intervall`"), "{layout}");
+}
+
+#[test]
+fn rows_of_time_tag_and_value_are_readings_in_the_time_of_the_site() {
+    let folder = Folder::new();
+    let rows = "2026-11-23 08:00:00,LT-1,50\n2026-11-23 08:01:00,LT-1,95\n2026-11-23 08:03:00,LT-1,\n2026-11-23 08:05:00,LT-1,50\n";
+    for head in ["time,tag,value", "时间,位号,数值"] {
+        let report =
+            ran(&rule("high", "{LT-1} > 90", ""), &[folder.file("h.csv", &format!("{head}\n{rows}"))]);
+        let high = of(&report.new, "high");
+        // What has no value clears nothing.
+        assert_eq!(episodes(high), [("01:00".to_owned(), Some("05:00".to_owned()))], "{head}");
+        assert_eq!(report.findings, Findings::default());
+    }
 }
 
 #[test]
@@ -373,13 +387,13 @@ fn the_agents_own_history_and_its_export_give_the_same() {
 fn how_far_it_is_ends_at_all_of_it() {
     let folder = Folder::new();
     let rows: String =
-        (0..70_000).map(|at| format!("2026-11-23T08:00:00.000+08:00,LT-2,{at},good,\n")).collect();
+        (0..5_000).map(|at| format!("2026-11-23T08:00:00.000+08:00,LT-2,{at},good,\n")).collect();
     let files = [folder.file("a.csv", &format!("{HEAD}{rows}"))];
     let asked =
         Asked { new: plant(&high()), against: None, files: &files, layout: None, timezone: TimeZone::UTC };
     let mut told = Vec::new();
     run(asked, &mut |of| told.push(of)).expect("it runs");
-    assert_eq!(told.iter().map(|of| of.samples).collect::<Vec<_>>(), [65_536, 70_000]);
+    assert_eq!(told.iter().map(|of| of.samples).collect::<Vec<_>>(), [4_096, 5_000]);
     assert!(
         told.iter().all(|of| of.done > 0 && of.done <= of.all) && told[1].done == told[1].all,
         "{told:?}"

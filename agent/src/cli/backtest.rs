@@ -30,9 +30,10 @@ pub(super) const BACKTEST_HELP: &str = "例 Examples:
   riskgate backtest --config new --history /var/lib/riskgate             直接读历史 the agent's own history
   riskgate backtest --config config/tennessee-eastman --layout tests/data/tep/layout.toml --history tests/data/tep/d01_te.dat.gz
 
-读取：riskgate history export 的 CSV、每列一个变量的过程数据（用 --layout 说明）、历史文件夹；可为 .gz。多个文件按时间合并。
-Reads: the CSV of riskgate history export; process data, a column a variable (told by --layout); the folder of a
-history. CSV and data may be .gz. Several files are merged by time; data without times follow one another.
+读取：riskgate history export 的 CSV、三列 time,tag,value（时间,位号,数值）的 CSV、每列一个变量的过程数据（用 --layout 说明）、历史文件夹；可为 .gz。多个文件按时间合并。
+Reads: the CSV of riskgate history export, or time,tag,value alone; process data, a column a variable (told by
+--layout); the folder of a history. CSV and data may be .gz. Several files are merged by time; data without times
+follow one another.
 --layout FILE (TOML): columns = [\"TI-1\", \"\", …]; tags = { \"列名\" = \"TI-1\" }; time = \"Time\"; interval = \"3m\"; start = \"2026-01-01T00:00:00+08:00\"
 没有人确认或整改，未关闭的隐患再次出现计为重复。Nobody confirms or rectifies here: what comes again is a repeat.
 --json：字段只增不改。{from, to, samples, new, against, differences, findings}；new.rules 每条规则一项，含每次过程。
