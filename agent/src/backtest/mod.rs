@@ -73,7 +73,7 @@ pub enum BacktestError {
     #[error("cannot read {}", path.display())]
     History { path: PathBuf, source: HistoryError },
     #[error("there is no reading in these files: nothing to judge")]
-    Empty,
+    Empty(Box<Findings>),
 }
 
 /// What is to be run over what.
@@ -104,7 +104,9 @@ pub fn run(asked: Asked<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Repor
     let mut findings = Findings::default();
     let (new, against) = (new.told_of_silence(), against.map(Plant::told_of_silence));
     let mut merged = Merged::open(files, layout, &timezone, &new, against.as_ref())?;
-    let Some(first) = merged.next(&mut findings)? else { return Err(BacktestError::Empty) };
+    let Some(first) = merged.next(&mut findings)? else {
+        return Err(BacktestError::Empty(Box::new(findings)));
+    };
     let mut trial = Trial::begin(new, first.at);
     let mut other = against.map(|plant| Trial::begin(plant, first.at));
     let (begun, mut last, mut samples) = (first.at, first.at, 0);

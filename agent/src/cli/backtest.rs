@@ -131,7 +131,10 @@ fn refused(error: &BacktestError, screen: &mut Screen) -> Outcome {
         BacktestError::File { .. } => "未能读取文件",
         BacktestError::Form { .. } => "文件的格式不对",
         BacktestError::History { .. } => "未能读取历史",
-        BacktestError::Empty => "文件中没有读数",
+        BacktestError::Empty(findings) => {
+            tell(findings, screen);
+            "文件中没有读数"
+        }
     };
     screen.problem(&format!("{zh} / {}", chain(error)));
     Outcome::Refused

@@ -11,6 +11,7 @@ mod language;
 mod quality;
 mod records;
 mod refill;
+mod running;
 mod shadow;
 mod sight;
 mod told;
