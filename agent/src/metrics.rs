@@ -104,6 +104,15 @@ pub static UNJUDGED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_unjudged", "Reports not judged since the start, by reason", &["reason"])
 });
 
+/// Episodes of rules that tell nobody, since their text was changed last.
+pub static SHADOW_EPISODES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_shadow_episodes", "Episodes of a shadow rule under its present text", &["rule"])
+});
+
+pub static SHADOW_ACTIVE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_shadow_active", "1 while a shadow rule would have an alarm active", &["rule"])
+});
+
 /// The exposition text of all of them.
 pub fn text() -> String {
     let mut page = Vec::new();
@@ -158,6 +167,8 @@ mod tests {
         POLLS.with_label_values(&["s", "late"]).set(1);
         ROUND_TRIP.with_label_values(&["s"]).set(1);
         SKIPPED.with_label_values(&["s", "not_json"]).set(1);
+        SHADOW_EPISODES.with_label_values(&["r"]).set(1);
+        SHADOW_ACTIVE.with_label_values(&["r"]).set(1);
         let page = text();
         for name in
             ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]

@@ -146,6 +146,7 @@ broken! {
     an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",
     how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
     an_act_from_upstream_names_its_persons: "92-uplink-commands",
+    what_a_shadow_rule_would_tell_stays_in_the_shadow: "95-shadow-rules",
 }
 
 #[test]

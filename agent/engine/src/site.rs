@@ -87,6 +87,7 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         for_: Duration::ZERO,
         clear: None,
         clear_for: Duration::ZERO,
+        shadow: false,
         latch: false,
         realarm: None,
         guidance: String::new(),
@@ -430,7 +431,8 @@ impl Site {
             | Effect::Unit(_)
             | Effect::Record(_)
             | Effect::Stop(_)
-            | Effect::Indicator(_) => None,
+            | Effect::Indicator(_)
+            | Effect::Shadow(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -599,12 +601,16 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Stop(of) if kept.stops.iter().all(|kept| kept.unit != of.unit) => {
                 kept.stops.push(StopRecord::clone(of));
             }
+            Effect::Shadow(of) if kept.shadows.iter().all(|kept| kept.rule != of.rule) => {
+                kept.shadows.push(ShadowRecord::clone(of));
+            }
             Effect::Alarm(_)
             | Effect::Hazard(_)
             | Effect::Task(_)
             | Effect::Unit(_)
             | Effect::Record(_)
-            | Effect::Stop(_) => {}
+            | Effect::Stop(_)
+            | Effect::Shadow(_) => {}
             Effect::Indicator(of) => {
                 kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
             }
@@ -709,6 +715,10 @@ fn line(effect: &Effect) -> String {
         Effect::Stop(stop) => {
             let ended = if stop.ended.is_some() { " ended" } else { "" };
             format!("stop {} #{}{ended}", stop.unit, stop.stop)
+        }
+        Effect::Shadow(of) => {
+            let going_on = if of.since.is_some() { " going on" } else { "" };
+            format!("shadow {} #{} {}ms{going_on}", of.rule, of.episodes, of.lasted_ms)
         }
     }
 }

@@ -407,7 +407,9 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let units = engine.units().into_iter().map(Effect::Unit);
         let stops = engine.stops().into_iter().map(Effect::Stop);
         let indicators = engine.indicators().cloned().map(|of| Effect::Indicator(Arc::new(of)));
-        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops).chain(indicators) {
+        let shadows = engine.shadows().into_iter().map(Effect::Shadow);
+        let open = alarms.chain(hazards).chain(tasks).chain(units).chain(stops);
+        for effect in open.chain(indicators).chain(shadows) {
             board.apply(&effect, true);
         }
     });

@@ -2,6 +2,7 @@
 //! because a terminal set for Chinese may draw box characters two cells wide.
 
 mod indicator;
+mod shadow;
 mod withheld;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -24,6 +25,7 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
         What::Suppressed => draw.suppressed(),
         What::OutOfService => draw.out_of_service(),
         What::Stops => draw.stops(),
+        What::Shadow => draw.shadows(),
         What::Quality => draw.quality(),
         What::Indicators => draw.indicators(),
         What::Hazards => draw.hazards(),
@@ -60,6 +62,7 @@ impl Draw<'_> {
             ("设计抑制 suppressed by design", view.suppressed.len(), self.suppressed()),
             ("停用 out of service", view.out_of_service.len(), self.out_of_service()),
             ("停用检维修 stopped units", view.stops.len(), self.stops()),
+            ("试运行规则 shadow rules", view.shadows.len(), self.shadows()),
         ];
         let rare = rare.into_iter().filter(|(_, count, _)| *count > 0);
         let (first, others) = sections.split_at(1);

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::{
-    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, StopRecord, TaskRecord,
-    UnitRecord,
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,8 @@ pub struct Board {
     units: BTreeMap<String, Arc<UnitRecord>>,
     /// The newest stop of each unit, ended or not.
     stops: BTreeMap<String, Arc<StopRecord>>,
+    /// By rule id.
+    shadows: BTreeMap<String, Arc<ShadowRecord>>,
     quality: AlarmQuality,
     indicators: Option<Arc<IndicatorRecord>>,
     /// Measures of which every rule is out of service.
@@ -161,6 +163,7 @@ impl Board {
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
             stops: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             quality: AlarmQuality::default(),
             indicators: None,
             unwatched: Vec::new(),
@@ -215,6 +218,12 @@ impl Board {
                 }
                 self.stops.insert(record.unit.clone(), Arc::clone(record));
                 self.change.stops = true;
+            }
+            // Who asks is shown them; a page that is open hears nothing of it.
+            Effect::Shadow(record) => {
+                if self.shadows.get(&record.rule).is_none_or(|held| held.revision <= record.revision) {
+                    self.shadows.insert(record.rule.clone(), Arc::clone(record));
+                }
             }
         }
     }
@@ -366,6 +375,10 @@ impl Board {
     /// The units that are stopped, by id.
     pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
         self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    pub fn shadow(&self, rule: &str) -> Option<&ShadowRecord> {
+        self.shadows.get(rule).map(AsRef::as_ref)
     }
 
     /// `None`: the calendar has not told the week yet.

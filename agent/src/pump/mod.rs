@@ -344,6 +344,7 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
+        shown::gauge_shadows(&self.engine.shadows());
         shown::gauge_coverage(&self.plant);
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
@@ -475,7 +476,7 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Unit(unit) => Some(&unit.unit),
         Effect::Record(record) => Some(&record.unit),
         Effect::Stop(stop) => Some(&stop.unit),
-        Effect::Indicator(_) => None,
+        Effect::Indicator(_) | Effect::Shadow(_) => None,
     })
 }
 
@@ -497,5 +498,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Record(_) => "record",
         Effect::Stop(_) => "stop",
         Effect::Indicator(_) => "indicator",
+        Effect::Shadow(_) => "shadow",
     }
 }

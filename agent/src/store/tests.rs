@@ -538,6 +538,39 @@ async fn covers_and_stops_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_shadow_rule_counted_survives_a_restart_and_is_no_decision_of_the_journal() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let shadow = |episodes: u64| riskgate_engine::ShadowRecord {
+        rule: "hot".to_owned(),
+        version: "v".to_owned(),
+        episodes,
+        since: Some(Wall(2)),
+        last_onset: Some(Wall(2)),
+        lasted_ms: 7,
+        words: riskgate_engine::Words::default(),
+        evidence: None,
+        changed: Wall(2),
+        revision: episodes,
+    };
+    let effect = |episodes| Effect::Shadow(Arc::new(shadow(episodes)));
+    commit(&store, batch(1, vec![unit("U-1", 1), effect(1), effect(2)], Vec::new())).await;
+    store.close().expect("closes");
+    let (store, opened) = open(&dir);
+    assert_eq!(opened.restored.shadows, [shadow(2)]);
+    store.close().expect("closes");
+    assert_eq!(super::lookup::shadow(dir.path(), "hot").expect("read"), Some(shadow(2)));
+    assert_eq!(super::lookup::shadow(dir.path(), "cold").expect("read"), None);
+    let mut told = Vec::new();
+    super::journal::read(dir.path(), &super::journal::Filter::default(), |entry| {
+        told.push(entry.what);
+        true
+    })
+    .expect("read");
+    assert!(told.iter().any(|what| what == "unit") && !told.iter().any(|what| what == "shadow"), "{told:?}");
+}
+
+#[tokio::test]
 async fn every_pragma_that_a_promise_stands_on_is_in_force() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = open(&dir);

@@ -101,7 +101,9 @@ impl Database {
                 refused += append(transaction, &mut head, &batch.messages, &batch.acts)?;
                 for effect in &batch.effects {
                     records::write(transaction, effect)?;
-                    journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    if journal::is_decision(effect) {
+                        journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    }
                 }
                 for carried in &batch.commands {
                     commands::write(transaction, carried)?;

@@ -1,5 +1,7 @@
 //! What holds whatever comes in.
 
+mod shadow;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -114,7 +116,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Two plants: the second has other points first, a rule less and a rule with another text.
-fn plants() -> [Arc<Plant>; 2] {
+fn drafts() -> [Draft; 2] {
     let cycle = TaskChange::Cycle { cycle: secs(600), hold: secs(30) };
     let rules = vec![
         RuleDraft {
@@ -173,10 +175,10 @@ fn plants() -> [Arc<Plant>; 2] {
     second.sources.swap(3, 4);
     second.rules.remove(0);
     second.rules[0].when = "avg({TI}, 20s) > 70".to_owned();
-    [plant(first), plant(second)]
+    [first, second]
 }
 
-static PLANTS: LazyLock<[Arc<Plant>; 2]> = LazyLock::new(plants);
+static PLANTS: LazyLock<[Arc<Plant>; 2]> = LazyLock::new(|| drafts().map(plant));
 
 struct Run {
     plants: [Arc<Plant>; 2],
@@ -187,7 +189,11 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let plants = [0, 1].map(|at: usize| Arc::clone(&PLANTS[at]));
+        Self::over(&PLANTS)
+    }
+
+    fn over(plants: &[Arc<Plant>; 2]) -> Self {
+        let plants = plants.clone();
         let now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
         let mut effects = Vec::new();
         let engine = Engine::new(Arc::clone(&plants[0]), EPOCH, Restored::default(), now, &mut effects);
@@ -333,12 +339,16 @@ impl Run {
 
     /// All that can be seen of an engine from outside.
     fn seen(&self) -> String {
+        serde_json::to_string(&(self.shown(), self.engine.poll_timeout())).unwrap()
+    }
+
+    /// What it knows and tells, without when it wants to be asked again.
+    fn shown(&self) -> String {
         let points: Vec<_> = self.engine.points().collect();
         let everything = (
             (points, self.engine.sources(), self.engine.people(self.now.mono), self.engine.unjudged()),
             (self.engine.alarms(), self.engine.hazards(), self.engine.tasks(), self.engine.units()),
             (self.engine.stops(), self.engine.quality(self.now.mono), self.engine.unwatched()),
-            self.engine.poll_timeout(),
         );
         serde_json::to_string(&everything).unwrap()
     }
@@ -354,6 +364,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Record(of) => (format!("record {}", of.id), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
         Effect::Indicator(of) => ("indicators".to_owned(), of.revision),
+        Effect::Shadow(of) => (format!("shadow {}", of.rule), of.revision),
     }
 }
 
@@ -372,12 +383,16 @@ proptest! {
 
     #[test]
     fn all_evidence_gives_its_verdict_again(steps in steps()) {
-        let mut run = Run::new();
+        let mut run = Run::over(&shadow::SHADED);
         steps.iter().for_each(|step| run.step(step));
         for effect in &run.effects {
             let evidence = match effect {
                 Effect::Alarm(alarm) => &alarm.evidence,
                 Effect::Hazard(hazard) => &hazard.evidence,
+                Effect::Shadow(shadow) => match &shadow.evidence {
+                    Some(evidence) => evidence,
+                    None => continue,
+                },
                 Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Record(_) | Effect::Indicator(_) => continue,
             };
             let again: Evidence = serde_json::from_str(&serde_json::to_string(evidence).unwrap()).unwrap();

@@ -17,6 +17,7 @@ mod tests;
 mod touch;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use riskgate_point::{PointId, SourceId};
 
@@ -152,6 +153,13 @@ impl Plant {
         }
     }
 
+    /// The same plant where no point falls silent by itself: for what is recorded and says when it did.
+    #[must_use]
+    pub fn told_of_silence(mut self) -> Self {
+        self.draft.points.iter_mut().for_each(|point| point.stale_after = Duration::MAX);
+        self
+    }
+
     pub fn company(&self) -> &str {
         &self.draft.company
     }
@@ -250,8 +258,14 @@ impl Plant {
         self.rules.get(usize::try_from(at).ok()?)
     }
 
+    /// The rule that alarms under this id: of a shadow rule no alarm is known.
     pub(crate) fn rule_at(&self, id: &str) -> Option<u32> {
-        self.rule_ids.get(id).copied()
+        self.rule_ids.get(id).copied().filter(|at| self.rule(*at).is_some_and(|rule| !rule.shadow))
+    }
+
+    /// A rule by its id, be it a shadow rule or not.
+    pub fn rule_named(&self, id: &str) -> Option<&Rule> {
+        self.rule(*self.rule_ids.get(id)?)
     }
 
     pub(crate) fn task_at(&self, at: u32) -> Option<&TaskDraft> {

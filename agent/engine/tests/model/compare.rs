@@ -111,7 +111,7 @@ fn line(effect: &Effect) -> Option<(String, String)> {
             let on = if of.ended.is_none() { "on" } else { "over" };
             (format!("stop {}", of.unit), format!("#{} {on}", of.stop))
         }
-        Effect::Record(_) | Effect::Indicator(_) => return None,
+        Effect::Record(_) | Effect::Indicator(_) | Effect::Shadow(_) => return None,
     };
     Some(told)
 }
@@ -136,7 +136,7 @@ impl Kept {
             Effect::Unit(of) => drop(self.units.insert(of.unit.clone(), UnitRecord::clone(of))),
             Effect::Stop(of) => drop(self.stops.insert(of.unit.clone(), StopRecord::clone(of))),
             Effect::Indicator(of) => self.indicators = Some(IndicatorRecord::clone(of)),
-            Effect::Record(_) => {}
+            Effect::Record(_) | Effect::Shadow(_) => {}
         }
     }
 

@@ -29,7 +29,8 @@ fn alarm(effects: &[Effect]) -> &AlarmRecord {
         | Effect::Unit(_)
         | Effect::Record(_)
         | Effect::Stop(_)
-        | Effect::Indicator(_) => None,
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }
@@ -42,7 +43,8 @@ fn hazard(effects: &[Effect]) -> &HazardRecord {
         | Effect::Unit(_)
         | Effect::Record(_)
         | Effect::Stop(_)
-        | Effect::Indicator(_) => None,
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }
