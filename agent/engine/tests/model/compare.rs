@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use riskgate_engine::{
     Act as EngineAct, AlarmRecord, Deed, Effect, Engine, Epoch, HazardRecord, IndicatorRecord, Level, Plant,
-    Restored, RiskClass, StopRecord, TaskRecord, UnitRecord,
+    Restored, RiskClass, Running, StopRecord, TaskRecord, UnitRecord,
 };
 use riskgate_point::{
     BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
@@ -140,7 +140,7 @@ impl Kept {
         }
     }
 
-    fn restored(&self) -> Restored {
+    fn restored(&self, running: Option<Running>) -> Restored {
         Restored {
             alarms: self.alarms.values().cloned().collect(),
             hazards: self.hazards.values().cloned().collect(),
@@ -148,6 +148,7 @@ impl Kept {
             units: self.units.values().cloned().collect(),
             stops: self.stops.values().cloned().collect(),
             indicators: self.indicators.clone(),
+            running,
         }
     }
 }
@@ -308,7 +309,8 @@ impl Run {
             }
             Input::Restart => {
                 let plant = Arc::clone(&self.plants[self.plant]);
-                self.engine = Engine::new(plant, EPOCH, self.kept.restored(), now, &mut self.effects);
+                let kept = self.kept.restored(self.engine.running(now));
+                self.engine = Engine::new(plant, EPOCH, kept, now, &mut self.effects);
                 self.pass(at);
                 return true;
             }
