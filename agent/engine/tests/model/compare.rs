@@ -148,6 +148,7 @@ impl Kept {
             units: self.units.values().cloned().collect(),
             stops: self.stops.values().cloned().collect(),
             indicators: self.indicators.clone(),
+            shadows: Vec::new(),
             running,
         }
     }
