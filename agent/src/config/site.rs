@@ -7,7 +7,6 @@ use jiff::tz::TimeZone;
 
 use super::address;
 use super::document::Document;
-use super::few::Few;
 use super::fields::{Fields, Origin};
 use super::history;
 use super::place::{Faults, Place, Placed};
@@ -90,7 +89,7 @@ pub(super) fn read(
     faults: &Faults,
     secrets: &mut Vec<SecretFile>,
 ) -> (Site, Origin) {
-    let mut origin = Origin { at: Place::NOWHERE, keys: Few::default() };
+    let mut origin = Origin::bare(Place::NOWHERE);
     let gateway = match document.single("gateway") {
         Some(entry) => {
             let mut fields = entry.fields(faults);
