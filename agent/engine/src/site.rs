@@ -461,10 +461,10 @@ impl Site {
             ["spot", tag, x, y] => {
                 let Report::Fix(fix) = self.fix(tag, "out", &[]) else { unreachable!("a fix") };
                 let spot = Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None });
-                Report::Fix(Fix { spot, ..fix })
+                Report::Fix(Box::new(Fix { spot, ..*fix }))
             }
             ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
-            ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
+            ["saw", camera, kind, confidence] => Report::Sighting(Box::new(Sighting {
                 source: self.source("nvr"),
                 camera: Arc::from(*camera),
                 kind: Arc::from(*kind),
@@ -472,7 +472,7 @@ impl Site {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
+            })),
             ["lost", source] => Report::ConditionsLost { source: self.source(source), at },
             ["told", source] => Report::ConditionsTold { source: self.source(source), at },
             ["condition", what, state @ ..] => self.condition(what, state),
@@ -505,7 +505,7 @@ impl Site {
     fn fix(&self, tag: &str, zone: &str, more: &[&str]) -> Report {
         let value = |key: &str| more.iter().find_map(|word| word.strip_prefix(key));
         let person = more.iter().find(|word| **word != "sos" && !word.contains('='));
-        Report::Fix(Fix {
+        Report::Fix(Box::new(Fix {
             source: self.source("rtls"),
             tag: Arc::from(tag),
             person: person.map(|person| Arc::from(*person)),
@@ -516,14 +516,14 @@ impl Site {
             source_time: None,
             received: self.now(),
             backfill: false,
-        })
+        }))
     }
 
     /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
     fn condition(&self, what: &str, state: &[&str]) -> Report {
         let (origin, name) = what.split_once('/').unwrap_or(("", what));
         let severity = state.iter().find_map(|word| word.strip_prefix("severity="));
-        Report::Condition(Condition {
+        Report::Condition(Box::new(Condition {
             source: self.source("dcs"),
             origin: Arc::from(origin),
             name: Arc::from(name),
@@ -534,7 +534,7 @@ impl Site {
             message: Arc::from("满"),
             source_time: None,
             received: self.now(),
-        })
+        }))
     }
 
     /// `permit DH-1 working U-1 from=10s to=60s guardian=li`: of hot work, of no place where that is `-`.
@@ -543,7 +543,7 @@ impl Site {
             let time = more.iter().find_map(|word| word.strip_prefix(key))?;
             Some(Wall(WALL).after(duration(time)))
         };
-        Report::Permit(Permit {
+        Report::Permit(Box::new(Permit {
             source: self.source("ptw"),
             id: Arc::from(id),
             kind: match more {
@@ -566,7 +566,7 @@ impl Site {
             source_time: wall("told="),
             received: self.now(),
             backfill: more.contains(&"backfill"),
-        })
+        }))
     }
 
     fn tell(&mut self, effects: Vec<Effect>) {

@@ -233,7 +233,7 @@ impl Run {
                 Report::Link { source: SourceId(*source), link, at }
             }
             What::Refreshed { source } => Report::Refreshed { source: SourceId(*source), at },
-            What::Fix { tag, zone } => Report::Fix(Fix {
+            What::Fix { tag, zone } => Report::Fix(Box::new(Fix {
                 source: SourceId(1),
                 tag: Arc::from(tag.to_string()),
                 person: (*tag > 1).then(|| Arc::from("li")),
@@ -244,8 +244,8 @@ impl Run {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
-            What::Sighting { confidence } => Report::Sighting(Sighting {
+            })),
+            What::Sighting { confidence } => Report::Sighting(Box::new(Sighting {
                 source: SourceId(2),
                 camera: Arc::from("C-1"),
                 kind: Arc::from("smoke"),
@@ -253,9 +253,9 @@ impl Run {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
+            })),
             What::Condition { origin, active, acknowledged, suppressed, severity } => {
-                Report::Condition(Condition {
+                Report::Condition(Box::new(Condition {
                     source: self.source("dcs"),
                     origin: Arc::from(format!("T{origin}")),
                     name: Arc::from("HH"),
@@ -266,7 +266,7 @@ impl Run {
                     message: Arc::from(""),
                     source_time: None,
                     received: at,
-                })
+                }))
             }
             What::Lost { source } => Report::ConditionsLost { source: SourceId(*source), at },
             What::Told { source } => Report::ConditionsTold { source: SourceId(*source), at },
@@ -287,7 +287,7 @@ impl Run {
         let What::Permit { id, stage, place, start, end } = what else { panic!("{what:?}") };
         let at = self.now;
         let wall = |seconds: Option<i64>| seconds.map(|seconds| Wall(at.wall.0 + seconds * 1000));
-        Report::Permit(Permit {
+        Report::Permit(Box::new(Permit {
             source: self.source("ptw"),
             id: Arc::from(id.to_string()),
             kind: PermitKind::HotWork,
@@ -300,7 +300,7 @@ impl Run {
             source_time: None,
             received: at,
             backfill: false,
-        })
+        }))
     }
 
     fn source(&self, id: &str) -> SourceId {

@@ -12,6 +12,7 @@ mod order;
 mod polygon;
 mod row;
 mod rules;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod touch;
@@ -33,13 +34,14 @@ use crate::{
 pub use chain::{Coverage, Sight};
 use index::Index;
 use row::Rows;
+use tags::Tags;
 use touch::Touch;
 
 /// Everything that does not change between two configurations.
 #[derive(Debug)]
 pub struct Plant {
     draft: Draft,
-    tags: HashMap<String, PointId>,
+    tags: Tags,
     units: HashMap<String, u32>,
     measures: HashMap<String, usize>,
     task_ids: HashMap<String, u32>,
@@ -118,7 +120,7 @@ impl Plant {
         let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
         let points_of_source = Index::build(draft.sources.len(), of_source);
         Self {
-            tags: (0..).map(PointId).zip(&draft.points).map(|(id, point)| (point.tag.clone(), id)).collect(),
+            tags: Tags::of(&draft.points),
             units: (0..).zip(&draft.units).map(|(at, unit)| (unit.id.clone(), at)).collect(),
             measures: draft
                 .measures
@@ -182,7 +184,7 @@ impl Plant {
     }
 
     pub fn point_id(&self, tag: &str) -> Option<PointId> {
-        self.tags.get(tag).copied()
+        self.tags.point(&self.draft.points, tag)
     }
 
     /// In the order of the configuration: the place is the [`SourceId`].
