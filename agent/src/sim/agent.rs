@@ -20,7 +20,7 @@ use crate::config::Commands;
 use crate::console::{BoardHandle, Site};
 use crate::history::Recorder;
 use crate::pump::{Order, Pump};
-use crate::store::by_hand::{Beat, ByHand, Disk};
+use crate::store::by_hand::{Beat, Bounds, ByHand, Disk};
 use crate::store::{JournalEntry, Store};
 use crate::uplink::wire::Origin;
 use crate::uplink::{self, TelemetryReceiver, Undurable, Uplink, UplinkStatus};
@@ -77,8 +77,7 @@ pub(super) struct Setting {
     pub(super) dir: PathBuf,
     pub(super) plant: Arc<Plant>,
     pub(super) knob: Rc<Knob>,
-    /// Rows of the outbox; `None`: as in a real one.
-    pub(super) rows: Option<u64>,
+    pub(super) bounds: Bounds,
     pub(super) batch: Duration,
 }
 
@@ -117,7 +116,7 @@ impl Agent {
     pub(super) fn start(setting: &Setting) -> Self {
         let now = clock();
         let (store, opened, by_hand) =
-            ByHand::open(&setting.dir, now.wall, setting.rows).expect("the store opens");
+            ByHand::open(&setting.dir, now.wall, setting.bounds).expect("the store opens");
         assert_eq!(opened.kept_aside, None, "a store that was killed is whole");
         let plant = Arc::clone(&setting.plant);
         let timezone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("a zone");

@@ -20,6 +20,7 @@ use riskgate_point::{Mono, Now, Wall};
 use tokio::time::Instant;
 
 use crate::store::Batch;
+use crate::uplink::SpoolBounds;
 
 thread_local! {
     static TIME: RefCell<Option<Time>> = const { RefCell::new(None) };
@@ -30,6 +31,7 @@ struct Time {
     began: Instant,
     /// The calendar at the beginning, moved by every step of the clock since.
     wall: i64,
+    spool: SpoolBounds,
 }
 
 /// The agent booted 100 days ago.
@@ -62,6 +64,15 @@ fn clock() -> Now {
     })
 }
 
+/// What the spool may hold, where this thread is in a simulation.
+pub(crate) fn spool_bounds() -> Option<SpoolBounds> {
+    TIME.with_borrow(|time| time.as_ref().map(|time| time.spool))
+}
+
+fn set_spool_bounds(bounds: SpoolBounds) {
+    TIME.with_borrow_mut(|time| time.as_mut().expect("a simulation").spool = bounds);
+}
+
 /// Moves the calendar.
 fn step_clock(millis: i64) {
     TIME.with_borrow_mut(|time| time.as_mut().expect("a simulation").wall += millis);
@@ -81,7 +92,7 @@ fn run<T>(seed: u64, wall: Wall, body: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(async {
         let _end = End;
         fastrand::seed(seed);
-        TIME.set(Some(Time { began: Instant::now(), wall: wall.0 }));
+        TIME.set(Some(Time { began: Instant::now(), wall: wall.0, spool: SpoolBounds::default() }));
         body.await
     })
 }

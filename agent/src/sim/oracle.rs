@@ -77,7 +77,7 @@ fn table_of(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn millis(data: &Value, field: &str) -> i64 {
+pub(super) fn millis(data: &Value, field: &str) -> i64 {
     let text = data[field].as_str().expect("a time");
     text.parse::<Timestamp>().map_or_else(|_| text.parse().expect("a number"), Timestamp::as_millisecond)
 }

@@ -16,11 +16,13 @@ use tokio::time::{Instant, sleep};
 
 use super::agent::{Agent, Knob, Setting};
 use super::oracle::{Oracle, float, reader};
-use super::{clock, step_clock, take_decided};
+use super::{clock, set_spool_bounds, step_clock, take_decided};
 use crate::config;
+use crate::console::BoardHandle;
 use crate::pump::{Answer, Order};
-use crate::store::by_hand::Disk;
+use crate::store::by_hand::{Bounds, Disk};
 use crate::store::journal;
+use crate::uplink::SpoolBounds;
 use crate::uplink::scripted::{self, Broker, FAIR};
 
 const SOURCES: u16 = 3;
@@ -163,12 +165,19 @@ impl World {
         let plant = plant();
         assert!(plant.points().iter().all(|point| point.deadband <= 2.0), "each reading is news");
         let mut rng = Rng::with_seed(seed);
-        let rows = (rng.u8(0..4) > 0).then_some(ROWS);
+        let mut bounds = Bounds::default();
+        if rng.u8(0..4) > 0 {
+            bounds.rows = ROWS;
+        }
+        if rng.u8(0..3) == 0 {
+            // An outage of minutes is enough to fill it.
+            set_spool_bounds(SpoolBounds { readings: 500, bytes: 1_000_000 });
+        }
         let setting = Setting {
             dir: dir.path().to_owned(),
             plant,
             knob: Rc::clone(&knob),
-            rows,
+            bounds,
             batch: Duration::from_secs(5),
         };
         Self {
@@ -378,32 +387,7 @@ impl World {
     }
 
     fn person(&mut self, agent: &Agent) {
-        let board = agent.board.read();
-        let waits = |state| {
-            matches!(
-                state,
-                AlarmState::Unacknowledged | AlarmState::Returned | AlarmState::LatchedUnacknowledged
-            )
-        };
-        let mut deeds: Vec<Deed> = board
-            .alarms()
-            .iter()
-            .filter(|line| waits(line.record.state))
-            .map(|line| Deed::Acknowledge { alarm: line.record.id.clone() })
-            .collect();
-        deeds.extend(board.hazards().iter().filter_map(|line| {
-            let (hazard, why) = (line.record.id, Some("看过现场".to_owned()));
-            match line.record.stage {
-                HazardStage::Candidate if line.record.opening % 2 == 0 => {
-                    Some(Deed::Reject { hazard, why: "误报".to_owned() })
-                }
-                HazardStage::Candidate => Some(Deed::Confirm { hazard, why }),
-                HazardStage::Rectifying => Some(Deed::Rectify { hazard, why }),
-                HazardStage::AwaitingAcceptance => Some(Deed::Accept { hazard, why }),
-                HazardStage::Accepted | HazardStage::Rejected => None,
-            }
-        }));
-        drop(board);
+        let mut deeds = deeds(&agent.board);
         if deeds.is_empty() {
             return;
         }
@@ -657,6 +641,33 @@ impl Fault {
             Self::PointBad(point) => 100 + point,
         }
     }
+}
+
+/// What a person could do now.
+pub(super) fn deeds(board: &BoardHandle) -> Vec<Deed> {
+    let board = board.read();
+    let waits = |state| {
+        matches!(state, AlarmState::Unacknowledged | AlarmState::Returned | AlarmState::LatchedUnacknowledged)
+    };
+    let mut deeds: Vec<Deed> = board
+        .alarms()
+        .iter()
+        .filter(|line| waits(line.record.state))
+        .map(|line| Deed::Acknowledge { alarm: line.record.id.clone() })
+        .collect();
+    deeds.extend(board.hazards().iter().filter_map(|line| {
+        let (hazard, why) = (line.record.id, Some("看过现场".to_owned()));
+        match line.record.stage {
+            HazardStage::Candidate if line.record.opening % 2 == 0 => {
+                Some(Deed::Reject { hazard, why: "误报".to_owned() })
+            }
+            HazardStage::Candidate => Some(Deed::Confirm { hazard, why }),
+            HazardStage::Rectifying => Some(Deed::Rectify { hazard, why }),
+            HazardStage::AwaitingAcceptance => Some(Deed::Accept { hazard, why }),
+            HazardStage::Accepted | HazardStage::Rejected => None,
+        }
+    }));
+    deeds
 }
 
 /// 2026-11-01T08:00:00+08:00.

@@ -10,6 +10,7 @@ use riskgate_point::Wall;
 use tokio::sync::watch;
 
 use super::queue::{EFFECTS_MAX, Queue};
+pub(crate) use super::upkeep::Bounds;
 use super::writer::{Turn, Writer};
 use super::{Committed, Handle, Opened, Store, StoreError, open};
 
@@ -36,15 +37,9 @@ pub(crate) enum Beat {
 }
 
 impl ByHand {
-    pub(crate) fn open(
-        dir: &Path,
-        now: Wall,
-        rows: Option<u64>,
-    ) -> Result<(Store, Opened, Self), StoreError> {
+    pub(crate) fn open(dir: &Path, now: Wall, bounds: Bounds) -> Result<(Store, Opened, Self), StoreError> {
         let (mut database, opened) = open::open(dir, now)?;
-        if let Some(rows) = rows {
-            database.upkeep.bounds.rows = rows;
-        }
+        database.upkeep.bounds = bounds;
         let queue = Arc::new(Queue::default());
         let (sender, committed) = watch::channel(database.committed());
         let handle = Handle { queue: Arc::clone(&queue), committed, writer: Mutex::new(None) };

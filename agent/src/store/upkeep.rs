@@ -30,9 +30,9 @@ const PAGE_BYTES: u64 = 4_096;
 const FRAME_BYTES: u64 = PAGE_BYTES + 24;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Bounds {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Default for Bounds {

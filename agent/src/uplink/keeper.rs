@@ -130,6 +130,7 @@ pub(super) async fn run(
         let late = telemetry.take_until(noted);
         noted = came;
         let is_kept = late.is_empty() || keep(spool, telemetry, late).await;
+        let is_kept = note_dropped(spool, telemetry).await && is_kept;
         let at = now();
         if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, false)).await {
             spool::failed("mark", &error);
@@ -171,6 +172,7 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
         let (_, came) = telemetry.waiting();
         let rest = telemetry.take_until(came);
         let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
+        let is_kept = note_dropped(spool, telemetry).await && is_kept;
         if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
             spool::failed("mark", &error);
         }
@@ -180,21 +182,27 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
     }
 }
 
+/// Counts on disk what was dropped from memory. False where that failed: it is counted in memory.
+pub(super) async fn note_dropped(spool: &Handle, telemetry: &TelemetryReceiver) -> bool {
+    let Some(dropped) = telemetry.take_dropped() else { return true };
+    let noted = spool.with(move |spool| spool.note_dropped(dropped)).await;
+    if let Err(error) = &noted {
+        spool::failed("count what was dropped in", error);
+        telemetry.put_back_dropped(dropped);
+    }
+    noted.is_ok()
+}
+
 /// False where they could not be: they wait in memory again.
 async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>) -> bool {
     let kept = spool
         .with(move |spool| match spool.put(&chunks) {
-            Ok(dropped) => Ok((Vec::new(), Ok(dropped))),
+            Ok(()) => Ok((Vec::new(), Ok(()))),
             Err(error) => Ok((chunks, Err(error))),
         })
         .await;
     match kept {
-        Ok((_, Ok(dropped))) => {
-            if let Some(dropped) = dropped {
-                telemetry.put_back_dropped(dropped);
-            }
-            true
-        }
+        Ok((_, Ok(()))) => true,
         Ok((chunks, Err(error))) => {
             spool::failed("write to", &error);
             telemetry.put_back(chunks);

@@ -53,6 +53,8 @@ use crate::store::Store;
 use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
 use session::{Session, SetAside};
+#[cfg(test)]
+pub(crate) use spool::SpoolBounds;
 use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 pub use undurable::Undurable;
