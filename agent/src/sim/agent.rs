@@ -15,13 +15,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::bugs::Bug;
 use super::clock;
 use crate::config::Commands;
 use crate::console::{BoardHandle, Site};
 use crate::history::Recorder;
 use crate::pump::{Order, Pump};
 use crate::store::by_hand::{Beat, Bounds, ByHand, Disk};
-use crate::store::{JournalEntry, Store};
+use crate::store::{Batch, JournalEntry, Store};
 use crate::uplink::wire::Origin;
 use crate::uplink::{self, TelemetryReceiver, Undurable, Uplink, UplinkStatus};
 
@@ -33,11 +34,17 @@ pub(super) struct Knob {
     disk: Cell<Disk>,
     kill_after: Cell<Option<u64>>,
     changed: Notify,
+    pub(super) bug: Cell<Option<Bug>>,
 }
 
 impl Knob {
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { disk: Cell::new(Disk::Fine), kill_after: Cell::new(None), changed: Notify::new() })
+        Rc::new(Self {
+            disk: Cell::new(Disk::Fine),
+            kill_after: Cell::new(None),
+            changed: Notify::new(),
+            bug: Cell::new(None),
+        })
     }
 
     pub(super) fn set(&self, disk: Disk) {
@@ -47,6 +54,14 @@ impl Knob {
 
     pub(super) fn kill_after(&self, commits: u64) {
         self.kill_after.set(Some(commits));
+    }
+
+    fn spoil(&self, batches: &mut [Batch]) {
+        if let Some(bug) = self.bug.get().filter(|_| self.disk.get() == Disk::Fine)
+            && bug.put_into_batches(batches)
+        {
+            self.bug.set(None);
+        }
     }
 
     fn kills(&self) -> bool {
@@ -99,7 +114,7 @@ async fn write(mut store: ByHand, knob: Rc<Knob>) -> Ended {
         while knob.disk.get() == Disk::Hangs {
             knob.changed.notified().await;
         }
-        match store.turn(knob.disk.get()) {
+        match store.turn(knob.disk.get(), |batches| knob.spoil(batches)) {
             Beat::Idle => store.rung().await,
             Beat::Again if knob.kills() => return Ended::Killed,
             Beat::Again => sleep(COMMIT).await,

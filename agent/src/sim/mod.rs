@@ -5,10 +5,15 @@
 //! temper, the clocks, and the broker, which takes the place of the MQTT client ([`crate::uplink::scripted`]). All of
 //! it runs on one thread under the runtime's paused time, so that hours pass in seconds and a seed replays.
 //!
+//! `cargo test -p riskgate --lib sim::` runs a fixed set of seeds and some fresh ones, and prints each;
+//! `RISKGATE_SIM_SEEDS` says how many fresh ones, `RISKGATE_SIM_HOURS` how long each lives. One that fails prints the
+//! command that replays it: `RISKGATE_SEED=n RISKGATE_SIM_HOURS=h cargo test -p riskgate --lib whatever_happens`.
+//!
 //! Not in it: the drivers, the MQTT library and the sockets under it, the history's thread, the console, and power
 //! cuts. Tests with real processes have those.
 
 mod agent;
+mod bugs;
 mod oracle;
 mod script;
 mod tests;
@@ -19,12 +24,13 @@ use std::time::Duration;
 use riskgate_point::{Mono, Now, Wall};
 use tokio::time::Instant;
 
-use crate::store::Batch;
+use crate::store::{Batch, Lane, LastSequences};
 use crate::uplink::SpoolBounds;
 
 thread_local! {
     static TIME: RefCell<Option<Time>> = const { RefCell::new(None) };
     static DECIDED: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
+    static COMMITTED: RefCell<LastSequences> = RefCell::default();
 }
 
 struct Time {
@@ -47,6 +53,20 @@ pub(crate) fn decided(batch: &Batch) {
     if is_running() {
         DECIDED.with_borrow_mut(|decided| decided.push(batch.clone()));
     }
+}
+
+/// What the store has taken, lane by lane.
+pub(crate) fn committed(lanes: &[Lane]) {
+    COMMITTED.with_borrow_mut(|committed| {
+        for lane in lanes {
+            committed.set(*lane, committed.of(*lane) + 1);
+        }
+    });
+}
+
+/// How many messages of each lane were committed so far.
+fn all_committed() -> LastSequences {
+    COMMITTED.with_borrow(|committed| *committed)
 }
 
 fn take_decided() -> Vec<Batch> {
@@ -85,6 +105,7 @@ fn run<T>(seed: u64, wall: Wall, body: impl Future<Output = T>) -> T {
         fn drop(&mut self) {
             TIME.set(None);
             DECIDED.set(Vec::new());
+            COMMITTED.set(LastSequences::default());
             crate::uplink::scripted::connect_to(None);
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::agent::{Agent, Knob, Setting};
+use super::bugs::Bug;
 use super::oracle::{Oracle, float, reader};
 use super::{clock, set_spool_bounds, step_clock, take_decided};
 use crate::config;
@@ -23,7 +24,7 @@ use crate::pump::{Answer, Order};
 use crate::store::by_hand::{Bounds, Disk};
 use crate::store::journal;
 use crate::uplink::SpoolBounds;
-use crate::uplink::scripted::{self, Broker, FAIR};
+use crate::uplink::scripted::{self, Broker, FAIR, Weather};
 
 const SOURCES: u16 = 3;
 const POINTS: u32 = 12;
@@ -31,6 +32,8 @@ const POINTS: u32 = 12;
 const PERIOD: u64 = 10;
 /// Rows of the outbox in most seeds: an outage of an hour is enough to fill it.
 const ROWS: u64 = 400;
+/// As readings: an outage of minutes is enough to fill it.
+const SPOOL_OF_MINUTES: SpoolBounds = SpoolBounds { readings: 500, bytes: 1_000_000 };
 /// What is decided is shown, whatever the disk does.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// What is committed is told, once nothing stands in the way.
@@ -170,8 +173,7 @@ impl World {
             bounds.rows = ROWS;
         }
         if rng.u8(0..3) == 0 {
-            // An outage of minutes is enough to fill it.
-            set_spool_bounds(SpoolBounds { readings: 500, bytes: 1_000_000 });
+            set_spool_bounds(SPOOL_OF_MINUTES);
         }
         let setting = Setting {
             dir: dir.path().to_owned(),
@@ -211,6 +213,20 @@ impl World {
         self.life += 1;
         self.life_began = Instant::now();
         Agent::start(&self.setting)
+    }
+
+    /// A bug that is there as soon as it can be, and an outage that helps it.
+    pub(super) fn put_in(&mut self, bug: Bug) {
+        self.knob.bug.set(Some(bug));
+        self.faults.push((Instant::now() + Duration::from_secs(2_400), Fault::Outage));
+        self.broker.set_weather(Weather { reachable: false, ..FAIR });
+        if bug == Bug::LossNotCounted {
+            set_spool_bounds(SPOOL_OF_MINUTES);
+        }
+    }
+
+    pub(super) fn is_bug_in(&self) -> bool {
+        self.knob.bug.get().is_none()
     }
 
     /// Faults for so long; then none, and what was promised.
@@ -281,6 +297,11 @@ impl World {
             self.person(agent);
         }
         self.check(agent);
+        if let Some(bug) = self.knob.bug.get().filter(|_| second > 900 && !self.broker.is_connected())
+            && bug.put_into_files(self.dir.path())
+        {
+            self.knob.bug.set(None);
+        }
     }
 
     fn hear(&mut self) {
