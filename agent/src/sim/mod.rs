@@ -15,6 +15,7 @@
 mod agent;
 mod bugs;
 mod oracle;
+mod outage;
 mod script;
 mod tests;
 
