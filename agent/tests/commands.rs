@@ -5,73 +5,30 @@
     reason = "a JSON value that is not there is null, and fails the assertion"
 )]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
+use rumqttc::PublishOptions;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-const ROOT: &str = "riskgate/v1/540170007/54017000701";
-const LONG: Duration = Duration::from_secs(60);
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    free.local_addr().expect("an address").port()
-}
-
-/// A mosquitto of our own, for the plant and for upstream.
-struct Broker {
-    _dir: TempDir,
-    port: u16,
-    child: Child,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let dir = TempDir::new().expect("a directory");
-        let port = free_port();
-        let config = dir.path().join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
-        std::fs::write(&config, text).expect("written");
-        let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
-        let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is missing; run: apt-get install --yes mosquitto");
-        let mut broker = Self { _dir: dir, port, child };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(broker.child.try_wait().expect("asked").is_none(), "mosquitto ended at once");
-            std::thread::yield_now();
-        }
-        broker
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
-    }
-}
+use support::{Broker, LONG, ROOT, Subscriber, free_port};
 
 /// Between the agent and the broker: what the agent says can be kept from it, while it goes on hearing.
 struct Link {
     port: u16,
-    mute: watch::Sender<bool>,
+    /// How often it was muted. A connection is mute from the first time after its beginning, for good: what lay
+    /// in its buffers is never told.
+    mute: watch::Sender<u32>,
     _tasks: JoinSet<()>,
 }
 
@@ -79,7 +36,7 @@ impl Link {
     async fn to(broker: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (mute, muted) = watch::channel(false);
+        let (mute, muted) = watch::channel(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -90,15 +47,20 @@ impl Link {
         });
         Self { port, mute, _tasks: tasks }
     }
+
+    /// Nothing more is told of what is said on the connections that there are.
+    fn mute(&self) {
+        self.mute.send_modify(|times| *times += 1);
+    }
 }
 
-async fn carry(near: tokio::net::TcpStream, far: tokio::net::TcpStream, mut muted: watch::Receiver<bool>) {
+async fn carry(near: tokio::net::TcpStream, far: tokio::net::TcpStream, muted: watch::Receiver<u32>) {
+    let since = *muted.borrow();
     let ((mut hear, mut tell), (mut from_far, mut to_far)) = (near.into_split(), far.into_split());
     let up = async {
         let mut bytes = [0; 4096];
         while let Ok(n @ 1..) = hear.read(&mut bytes).await {
-            // What was said while it was mute is never told.
-            if *muted.borrow_and_update() || to_far.write_all(&bytes[..n]).await.is_err() {
+            if *muted.borrow() > since || to_far.write_all(&bytes[..n]).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -229,56 +191,33 @@ impl Drop for Gateway {
 
 /// The platform, which also plays the plant.
 struct Platform {
-    client: AsyncClient,
-    messages: mpsc::UnboundedReceiver<(String, Value)>,
+    subscriber: Subscriber,
     /// The newest `data` of each object, by topic and id.
     objects: BTreeMap<(String, String), Value>,
     /// Answers, by command id, in the order of their coming: the whole message.
     replies: BTreeMap<String, Vec<Value>>,
-    online: bool,
-    _task: JoinSet<()>,
+    /// It says that it is online and that it hears the plant.
+    ready: bool,
 }
 
 impl Platform {
     async fn connect(port: u16) -> Self {
-        let mut options = MqttOptions::new("", ("127.0.0.1".to_owned(), port));
-        options.set_max_packet_size(1024 * 1024, 1024 * 1024);
-        let (client, mut events) = AsyncClient::builder(options).capacity(100).build();
-        client.subscribe(format!("{ROOT}/#"), QoS::AtLeastOnce).await.expect("queued");
-        let (sender, messages) = mpsc::unbounded_channel();
-        let (subscribed, mut acknowledged) = mpsc::unbounded_channel();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            while let Ok(event) = events.poll().await {
-                match event {
-                    Event::Incoming(Packet::Publish(publish)) => {
-                        let topic = String::from_utf8(publish.topic.to_vec()).expect("a topic");
-                        let below = topic.strip_prefix(&format!("{ROOT}/")).expect("our root").to_owned();
-                        let body = serde_json::from_slice(&publish.payload).unwrap_or(Value::Null);
-                        if sender.send((below, body)).is_err() {
-                            return;
-                        }
-                    }
-                    Event::Incoming(Packet::SubAck(_)) => subscribed.send(()).expect("waited for"),
-                    Event::Incoming(_) | Event::Outgoing(_) => {}
-                }
-            }
-        });
-        timeout(LONG, acknowledged.recv()).await.expect("in time").expect("subscribed");
-        let (objects, replies) = (BTreeMap::new(), BTreeMap::new());
-        Self { client, messages, objects, replies, online: false, _task: task }
+        let subscriber = Subscriber::connect(port).await;
+        Self { subscriber, objects: BTreeMap::new(), replies: BTreeMap::new(), ready: false }
     }
 
     async fn hear(&mut self) {
-        let (topic, body) = timeout(LONG, self.messages.recv()).await.expect("in time").expect("connected");
+        let (topic, body) = self.subscriber.next().await;
         let first = topic.split('/').next().unwrap_or_default().to_owned();
         match first.as_str() {
             "reply" => {
                 let id = body["data"]["id"].as_str().expect("an id").to_owned();
                 self.replies.entry(id).or_default().push(body);
             }
-            "state" => self.online = body["status"] == "online",
-            "alarm" | "candidate" | "hazard" | "stop" => {
+            "state" => {
+                self.ready = body["status"] == "online" && body["sources"][0]["link"] == "up";
+            }
+            "alarm" | "candidate" | "hazard" | "stop" | "task" | "record" => {
                 let id = body["data"]["id"].as_str().expect("an id").to_owned();
                 self.objects.insert((first, id), body["data"].clone());
             }
@@ -297,7 +236,11 @@ impl Platform {
 
     async fn level(&self, number: f64) {
         let reading = json!({ "v": number }).to_string();
-        self.client.publish("plant/level", reading, PublishOptions::at_least_once()).await.expect("queued");
+        self.subscriber
+            .client
+            .publish("plant/level", reading, PublishOptions::at_least_once())
+            .await
+            .expect("queued");
     }
 
     /// Until the alarm is in this state.
@@ -315,17 +258,11 @@ impl Platform {
         .await
     }
 
-    async fn publish(&self, name: &str, fields: &Value, retain: bool) {
-        let options = PublishOptions::at_least_once().retain(retain);
-        let topic = format!("{ROOT}/cmd/{name}");
-        self.client.publish(topic, fields.to_string(), options).await.expect("queued");
-    }
-
     /// The whole answer; the next one, where there were some before.
     async fn ask(&mut self, name: &str, fields: &Value) -> Value {
         let id = fields["id"].as_str().expect("an id").to_owned();
         let before = self.replies.get(&id).map_or(0, Vec::len);
-        self.publish(name, fields, false).await;
+        self.subscriber.command(name, fields, false).await;
         self.until(|it| it.replies.get(&id).and_then(|all| all.get(before)).cloned()).await
     }
 }
@@ -385,7 +322,7 @@ async fn each_command_of_the_readme_is_carried_out_once_and_answered_as_often_as
     let mut gateway = Gateway::new(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.online.then_some(())).await;
+    platform.until(|it| it.ready.then_some(())).await;
     platform.level(95.0).await;
     platform.alarm("unacknowledged").await;
     let (p, sent) = (&mut platform, &mut BTreeSet::new());
@@ -409,13 +346,19 @@ async fn each_command_of_the_readme_is_carried_out_once_and_answered_as_often_as
     carry_out(p, sent, "reject", json!({ "hazard": second })).await;
     carry_out(p, sent, "stop-unit", json!({})).await;
     carry_out(p, sent, "start-unit", json!({})).await;
+    carry_out(p, sent, "record", json!({})).await;
+    let record =
+        p.until(|it| it.objects.iter().find(|((on, _), _)| on == "record").map(|(_, data)| data.clone()));
+    let record = record.await;
+    let told = ["checkTaskId", "checkStatus", "createBy", "automatic"].map(|field| &record[field]);
+    assert_eq!(told, [&json!("T-1"), &json!(0), &json!("王敏"), &json!(false)], "{record}");
     assert_eq!(*sent, examples().into_keys().collect(), "each act of the README was sent");
     let acts =
         gateway.count("SELECT count(*) FROM journal WHERE line LIKE '%\"what\":\"act\"%\"path\":\"mqtt\"%'");
-    assert_eq!((acts, gateway.count("SELECT count(*) FROM command")), (12, 12));
+    assert_eq!((acts, gateway.count("SELECT count(*) FROM command")), (13, 13));
     // Each act, and of each: stale, again and replayed.
     let beside = "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"王敏\",\"what\":\"command\"%'";
-    gateway.counts(beside, 36).await;
+    gateway.counts(beside, 39).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -425,19 +368,19 @@ async fn an_act_that_was_committed_and_not_answered_before_a_crash_is_answered_a
     let mut gateway = Gateway::new(broker.port, link.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.online.then_some(())).await;
+    platform.until(|it| it.ready.then_some(())).await;
     platform.level(95.0).await;
     let hazard = platform.at_stage("candidate", "candidate").await;
     let revision = platform.objects[&("candidate".to_owned(), hazard.clone())]["revision"].clone();
     let fields = command("confirm", "c1", json!({ "hazard": hazard, "revision": revision }));
-    link.mute.send_replace(true);
-    platform.publish("confirm", &fields, false).await;
+    link.mute();
+    platform.subscriber.command("confirm", &fields, false).await;
     gateway.counts("SELECT count(*) FROM command WHERE id = 'c1'", 1).await;
     gateway.kill();
-    link.mute.send_replace(false);
-    platform.online = false;
     gateway.start();
-    platform.until(|it| it.online.then_some(())).await;
+    // What the first agent said last may still be on its way: it is over where the broker tells its last will.
+    platform.until(|it| (!it.ready).then_some(())).await;
+    platform.until(|it| it.ready.then_some(())).await;
     assert!(!platform.replies.contains_key("c1"), "nobody was told before the crash");
     let answer = platform.ask("confirm", &fields).await;
     assert_eq!((&answer["data"]["ok"], &answer["replayed"]), (&json!(true), &json!(true)), "{answer}");
@@ -456,13 +399,14 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     let mut platform = Platform::connect(broker.port).await;
     // It was there before the agent, and would come with each of its connections.
     let kept = command("acknowledge", "kept", json!({ "revision": 1 }));
-    platform.publish("acknowledge", &kept, true).await;
+    platform.subscriber.command("acknowledge", &kept, true).await;
     gateway.start();
     let kept = platform.until(|it| it.replies.get("kept").and_then(|all| all.first()).cloned()).await;
     assert_eq!(kept["data"]["code"], json!("retained"));
+    platform.until(|it| it.ready.then_some(())).await;
     // Cleared: no command, and no refusal.
     let clear = PublishOptions::at_least_once().retain(true);
-    platform.client.publish(format!("{ROOT}/cmd/acknowledge"), "", clear).await.expect("queued");
+    platform.subscriber.client.publish(format!("{ROOT}/cmd/acknowledge"), "", clear).await.expect("queued");
     platform.level(95.0).await;
     platform.alarm("unacknowledged").await;
     let nowhere = "3f9c21d4-0000-5000-8000-000000000001";
@@ -479,6 +423,9 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
         ("shelve", json!({ "alarm": "tank-a-full", "revision": 1, "forSeconds": 100_000 }), "shelf_length"),
         ("start-unit", json!({ "revision": 0 }), "already_so"),
         ("stop-unit", json!({ "unit": "tank-b" }), "unknown_unit"),
+        ("record", json!({ "task": "T-9" }), "unknown_task"),
+        ("record", json!({ "checkStatus": 7 }), "malformed"),
+        ("record", json!({ "revision": 9 }), "stale"),
     ];
     for (n, (name, more, code)) in cases.iter().enumerate() {
         let refused =
@@ -491,5 +438,5 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     assert_eq!(gateway.count("SELECT count(*) FROM command"), 0);
     assert_eq!(gateway.count("SELECT count(*) FROM journal WHERE line LIKE '%\"what\":\"act\"%'"), 0);
     let refused = "SELECT count(*) FROM journal WHERE line LIKE '%\"what\":\"command\"%\"path\":\"mqtt\"%'";
-    gateway.counts(refused, 13).await;
+    gateway.counts(refused, 16).await;
 }

@@ -8,10 +8,10 @@
     reason = "a JSON value that is not there is null, and fails the assertion"
 )]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,6 @@ use riskgate_engine::{
     Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
 };
 use riskgate_point::{Mono, Now, PointId, Sample, SourceId, Value as PointValue, Wall};
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -33,76 +32,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-const ROOT: &str = "riskgate/v1/540170007/54017000701";
-const LONG: Duration = Duration::from_secs(40);
+use support::{Broker, LONG, Subscriber, free_port};
 
 /// 2025-06-01T08:00:00+08:00, standing still.
 fn clock() -> Now {
     Now { mono: Mono(1), wall: Wall(1_748_736_000_000) }
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    free.local_addr().expect("an address").port()
-}
-
-/// A mosquitto of our own: loopback, a free port, no persistence.
-struct Broker {
-    dir: TempDir,
-    port: u16,
-    child: Option<Child>,
-    settings: &'static str,
-}
-
-impl Broker {
-    fn start() -> Self {
-        Self::with("")
-    }
-
-    fn with(settings: &'static str) -> Self {
-        let dir = TempDir::new().expect("a directory");
-        let mut broker = Self { dir, port: free_port(), child: None, settings };
-        broker.up();
-        broker
-    }
-
-    fn up(&mut self) {
-        let config = self.dir.path().join("mosquitto.conf");
-        let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n{}",
-            self.port, self.settings
-        );
-        std::fs::write(&config, text).expect("written");
-        let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
-        let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is missing; run: apt-get install --yes mosquitto");
-        self.child = Some(child);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let child = self.child.as_mut().expect("started");
-            assert!(child.try_wait().expect("asked").is_none(), "mosquitto ended at once");
-            std::thread::yield_now();
-        }
-    }
-
-    /// As a power cut does: what it had not delivered is gone.
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
-        }
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// A link that can be cut while the broker lives on.
@@ -304,16 +238,39 @@ async fn commit_hazard(store: &Store, number: u64) {
 
 fn hazard(number: u64) -> Message {
     let id = format!("h{number}");
+    let time = "2025-06-01T08:00:00.000+08:00";
+    let evidence = json!({
+        "rule": "tank-a-leak", "version": "1", "condition": "{GD-101} >= 25", "verdict": "true", "time": time,
+        "operands": [{ "text": "{GD-101}", "value": 31.5, "quality": "good", "time": time, "sourceTime": null }],
+    });
+    let data = json!({
+        "id": id, "revision": 1, "durable": true, "companyCode": "540170007", "riskMeasureId": "M-1",
+        "riskUnitId": "U-1", "dangerName": "可燃气体泄漏", "dangerLevel": 0, "dangerState": 0, "dangerSrc": 9,
+        "dangerDesc": "可燃气体浓度超限", "stage": "rectifying", "registTime": time, "registrant": "罐区网关",
+        "dangerManageDeadline": time, "previousId": null, "cause": "tank-a-leak", "changed": time,
+        "evidence": evidence,
+    });
     Message {
         lane: Lane::Critical,
         topic: "hazard/U-1".to_owned(),
         retain: false,
         kind: "riskgate.hazard.v1".to_owned(),
-        object: id.clone(),
+        object: id,
         revision: 1,
         time: clock().wall,
-        data: json!({ "id": id, "revision": 1 }),
+        data,
     }
+}
+
+fn task(number: u64) -> Message {
+    let id = format!("t{number}");
+    let data = json!({
+        "id": id, "revision": 1, "companyCode": "540170007", "riskMeasureId": "M-1", "riskUnitId": "U-1",
+        "troubleshootContent": "核对液位", "workType": 0, "assignee": "ban-a", "checkCycle": 8.0,
+        "checkCycleUnit": "小时", "boosts": [], "changed": "2025-06-01T08:00:00.000+08:00",
+    });
+    let (topic, kind) = ("task/U-1".to_owned(), "riskgate.task.v1".to_owned());
+    Message { lane: Lane::Work, topic, kind, object: id, data, ..hazard(number) }
 }
 
 fn risk(id: &str) -> Effect {
@@ -328,67 +285,11 @@ fn risk(id: &str) -> Effect {
     }))
 }
 
-/// A subscriber of everything below the root. Its connection ends when it is dropped.
-struct Subscriber {
-    client: AsyncClient,
-    messages: mpsc::UnboundedReceiver<(String, Value)>,
-    _task: JoinSet<()>,
-}
-
-impl Subscriber {
-    /// Returns once the broker has taken the subscription.
-    async fn connect(port: u16) -> Self {
-        let mut options = MqttOptions::new("", ("127.0.0.1".to_owned(), port));
-        options.set_max_packet_size(1024 * 1024, 1024 * 1024);
-        let (client, mut events) = AsyncClient::builder(options).capacity(100).build();
-        client.subscribe(format!("{ROOT}/#"), QoS::AtLeastOnce).await.expect("queued");
-        let (sender, messages) = mpsc::unbounded_channel();
-        let (subscribed, mut acknowledged) = mpsc::unbounded_channel();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            while let Ok(event) = events.poll().await {
-                match event {
-                    Event::Incoming(Packet::Publish(publish)) => {
-                        let topic = String::from_utf8(publish.topic.to_vec()).expect("a topic");
-                        let below = topic.strip_prefix(&format!("{ROOT}/")).expect("our root").to_owned();
-                        let body = serde_json::from_slice(&publish.payload).unwrap_or(Value::Null);
-                        if sender.send((below, body)).is_err() {
-                            return;
-                        }
-                    }
-                    Event::Incoming(Packet::SubAck(_)) => subscribed.send(()).expect("waited for"),
-                    Event::Incoming(_) | Event::Outgoing(_) => {}
-                }
-            }
-        });
-        timeout(LONG, acknowledged.recv()).await.expect("in time").expect("subscribed");
-        Self { client, messages, _task: task }
-    }
-
-    async fn next(&mut self) -> (String, Value) {
-        timeout(LONG, self.messages.recv()).await.expect("in time").expect("connected")
-    }
-
-    async fn find(&mut self, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
-        loop {
-            let (topic, body) = self.next().await;
-            if wanted(&topic, &body) {
-                return body;
-            }
-        }
-    }
-
-    async fn command(&self, name: &str, fields: &Value) {
-        let topic = format!("{ROOT}/cmd/{name}");
-        let options = PublishOptions::at_least_once();
-        self.client.publish(topic, fields.to_string(), options).await.expect("queued");
-    }
-
-    async fn ask(&mut self, name: &str, fields: &Value) -> Value {
-        self.command(name, fields).await;
-        let topic = format!("reply/{}", fields["id"].as_str().expect("an id"));
-        self.find(|at, _| at == topic).await["data"].clone()
-    }
+/// The answer to a command.
+async fn ask(subscriber: &mut Subscriber, name: &str, fields: &Value) -> Value {
+    subscriber.command(name, fields, false).await;
+    let topic = format!("reply/{}", fields["id"].as_str().expect("an id"));
+    subscriber.find(|at, _| at == topic).await["data"].clone()
 }
 
 /// What the reference consumer keeps across its connections.
@@ -424,7 +325,7 @@ impl Platform {
                     "lane": "critical", "from": first, "to": last,
                     "id": "r1", "by": "the test", "expires": "2025-06-01T08:05:00+08:00",
                 });
-                subscriber.command("resend", &fields).await;
+                subscriber.command("resend", &fields, false).await;
                 (asked, self.resends) = (true, self.resends + 1);
             }
         }
@@ -609,14 +510,15 @@ async fn commands_are_answered_refused_and_journalled() {
         fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         fields
     };
-    let ping = subscriber.ask("ping", &with("p", json!({}))).await;
+    let ping = ask(&mut subscriber, "ping", &with("p", json!({}))).await;
     assert_eq!((&ping["ok"], &ping["result"]["epoch"]), (&json!(true), &json!(agent.origin.epoch.0)));
-    let late = subscriber.ask("ping", &with("l", json!({ "expires": "2025-06-01T07:00:00+08:00" }))).await;
+    let late =
+        ask(&mut subscriber, "ping", &with("l", json!({ "expires": "2025-06-01T07:00:00+08:00" }))).await;
     assert!(late["error"].as_str().expect("told").contains("expired"), "{late}");
-    let unknown = subscriber.ask("accept", &with("u", json!({}))).await;
+    let unknown = ask(&mut subscriber, "accept", &with("u", json!({}))).await;
     assert!(unknown["error"].as_str().expect("told").contains("not allowed"), "{unknown}");
     let range = json!({ "lane": "critical", "from": 1, "to": 9 });
-    let resent = subscriber.ask("resend", &with("r", range)).await;
+    let resent = ask(&mut subscriber, "resend", &with("r", range)).await;
     assert_eq!((&resent["result"]["sent"], &resent["result"]["last"]), (&json!(1), &json!(1)));
     agent.until(|status| status.commands == 4 && status.commands_refused == 2).await;
     agent.stop().await;
@@ -676,8 +578,7 @@ async fn urgent_rows_go_ahead_of_the_backlog_in_their_own_order() {
     let broker = Broker::start();
     let dir = TempDir::new().expect("a directory");
     let (store, _) = Store::open(dir.path(), clock().wall).expect("opens");
-    let work = |number| Message { lane: Lane::Work, topic: "task/U-1".to_owned(), ..hazard(number) };
-    commit(&store, 1, Vec::new(), (1..=150).map(work).collect()).await;
+    commit(&store, 1, Vec::new(), (1..=150).map(task).collect()).await;
     commit(&store, 2, Vec::new(), (151..=200).map(hazard).collect()).await;
     store.close().expect("closes");
     let mut subscriber = Subscriber::connect(broker.port).await;
@@ -768,8 +669,9 @@ async fn a_row_that_ends_each_connection_is_told_as_a_gap_and_the_others_go() {
     let mut subscriber = Subscriber::connect(broker.port).await;
     let mut agent = Agent::start(dir.path(), broker.port);
     let large = |number: u64| {
-        let data = json!({ "id": format!("h{number}"), "revision": 1, "dangerDesc": "漏".repeat(10_000) });
-        Message { data, ..hazard(number) }
+        let mut message = hazard(number);
+        message.data["dangerDesc"] = json!("漏".repeat(10_000));
+        message
     };
     let messages = vec![hazard(1), large(2), hazard(3), large(4), hazard(5)];
     commit(&agent.store, 1, Vec::new(), messages).await;
@@ -799,7 +701,7 @@ async fn a_row_that_ends_each_connection_is_told_as_a_gap_and_the_others_go() {
         "lane": "critical", "from": 1, "to": 5,
         "id": "r1", "by": "the test", "expires": "2025-06-01T08:05:00+08:00",
     });
-    let resent = subscriber.ask("resend", &fields).await;
+    let resent = ask(&mut subscriber, "resend", &fields).await;
     assert_eq!(resent["result"]["missing"], json!([[2, 2], [4, 4]]));
     agent.stop().await;
     let connection = rusqlite::Connection::open(dir.path().join("state.db")).expect("opens");

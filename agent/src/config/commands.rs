@@ -10,7 +10,7 @@ use super::values::suggest;
 const OPEN: [&str; 2] = ["ping", "resend"];
 
 /// Acts of persons. Their order is that of the README.
-pub(crate) const ACTS: [&str; 12] = [
+pub(crate) const ACTS: [&str; 13] = [
     "acknowledge",
     "reset",
     "shelve",
@@ -23,6 +23,7 @@ pub(crate) const ACTS: [&str; 12] = [
     "accept",
     "stop-unit",
     "start-unit",
+    "record",
 ];
 
 /// What upstream may command.

@@ -2,7 +2,7 @@
 //!
 //! A field that nobody knows is refused, and not passed over: a length that is misspelt would otherwise be none.
 
-use riskgate_engine::Deed;
+use riskgate_engine::{CheckStatus, Deed};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ pub(super) struct Form {
     pub(super) why: Need,
     /// `forSeconds`.
     pub(super) length: Need,
+    /// `checkStatus`.
+    pub(super) status: Need,
     make: fn(Said) -> Deed,
 }
 
@@ -28,6 +30,7 @@ pub(super) enum Object {
     What,
     Hazard,
     Unit,
+    Task,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,14 +46,19 @@ struct Said {
     hazard: Uuid,
     why: Option<String>,
     for_s: Option<u64>,
+    status: CheckStatus,
 }
 
+/// In the order of the exchange standard's numbers, from 0.
+pub(super) const STATUSES: [CheckStatus; 4] =
+    [CheckStatus::Normal, CheckStatus::Hazard, CheckStatus::Unchecked, CheckStatus::Other];
+
 const fn form(name: &'static str, what: &'static str, object: Object, make: fn(Said) -> Deed) -> Form {
-    Form { name, what, object, why: Need::No, length: Need::No, make }
+    Form { name, what, object, why: Need::No, length: Need::No, status: Need::No, make }
 }
 
 /// In the order of `config::commands::ACTS`. A further act is one line here, and one there.
-pub(super) const FORMS: [Form; 12] = [
+pub(super) const FORMS: [Form; 13] = [
     form("acknowledge", "确认报警: the alarm is seen", Object::Alarm, |said| Deed::Acknowledge {
         alarm: said.object,
     }),
@@ -113,6 +121,13 @@ pub(super) const FORMS: [Form; 12] = [
         })
     },
     form("start-unit", "停用检维修 ends", Object::Unit, |said| Deed::StartUnit { unit: said.object }),
+    Form {
+        why: Need::May,
+        status: Need::Must,
+        ..form("record", "排查记录: a task was carried out, or was not", Object::Task, |said| {
+            Deed::Record { task: said.object, status: said.status, why: said.why }
+        })
+    },
 ];
 
 impl Object {
@@ -122,6 +137,7 @@ impl Object {
             Self::What => "what",
             Self::Hazard => "hazard",
             Self::Unit => "unit",
+            Self::Task => "task",
         }
     }
 }
@@ -133,7 +149,12 @@ impl Form {
 
     /// What is to be done, and the revision that is expected.
     pub(super) fn read(&self, fields: &Map<String, Value>) -> Result<(Deed, u64), String> {
-        let own = [(self.object.field(), Need::Must), ("why", self.why), ("forSeconds", self.length)];
+        let own = [
+            (self.object.field(), Need::Must),
+            ("why", self.why),
+            ("forSeconds", self.length),
+            ("checkStatus", self.status),
+        ];
         let is_known = |name: &str| {
             COMMON.contains(&name) || own.iter().any(|(own, need)| *own == name && *need != Need::No)
         };
@@ -145,12 +166,13 @@ impl Form {
             Object::Hazard => {
                 object.parse().map_err(|_| format!("'hazard' is no id of a hazard: '{object}'"))?
             }
-            Object::Alarm | Object::What | Object::Unit => Uuid::nil(),
+            Object::Alarm | Object::What | Object::Unit | Object::Task => Uuid::nil(),
         };
         let why = text(fields, "why", self.why)?;
         let for_s = number(fields, "forSeconds", self.length)?;
+        let status = status(fields, self.status)?;
         let revision = number(fields, "revision", Need::Must)?.unwrap_or_default();
-        Ok(((self.make)(Said { object, hazard, why, for_s }), revision))
+        Ok(((self.make)(Said { object, hazard, why, for_s, status }), revision))
     }
 }
 
@@ -170,6 +192,13 @@ fn number(fields: &Map<String, Value>, name: &str, need: Need) -> Result<Option<
         None => Err(format!("'{name}' is missing: a whole number, from 0")),
         Some(_) => Err(format!("'{name}' takes a whole number, from 0")),
     }
+}
+
+/// The standard's number of what was found. Where none is asked for, none is looked at.
+fn status(fields: &Map<String, Value>, need: Need) -> Result<CheckStatus, String> {
+    let said = number(fields, "checkStatus", need)?.unwrap_or_default();
+    let known = usize::try_from(said).ok().and_then(|said| STATUSES.get(said).copied());
+    known.ok_or_else(|| format!("'checkStatus' cannot be {said}: 0 正常, 1 存在隐患, 2 未排查, 3 其他"))
 }
 
 #[cfg(test)]
@@ -198,6 +227,14 @@ mod tests {
             read("out-of-service", &json!({ "what": "TI", "why": "校验", "revision": 0 })),
             Ok((out, 0))
         );
+        let record = |said| read("record", &json!({ "task": "T-1", "revision": 1, "checkStatus": said }));
+        for (said, status) in
+            [(0, CheckStatus::Normal), (1, CheckStatus::Hazard), (2, CheckStatus::Unchecked)]
+        {
+            assert_eq!(status.number(), said, "the standard's own number");
+            let deed = Deed::Record { task: "T-1".to_owned(), status, why: None };
+            assert_eq!(record(said), Ok((deed, 1)));
+        }
         for (name, fields, why) in [
             ("confirm", json!({ "hazard": "h1", "revision": 2 }), "no id of a hazard"),
             ("confirm", json!({ "hazard": hazard }), "'revision' is missing"),
@@ -211,6 +248,14 @@ mod tests {
                 "no field 'forSecond'",
             ),
             ("acknowledge", json!({ "alarm": "A", "revision": 1, "why": "w" }), "no field 'why'"),
+            (
+                "acknowledge",
+                json!({ "alarm": "A", "revision": 1, "checkStatus": 0 }),
+                "no field 'checkStatus'",
+            ),
+            ("record", json!({ "task": "T-1", "revision": 1 }), "'checkStatus' is missing"),
+            ("record", json!({ "task": "T-1", "revision": 1, "checkStatus": 4 }), "cannot be 4"),
+            ("record", json!({ "task": "T-1", "revision": 1, "checkStatus": "0" }), "a whole number"),
         ] {
             let refused = read(name, &fields).expect_err("refused");
             assert!(refused.contains(why), "{refused}");

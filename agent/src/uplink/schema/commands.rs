@@ -1,9 +1,10 @@
 //! The schemas of commands, out of the table by which they are read.
 
+use riskgate_engine::CheckStatus;
 use serde_json::{Map, Value, json};
 
 use super::{DIALECT, count, object, one_of, text};
-use crate::uplink::acts::{FORMS, Form, Need, Object};
+use crate::uplink::acts::{FORMS, Form, Need, Object, STATUSES};
 
 /// One command as a document: `cmd/{name}`.
 pub(super) struct Command {
@@ -39,8 +40,14 @@ fn of(form: &Form) -> Value {
         Object::Alarm => json!({ "type": "string", "description": "data.id of alarm/" }),
         Object::What => json!({ "type": "string", "description": "data.id of alarm/, or a tag" }),
         Object::Unit => json!({ "type": "string", "description": "riskUnitId" }),
+        Object::Task => json!({ "type": "string", "description": "data.id of task/" }),
     };
-    let own = [("why", form.why, text()), ("forSeconds", form.length, count())];
+    let status = json!({ "enum": STATUSES.map(CheckStatus::number), "description": "0 正常, 1 存在隐患, 2 未排查, 3 其他" });
+    let own = [
+        ("why", form.why, text()),
+        ("forSeconds", form.length, count()),
+        ("checkStatus", form.status, status),
+    ];
     let with =
         |need| own.clone().into_iter().filter(move |(_, of, _)| *of == need).map(|(name, _, it)| (name, it));
     let must = [(form.object.field(), object_of), ("revision", count())];

@@ -1,0 +1,170 @@
+//! What the tests against a real broker share: a mosquitto of their own, and a subscriber that hears everything
+//! below the root and holds each message against the schema of its kind.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+#[path = "fits.rs"]
+mod fits;
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use riskgate::uplink::schema::KINDS;
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub(crate) const ROOT: &str = "riskgate/v1/540170007/54017000701";
+
+/// A machine under load is slow, not hung.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    free.local_addr().expect("an address").port()
+}
+
+/// A mosquitto of our own: loopback, a free port, no persistence.
+pub(crate) struct Broker {
+    dir: TempDir,
+    pub(crate) port: u16,
+    child: Option<Child>,
+    settings: &'static str,
+}
+
+impl Broker {
+    pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    pub(crate) fn with(settings: &'static str) -> Self {
+        let dir = TempDir::new().expect("a directory");
+        let mut broker = Self { dir, port: free_port(), child: None, settings };
+        broker.up();
+        broker
+    }
+
+    pub(crate) fn up(&mut self) {
+        let config = self.dir.path().join("mosquitto.conf");
+        let text = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n{}",
+            self.port, self.settings
+        );
+        std::fs::write(&config, text).expect("written");
+        let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
+        let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is missing; run: apt-get install --yes mosquitto");
+        self.child = Some(child);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let child = self.child.as_mut().expect("started");
+            assert!(child.try_wait().expect("asked").is_none(), "mosquitto ended at once");
+            std::thread::yield_now();
+        }
+    }
+
+    /// As a power cut does: what it had not delivered is gone.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A subscriber of everything below the root. Its connection ends when it is dropped.
+pub(crate) struct Subscriber {
+    pub(crate) client: AsyncClient,
+    messages: mpsc::UnboundedReceiver<(String, Vec<u8>)>,
+    _task: JoinSet<()>,
+}
+
+impl Subscriber {
+    /// Returns once the broker has taken the subscription.
+    pub(crate) async fn connect(port: u16) -> Self {
+        let mut options = MqttOptions::new("", ("127.0.0.1".to_owned(), port));
+        options.set_max_packet_size(2 * 1024 * 1024, 2 * 1024 * 1024);
+        let (client, mut events) = AsyncClient::builder(options).capacity(100).build();
+        client.subscribe(format!("{ROOT}/#"), QoS::AtLeastOnce).await.expect("queued");
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (subscribed, mut acknowledged) = mpsc::unbounded_channel();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok(event) = events.poll().await {
+                match event {
+                    Event::Incoming(Packet::Publish(publish)) => {
+                        let topic = String::from_utf8(publish.topic.to_vec()).expect("a topic");
+                        let below = topic.strip_prefix(&format!("{ROOT}/")).expect("our root").to_owned();
+                        if sender.send((below, publish.payload.to_vec())).is_err() {
+                            return;
+                        }
+                    }
+                    Event::Incoming(Packet::SubAck(_)) => subscribed.send(()).expect("waited for"),
+                    Event::Incoming(_) | Event::Outgoing(_) => {}
+                }
+            }
+        });
+        timeout(LONG, acknowledged.recv()).await.expect("in time").expect("subscribed");
+        Self { client, messages, _task: task }
+    }
+
+    /// The next message, which is as its schema says; `null` where a retained one is cleared.
+    pub(crate) async fn next(&mut self) -> (String, Value) {
+        let (topic, payload) =
+            timeout(LONG, self.messages.recv()).await.expect("in time").expect("connected");
+        // What the tests command themselves may be wrong on purpose.
+        if topic.starts_with("cmd/") {
+            return (topic, serde_json::from_slice(&payload).unwrap_or(Value::Null));
+        }
+        if payload.is_empty() {
+            return (topic, Value::Null);
+        }
+        let body = serde_json::from_slice(&payload).unwrap_or_else(|error| panic!("{topic}: {error}"));
+        fits_its_schema(&topic, &body);
+        (topic, body)
+    }
+
+    pub(crate) async fn find(&mut self, mut wanted: impl FnMut(&str, &Value) -> bool) -> Value {
+        loop {
+            let (topic, body) = self.next().await;
+            if wanted(&topic, &body) {
+                return body;
+            }
+        }
+    }
+
+    pub(crate) async fn command(&self, name: &str, fields: &Value, retain: bool) {
+        let topic = format!("{ROOT}/cmd/{name}");
+        let options = PublishOptions::at_least_once().retain(retain);
+        self.client.publish(topic, fields.to_string(), options).await.expect("queued");
+    }
+}
+
+/// Panics where it does not, or where no schema speaks of the topic.
+fn fits_its_schema(topic: &str, body: &Value) {
+    let name = match topic.split('/').next().unwrap_or_default() {
+        "birth" if topic.starts_with("birth/points/") => "points",
+        first => first,
+    };
+    let kind = KINDS.iter().find(|kind| kind.name == name);
+    let kind = kind.unwrap_or_else(|| panic!("{topic}: no schema speaks of it"));
+    if let Err(wrong) = fits::check(&kind.schema(), body, topic) {
+        panic!("{wrong}\n{body:#}");
+    }
+}
