@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bugs::Bug;
 use super::clock;
-use crate::config::Commands;
+use crate::config::{Commands, Login};
 use crate::console::{BoardHandle, Site};
 use crate::history::Recorder;
 use crate::pump::{Order, Pump};
@@ -267,8 +267,7 @@ fn config(dir: &Path, batch: Duration) -> uplink::Config {
         host: "broker".to_owned(),
         port: 1883,
         root: "riskgate/v1".to_owned(),
-        user: None,
-        password: None,
+        login: Login::default(),
         tls: None,
         client_id: "54017000701".to_owned(),
         telemetry: Some(batch),
