@@ -57,6 +57,7 @@ enum Answer {
     Replayed(Result<Vec<Row>, StoreError>),
     Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
+    SpoolGapTold(Result<u64, StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
     Spooled(Result<Next, SpoolError>),
@@ -77,6 +78,7 @@ pub(super) struct Link<'a> {
     spool_read: bool,
     /// Rows set aside whose gap is being written.
     telling: usize,
+    telling_dropped: bool,
     spool_empty: bool,
     began: Instant,
     flying: FuturesUnordered<Flying>,
@@ -127,6 +129,7 @@ impl<'a> Link<'a> {
             spool,
             spool_read: false,
             telling: 0,
+            telling_dropped: false,
             spool_empty: false,
             began: Instant::now(),
             flying: FuturesUnordered::new(),
@@ -418,6 +421,7 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::SpoolGapTold(told) => self.told_from_spool(told),
             Answer::Spooled(next) => self.spooled(next),
             // It is sent once more: the receiver has the same readings twice.
             Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
