@@ -248,7 +248,7 @@ impl Run {
                 Report::Link { source: source(*of), link, at: now }
             }
             Input::Refreshed(of) => Report::Refreshed { source: source(*of), at: now },
-            Input::Fix(of) => Report::Fix(Fix {
+            Input::Fix(of) => Report::Fix(Box::new(Fix {
                 source: source(RTLS),
                 tag: Arc::from(of.tag),
                 person: of.person.map(Arc::from),
@@ -259,8 +259,8 @@ impl Run {
                 source_time: of.told.map(wall),
                 received: now,
                 backfill: of.backfill,
-            }),
-            Input::Sighting { kind, confidence, backfill } => Report::Sighting(Sighting {
+            })),
+            Input::Sighting { kind, confidence, backfill } => Report::Sighting(Box::new(Sighting {
                 source: source(NVR),
                 camera: Arc::from("C-1"),
                 kind: Arc::from(*kind),
@@ -268,9 +268,9 @@ impl Run {
                 source_time: None,
                 received: now,
                 backfill: *backfill,
-            }),
+            })),
             Input::Condition { origin, active, acknowledged, suppressed, severity } => {
-                Report::Condition(Condition {
+                Report::Condition(Box::new(Condition {
                     source: source(DCS),
                     origin: Arc::from(format!("T{origin}")),
                     name: Arc::from("HH"),
@@ -281,11 +281,11 @@ impl Run {
                     message: Arc::from(""),
                     source_time: None,
                     received: now,
-                })
+                }))
             }
             Input::Told => Report::ConditionsTold { source: source(DCS), at: now },
             Input::Lost => Report::ConditionsLost { source: source(DCS), at: now },
-            Input::Permit(of) => Report::Permit(Permit {
+            Input::Permit(of) => Report::Permit(Box::new(Permit {
                 source: source(PTW),
                 id: Arc::from(of.id.to_string()),
                 kind: if of.lifting { PermitKind::Lifting } else { PermitKind::HotWork },
@@ -298,7 +298,7 @@ impl Run {
                 source_time: None,
                 received: now,
                 backfill: false,
-            }),
+            })),
             Input::Act(act) => return self.act(act, now),
             Input::Step(seconds) => {
                 self.stepped += seconds;
