@@ -21,6 +21,7 @@ pub(crate) mod by_hand;
 mod commands;
 #[cfg(test)]
 mod damage;
+mod full;
 pub mod journal;
 pub mod lookup;
 mod mark;
