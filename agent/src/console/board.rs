@@ -62,6 +62,17 @@ pub struct LaneLine {
     pub last: u64,
 }
 
+/// What was set aside so that it holds up nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideLine {
+    /// `refused`, `unwritable`.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<Wall>,
+    /// Of the newest.
+    pub why: String,
+}
+
 /// How the history is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HistoryLine {
@@ -120,6 +131,7 @@ pub struct Board {
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    set_aside: Vec<AsideLine>,
     journal: Option<Head>,
     history: HistoryLine,
     uplink: Uplink,
@@ -167,6 +179,7 @@ impl Board {
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            set_aside: Vec::new(),
             journal: None,
             history: HistoryLine::default(),
             uplink: Uplink::default(),
@@ -274,6 +287,17 @@ impl Board {
             self.outbox = outbox;
             self.change.outbox = true;
         }
+    }
+
+    pub fn set_aside(&mut self, set_aside: Vec<AsideLine>) {
+        if self.set_aside != set_aside {
+            self.set_aside = set_aside;
+            self.change.outbox = true;
+        }
+    }
+
+    pub fn aside(&self) -> &[AsideLine] {
+        &self.set_aside
     }
 
     pub fn set_journal(&mut self, head: &Head) {

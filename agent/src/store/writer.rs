@@ -158,6 +158,29 @@ impl Database {
         Ok(purged)
     }
 
+    fn refuse(
+        &mut self,
+        row: i64,
+        why: &str,
+        (gap, entry): (Message, JournalEntry),
+        at: Wall,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        let mut head = self.head.clone();
+        let (lane, last) = self.in_transaction(|transaction| {
+            let lane = outbox::refuse(transaction, row, why, at)?;
+            if lane.is_some() {
+                append(transaction, &mut head, &[gap], &[entry])?;
+            }
+            Ok((lane, outbox::last_sequences(transaction)?))
+        })?;
+        if let Some(lane) = lane {
+            self.rows.acknowledged(lane, 1);
+        }
+        self.wrote(last, head);
+        Ok(())
+    }
+
     fn wrote(&mut self, last: LastSequences, head: Head) {
         self.mark.set(&head);
         self.rows.appended(self.last, last);
@@ -423,6 +446,16 @@ fn answer(
                 }
             });
             send(reply, acknowledged);
+        }
+        Request::Refuse { row, why, told, at, reply } => {
+            let at = database.age.on(at);
+            let refused = database.refuse(row, why, *told, at).map(|()| {
+                committed.send_modify(|committed| {
+                    committed.last = database.last;
+                    committed.journal.clone_from(&database.head);
+                });
+            });
+            send(reply, refused);
         }
         Request::Range { lane, from, to, n, reply } => {
             send(reply, outbox::range(&database.connection, lane, from, to, n));
