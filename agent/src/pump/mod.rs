@@ -6,6 +6,7 @@
 //! nothing about risk, and it formats nothing but through `uplink::wire`.
 
 mod commands;
+mod keep;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use commands::Commands;
 pub use commands::{Commanded, Refused, Verdict};
+use keep::Keeping;
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -99,6 +101,7 @@ struct Tail {
     /// Pieces that can never be written, as they were told last.
     unwritable: u64,
     merged: Merged,
+    keeping: Keeping,
 }
 
 /// Samples that full queues merged away, over all configurations of this run.
@@ -151,6 +154,7 @@ impl Pump {
             failed: None,
             unwritable: 0,
             merged: Merged::default(),
+            keeping: Keeping::default(),
         };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
@@ -180,7 +184,9 @@ impl Pump {
             self.end_turn(&mut tail, &so_far);
         }
         tail.merged.tell(self.intake.merged(), None);
-        self.history.turn((self.clock)());
+        let now = (self.clock)();
+        self.history.turn(now);
+        tail.keeping.keep(&self.engine, &self.store, now);
         self.drain(tail, committed).await
     }
 
@@ -329,6 +335,7 @@ impl Pump {
         }
         tail.shown = now.mono;
         self.history.turn(now);
+        tail.keeping.turn(&self.engine, &self.store, now);
         tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();

@@ -462,6 +462,7 @@ fn answer(
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
+        Request::Keep { running, reply } => send(reply, records::keep(&database.connection, &running)),
     }
 }
 

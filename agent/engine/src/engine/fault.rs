@@ -19,7 +19,7 @@ use crate::{
     AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, reason, words,
 };
 
-fn fault_after(patience: Patience, class: Class) -> Duration {
+pub(super) fn fault_after(patience: Patience, class: Class) -> Duration {
     match class {
         Class::Gas | Class::Fire | Class::Sis | Class::People => patience.strict,
         Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit => patience.usual,
@@ -347,7 +347,7 @@ impl Engine {
     }
 
     /// The strictest class of what cannot be seen.
-    fn class_of(&self, id: SourceId) -> Class {
+    pub(super) fn class_of(&self, id: SourceId) -> Class {
         let source = self.plant.source(id);
         let people = source.filter(|source| source.fixes).map(|_| Class::People);
         let video = source.filter(|source| source.sightings).map(|_| Class::Video);
