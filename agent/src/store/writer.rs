@@ -8,6 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use riskgate_engine::Running;
 use riskgate_point::Wall;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
@@ -156,6 +157,11 @@ impl Database {
             outbox::vacuum(&self.connection)?;
         }
         Ok(purged)
+    }
+
+    fn keep(&mut self, running: &Running) -> Result<(), StoreError> {
+        self.begin()?;
+        records::keep(&self.connection, running)
     }
 
     fn refuse(
@@ -462,7 +468,7 @@ fn answer(
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
-        Request::Keep { running, reply } => send(reply, records::keep(&database.connection, &running)),
+        Request::Keep { running, reply } => send(reply, database.keep(&running)),
     }
 }
 
