@@ -31,6 +31,14 @@ pub static INTAKE_DEPTH: LazyLock<IntGauge> =
 pub static OUTBOX: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_outbox_pending", "Committed rows not yet acknowledged", &["lane"]));
 
+pub static SET_ASIDE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_outbox_set_aside",
+        "Rows that the receiver, or the database, will not take; each is told as a gap",
+        &["what"],
+    )
+});
+
 pub static UPLINK_UP: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("riskgate_uplink_up", "1 while the broker upstream is connected"));
 
@@ -162,6 +170,7 @@ mod tests {
         STORE_WRITTEN.with_label_values(&["wal"]).set(1);
         INTAKE_DEPTH.set(1);
         OUTBOX.with_label_values(&["critical"]).set(1);
+        SET_ASIDE.with_label_values(&["refused"]).set(1);
         SOURCE_UP.with_label_values(&["s"]).set(1);
         POINTS.with_label_values(&["s", "good"]).set(1);
         POLLS.with_label_values(&["s", "late"]).set(1);

@@ -309,7 +309,7 @@ const SHOW_HELP: &str = "例 Examples:
   all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, shadows, quality, hazards,
              candidates, tasks, units, sources, outbox, uplink, health}
   quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
-  outbox    {lanes: [{lane, pending, last}]}
+  outbox    {lanes: [{lane, pending, last}], journal, set_aside: [{what, count, oldest, why}]}
   others    a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
 

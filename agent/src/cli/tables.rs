@@ -5,12 +5,14 @@ mod indicator;
 mod shadow;
 mod withheld;
 
+use std::fmt::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
 use crate::console::socket::What;
 use crate::console::source::{CountsLine, SkipLine, SourceState};
-use crate::console::view::{AlarmView, BoardView, HazardView, TaskView, UnitView};
+use crate::console::view::{AlarmView, AsideView, BoardView, HazardView, TaskView, UnitView};
 
 /// Digits of a hazard's id that are shown; more where they do not tell two apart.
 const ID_DIGITS_MIN: usize = 8;
@@ -263,10 +265,16 @@ impl Draw<'_> {
         for lane in &self.view.outbox.lanes {
             table.add_row([lane.lane.clone(), lane.pending.to_string(), lane.last.to_string()]);
         }
-        match &self.view.outbox.journal {
-            Some(head) => format!("{table}\n日志 journal: {}:{}", head.n, head.hash),
-            None => table.to_string(),
+        let mut said = table.to_string();
+        for AsideView { what, count, oldest, why } in &self.view.outbox.set_aside {
+            let oldest = oldest.as_deref().unwrap_or_default();
+            // A text takes every write.
+            let _written = write!(said, "\n不再发送 set aside: {what} {count}，最早 oldest {oldest}: {why}");
         }
+        if let Some(head) = &self.view.outbox.journal {
+            let _written = write!(said, "\n日志 journal: {}:{}", head.n, head.hash);
+        }
+        said
     }
 
     fn history(&self) -> String {

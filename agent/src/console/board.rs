@@ -62,6 +62,17 @@ pub struct LaneLine {
     pub last: u64,
 }
 
+/// What was set aside so that it holds up nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideLine {
+    /// `refused`, `unwritable`.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<Wall>,
+    /// Of the newest.
+    pub why: String,
+}
+
 /// How the history is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HistoryLine {
@@ -122,6 +133,7 @@ pub struct Board {
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    set_aside: Vec<AsideLine>,
     journal: Option<Head>,
     history: HistoryLine,
     uplink: Uplink,
@@ -170,6 +182,7 @@ impl Board {
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            set_aside: Vec::new(),
             journal: None,
             history: HistoryLine::default(),
             uplink: Uplink::default(),
@@ -283,6 +296,17 @@ impl Board {
             self.outbox = outbox;
             self.change.outbox = true;
         }
+    }
+
+    pub fn set_aside(&mut self, set_aside: Vec<AsideLine>) {
+        if self.set_aside != set_aside {
+            self.set_aside = set_aside;
+            self.change.outbox = true;
+        }
+    }
+
+    pub fn aside(&self) -> &[AsideLine] {
+        &self.set_aside
     }
 
     pub fn set_journal(&mut self, head: &Head) {

@@ -227,6 +227,19 @@ pub struct OutboxView {
     /// The newest entry of the journal: to be kept elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Head>,
+    /// What was set aside so that it holds up nothing; each is told upstream as a gap.
+    #[serde(default)]
+    pub set_aside: Vec<AsideView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsideView {
+    /// `refused`: the receiver will not take it. `unwritable`: the database will not.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<String>,
+    /// Of the newest.
+    pub why: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

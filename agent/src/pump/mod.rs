@@ -133,8 +133,9 @@ pub struct Pump {
     pub states: watch::Sender<Vec<SourceState>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
-    /// Effects of starting, not yet committed.
+    /// Effects of starting, not yet committed, and what the journal could not take of it.
     pub first: Vec<Effect>,
+    pub first_acts: Vec<JournalEntry>,
     /// Commands from upstream that were carried out before.
     pub carried: Vec<Carried>,
     /// Told when the drivers have ended.
@@ -157,7 +158,8 @@ impl Pump {
         };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
-        self.commit(&mut tail, first, Vec::new(), None, now);
+        let acts = std::mem::take(&mut self.first_acts);
+        self.commit(&mut tail, first, acts, None, now);
         loop {
             let idle = self.idle();
             // In this order, not by chance: what is rare and bounded first, so that a flood of reports holds

@@ -130,6 +130,7 @@ impl Bench {
                 states,
                 turns: turns_sender,
                 first,
+                first_acts: Vec::new(),
                 carried: opened.commands,
                 stop: stop.clone(),
             }

@@ -184,6 +184,7 @@ impl Agent {
             states,
             turns: watch::Sender::new(0),
             first,
+            first_acts: Vec::new(),
             carried: opened.commands,
             stop: stop_pump.clone(),
             plant,

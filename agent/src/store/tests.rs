@@ -770,3 +770,38 @@ async fn a_million_rows_are_opened() {
     println!("a commit beside them: {} us", crate::clock::now().mono.since(began).as_micros());
     store.close().expect("closes");
 }
+
+#[tokio::test]
+async fn a_row_that_the_receiver_refused_stays_known_as_that_across_a_restart_and_is_told_once() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let rows = vec![message(Lane::Critical, "a", 1), message(Lane::Critical, "b", 2)];
+    commit(&store, batch(1, Vec::new(), rows)).await;
+    let first = store.lease(Lane::Critical, 0, 10).await.expect("leased").remove(0);
+    let told = || {
+        let entry = JournalEntry {
+            at: Wall(9),
+            by: "riskgate".to_owned(),
+            what: "message refused".to_owned(),
+            body: json!({}),
+        };
+        (message(Lane::Gap, "refused:critical:1", 1), entry)
+    };
+    for _ in 0..2 {
+        store.refuse(first.seq, "too salty", told(), Wall(9)).await.expect("written");
+    }
+    store.close().expect("closes");
+    let (store, _) = open(&dir);
+    let view = store.outbox().await.expect("read");
+    let pending: Vec<u64> = view.lanes.iter().map(|lane| lane.pending).collect();
+    assert_eq!(pending.iter().sum::<u64>(), 2, "its neighbour and one gap: {view:?}");
+    let refused = SetAside {
+        what: "refused".to_owned(),
+        count: 1,
+        oldest: Some(Wall(1)),
+        why: Some("too salty".to_owned()),
+    };
+    assert_eq!(view.set_aside.first(), Some(&refused));
+    let again = store.range(Lane::Critical, 1, 2, 10).await.expect("read");
+    assert_eq!(again.iter().map(|row| row.refused).collect::<Vec<_>>(), [true, false]);
+}

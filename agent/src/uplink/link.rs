@@ -537,7 +537,12 @@ impl<'a> Link<'a> {
     }
 
     fn acknowledged(&mut self, ticket: Ticket) {
+        let is_first = !self.session.has_acknowledged();
         let Some(sent) = self.session.acknowledge(ticket, self.age()) else { return };
+        if is_first && self.session.has_acknowledged() {
+            // What was sent with it is acknowledged in a moment: one write for all.
+            self.acknowledge_at = self.acknowledge_at.max(Instant::now() + ACKNOWLEDGE_EVERY);
+        }
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {

@@ -102,7 +102,7 @@ impl World {
                 time: MORNING,
                 data: json!({}),
             };
-            self.rows.insert(seq, Row { seq, sequence: self.last.of(lane), message });
+            self.rows.insert(seq, Row { seq, sequence: self.last.of(lane), refused: false, message });
             self.pending.insert(seq);
             if poison && k == 0 {
                 self.poison.insert(seq);

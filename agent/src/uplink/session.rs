@@ -445,7 +445,7 @@ impl Session {
         let replay = self.replays.front_mut()?;
         loop {
             let row = replay.pop()?;
-            if !self.refused.contains(&row.seq) {
+            if !row.refused && !self.refused.contains(&row.seq) {
                 return Some(row);
             }
             replay.skipped(row.sequence);
