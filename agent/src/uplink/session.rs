@@ -66,6 +66,7 @@ pub(super) enum LooseKind {
     Points,
     State,
     Risk,
+    Indicator,
     Reply,
     /// An alarm or a hazard before its commit.
     Undurable,
