@@ -454,12 +454,12 @@ async fn retained_topics_tell_the_present_and_the_stop() {
     let agent = Agent::start(dir.path(), broker.port);
     let birth = subscriber.find(|topic, _| topic == "birth").await;
     assert_eq!(birth["data"]["epochReason"], "created");
+    let told = subscriber.find(|topic, _| topic == "indicator").await;
+    assert_eq!((&told["data"]["revision"], &told["replayed"]), (&json!(7), &json!(true)));
     for topic in ["risk/U-1", "risk/U-2"] {
         let told = subscriber.find(|at, _| at == topic).await;
         assert_eq!((&told["data"]["riskClass"], &told["data"]["revision"]), (&json!(1), &json!(3)));
     }
-    let told = subscriber.find(|at, _| at == "indicator").await;
-    assert_eq!((&told["data"]["revision"], &told["replayed"]), (&json!(7), &json!(true)));
     // A new configuration without U-2 clears its topic.
     agent.plant.send_replace(plant(&["U-1"]));
     subscriber.find(|topic, body| topic == "risk/U-2" && body.is_null()).await;

@@ -1,5 +1,7 @@
 //! What holds whatever comes in.
 
+mod swaps;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
