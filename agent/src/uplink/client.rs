@@ -24,6 +24,7 @@ use super::fault::Fault;
 #[cfg(test)]
 use super::scripted;
 use super::stream::open;
+use crate::config::Credentials;
 
 /// Both ways. The library's own default of 10 KiB turns one larger message into an endless reconnect.
 const PACKET_BYTES_MAX: usize = 256 * 1024;
@@ -111,7 +112,12 @@ pub(super) struct Will {
     pub(super) payload: Vec<u8>,
 }
 
-pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Client, Connection), Lost> {
+pub(super) fn connect(
+    config: &Config,
+    login: &Credentials,
+    will: Will,
+    clock: Clock,
+) -> Result<(Client, Connection), Lost> {
     #[cfg(test)]
     if let Some(line) = scripted::line() {
         let work = Work::Scripted(line.clone());
@@ -126,7 +132,7 @@ pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Clie
         .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
     let secured = config.tls.clone().map(|tls| (tls, config.host.clone(), clock));
     options.set_socket_connector(move |address, _| open(address, secured.clone()));
-    match (&config.user, &config.password) {
+    match (&login.user, &login.password) {
         (Some(user), Some(password)) => {
             options.set_credentials(user.clone(), password.reveal().to_owned());
         }

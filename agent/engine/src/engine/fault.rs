@@ -263,7 +263,8 @@ impl Engine {
         self.look_at_source(id, at);
         let patience = self.plant.patience();
         let fault = at.after(fault_after(patience, self.class_of(id)));
-        let hazard = at.after(patience.source_hazard);
+        // Its hazards are of the episode that its alarm begins: they are never before it.
+        let hazard = fault.max(at.after(patience.source_hazard));
         for (timer, due) in [(Timer::SourceFault(id), fault), (Timer::SourceHazard(id), hazard)] {
             if going_on {
                 self.timers.set_no_later(timer, due);

@@ -138,7 +138,7 @@ struct RuleState {
 struct Memories {
     when: Memory,
     /// `None`: what `when` remembers is all that `clear` would.
-    clear: Option<Memory>,
+    clear: Option<Box<Memory>>,
 }
 
 impl Engine {

@@ -102,7 +102,9 @@ impl Engine {
             // The same rule over the same names goes on as it was.
             Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
             Some((_, state)) if state.phase.is_active() => {
-                RuleState { from_before: state.from_before, ..RuleState::new(rule, Phase::Active) }
+                // One that reads no places any more waits for nobody to be seen.
+                let from_before = state.from_before && rule.reads_places();
+                RuleState { from_before, ..RuleState::new(rule, Phase::Active) }
             }
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
@@ -353,7 +355,8 @@ impl RuleState {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
                 let own = !clear.remembers_like(when);
-                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                let memories =
+                    || Memories { when: when.memory(), clear: own.then(|| Box::new(clear.memory())) };
                 (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };

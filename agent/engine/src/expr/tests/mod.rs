@@ -303,7 +303,7 @@ impl Judge {
     }
 
     fn next(&self, at: Mono) -> Option<Mono> {
-        self.program.next_change(&self.memory, at)
+        self.memory.next_change(at)
     }
 }
 
