@@ -55,7 +55,7 @@ enum Answer {
     Leased(Lease, Result<Vec<Row>, StoreError>),
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
-    Present(Result<Present, StoreError>),
+    Present(Result<Box<Present>, StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
@@ -388,7 +388,7 @@ impl<'a> Link<'a> {
         let store = self.uplink.store.clone();
         let present = async move {
             let (units, indicator) = (store.units().await?, store.indicator().await?);
-            Ok(Present { units, indicator, outbox: store.outbox().await? })
+            Ok(Box::new(Present { units, indicator, outbox: store.outbox().await? }))
         };
         self.asked.push(Box::pin(async move { Answer::Present(present.await) }));
     }

@@ -148,6 +148,8 @@ impl Kept {
             units: self.units.values().cloned().collect(),
             stops: self.stops.values().cloned().collect(),
             indicators: self.indicators.clone(),
+            // None of its plants has rules that count, nor measures whose records the agent writes.
+            running: None,
         }
     }
 }
