@@ -284,6 +284,26 @@ fn risk(id: &str) -> Effect {
     }))
 }
 
+fn indicators() -> Effect {
+    let at = clock().wall;
+    let week = riskgate_engine::WeekIndicators {
+        period: riskgate_engine::Period { start: at, end: at.after(Duration::from_hours(168)) },
+        covered_s: 60,
+        tasks: riskgate_engine::TasksDone::default(),
+        hazards: riskgate_engine::HazardsMended::default(),
+    };
+    Effect::Indicator(Arc::new(riskgate_engine::IndicatorRecord {
+        week,
+        last: None,
+        analysis: riskgate_engine::Analysis::default(),
+        quality: riskgate_engine::AlarmQuality::default(),
+        early: BTreeMap::new(),
+        until: at,
+        changed: at,
+        revision: 7,
+    }))
+}
+
 /// The answer to a command.
 async fn ask(subscriber: &mut Subscriber, name: &str, fields: &Value) -> Value {
     subscriber.command(name, fields, false).await;
@@ -426,13 +446,15 @@ async fn retained_topics_tell_the_present_and_the_stop() {
     let mut subscriber = Subscriber::connect(broker.port).await;
     let agent = Agent::start(dir.path(), broker.port);
     subscriber.find(|topic, body| topic == "state" && body["status"] == "online").await;
-    commit(&agent.store, 1, vec![risk("U-1"), risk("U-2")], Vec::new()).await;
+    commit(&agent.store, 1, vec![risk("U-1"), risk("U-2"), indicators()], Vec::new()).await;
     agent.stop().await;
     subscriber.find(|topic, body| topic == "state" && body["status"] == "stopped").await;
 
     let agent = Agent::start(dir.path(), broker.port);
     let birth = subscriber.find(|topic, _| topic == "birth").await;
     assert_eq!(birth["data"]["epochReason"], "created");
+    let told = subscriber.find(|topic, _| topic == "indicator").await;
+    assert_eq!((&told["data"]["revision"], &told["replayed"]), (&json!(7), &json!(true)));
     for topic in ["risk/U-1", "risk/U-2"] {
         let told = subscriber.find(|at, _| at == topic).await;
         assert_eq!((&told["data"]["riskClass"], &told["data"]["revision"]), (&json!(1), &json!(3)));
@@ -446,11 +468,11 @@ async fn retained_topics_tell_the_present_and_the_stop() {
     // A stop is no fault: the will was not published.
     let mut late = Subscriber::connect(broker.port).await;
     let mut retained = BTreeMap::new();
-    while retained.len() < 3 {
+    while retained.len() < 4 {
         let (topic, body) = late.next().await;
         retained.insert(topic, body);
     }
-    assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
+    assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "indicator", "risk/U-1", "state"]);
     assert_eq!(retained["state"]["status"], "stopped");
 }
 

@@ -44,18 +44,19 @@ fn workbook(sheets: &[Sheet]) -> Vec<u8> {
     let mut files: Vec<(String, String)> = Vec::new();
     let (mut listed, mut related, mut types) = (String::new(), String::new(), String::new());
     for (n, sheet) in (1..).zip(sheets) {
-        write!(listed, "<sheet name=\"{}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>", sheet.name).unwrap();
+        write!(listed, "<sheet name=\"{}\" sheetId=\"{n}\" r:id=\"rId{n}\"/>", sheet.name)
+            .expect("as it is made");
         write!(
             related,
             "<Relationship Id=\"rId{n}\" Type=\"{OFFICE}/worksheet\" Target=\"worksheets/sheet{n}.xml\"/>"
         )
-        .unwrap();
+        .expect("as it is made");
         write!(
             types,
             "<Override PartName=\"/xl/worksheets/sheet{n}.xml\" ContentType=\"application/vnd.openxmlformats-\
              officedocument.spreadsheetml.worksheet+xml\"/>"
         )
-        .unwrap();
+        .expect("as it is made");
         files.push((format!("xl/worksheets/sheet{n}.xml"), worksheet(sheet, &mut shared)));
     }
     let strings: String = shared.iter().map(|text| format!("<si><t>{text}</t></si>")).collect();
@@ -102,7 +103,7 @@ fn workbook(sheets: &[Sheet]) -> Vec<u8> {
 fn worksheet(sheet: &Sheet, shared: &mut Vec<&'static str>) -> String {
     let mut rows = String::new();
     for (row, cells) in (1..).zip(&sheet.rows) {
-        write!(rows, "<row r=\"{row}\">").unwrap();
+        write!(rows, "<row r=\"{row}\">").expect("as it is made");
         for (column, cell) in ('A'..='Z').zip(cells) {
             let at = format!("r=\"{column}{row}\"");
             match cell {
@@ -113,12 +114,12 @@ fn worksheet(sheet: &Sheet, shared: &mut Vec<&'static str>) -> String {
                     if known.is_none() {
                         shared.push(text);
                     }
-                    write!(rows, "<c {at} t=\"s\"><v>{place}</v></c>").unwrap();
+                    write!(rows, "<c {at} t=\"s\"><v>{place}</v></c>").expect("as it is made");
                 }
-                Number(number) => write!(rows, "<c {at}><v>{number}</v></c>").unwrap(),
-                Day(serial) => write!(rows, "<c {at} s=\"1\"><v>{serial}</v></c>").unwrap(),
-                Moment(serial) => write!(rows, "<c {at} s=\"2\"><v>{serial}</v></c>").unwrap(),
-                Time(part) => write!(rows, "<c {at} s=\"3\"><v>{part}</v></c>").unwrap(),
+                Number(number) => write!(rows, "<c {at}><v>{number}</v></c>").expect("as it is made"),
+                Day(serial) => write!(rows, "<c {at} s=\"1\"><v>{serial}</v></c>").expect("as it is made"),
+                Moment(serial) => write!(rows, "<c {at} s=\"2\"><v>{serial}</v></c>").expect("as it is made"),
+                Time(part) => write!(rows, "<c {at} s=\"3\"><v>{part}</v></c>").expect("as it is made"),
             }
         }
         rows.push_str("</row>");
@@ -131,8 +132,8 @@ fn worksheet(sheet: &Sheet, shared: &mut Vec<&'static str>) -> String {
 /// An archive of files as they are, without compression.
 fn zip(files: &[(String, String)]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    let short = |number: usize| u16::try_from(number).unwrap().to_le_bytes();
-    let long = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let short = |number: usize| u16::try_from(number).expect("as it is made").to_le_bytes();
+    let long = |number: usize| u32::try_from(number).expect("as it is made").to_le_bytes();
     for (name, text) in files {
         let at = long(bytes.len());
         let mut about = vec![20, 0, 0, 8, 0, 0, 0, 0, 0, 0];
@@ -382,7 +383,7 @@ fn lists_and_points_of_a_workbook_with_chinese_headers_are_read_as_people_keep_t
     );
     // 2026-10-01 in the site's zone, in three ways to write it.
     let midnight = 1_790_784_000_000;
-    let starts: Vec<_> = tasks.iter().map(|task| task.start.unwrap().0 - midnight).collect();
+    let starts: Vec<_> = tasks.iter().map(|task| task.start.expect("as it is made").0 - midnight).collect();
     assert_eq!(starts, [0, (8 * 3600 + 1800) * 1000, 0]);
     assert_eq!(tasks.iter().map(|task| task.work_type).collect::<Vec<_>>(), [0, 2, 0]);
     let zone = &plant.zones()[0];

@@ -43,7 +43,9 @@ pub struct Quality {
     /// Active for over 24 h, by id.
     pub stale: Vec<String>,
     pub shelved: usize,
+    /// By a stop of their unit (停用检维修), be it for maintenance or else.
     pub suppressed: usize,
+    /// By a person, one by one: what an instrument needs while it is mended in a unit that runs.
     pub out_of_service: usize,
     pub day: QualityWindow,
     pub week: QualityWindow,

@@ -1,4 +1,5 @@
-//! Stopped units (停用检维修): who stopped them, why and since when. The newest of each unit is kept.
+//! Stopped units (停用检维修): who stopped them, why and since when. The newest of each unit is kept. The exchange
+//! standard has one record for a stop and for maintenance, told apart by its reason alone; so has this.
 //!
 //! What follows from a stop is not here: tasks are suspended by `task`, alarms suppressed by
 //! `engine/annunciate.rs`.

@@ -21,6 +21,14 @@ pub(super) fn show(args: &LanguageArgs, screen: &mut Screen) -> Outcome {
     }
 }
 
+/// How what rules remember comes back.
+const AFTER_A_START: &str = "
+启动以后 After a start
+  时间窗由历史数据补回，停机时段为未知，自第一个新读数起判断；补回的数据本身不引发报警。
+  Windows are filled back from the history, the outage being unknown, and judged from the first new reading on.
+  人员、视频、作业票、数据源报警不在历史中：其时间窗重新开始，未满之前为未知。
+  People, sightings, permits and conditions are not in it: their windows begin anew, unknown until covered.";
+
 fn whole(screen: &mut Screen) {
     screen.say("语法 Grammar (EBNF)\n");
     screen.say(GRAMMAR);
@@ -28,6 +36,7 @@ fn whole(screen: &mut Screen) {
     FUNCTIONS.iter().for_each(|of| screen.say(&format!("  {}\n      {} {}", of.usage, of.zh, of.en)));
     screen.say("\n内置规则 Kinds of rules, as kind = \"…\" in a [[rule]]\n");
     KINDS.iter().for_each(|kind| screen.say(&format!("  {}\n      {} {}", kind.name, kind.zh, kind.en)));
+    screen.say(AFTER_A_START);
     screen.say("\n下一步 Next: riskgate language NAME");
 }
 

@@ -53,7 +53,7 @@ impl Draw<'_> {
             ("报警 alarms", view.alarms.len(), self.alarms()),
             ("待确认 candidates", view.candidates.len(), self.candidates()),
             ("隐患 hazards", view.hazards.len(), self.hazards()),
-            ("排查任务 boosted and suspended tasks", view.tasks.len(), self.tasks()),
+            ("排查任务 boosted, suspended and overdue tasks", view.tasks.len(), self.tasks()),
             ("单元 units", view.units.len(), self.units()),
             ("数据源 sources", view.sources.len(), self.sources()),
             ("待发队列 outbox", view.outbox.lanes.len(), self.outbox()),
@@ -439,10 +439,18 @@ fn cycle(task: &TaskView) -> String {
     if task.suspended.is_some() {
         lines.push("单元停用，暂停 suspended".to_owned());
     }
+    if let Some(since) = task.overdue.as_deref() {
+        lines.push(format!("超期 overdue since {}", minute(since)));
+    }
     for due in task.boosts.iter().filter_map(|boost| boost.due.as_deref()) {
-        lines.push(format!("加查一次 once by {}", due.get(..16).unwrap_or(due).replace('T', " ")));
+        lines.push(format!("加查一次 once by {}", minute(due)));
     }
     lines.join("\n")
+}
+
+/// A stamp as a person reads it.
+fn minute(stamp: &str) -> String {
+    stamp.get(..16).unwrap_or(stamp).replace('T', " ")
 }
 
 /// The two largest units that are not zero.
@@ -516,6 +524,15 @@ mod tests {
         ] {
             assert!(text.contains(said), "{said}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_task_that_is_overdue_says_since_when() {
+        let mut view = board();
+        assert!(!render(&view, What::Tasks, None).contains("overdue"));
+        view.tasks[0].overdue = Some("2026-11-23T21:00:00.000+08:00".to_owned());
+        let text = render(&view, What::Tasks, None);
+        assert!(text.contains("超期 overdue since 2026-11-23 21:00"), "{text}");
     }
 
     #[test]

@@ -287,7 +287,8 @@ function taskRow(task) {
   const change = task.cycle_s === task.base_cycle_s ? "" : `周期 ${cycle(task.base_cycle_s)} → ${cycle(task.cycle_s)}`;
   const once = due ? `加查一次，限 ${clockText(Date.parse(due))} 前` : "";
   const suspended = task.suspended ? "单元停用，暂停 suspended" : "";
-  return el("li", "", el("div", "zh", task.content), el("div", "meta", [suspended, change, once].filter(Boolean).join(" · "), ` · ${task.assignee} · ${why}`));
+  const overdue = task.overdue ? `超期 overdue（${clockText(Date.parse(task.overdue))}）` : "";
+  return el("li", "", el("div", "zh", task.content), el("div", "meta", [overdue, suspended, change, once].filter(Boolean).join(" · "), ` · ${task.assignee} · ${why}`));
 }
 
 function sourceRow(source) {

@@ -118,7 +118,7 @@ pub enum What {
     Hazards,
     /// 待确认: a person has to judge.
     Candidates,
-    /// 排查任务: boosted and suspended tasks.
+    /// 排查任务: boosted, suspended and overdue tasks.
     Tasks,
     /// 单元: the class of each risk unit.
     Units,

@@ -170,6 +170,9 @@ pub struct TaskView {
     /// Since when its unit is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
+    /// The end of the first cycle that nobody has carried out since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue: Option<String>,
     pub changed: String,
 }
 
@@ -553,6 +556,22 @@ mod tests {
         handle.update(|board| board.set_quality(quality.clone(), Vec::new()));
         assert!(changes.try_recv().is_err(), "a rate that moves with the time is none");
         assert!((BoardView::of(&handle).quality.day.per_10_min - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_task_that_nobody_carried_out_in_time_is_shown_with_since_when() {
+        let handle = sample::handle();
+        let before = handle.read().tasks().next().expect("a task").clone();
+        assert_eq!(BoardView::of(&handle).tasks[0].overdue, None);
+        let late = riskgate_engine::TaskRecord {
+            boosts: Vec::new(),
+            overdue: Some(Wall(1_795_438_800_000)),
+            revision: before.revision + 1,
+            ..before
+        };
+        handle.update(|board| board.apply(&Effect::Task(std::sync::Arc::new(late)), true));
+        let view = BoardView::of(&handle);
+        assert_eq!(view.tasks[0].overdue.as_deref(), Some("2026-11-23T21:00:00.000+08:00"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use riskgate_engine::{
-    AlarmRecord, AlarmState, Evidence, HazardRecord, HazardStage, Plant, Rule, ShadowRecord, Words,
+    AlarmEvent, AlarmRecord, AlarmState, Evidence, HazardRecord, HazardStage, Plant, Rule, ShadowRecord,
+    Withheld, Words,
 };
 use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
@@ -270,6 +271,9 @@ fn gathered(
 ) -> Gathered {
     let mut missing = Vec::new();
     let Some(dir) = dir else {
+        missing.push(
+            "没有存储目录，日志和采样不在手边 no folder of the store: neither journal nor samples".to_owned(),
+        );
         return Gathered { samples: Vec::new(), journal: Vec::new(), missing };
     };
     let samples = samples::around(record.evidence(), dir, unwritten, now, timezone, &mut missing);
@@ -328,12 +332,12 @@ fn explained(
             kind: Kind::Alarm,
             state: word_of(&alarm.state),
             next: after_alarm(&alarm),
+            acts: acts_of_alarm(&alarm, timezone),
             unit: alarm.unit.map(unit),
             measure: alarm.measure.map(measure),
             since: stamp(alarm.since, timezone),
             repeats: 0,
             returned: None,
-            acts: Vec::new(),
             words: alarm.words,
             id: alarm.id,
             journal,
@@ -386,6 +390,24 @@ fn explained(
             }
         }
     }
+}
+
+/// What the record itself still says of who did what: what lies over the alarm, and the act that brought it into its
+/// state. What was done before stands in the journal.
+fn acts_of_alarm(alarm: &AlarmRecord, timezone: &TimeZone) -> Vec<ActView> {
+    let act = |by: &str, event: AlarmEvent, why: Option<&str>, at: Wall| ActView {
+        by: by.to_owned(),
+        deed: event.word().to_owned(),
+        why: why.map(str::to_owned),
+        at: stamp(at, timezone),
+    };
+    let Withheld { shelved, out_of_service, .. } = &alarm.withheld;
+    let shelved = shelved.as_ref().map(|of| act(&of.by, AlarmEvent::Shelved, Some(&of.why), of.since));
+    let out = out_of_service.as_ref().map(|of| act(&of.by, AlarmEvent::TakenOut, Some(&of.why), of.since));
+    let told = [AlarmEvent::Shelved, AlarmEvent::TakenOut].contains(&alarm.turn.event);
+    let last = alarm.turn.by.as_deref().filter(|_| !told);
+    let last = last.map(|by| act(by, alarm.turn.event, alarm.turn.why.as_deref(), alarm.changed));
+    shelved.into_iter().chain(out).chain(last).collect()
 }
 
 /// As it is written in JSON.

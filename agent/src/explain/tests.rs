@@ -237,6 +237,49 @@ async fn a_shadow_rule_that_had_no_episode_says_so() {
 }
 
 #[tokio::test]
+async fn who_acted_on_an_alarm_is_said_also_where_the_journal_is_not_at_hand() {
+    let plant = plant();
+    let (mut effects, hazard) = effects(&plant);
+    let alarm = effects.iter_mut().find_map(|effect| match effect {
+        Effect::Alarm(alarm) => Some(Arc::make_mut(alarm)),
+        Effect::Hazard(_)
+        | Effect::Task(_)
+        | Effect::Unit(_)
+        | Effect::Stop(_)
+        | Effect::Record(_)
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
+    });
+    let alarm = alarm.expect("an alarm");
+    alarm.withheld.shelved = Some(riskgate_engine::Shelf {
+        by: "李雷".to_owned(),
+        why: "探头标定".to_owned(),
+        since: START.wall,
+        until: START.wall.after(std::time::Duration::from_secs(3600)),
+    });
+    alarm.turn = riskgate_engine::AlarmTurn {
+        event: AlarmEvent::Acknowledged,
+        by: Some("王敏".to_owned()),
+        why: None,
+    };
+    alarm.state = riskgate_engine::AlarmState::Acknowledged;
+    alarm.revision += 100;
+    let folder = stored(effects, hazard).await;
+    // The journal is away: its table is not the one that is read.
+    let connection = rusqlite::Connection::open(folder.path().join("state.db")).expect("opened");
+    connection.execute_batch("ALTER TABLE journal RENAME TO journal_away").expect("renamed");
+    drop(connection);
+    let explained = offline(folder.path(), Some(&plant), "leak", START.wall, &shanghai()).expect("explained");
+    let acts: Vec<_> = explained.acts.iter().map(|act| (act.by.as_str(), act.deed.as_str())).collect();
+    assert_eq!(acts, [("李雷", "shelved"), ("王敏", "acknowledged")]);
+    assert_eq!(explained.acts[0].why.as_deref(), Some("探头标定"));
+    assert!(explained.journal.is_empty());
+    let missing = explained.missing.join("\n");
+    assert!(missing.contains("日志未能读取 the journal cannot be read"), "{missing}");
+    assert!(explained.text().contains("探头标定"), "{}", explained.text());
+}
+
+#[tokio::test]
 async fn a_beginning_that_fits_two_hazards_names_them() {
     let plant = plant();
     let (effects, hazard) = effects(&plant);

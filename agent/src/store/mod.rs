@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use riskgate_engine::{Effect, Epoch, Restored, Running, UnitRecord};
+use riskgate_engine::{Effect, Epoch, IndicatorRecord, Restored, Running, UnitRecord};
 use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
@@ -379,6 +379,14 @@ impl Store {
     /// They could not be read.
     pub async fn units(&self) -> Result<Vec<UnitRecord>, StoreError> {
         self.ask("read the units", |reply| Request::Units { reply }).await
+    }
+
+    /// The indicators as they were told last; `None`: they never were.
+    ///
+    /// # Errors
+    /// They could not be read.
+    pub async fn indicator(&self) -> Result<Option<IndicatorRecord>, StoreError> {
+        self.ask("read the indicators", |reply| Request::Indicator { reply }).await
     }
 
     /// Keeps what the engine counts between two decisions. Never waits: where it is not written, that time counts

@@ -2,8 +2,8 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, Running, ShadowRecord, StopRecord,
-    TaskRecord, UnitRecord,
+    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, IndicatorRecord, Restored, Running,
+    ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -129,7 +129,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
-        indicators: read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop(),
+        indicators: indicator(connection)?,
         shadows: read_all::<ShadowRecord>(connection, "shadow", "SELECT id, body FROM shadow ORDER BY id")?,
         running: read_all(connection, "running", "SELECT 'running', body FROM running")?.pop(),
     })
@@ -148,6 +148,11 @@ pub(super) fn keep(connection: &Connection, running: &Running) -> Result<(), Sto
 
 pub(super) fn units(connection: &Connection) -> Result<Vec<UnitRecord>, StoreError> {
     read_all(connection, "unit", "SELECT id, body FROM unit ORDER BY id")
+}
+
+/// As they were told last.
+pub(super) fn indicator(connection: &Connection) -> Result<Option<IndicatorRecord>, StoreError> {
+    Ok(read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop())
 }
 
 fn read_all<T: DeserializeOwned>(

@@ -470,6 +470,7 @@ fn answer(
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
+        Request::Indicator { reply } => send(reply, records::indicator(&database.connection)),
         Request::Keep { running, reply } => send(reply, database.keep(&running)),
     }
 }

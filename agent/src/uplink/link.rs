@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use riskgate_engine::{Plant, UnitRecord};
+use riskgate_engine::{IndicatorRecord, Plant, UnitRecord};
 use riskgate_point::Wall;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -55,7 +55,7 @@ enum Answer {
     Leased(Lease, Result<Vec<Row>, StoreError>),
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
-    Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
+    Present(Result<Box<Present>, StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     SpoolGapTold(Result<u64, StoreError>),
     Written(&'static str, Result<(), StoreError>),
@@ -63,6 +63,13 @@ enum Answer {
     Spooled(Result<Next, SpoolError>),
     Unspooled(Result<(), SpoolError>),
     Commanded(Given, Option<Verdict>),
+}
+
+/// What the retained topics say.
+struct Present {
+    units: Vec<UnitRecord>,
+    indicator: Option<IndicatorRecord>,
+    outbox: OutboxView,
 }
 
 type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -382,7 +389,10 @@ impl<'a> Link<'a> {
         }
         self.asking_present = true;
         let store = self.uplink.store.clone();
-        let present = async move { Ok((store.units().await?, store.outbox().await?)) };
+        let present = async move {
+            let (units, indicator) = (store.units().await?, store.indicator().await?);
+            Ok(Box::new(Present { units, indicator, outbox: store.outbox().await? }))
+        };
         self.asked.push(Box::pin(async move { Answer::Present(present.await) }));
     }
 
@@ -410,8 +420,8 @@ impl<'a> Link<'a> {
             }
             Answer::Present(present) => {
                 self.asking_present = false;
-                if let Some((units, outbox)) = self.heard("units", present) {
-                    self.announce_present(&units, &outbox);
+                if let Some(present) = self.heard("units", present) {
+                    self.announce_present(&present);
                 }
             }
             Answer::GapTold(dropped, written) => {
@@ -463,17 +473,21 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// State, and the retained risk of each unit of the plant; the topics of units that are gone are cleared. Their
+    /// State, the indicators, and the retained risk of each unit of the plant; the topics of units that are gone are cleared. Their
     /// records stay: should a unit come back, its revisions count on.
-    fn announce_present(&mut self, records: &[UnitRecord], outbox: &OutboxView) {
+    fn announce_present(&mut self, present: &Present) {
         let mut sent = LastSequences::default();
-        for lane in &outbox.lanes {
+        for lane in &present.outbox.lanes {
             sent.set(lane.lane, lane.sent);
         }
         self.session.announce(sent);
         self.push_state();
+        if let Some(of) = &present.indicator {
+            let payload = wire::indicator_again_bytes(of, &self.uplink.origin);
+            self.push("indicator".to_owned(), payload, true, LooseKind::Indicator);
+        }
         let plant = self.plant();
-        for record in records {
+        for record in &present.units {
             let topic = wire::risk_topic(&record.unit);
             let payload = match plant.unit(&record.unit) {
                 Some(_) => wire::risk_again_bytes(record, &plant, &self.uplink.origin),

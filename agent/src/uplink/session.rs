@@ -71,6 +71,7 @@ pub(super) enum LooseKind {
     Points,
     State,
     Risk,
+    Indicator,
     Reply,
     /// An alarm or a hazard before its commit.
     Undurable,

@@ -867,6 +867,7 @@ fn every_kind_of_message_fits_its_schema() {
         fits(name, &parsed(&wire::row_bytes(&row, &origin, false)));
     }
     fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
+    fits("indicator", &parsed(&wire::indicator_again_bytes(&indicators(), &origin)));
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
     let chunk =
         Chunk { readings: Arc::new(readings(2)), from: MORNING, to: MORNING, ticket: None, spooled: None };

@@ -14,7 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
-use riskgate_engine::{Boost, Effect, Epoch, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays};
+use riskgate_engine::{
+    Boost, Effect, Epoch, IndicatorRecord, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays,
+};
 use riskgate_point::{Link, Wall};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -341,6 +343,13 @@ pub(super) fn telemetry_bytes(
 pub(super) fn risk_again_bytes(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Vec<u8> {
     let message = risk_message(unit, plant, origin);
     let name = format!("risk/{}/{}", unit.unit, unit.revision);
+    loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
+}
+
+/// The same of the indicators.
+pub(super) fn indicator_again_bytes(of: &IndicatorRecord, origin: &Origin) -> Vec<u8> {
+    let message = indicator::indicator_message(of, origin);
+    let name = format!("indicator/{}", of.revision);
     loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
 }
 

@@ -350,7 +350,7 @@ impl Engine {
     }
 
     /// The strictest class of what cannot be seen.
-    pub(super) fn class_of(&self, id: SourceId) -> Class {
+    fn class_of(&self, id: SourceId) -> Class {
         let source = self.plant.source(id);
         let people = source.filter(|source| source.fixes).map(|_| Class::People);
         let video = source.filter(|source| source.sightings).map(|_| Class::Video);

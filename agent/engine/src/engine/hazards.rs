@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Mono, Now, Sample, SourceId, Value, Wall};
+use riskgate_point::{Mono, Now, Sample, Value, Wall};
 
 use super::Engine;
-use super::fault::{fault_after, of_source};
+use super::fault::fault_after;
 use crate::calendar::SETTLED_AFTER;
 use crate::hazard::Raise;
 use crate::plant::{Condition, HazardPlan, Rule};
@@ -103,18 +103,6 @@ impl Engine {
         let look = now.mono.after(fault_after(self.plant.patience(), class));
         let due = self.alarms.get(alarm).map(|of| restored_end(of.since.after(after), of.changed, now));
         due.map_or(Mono(u64::MAX), |due| due.max(look)).min(now.mono.after(after))
-    }
-
-    /// The same of a source that was lost already.
-    pub(super) fn wait_on_for_source(&mut self, id: SourceId, now: Now) {
-        let plant = Arc::clone(&self.plant);
-        let Some(draft) = self.present.source(id).filter(|of| of.fault).and_then(|_| plant.source(id)) else {
-            return;
-        };
-        let class = self.class_of(id);
-        let after = plant.patience().source_hazard.saturating_sub(fault_after(plant.patience(), class));
-        let due = self.waits_on(&of_source(&draft.id), class, after, now);
-        self.timers.set_no_later(Timer::SourceHazard(id), due);
     }
 
     /// Of what has just changed, the deadlines: all others were offered.

@@ -1,6 +1,7 @@
 //! What holds whatever comes in.
 
 mod shadow;
+mod swaps;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

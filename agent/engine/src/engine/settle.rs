@@ -78,7 +78,6 @@ impl Engine {
         }
         for id in engine.source_ids() {
             engine.watch_source(id, now.mono, false);
-            engine.wait_on_for_source(id, now);
         }
         let before_settling = effects.len();
         engine.settle(now, effects);

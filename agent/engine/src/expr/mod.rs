@@ -69,6 +69,9 @@
 //! for the duration; two rises of one instant count; where a pair may have been unseen it is unknown.
 //! See the modules `window` and `past` for errors and memory.
 //!
+//! After a start windows are filled back from the history of their points (`engine/refill.rs`), the outage being
+//! unknown, and are judged from the first new reading on. What is no point is in no history: of it they begin anew.
+//!
 //! People are unknown while a feed of fixes is down. A lost tag, silent for 30 s, counts in `people` and `sos`
 //! and not in `present`; it makes nobody alone and nobody motionless, and it ends neither: then they are
 //! unknown. `active` is unknown of a rule that is not active while its own condition is unknown; rules that

@@ -36,8 +36,7 @@ pub(crate) struct Alarm {
     pub(crate) episode: u64,
     pub(crate) class: Class,
     pub(crate) unit: Option<&'static str>,
-    /// When its episode began, and when it last changed.
-    pub(crate) since: u64,
+    /// When it last changed.
     pub(crate) changed: u64,
     on_unknown: bool,
     /// Until when.
@@ -207,7 +206,6 @@ impl Desk {
             episode: 0,
             class: about.class,
             unit: about.unit,
-            since: now,
             changed: now,
             on_unknown: false,
             shelf: None,
@@ -225,7 +223,6 @@ impl Desk {
         let alarm = self.alarms.entry(about.id.clone()).or_insert_with(|| Self::fresh(about, now));
         alarm.state = State::Unacknowledged;
         alarm.episode += 1;
-        alarm.since = now;
         alarm.class = about.class;
         alarm.unit = about.unit;
         alarm.on_unknown = on_unknown;
@@ -656,7 +653,6 @@ impl Desk {
     pub(crate) fn round(&mut self) {
         let round = |at: &mut u64| *at = *at / SECOND * SECOND;
         for of in self.alarms.values_mut() {
-            round(&mut of.since);
             round(&mut of.changed);
         }
         for of in self.hazards.values_mut() {

@@ -114,6 +114,7 @@ impl Render<'_> {
             cycle_s: record.cycle.as_secs(),
             boosts: record.boosts.iter().map(|boost| self.boost(boost)).collect(),
             suspended: record.suspended.map(|since| self.stamp(since)),
+            overdue: record.overdue.map(|since| self.stamp(since)),
             changed: self.stamp(record.changed),
         }
     }

@@ -245,19 +245,3 @@ fn a_wait_that_was_over_before_the_start_is_given_the_time_to_look_first() {
 ",
     );
 }
-
-#[test]
-fn the_hour_of_a_lost_source_goes_on_over_a_restart() {
-    let mut draft = automatic();
-    draft.measures[0].auto_record = false;
-    check(
-        draft,
-        "
-100s down plc
-  110s alarm fault:source:plc unacknowledged #1 blinds M-1
-3000s restart
-  3700s hazard M-1 fault:plc: a candidate by fault:source:plc
-3701s
-",
-    );
-}
