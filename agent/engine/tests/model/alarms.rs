@@ -289,7 +289,7 @@ impl Desk {
     pub(crate) fn remind(&mut self) {
         let now = self.now;
         let waits = |of: &&Hazard| {
-            of.stage == Stage::Candidate && now > of.since && (now - of.since) % (1800 * SECOND) == 0
+            of.stage == Stage::Candidate && now > of.since && (now - of.since).is_multiple_of(1800 * SECOND)
         };
         let rules: BTreeSet<String> = self.hazards.values().filter(waits).map(|of| of.rule.clone()).collect();
         for rule in rules {
@@ -433,7 +433,7 @@ impl Desk {
         // One more rule of the cause joins what goes on; where it is the hazard's own, and was in it before, it
         // is a repeat.
         let own = of.rule == rule;
-        let goes_on = !of.active.is_empty() && !(own && of.joined);
+        let goes_on = !(of.active.is_empty() || own && of.joined);
         of.joined |= own;
         of.active.insert(rule.to_owned());
         let graver = plan.gravity > of.gravity;
