@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
+use riskgate::config::{Checked, Driver, RawFile, Synced, check, check_files, check_files_with, render};
 use riskgate_drivers::modbus::{Bit, Kind};
 use riskgate_drivers::opcua::{Password, User};
 use riskgate_engine::Class;
@@ -146,6 +146,8 @@ broken! {
     an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",
     how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
     an_act_from_upstream_names_its_persons: "92-uplink-commands",
+    the_model_has_one_owner: "93-who-owns-the-model",
+    a_model_that_the_files_own_is_commanded_by_nobody: "94-a-model-that-is-never-taken",
 }
 
 #[test]
@@ -598,4 +600,36 @@ mod no_bytes_panic {
             }
         }
     }
+}
+
+/// The base with a model that upstream owns, and this one from there.
+fn with_model(version: u64, model: serde_json::Value) -> Result<Checked, riskgate::config::Problems> {
+    let owner = "[model]\nsource = \"upstream\"\n[[task]]\nid = \"T-2\"\nmeasure = \"M-1\"\ncontent = \"x\"\n\
+                 cycle = \"8h\"\nassignee = \"ban-a\"\n";
+    let files = over_base(vec![(PathBuf::from("more.toml"), owner.as_bytes().to_vec())]);
+    check_files_with(files, &Synced::new(version, model))
+}
+
+#[test]
+fn what_the_files_name_and_upstream_has_not_stays_and_the_rest_is_upstreams() {
+    let unit = serde_json::json!({
+        "id": "tank-b", "riskUnitName": "罐区B", "hazardCode": "540170007002", "riskClass": "2",
+        "hazardLiablePerson": "李四", "updateTime": "20261123080000",
+    });
+    let event = serde_json::json!({ "id": "E-1", "riskUnitId": "tank-b", "riskEventName": "泄漏" });
+    let measure = serde_json::json!({
+        "id": "M-9", "riskEventId": "E-1", "riskMeasureDesc": "巡检", "dataSrc": "2", "classify1": 3, "classify2": "3-2",
+    });
+    let model = serde_json::json!({ "units": [unit], "events": [event], "measures": [measure], "tasks": [] });
+    let Ok(of) = with_model(1, model.clone()) else { panic!("refused") };
+    assert_eq!(of.orphans, ["M-1"], "a rule is bound to it");
+    let ids = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let units = of.plant.units().iter().map(|unit| unit.id.clone()).collect::<Vec<_>>();
+    assert_eq!(units, ids(vec!["tank-b", "tank-a"]), "its zones and cameras are of tank-a");
+    let events = of.plant.events().iter().map(|event| (event.id.as_str(), event.unit.as_str()));
+    assert_eq!(events.collect::<Vec<_>>(), [("E-1", "tank-b"), ("储罐满溢", "tank-a")]);
+    assert!(of.plant.tasks().iter().all(|task| task.id != "T-2"), "no rule boosts it");
+    let Ok(next) = with_model(2, model) else { panic!("refused") };
+    assert_eq!(next.files, of.files);
+    assert_ne!(next.hash, of.hash, "another version is another configuration");
 }

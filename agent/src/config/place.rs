@@ -44,6 +44,12 @@ pub(super) enum At {
         row: u32,
         column: u32,
     },
+    /// A list of a document of JSON, a row of it from 0, a field of that; each may be open.
+    Json {
+        list: &'static str,
+        at: Option<u32>,
+        key: &'static str,
+    },
 }
 
 impl Place {
@@ -72,6 +78,13 @@ impl Place {
                 let sheet = file.sheets.get(sheet).cloned().unwrap_or_default();
                 let cell = format!("{}{}", letters(column), u64::from(row) + 1);
                 Location { file: file.name.clone(), spot: Spot::Cell { sheet, cell } }
+            }
+            At::Json { list, at, key } => {
+                let at = at.map(|at| at.to_string());
+                let levels = ["model", list, at.as_deref().unwrap_or_default(), key];
+                let levels = levels.into_iter().filter(|level| !level.is_empty());
+                let pointer = levels.map(|level| format!("/{level}")).collect();
+                Location { file: file.name.clone(), spot: Spot::Pointer(pointer) }
             }
         }
     }

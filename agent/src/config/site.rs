@@ -10,6 +10,7 @@ use super::document::Document;
 use super::few::Few;
 use super::fields::{Fields, Origin};
 use super::history;
+use super::owner::{self, ModelSource};
 use super::place::{Faults, Place, Placed};
 use super::secret::{Kept, SecretFile, Whose};
 use super::uplink::Uplink;
@@ -27,6 +28,7 @@ pub struct Site {
     pub console: Console,
     pub store: Store,
     pub history: Limits,
+    pub model: ModelSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +128,9 @@ pub(super) fn read(
     };
     let (console, store) = local(document, surroundings, faults);
     let history = history::read(document, faults);
+    let model = owner::read(document, &uplink, faults);
     let Gateway { company, id, name, timezone } = gateway;
-    (Site { company, gateway: id, name, timezone, uplink, console, store, history }, origin)
+    (Site { company, gateway: id, name, timezone, uplink, console, store, history, model }, origin)
 }
 
 fn gateway(fields: &mut Fields<'_>) -> Gateway {

@@ -44,7 +44,7 @@ impl Row {
             (None, At::Cell { sheet, row, column: _ }) => {
                 Place { file: self.end.file, at: At::Cell { sheet, row, column } }
             }
-            (None, At::Whole | At::Span { .. }) => self.end,
+            (None, At::Whole | At::Span { .. } | At::Json { .. }) => self.end,
         }
     }
 }

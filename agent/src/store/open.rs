@@ -77,6 +77,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let sealer = Sealer::new(&connection, dir, &epoch)?;
     let rows = Rows::count(&connection)?;
     let commands = super::commands::read(&connection)?;
+    let models = super::models::read(&connection);
     let upkeep = Upkeep::default();
     upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
@@ -88,6 +89,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         new,
         restored,
         commands,
+        models,
         kept_aside,
         unclean: !meta.clean,
         config_before: meta.config,

@@ -8,7 +8,7 @@ use crate::sqlite;
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -200,6 +200,18 @@ CREATE TABLE indicator (
     id       TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
     body     TEXT NOT NULL
+) STRICT;
+";
+
+const V7: &str = "
+-- Models from upstream: the newest and the one before it. digest is the SHA-256 of body.
+CREATE TABLE model (
+    n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    by      TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    body    TEXT NOT NULL
 ) STRICT;
 ";
 

@@ -5,6 +5,7 @@
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
 mod commands;
+mod people;
 mod readings;
 mod refused;
 
@@ -30,7 +31,8 @@ use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Sessio
 use super::spool::{self, Next, SpoolError};
 use super::telemetry::Dropped;
 use super::undurable::{self, Object};
-use super::wire::{self, Status};
+use super::wire::people::ZoneCount;
+use super::wire::{self, Present, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
@@ -106,6 +108,10 @@ pub(super) struct Link<'a> {
     chunks: u64,
     /// The most pages of points that were told on this connection.
     pages_told: usize,
+    /// What was told of the zones on this connection, and of which zone last.
+    people_told: BTreeMap<String, ZoneCount>,
+    people_last: String,
+    people_number: u64,
     /// There was no room for all readings that wait: the rest follows with each acknowledgement.
     draining: bool,
 }
@@ -148,6 +154,9 @@ impl<'a> Link<'a> {
             turns: 0,
             chunks: 0,
             pages_told: 0,
+            people_told: BTreeMap::new(),
+            people_last: String::new(),
+            people_number: 0,
             draining: false,
         }
     }
@@ -160,6 +169,7 @@ impl<'a> Link<'a> {
         batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut plant = self.uplink.plant.clone();
         let mut sources = self.uplink.sources.clone();
+        let mut model = self.uplink.model.clone();
         let mut undurable = self.uplink.undurable.changed();
         loop {
             if self.connected.is_some() {
@@ -192,6 +202,7 @@ impl<'a> Link<'a> {
                 Ok(()) = undurable.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
+                Ok(()) = model.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
                 _ = tick.tick() => self.turn(),
                 _ = batch.tick(), if self.uplink.config.telemetry.is_some() => self.batch_telemetry(),
@@ -272,8 +283,9 @@ impl<'a> Link<'a> {
         let (last, journal) = self.present();
         let now = self.uplink.now();
         let state = {
-            let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Online, Some((last, &journal)), &sources, now, &self.uplink.origin)
+            let (sources, model) = (self.uplink.sources.borrow(), self.uplink.model.borrow());
+            let present = Present { last, journal: &journal, sources: &sources, model: &model };
+            wire::state_bytes(Status::Online, Some(present), now, &self.uplink.origin)
         };
         self.told = Some((last, journal));
         self.state_changed = false;
@@ -306,13 +318,14 @@ impl<'a> Link<'a> {
             status.turns += 1;
             status.in_flight = in_flight;
         });
-        if self.connected.is_none() {
-            return;
-        }
+        let Some(connected) = self.connected else { return };
         if !self.session.is_announced() {
             self.ask_present();
         } else if self.session.state_is_told() && (self.state_changed || self.told != Some(self.present())) {
             self.push_state();
+        }
+        if self.session.is_announced() {
+            self.tell_people(connected);
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
             self.tell_dropped();
@@ -550,8 +563,9 @@ impl<'a> Link<'a> {
         let now = self.uplink.now();
         let (last, journal) = self.present();
         let state = {
-            let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Stopped, Some((last, &journal)), &sources, now, &self.uplink.origin)
+            let (sources, model) = (self.uplink.sources.borrow(), self.uplink.model.borrow());
+            let present = Present { last, journal: &journal, sources: &sources, model: &model };
+            wire::state_bytes(Status::Stopped, Some(present), now, &self.uplink.origin)
         };
         let told = self.client.publish(&self.uplink.topic("state"), state, true);
         let rows = self.session.take_acknowledged();
