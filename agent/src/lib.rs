@@ -63,6 +63,8 @@ pub mod explain;
 pub mod history;
 pub mod metrics;
 pub mod pump;
+#[cfg(test)]
+mod sim;
 mod sqlite;
 pub mod store;
 pub mod supervise;

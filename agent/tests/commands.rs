@@ -9,6 +9,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rumqttc::PublishOptions;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use support::gateway::Gateway;
 use support::{Broker, ROOT, Subscriber};
@@ -24,7 +26,9 @@ use support::{Broker, ROOT, Subscriber};
 /// Between the agent and the broker: what the agent says can be kept from it, while it goes on hearing.
 struct Link {
     port: u16,
-    mute: watch::Sender<bool>,
+    /// How often it was muted. A connection is mute from the first time after its beginning, for good: what lay
+    /// in its buffers is never told.
+    mute: watch::Sender<u32>,
     _tasks: JoinSet<()>,
 }
 
@@ -32,7 +36,7 @@ impl Link {
     async fn to(broker: u16) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (mute, muted) = watch::channel(false);
+        let (mute, muted) = watch::channel(0);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -43,15 +47,20 @@ impl Link {
         });
         Self { port, mute, _tasks: tasks }
     }
+
+    /// Nothing more is told of what is said on the connections that there are.
+    fn mute(&self) {
+        self.mute.send_modify(|times| *times += 1);
+    }
 }
 
-async fn carry(near: tokio::net::TcpStream, far: tokio::net::TcpStream, mut muted: watch::Receiver<bool>) {
+async fn carry(near: tokio::net::TcpStream, far: tokio::net::TcpStream, muted: watch::Receiver<u32>) {
+    let since = *muted.borrow();
     let ((mut hear, mut tell), (mut from_far, mut to_far)) = (near.into_split(), far.into_split());
     let up = async {
         let mut bytes = [0; 4096];
         while let Ok(n @ 1..) = hear.read(&mut bytes).await {
-            // What was said while it was mute is never told.
-            if *muted.borrow_and_update() || to_far.write_all(&bytes[..n]).await.is_err() {
+            if *muted.borrow() > since || to_far.write_all(&bytes[..n]).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -120,8 +129,8 @@ struct Platform {
     objects: BTreeMap<(String, String), Value>,
     /// Answers, by command id, in the order of their coming: the whole message.
     replies: BTreeMap<String, Vec<Value>>,
-    /// When it said so last; `None`: it is not.
-    online: Option<Timestamp>,
+    /// When it said last that it is online and hears the plant; `None`: it does not.
+    ready: Option<Timestamp>,
     /// As `state` told it last.
     model: Value,
 }
@@ -133,7 +142,7 @@ impl Platform {
             subscriber,
             objects: BTreeMap::new(),
             replies: BTreeMap::new(),
-            online: None,
+            ready: None,
             model: Value::Null,
         }
     }
@@ -148,7 +157,8 @@ impl Platform {
             }
             "state" => {
                 let time = body["time"].as_str().map(|time| time.parse().expect("a time"));
-                self.online = time.filter(|_| body["status"] == "online");
+                let hears = body["status"] == "online" && body["sources"][0]["link"] == "up";
+                self.ready = time.filter(|_| hears);
                 self.model = body["model"].clone();
             }
             "alarm" | "candidate" | "hazard" | "stop" | "task" | "record" => {
@@ -175,6 +185,16 @@ impl Platform {
             .publish("plant/level", reading, PublishOptions::at_least_once())
             .await
             .expect("queued");
+    }
+
+    /// The same again, while a configuration is being swapped and nobody may listen to the plant.
+    async fn level_until(&mut self, number: f64, state: &str) {
+        loop {
+            self.level(number).await;
+            if timeout(Duration::from_secs(2), self.alarm(state)).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// Until the alarm is in this state.
@@ -274,7 +294,7 @@ async fn each_command_of_the_readme_is_carried_out_once_and_answered_as_often_as
     let mut gateway = gateway(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.online).await;
+    platform.until(|it| it.ready).await;
     platform.level(95.0).await;
     platform.alarm("unacknowledged").await;
     let (p, sent) = (&mut platform, &mut BTreeSet::new());
@@ -320,16 +340,14 @@ async fn an_act_that_was_committed_and_not_answered_before_a_crash_is_answered_a
     let mut gateway = gateway(broker.port, link.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.online).await;
+    platform.until(|it| it.ready).await;
     platform.level(95.0).await;
     let hazard = platform.at_stage("candidate", "candidate").await;
     let revision = platform.objects[&("candidate".to_owned(), hazard.clone())]["revision"].clone();
     let fields = command("confirm", "c1", json!({ "hazard": hazard, "revision": revision }));
-    link.mute.send_replace(true);
+    link.mute();
     platform.subscriber.command("confirm", &fields, false).await;
     gateway.counts("SELECT count(*) FROM command WHERE id = 'c1'", 1).await;
-    gateway.kill();
-    link.mute.send_replace(false);
     restart(&mut gateway, &mut platform).await;
     assert!(!platform.replies.contains_key("c1"), "nobody was told before the crash");
     let answer = platform.ask("confirm", &fields).await;
@@ -353,6 +371,7 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     gateway.start();
     let kept = platform.until(|it| it.replies.get("kept").and_then(|all| all.first()).cloned()).await;
     assert_eq!(kept["data"]["code"], json!("retained"));
+    platform.until(|it| it.ready).await;
     // Cleared: no command, and no refusal.
     let clear = PublishOptions::at_least_once().retain(true);
     platform.subscriber.client.publish(format!("{ROOT}/cmd/acknowledge"), "", clear).await.expect("queued");
@@ -392,7 +411,7 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
 
 /// The agent is online and tells this version of the model; `null`: none.
 async fn model_is(platform: &mut Platform, version: Value) {
-    platform.until(|it| it.online.filter(|_| it.model["version"] == version)).await;
+    platform.until(|it| it.ready.filter(|_| it.model["version"] == version)).await;
 }
 
 /// It starts anew after it was killed. What it had said before may still be on its way: a command on the word of that
@@ -401,7 +420,7 @@ async fn restart(gateway: &mut Gateway, platform: &mut Platform) {
     gateway.kill();
     let killed = now();
     gateway.start();
-    platform.until(|it| it.online.filter(|said| *said > killed)).await;
+    platform.until(|it| it.ready.filter(|said| *said > killed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,8 +476,7 @@ async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_s
     let alarm = platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["revision"].clone();
     let seen = platform.ask("acknowledge", &command("acknowledge", "a1", json!({ "revision": alarm }))).await;
     assert_eq!(seen["data"]["ok"], json!(true), "{seen}");
-    platform.level(10.0).await;
-    platform.alarm("latched").await;
+    platform.level_until(10.0, "latched").await;
     // It holds after a restart, and so does a reload of the files.
     restart(&mut gateway, &mut platform).await;
     assert_eq!(platform.model["version"], json!(8));
@@ -536,11 +554,9 @@ async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_t
         two["model"]["units"][0]["riskUnitName"] = json!("罐区甲");
         two
     };
-    link.mute.send_replace(true);
+    link.mute();
     platform.subscriber.command("model", &two, false).await;
     gateway.counts("SELECT count(*) FROM model WHERE version = 2", 1).await;
-    gateway.kill();
-    link.mute.send_replace(false);
     restart(&mut gateway, &mut platform).await;
     assert_eq!(platform.model["version"], json!(2));
     assert!(!platform.replies.contains_key("m2"), "nobody was told before the crash");
@@ -561,7 +577,6 @@ async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_t
     let log = gateway.log();
     assert!(log.contains("model_unreadable") && log.contains("model_of_files"), "{log}");
     // The files' own chain judges.
-    platform.level(95.0).await;
-    platform.at_stage("candidate", "candidate").await;
+    platform.level_until(95.0, "unacknowledged").await;
     assert_eq!(platform.ask("model", &model("m3", 1)).await["data"]["ok"], json!(true));
 }

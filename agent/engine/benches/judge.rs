@@ -1,9 +1,11 @@
 //! What judging costs: `cargo bench -p riskgate-engine [-- PART...]`, with the parts
 //!
 //! - `samples`: nanoseconds for a sample at 10,000 points with 1,000, 10,000 and 100,000 rules of a realistic
-//!   mix, where every value changes and where one in ten does;
+//!   mix, where every value changes and where one in ten does, and for each rule that reads the point;
 //! - `memory`: resident bytes for a rule, and for each kind of window with a minute of changes in it;
 //! - `plan`: building a plant of 10,000 rules, and changing a running engine over to it.
+//!
+//! A number among the words picks that many rules alone: to compare two builds, run them in turns.
 //!
 //! Without a part it does all. Of each ten rules four are limits of the point table, three compare points, one
 //! votes, one reads a window and one a condition over time. Each second brings one sample of each point, so
@@ -12,14 +14,13 @@
 #![expect(
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    clippy::disallowed_methods,
-    reason = "a measurement prints, rounds for people, and reads the clock"
+    reason = "a measurement prints, and rounds for people"
 )]
 
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use riskgate_engine::{
     Class, Confirm, Draft, Engine, Epoch, Limits, MeasureDraft, Patience, Plant, PointDraft, Priority,
@@ -43,8 +44,9 @@ fn main() {
         return;
     }
     let wanted = |part: &str| words.is_empty() || words.iter().any(|word| word == part);
+    println!("{:<44} {:>10}  unit", "what", "figure");
     if wanted("samples") {
-        samples();
+        samples(&words);
     }
     if wanted("memory") {
         memory();
@@ -54,14 +56,26 @@ fn main() {
     }
 }
 
-fn samples() {
-    println!("{POINTS} points, ns for a sample (rules, all change, one in ten changes)");
-    for rules in RULES {
-        let mut running = Running::new(draft(POINTS, mix(rules), rules));
+/// A line of the table.
+fn line(what: &str, figure: f64, unit: &str) {
+    println!("{what:<44} {figure:>10.1}  {unit}");
+}
+
+fn samples(words: &[String]) {
+    let picked: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    for rules in RULES.into_iter().filter(|rules| picked.is_empty() || picked.contains(rules)) {
+        let plant = plant(draft(POINTS, mix(rules), rules));
+        let readers = plant.rules().iter().map(|rule| rule.points().len()).sum::<usize>() as f64;
+        let readers = readers / POINTS as f64;
+        let mut running = Running::of(plant);
         (0..WARM_ROUNDS).for_each(|_| running.round(1));
         let all = running.measured(1);
         let few = running.measured(10);
-        println!("  {rules:>7} rules   {all:>7.1}   {few:>7.1}   {} effects", running.n_effects);
+        line(&format!("{rules} rules, all values change"), all, "ns/sample");
+        line(&format!("  each of {readers:.2} rules that read the point"), all / readers, "ns/rule");
+        line(&format!("{rules} rules, one value in ten changes"), few, "ns/sample");
+        // Work that was left out would show here.
+        line(&format!("{rules} rules, effects of the run"), running.n_effects as f64, "effects");
     }
 }
 
@@ -74,29 +88,28 @@ fn memory() {
     };
     let (few, many) = (10_000, 100_000);
     let each = (resident("mix", many) - resident("mix", few)) / (many - few) as f64;
-    println!("bytes for a rule of the mix: {each:.0}");
+    line("a rule of the mix", each, "bytes");
     // Against the same rules without a window.
     let none = resident("none", POINTS);
     for what in ["avg", "stddev", "min", "max", "delta", "rate", "held", "recently", "count"] {
         // `when` and the default `clear` each keep their own.
         let each = (resident(what, POINTS) - none) / (2 * POINTS) as f64;
-        println!("bytes for {what:<9} over 1m of a value that changes each second: {each:.0}");
+        line(&format!("{what} over 1m, a change each second"), each, "bytes");
     }
 }
 
 fn plan() {
-    let began = Instant::now();
+    let began = on_cpu();
     let first = plant(draft(POINTS, mix(10_000), 10_000));
-    let built = began.elapsed();
+    let built = on_cpu() - began;
     let mut running = Running::of(first);
     (0..5).for_each(|_| running.round(1));
     let second = plant(draft(POINTS, mix(10_000), 10_000));
-    let began = Instant::now();
+    let began = on_cpu();
     running.engine.reload(second, running.now, &mut Vec::new());
-    println!(
-        "10,000 rules: read, typed and built in {built:.1?}; a running engine changed over in {:.1?}",
-        began.elapsed()
-    );
+    let changed = on_cpu() - began;
+    line("10000 rules read, typed and built", built as f64 / 1e6, "ms");
+    line("10000 rules, a running engine changed over", changed as f64 / 1e6, "ms");
 }
 
 /// Kilobytes of this process with an engine that has run for a while, in bytes.

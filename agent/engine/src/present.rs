@@ -13,7 +13,7 @@ use crate::calendar::Calendar;
 use crate::condition::Conditions;
 use crate::expr::{Beyond, PointNow};
 use crate::permit::{Permits, Place};
-use crate::plant::{LimitTest, Plant, Rule};
+use crate::plant::{LimitTest, Plant, Quiet, Rule};
 use crate::presence::Presence;
 use crate::vision::Vision;
 use crate::world::Here;
@@ -89,6 +89,8 @@ pub(crate) struct PointState {
     pub(crate) late: u64,
     /// Its fault alarm is active.
     pub(crate) fault: bool,
+    /// Around a number that it read, what touches no rule of this plant by a mark.
+    pub(crate) quiet: Quiet,
 }
 
 #[derive(Debug, Clone)]
@@ -121,13 +123,15 @@ pub(crate) struct SourceState {
 }
 
 /// What a sample did to its point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Heard {
     /// The same value and quality again.
     Same,
     Changed {
         was_bad: bool,
         is_bad: bool,
+        /// From one number to another, where both are known and neither is bad.
+        step: Option<(f64, f64)>,
     },
     /// History, or older than what is known.
     Late,
@@ -148,6 +152,7 @@ impl Present {
             still_beyond: None,
             late: 0,
             fault: false,
+            quiet: Quiet::NONE,
         });
         let sources = plant.sources().iter().map(|source| SourceState {
             link: Link::Connecting,
@@ -189,7 +194,7 @@ impl Present {
                 (same(old, before.source) == same(new, draft.source)).then(|| self.point(id))?
             });
             if let Some(before) = before {
-                *state = PointState { source: draft.source, ..before.clone() };
+                *state = PointState { source: draft.source, quiet: Quiet::NONE, ..before.clone() };
             }
         }
         for (draft, state) in new.sources().iter().zip(&mut moved.sources) {
@@ -247,7 +252,7 @@ impl Present {
     /// Takes a sample in. `None`: there is no such point.
     pub(crate) fn sample(&mut self, plant: &Plant, sample: Sample, at: Mono) -> Option<Heard> {
         let point = self.points.get_mut(usize::try_from(sample.point.0).ok()?)?;
-        let stale_after = plant.point(sample.point).map_or(Duration::ZERO, |point| point.stale_after);
+        let stale_after = || plant.point(sample.point).map_or(Duration::ZERO, |point| point.stale_after);
         if point.is_late(&sample, at, stale_after) {
             point.late = point.late.saturating_add(1);
             point.disordered |= !sample.backfill;
@@ -271,7 +276,7 @@ impl Present {
         let Some(value) = value else {
             let changed = point.turn_bad(plant, sample.point, quality);
             return Some(if changed {
-                Heard::Changed { was_bad: was.is_bad(), is_bad: true }
+                Heard::Changed { was_bad: was.is_bad(), is_bad: true, step: None }
             } else {
                 Heard::Same
             });
@@ -286,10 +291,13 @@ impl Present {
         if was == quality && point.value.as_ref() == Some(&value) {
             return Some(Heard::Same);
         }
+        let was_bad = was.is_bad();
+        let from = point.value.as_ref().filter(|_| !was_bad).and_then(Value::number);
+        let step = from.zip(value.number());
         point.value = Some(value);
         point.quality = quality;
         point.still_beyond = None;
-        Some(Heard::Changed { was_bad: was.is_bad(), is_bad: false })
+        Some(Heard::Changed { was_bad, is_bad: false, step })
     }
 
     /// Turns a point stale if it is: `Ok` the reason changed, `Err` when to look again.
@@ -390,15 +398,15 @@ impl Present {
 impl PointState {
     /// What has told nothing for so long keeps no order: a source whose clock was set back is believed
     /// again.
-    fn is_late(&self, sample: &Sample, at: Mono, stale_after: Duration) -> bool {
-        let told = self.received.is_some_and(|last| at.since(last.mono) < stale_after);
-        let ordered = match self.quality {
+    fn is_late(&self, sample: &Sample, at: Mono, stale_after: impl Fn() -> Duration) -> bool {
+        let older = matches!((sample.source_time, self.source_time), (Some(this), Some(last)) if this < last);
+        let told = || self.received.is_some_and(|last| at.since(last.mono) < stale_after());
+        let ordered = || match self.quality {
             Quality::Good | Quality::Uncertain(_) => true,
             Quality::Bad(BadReason::Stale) => false,
-            Quality::Bad(_) => told,
+            Quality::Bad(_) => told(),
         };
-        let older = matches!((sample.source_time, self.source_time), (Some(this), Some(last)) if this < last);
-        sample.backfill || (ordered && older)
+        sample.backfill || (older && ordered())
     }
 
     /// Whether anything is different now.

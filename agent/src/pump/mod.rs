@@ -166,19 +166,23 @@ impl Pump {
         self.commit(&mut tail, first, Vec::new(), None, now);
         loop {
             let idle = self.idle();
+            // In this order, not by chance: what is rare and bounded first, so that a flood of reports holds
+            // up neither a stop nor a person, and the same inputs are judged in the same order.
             tokio::select! {
-                reports = self.intake.recv(TURN_REPORTS_MAX) => match reports {
-                    Some(reports) => self.take(&mut tail, reports),
-                    None => break,
-                },
-                Some(order) = self.orders.recv() => self.obey(&mut tail, order).await,
-                Ok(()) = committed.changed() => {}
-                () = tokio::time::sleep(idle) => {}
+                biased;
                 // A driver that hangs holds its end of the intake for ever: it is not waited for.
                 () = self.stop.cancelled() => {
                     self.take_all(&mut tail).await;
                     break;
                 }
+                Some(order) = self.orders.recv() => self.obey(&mut tail, order).await,
+                reports = self.intake.recv(TURN_REPORTS_MAX) => match reports {
+                    Some(reports) => self.take(&mut tail, reports),
+                    None => break,
+                },
+                // Each turn looks at it.
+                Ok(()) = committed.changed() => {}
+                () = tokio::time::sleep(idle) => {}
             }
             let so_far = committed.borrow_and_update().clone();
             self.end_turn(&mut tail, &so_far);
@@ -315,7 +319,11 @@ impl Pump {
             metrics::EFFECTS.with_label_values(&[kind_of(effect)]).inc();
         }
         let messages = self.messages(&effects);
-        Batch { seq: tail.waiting.next_seq(), effects, messages, acts, commands: Vec::new(), at: now.wall }
+        let seq = tail.waiting.next_seq();
+        let batch = Batch { seq, effects, messages, acts, commands: Vec::new(), at: now.wall };
+        #[cfg(test)]
+        crate::sim::decided(&batch);
+        batch
     }
 
     fn messages(&self, effects: &[Effect]) -> Vec<Message> {

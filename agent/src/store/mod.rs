@@ -7,7 +7,7 @@
 //! says why: nothing is judged again.
 //!
 //! A row leaves the outbox's pending part only on the receiver's acknowledgement; it is kept for a resend
-//! for 30 days after that. A damaged file is never taken for an empty one: it is renamed aside, and the new
+//! for 30 days of running time after that, see [`age`]. A damaged file is never taken for an empty one: it is renamed aside, and the new
 //! store begins a new epoch.
 //!
 //! What the engine decided and what persons did is journalled in the same transaction, see [`journal`].
@@ -15,6 +15,9 @@
 //! It knows nothing of topics, brokers or rules, keeps no history of samples, and reads no clock: times
 //! come with what is written.
 
+mod age;
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod commands;
 #[cfg(test)]
 mod damage;

@@ -17,6 +17,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::age::Age;
 use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
@@ -76,6 +77,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let epoch = meta.epoch.0.to_string();
     let sealer = Sealer::new(&connection, dir, &epoch)?;
     let rows = Rows::count(&connection)?;
+    let age = Age::read(&connection)?;
     let commands = super::commands::read(&connection)?;
     let models = super::models::read(&connection);
     let upkeep = Upkeep::default();
@@ -94,7 +96,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         unclean: !meta.clean,
         config_before: meta.config,
     };
-    Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, lock }, opened))
+    Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, age, lock }, opened))
 }
 
 /// Makes the directory. Its name must not go with the power, and the whole store with it: the next start would take it
@@ -319,7 +321,7 @@ fn begin_run(
     }
     let reason = reason.unwrap_or("created");
     let meta = Meta {
-        epoch: Epoch(Uuid::new_v4()),
+        epoch: Epoch(drawn()),
         created: now,
         reason: reason.to_owned(),
         clean: true,
@@ -330,6 +332,15 @@ fn begin_run(
         params![meta.epoch.0.to_string(), now.0, reason],
     )?;
     Ok((meta, Some(reason)))
+}
+
+fn drawn() -> Uuid {
+    // A seed that replays has the ids that it had.
+    #[cfg(test)]
+    if crate::sim::is_running() {
+        return Uuid::from_u128(fastrand::u128(..));
+    }
+    Uuid::new_v4()
 }
 
 /// The journal's chain has a beginning, whichever version the file was of.

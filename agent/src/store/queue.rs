@@ -32,6 +32,8 @@ pub(super) enum Request {
 pub(super) struct Queue {
     inner: Mutex<Inner>,
     filled: Condvar,
+    #[cfg(test)]
+    pub(super) rung: tokio::sync::Notify,
 }
 
 #[derive(Default)]
@@ -53,6 +55,15 @@ pub(super) struct Work {
     pub(super) closed: bool,
 }
 
+impl Inner {
+    fn take(&mut self, group: usize) -> Work {
+        let n = self.batches.len().min(group);
+        let batches: Vec<Batch> = self.batches.drain(..n).collect();
+        self.in_hand = batches.len();
+        Work { batches, requests: self.requests.drain(..).collect(), closed: self.closed }
+    }
+}
+
 impl Queue {
     pub(super) fn offer(&self, batch: Batch) -> Result<(), Batch> {
         let mut inner = self.lock();
@@ -64,7 +75,7 @@ impl Queue {
         inner.effects += weight;
         inner.batches.push_back(batch);
         drop(inner);
-        self.filled.notify_one();
+        self.ring();
         Ok(())
     }
 
@@ -78,13 +89,13 @@ impl Queue {
         }
         inner.requests.push_back(request);
         drop(inner);
-        self.filled.notify_one();
+        self.ring();
         Ok(())
     }
 
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.filled.notify_all();
+        self.ring();
     }
 
     /// The writer thread is gone: callers that wait learn it.
@@ -94,6 +105,13 @@ impl Queue {
         let requests = std::mem::take(&mut inner.requests);
         drop(inner);
         drop(requests);
+    }
+
+    /// There is something to do.
+    fn ring(&self) {
+        self.filled.notify_all();
+        #[cfg(test)]
+        self.rung.notify_one();
     }
 
     /// Batches that are not on disk.
@@ -108,10 +126,22 @@ impl Queue {
         while inner.batches.is_empty() && inner.requests.is_empty() && !inner.closed {
             inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        let n = inner.batches.len().min(group);
-        let batches: Vec<Batch> = inner.batches.drain(..n).collect();
-        inner.in_hand = batches.len();
-        Work { batches, requests: inner.requests.drain(..).collect(), closed: inner.closed }
+        inner.take(group)
+    }
+
+    /// What there is to do now, if there is anything.
+    #[cfg(test)]
+    pub(super) fn try_take(&self, group: usize) -> Option<Work> {
+        let mut inner = self.lock();
+        let idle = inner.batches.is_empty() && inner.requests.is_empty() && !inner.closed;
+        (!idle).then(|| inner.take(group))
+    }
+
+    /// Weight of what waits, and requests that wait.
+    #[cfg(test)]
+    pub(super) fn load(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.effects, inner.requests.len())
     }
 
     /// The batches of the last `take` are on disk.

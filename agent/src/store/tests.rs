@@ -361,9 +361,15 @@ async fn acknowledged_rows_are_purged_after_thirty_days_in_bites_and_pending_one
             store.range(Lane::Critical, 1, 1000, 1000).await.expect("read").len()
         }
     };
-    assert_eq!(left(Wall(30 * DAY_MS)).await, 701);
-    assert_eq!(left(Wall(31 * DAY_MS)).await, 201);
-    assert_eq!(left(Wall(31 * DAY_MS)).await, 1);
+    // A clock that jumps a year ahead, and back to before it was set, takes nothing away.
+    assert_eq!(left(Wall(365 * DAY_MS)).await, 701);
+    assert_eq!(left(Wall(0)).await, 701);
+    // An hour of the 30 days is gone with the jump.
+    for hour in 1..30 * 24 {
+        assert_eq!(left(Wall(hour * DAY_MS / 24)).await, 701, "{hour} h");
+    }
+    assert_eq!(left(Wall(30 * DAY_MS)).await, 201);
+    assert_eq!(left(Wall(30 * DAY_MS)).await, 1);
     let pending = store.lease(Lane::Critical, 0, 10).await.expect("leased");
     assert_eq!(pending.iter().map(|row| row.sequence).collect::<Vec<_>>(), [701]);
 }

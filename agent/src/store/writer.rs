@@ -12,12 +12,13 @@ use tokio::sync::watch;
 
 use crate::causes::chain;
 
+use super::age::Age;
 use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark};
 use super::open::is_full;
 use super::outbox::{self, Appended};
 use super::poison::{Sifted, is_poison, sift};
-use super::queue::{Queue, Request};
+use super::queue::{Queue, Request, Work};
 use super::upkeep::{Rows, Upkeep};
 use super::{
     Batch, Committed, JournalEntry, Lane, LastSequences, Message, Reply, StoreError, commands, records, sql,
@@ -34,7 +35,7 @@ const CLOSING_TRIES: u32 = 2;
 /// Bites behind one commit: together they are worth more rows than a commit of a flood has.
 const BITES_MAX: usize = 4;
 
-/// Between two looks for rows that are kept long enough, by the time that comes with acknowledgements.
+/// Between two looks for rows that are kept long enough, by the store's own time.
 const PURGE_EVERY_MS: i64 = 10 * 60 * 1000;
 
 /// The connection and what the writer remembers of it. `lock` is held for as long as the file is open.
@@ -47,6 +48,7 @@ pub(super) struct Database {
     pub(super) mark: Mark,
     pub(super) ballast: Ballast,
     pub(super) upkeep: Upkeep,
+    pub(super) age: Age,
     pub(super) lock: std::fs::File,
 }
 
@@ -244,75 +246,130 @@ impl Drop for Abandon<'_> {
     }
 }
 
-pub(super) fn run(mut database: Database, queue: &Queue, committed: &watch::Sender<Committed>) {
+pub(super) fn run(database: Database, queue: &Queue, committed: &watch::Sender<Committed>) {
     let _abandon = Abandon(queue);
-    let mut pause = PAUSE_MIN;
-    let mut group = usize::MAX;
-    let mut closing_tries = 0;
-    let mut next_purge: Option<Wall> = None;
+    let mut writer = Writer::new(database);
     loop {
-        let work = queue.take(group);
+        let work = queue.take(writer.group);
+        match writer.turn(work, queue, committed) {
+            Turn::Again => {}
+            Turn::Rest(pause) => queue.pause(pause),
+            Turn::End => break,
+        }
+    }
+    writer.close();
+}
+
+/// What comes after a turn.
+pub(super) enum Turn {
+    Again,
+    /// The disk refuses: not before this has passed, or the store closes.
+    Rest(Duration),
+    End,
+}
+
+/// What the thread does, turn by turn.
+pub(super) struct Writer {
+    pub(super) database: Database,
+    /// Batches to take for the next turn.
+    pub(super) group: usize,
+    pause: Duration,
+    closing_tries: u32,
+    next_purge: Option<Wall>,
+}
+
+impl Writer {
+    pub(super) fn new(database: Database) -> Self {
+        Self { database, group: usize::MAX, pause: PAUSE_MIN, closing_tries: 0, next_purge: None }
+    }
+
+    pub(super) fn close(self) {
+        self.database.close();
+    }
+
+    pub(super) fn turn(&mut self, work: Work, queue: &Queue, committed: &watch::Sender<Committed>) -> Turn {
         if work.closed && work.batches.is_empty() && work.requests.is_empty() {
-            break;
+            return Turn::End;
         }
         if !work.batches.is_empty() {
-            match database.write(&work.batches) {
-                Ok(Sifted { refused, unwritable }) => {
-                    queue.written(&work.batches);
-                    let seq = work.batches.iter().map(|batch| batch.seq).max().unwrap_or(0);
-                    committed.send_modify(|committed| {
-                        committed.seq = committed.seq.max(seq);
-                        committed.last = database.last;
-                        committed.journal.clone_from(&database.head);
-                        committed.refused += refused;
-                        committed.unwritable += unwritable;
-                        committed.failed = None;
-                    });
-                    pause = PAUSE_MIN;
-                    group = usize::MAX;
-                }
-                Err(error) => {
-                    let why = chain(&error);
-                    // The pump tells it, once for each reason; here each try.
-                    tracing::debug!(batches = work.batches.len(), error = why, "a commit failed");
-                    queue.put_back(work.batches);
-                    if database.make_room(&error) {
-                        for request in work.requests {
-                            answer(&mut database, request, committed, &mut next_purge);
-                        }
-                        continue;
-                    }
-                    committed.send_modify(|committed| committed.failed = Some(why));
-                    closing_tries += u32::from(work.closed);
-                    for request in work.requests {
-                        answer(&mut database, request, committed, &mut next_purge);
-                    }
-                    if closing_tries >= CLOSING_TRIES {
-                        break;
-                    }
-                    // The first failure of a group is tried again at once, one batch at a time.
-                    if group == 1 || work.closed {
-                        queue.pause(pause);
-                        pause = (pause * 2).min(PAUSE_MAX);
-                    }
-                    group = 1;
-                    continue;
-                }
+            match self.database.write(&work.batches) {
+                Ok(sifted) => self.wrote(&work.batches, &sifted, queue, committed),
+                Err(error) => return self.failed(work, &error, queue, committed),
             }
         }
-        for request in work.requests {
-            answer(&mut database, request, committed, &mut next_purge);
-        }
+        self.answer_all(work.requests, committed);
         let at = work.batches.last().map(|batch| batch.at);
-        let evicted = database.keep_up(at, queue.batches() == 0);
+        let evicted = self.database.keep_up(at, queue.batches() == 0);
         committed.send_if_modified(|committed| {
             committed.evicted += u64::try_from(evicted).unwrap_or(u64::MAX);
-            committed.last = database.last;
-            committed.written = database.upkeep.written;
+            committed.last = self.database.last;
+            committed.written = self.database.upkeep.written;
             evicted > 0
         });
+        Turn::Again
     }
-    database.close();
+
+    fn wrote(
+        &mut self,
+        batches: &[Batch],
+        sifted: &Sifted,
+        queue: &Queue,
+        committed: &watch::Sender<Committed>,
+    ) {
+        queue.written(batches);
+        for batch in batches {
+            self.database.age.on(batch.at);
+        }
+        let seq = batches.iter().map(|batch| batch.seq).max().unwrap_or(0);
+        committed.send_modify(|committed| {
+            committed.seq = committed.seq.max(seq);
+            committed.last = self.database.last;
+            committed.journal.clone_from(&self.database.head);
+            committed.refused += sifted.refused;
+            committed.unwritable += sifted.unwritable;
+            committed.failed = None;
+        });
+        self.pause = PAUSE_MIN;
+        self.group = usize::MAX;
+    }
+
+    fn failed(
+        &mut self,
+        work: Work,
+        error: &StoreError,
+        queue: &Queue,
+        committed: &watch::Sender<Committed>,
+    ) -> Turn {
+        let why = chain(error);
+        // The pump tells it, once for each reason; here each try.
+        tracing::debug!(batches = work.batches.len(), error = why, "a commit failed");
+        queue.put_back(work.batches);
+        if self.database.make_room(error) {
+            self.answer_all(work.requests, committed);
+            return Turn::Again;
+        }
+        committed.send_modify(|committed| committed.failed = Some(why));
+        self.closing_tries += u32::from(work.closed);
+        self.answer_all(work.requests, committed);
+        if self.closing_tries >= CLOSING_TRIES {
+            return Turn::End;
+        }
+        // The first failure of a group is tried again at once, one batch at a time.
+        let is_alone = self.group == 1 || work.closed;
+        self.group = 1;
+        if !is_alone {
+            return Turn::Again;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        Turn::Rest(pause)
+    }
+
+    fn answer_all(&mut self, requests: Vec<Request>, committed: &watch::Sender<Committed>) {
+        for request in requests {
+            answer(&mut self.database, request, committed, &mut self.next_purge);
+        }
+    }
 }
 
 fn answer(
@@ -336,6 +393,7 @@ fn answer(
             send(reply, outbox::lease(&database.connection, lane, after, n));
         }
         Request::Acknowledge { rows, at, reply } => {
+            let at = database.age.on(at);
             let due = next_purge.is_none_or(|next| at >= next);
             let acknowledged = database.acknowledge(&rows, at, due).map(|purged| {
                 // A bite that removed something is followed by another with the next acknowledgement.

@@ -6,6 +6,11 @@
 //! unacknowledged is sent again from the outbox; `poll` must not be cancelled while it connects, and it
 //! retries without pause, so it is polled until its first error and then dropped.
 
+#![cfg_attr(
+    not(test),
+    expect(clippy::infallible_destructuring_match, reason = "simulations have a second way")
+)]
+
 use riskgate_drivers::Clock;
 use riskgate_drivers::tls::Settings;
 use rumqttc::{
@@ -17,6 +22,8 @@ use tokio::sync::mpsc;
 use super::Config;
 use super::commands::MODEL_BYTES_MAX;
 use super::fault::Fault;
+#[cfg(test)]
+use super::scripted;
 use super::stream::open;
 
 /// What may come: a model, and as much again as tells one that is too large from one that ends the connection.
@@ -75,17 +82,33 @@ impl Lost {
 }
 
 /// Where the session puts what is to be sent.
-pub(super) struct Client(AsyncClient);
+pub(super) struct Client(Way);
+
+enum Way {
+    Mqtt(AsyncClient),
+    #[cfg(test)]
+    Scripted(scripted::Line),
+}
 
 /// The half that does the work; to be polled until it ends.
 pub(super) struct Connection {
-    event_loop: EventLoop,
+    work: Work,
     broker: String,
     tls: Option<Settings>,
 }
 
+enum Work {
+    Mqtt(Box<EventLoop>),
+    #[cfg(test)]
+    Scripted(scripted::Line),
+}
+
 /// A message under way.
-pub(super) struct Receipt(PublishNotice);
+pub(super) enum Receipt {
+    Mqtt(PublishNotice),
+    #[cfg(test)]
+    Scripted(tokio::sync::oneshot::Receiver<()>),
+}
 
 pub(super) struct Will {
     pub(super) topic: String,
@@ -93,6 +116,11 @@ pub(super) struct Will {
 }
 
 pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Client, Connection), Lost> {
+    #[cfg(test)]
+    if let Some(line) = scripted::line() {
+        let work = Work::Scripted(line.clone());
+        return Ok((Client(Way::Scripted(line)), Connection { work, broker: config.broker(), tls: None }));
+    }
     let mut options = MqttOptions::new(config.client_id.clone(), (config.host.clone(), config.port));
     options
         .set_clean_session(true)
@@ -115,15 +143,21 @@ pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Clie
     let (client, mut event_loop) =
         built.map_err(|source| Lost::Options { host: config.host.clone(), port: config.port, source })?;
     event_loop.network_options.set_connection_timeout(CONNECT_TIMEOUT_S);
-    Ok((Client(client), Connection { event_loop, broker: config.broker(), tls: config.tls.clone() }))
+    let work = Work::Mqtt(Box::new(event_loop));
+    Ok((Client(Way::Mqtt(client)), Connection { work, broker: config.broker(), tls: config.tls.clone() }))
 }
 
 impl Client {
     /// At least once. `None` where it cannot be queued: the connection is over, or the topic is none.
     pub(super) fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) -> Option<Receipt> {
+        let client = match &self.0 {
+            Way::Mqtt(client) => client,
+            #[cfg(test)]
+            Way::Scripted(line) => return line.publish(topic, payload, retain).map(Receipt::Scripted),
+        };
         let options = PublishOptions::at_least_once().retain(retain);
-        match self.0.try_publish_tracked(topic, payload, options) {
-            Ok(notice) => Some(Receipt(notice)),
+        match client.try_publish_tracked(topic, payload, options) {
+            Ok(notice) => Some(Receipt::Mqtt(notice)),
             Err(error) => {
                 tracing::warn!(topic, error = %error, "a message could not be handed to the MQTT client");
                 None
@@ -132,7 +166,12 @@ impl Client {
     }
 
     pub(super) fn subscribe(&self, filter: &str) -> bool {
-        match self.0.try_subscribe(filter, QoS::AtLeastOnce) {
+        let client = match &self.0 {
+            Way::Mqtt(client) => client,
+            #[cfg(test)]
+            Way::Scripted(_) => return true,
+        };
+        match client.try_subscribe(filter, QoS::AtLeastOnce) {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(filter, error = %error, "a subscription could not be handed to the MQTT client");
@@ -143,7 +182,12 @@ impl Client {
 
     /// Says goodbye, so that the broker does not publish the will.
     pub(super) fn disconnect(&self) {
-        if let Err(error) = self.0.try_disconnect_now() {
+        let client = match &self.0 {
+            Way::Mqtt(client) => client,
+            #[cfg(test)]
+            Way::Scripted(line) => return line.disconnect(),
+        };
+        if let Err(error) = client.try_disconnect_now() {
             tracing::debug!(error = %error, "no goodbye: the connection is over");
         }
     }
@@ -152,15 +196,26 @@ impl Client {
 impl Receipt {
     /// Waits for the broker's PUBACK; false where it will not come on this connection.
     pub(super) async fn acknowledged(self) -> bool {
-        self.0.wait_async().await.is_ok()
+        match self {
+            Self::Mqtt(notice) => notice.wait_async().await.is_ok(),
+            #[cfg(test)]
+            Self::Scripted(acknowledged) => acknowledged.await.is_ok(),
+        }
     }
 }
 
 impl Connection {
     /// Connects once and works until the first error.
-    pub(super) async fn poll(mut self, events: mpsc::Sender<Event>) -> Lost {
+    pub(super) async fn poll(self, events: mpsc::Sender<Event>) -> Lost {
+        let mut event_loop = match self.work {
+            Work::Mqtt(event_loop) => event_loop,
+            #[cfg(test)]
+            Work::Scripted(line) => {
+                return Lost::Broker { broker: self.broker, fault: line.work(events).await };
+            }
+        };
         loop {
-            let event = match self.event_loop.poll().await {
+            let event = match event_loop.poll().await {
                 Ok(Polled::Incoming(Packet::ConnAck(_))) => Event::Connected,
                 Ok(Polled::Incoming(Packet::SubAck(_))) => Event::Subscribed,
                 Ok(Polled::Incoming(Packet::Publish(publish))) => Event::Incoming {

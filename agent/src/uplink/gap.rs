@@ -57,15 +57,15 @@ fn classes(dropped: &Dropped) -> Value {
 }
 
 /// The last run ended without a word: readings of this time may be missing, nobody knows how many.
-pub(super) fn of_crash(from: Wall, at: Wall, origin: &Origin) -> Message {
+pub(super) fn of_crash(from: Wall, to: Wall, at: Wall, origin: &Origin) -> Message {
     let data = json!({
         "lane": "telemetry",
         "from": origin.time(from),
-        "to": origin.time(at),
+        "to": origin.time(to),
         "count": null,
         "reason": "crash",
     });
-    message(format!("telemetry:{}:{}", from.0, at.0), at, data)
+    message(format!("crash:{}:{}", from.0, to.0), at, data)
 }
 
 /// A row that the broker would not take: the gap that names it, and the line of the journal.

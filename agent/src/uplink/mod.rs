@@ -20,6 +20,8 @@ mod link;
 #[cfg(test)]
 mod model;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod session;
 mod spool;
 mod stream;
@@ -171,11 +173,13 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
         None => None,
     };
     let (telemetry, clock) = (uplink.telemetry.clone(), uplink.clock);
+    let (store, origin) = (uplink.store.clone(), uplink.origin.clone());
     let connections = connections(&mut uplink, spool.clone(), &stop);
     match &spool {
         Some(spool) => {
             let keeping = keeper::run(spool, &telemetry, || clock().wall, &stop);
-            tokio::join!(connections, keeping);
+            let telling = keeper::tell_lost(spool, &store, &origin, || clock().wall, &stop);
+            tokio::join!(connections, keeping, telling);
             keeper::end(spool, &telemetry, clock().wall).await;
         }
         None => connections.await,
@@ -256,6 +260,7 @@ async fn connection(
     tokio::pin!(poll);
     let mut link = Link::new(uplink, session, spool.cloned(), client, received);
     let ended = tokio::select! {
+        biased;
         lost = &mut poll => Ended::Lost { why: chain(&lost), theirs: lost.is_theirs() },
         end = link.run(stop) => match end {
             End::Stopped => Ended::Stopped,
@@ -278,6 +283,7 @@ async fn pause_alive(uplink: &Uplink, pause: Duration, stop: &CancellationToken)
     let mut tick = second();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = &mut until => return,
             _ = tick.tick() => uplink.status.send_modify(|status| status.turns += 1),

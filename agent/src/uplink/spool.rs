@@ -38,6 +38,16 @@ CREATE TABLE IF NOT EXISTS mark (
     at    INTEGER NOT NULL,
     clean INTEGER NOT NULL CHECK (clean IN (0, 1))
 ) STRICT;
+CREATE TABLE IF NOT EXISTS step (
+    one  INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    low  INTEGER NOT NULL,
+    high INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS untold (
+    one  INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    low  INTEGER NOT NULL,
+    high INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS chunk (
     id       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     readings INTEGER NOT NULL,
@@ -68,9 +78,9 @@ pub(super) struct Spool {
 /// What opening it found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The last run did not end by itself: readings from here on may be missing.
-    pub(super) lost_since: Option<Wall>,
-    /// The damaged file, under its new name. What was in it is within `lost_since` if that is known.
+    /// A run did not end by itself, and no gap tells it yet: readings of this time may be missing.
+    pub(super) lost: Option<(Wall, Wall)>,
+    /// The damaged file, under its new name. What was in it is within `lost` if that is known.
     pub(super) kept_aside: Option<PathBuf>,
 }
 
@@ -113,12 +123,50 @@ impl Spool {
             .query_row("SELECT at, clean FROM mark", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(sql("read its mark", &path))?;
-        let margin = i64::try_from(OLDEST_IN_MEMORY.as_millis()).unwrap_or(i64::MAX);
-        let lost_since = last.filter(|(_, clean)| !clean).map(|(at, _)| Wall(at.saturating_sub(margin)));
+        let step: Option<(i64, i64)> = connection
+            .query_row("SELECT low, high FROM step", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(sql("read of a step of the clock", &path))?;
+        let lost = last.filter(|(_, clean)| !clean).map(|(at, _)| lost_around(at, step, now));
         #[expect(clippy::cast_possible_truncation, reason = "counts of a bounded table")]
-        let spool = Self { connection, path, readings: readings as i64, bytes: bytes as i64 };
-        spool.mark(now, false)?;
-        Ok((spool, Found { lost_since, kept_aside }))
+        let mut spool = Self { connection, path, readings: readings as i64, bytes: bytes as i64 };
+        spool.begin(lost, now)?;
+        let lost = spool.untold()?;
+        Ok((spool, Found { lost, kept_aside }))
+    }
+
+    /// The first mark of a run, and with it what the last one cost: a kill before that is told forgets none of it.
+    fn begin(&mut self, lost: Option<(Wall, Wall)>, now: Wall) -> Result<(), SpoolError> {
+        let failed = || sql("mark it", &self.path);
+        let transaction = self.connection.unchecked_transaction().map_err(failed())?;
+        if let Some((from, to)) = lost {
+            transaction
+                .execute(
+                    "INSERT INTO untold (one, low, high) VALUES (1, ?1, ?2)
+                     ON CONFLICT (one) DO UPDATE SET low = min(low, ?1), high = max(high, ?2)",
+                    params![from.0, to.0],
+                )
+                .map_err(failed())?;
+        }
+        transaction
+            .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, 0)", [now.0])
+            .map_err(failed())?;
+        transaction.commit().map_err(failed())
+    }
+
+    /// Of which time readings may be missing, as long as no gap on disk tells it.
+    pub(super) fn untold(&self) -> Result<Option<(Wall, Wall)>, SpoolError> {
+        self.connection
+            .query_row("SELECT low, high FROM untold", [], |row| Ok((Wall(row.get(0)?), Wall(row.get(1)?))))
+            .optional()
+            .map_err(sql("read what is untold in", &self.path))
+    }
+
+    pub(super) fn told(&self) -> Result<(), SpoolError> {
+        self.connection
+            .execute("DELETE FROM untold", [])
+            .map(|_| ())
+            .map_err(sql("note what was told in", &self.path))
     }
 
     /// All readings from before [`OLDEST_IN_MEMORY`] are here or acknowledged. `clean`: all of them.
@@ -127,6 +175,19 @@ impl Spool {
             .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, ?2)", params![now.0, clean])
             .map_err(sql("mark it", &self.path))?;
         Ok(())
+    }
+
+    /// The calendar has moved from one to the other, and readings of both may be in memory. `None`: they no
+    /// longer are.
+    pub(super) fn mark_step(&self, step: Option<(Wall, Wall)>) -> Result<(), SpoolError> {
+        let marked = match step {
+            Some((from, to)) => self.connection.execute(
+                "INSERT OR REPLACE INTO step (one, low, high) VALUES (1, ?1, ?2)",
+                params![from.0.min(to.0), from.0.max(to.0)],
+            ),
+            None => self.connection.execute("DELETE FROM step", []),
+        };
+        marked.map(|_| ()).map_err(sql("mark a step of the clock in", &self.path))
     }
 
     /// Keeps them, in order. Gives what had to go for them.
@@ -188,6 +249,16 @@ impl Spool {
     }
 }
 
+/// The stamps that readings may have which were in memory when a run ended without a word: from
+/// [`OLDEST_IN_MEMORY`] before its last mark until now. The clock may have been set meanwhile, or in the run.
+fn lost_around(mark: i64, step: Option<(i64, i64)>, now: Wall) -> (Wall, Wall) {
+    let margin = i64::try_from(OLDEST_IN_MEMORY.as_millis()).unwrap_or(i64::MAX);
+    let (low, high) = step.map_or((mark, mark), |(low, high)| (low.min(mark), high.max(mark)));
+    // After the newest stamp that is known of, the run went on for a moment.
+    let to = if now.0 >= high { now } else { Wall(high.saturating_add(margin)) };
+    (Wall(low.saturating_sub(margin)), to)
+}
+
 type Oldest = (i64, Result<Chunk, (Dropped, i64)>, i64);
 
 fn oldest(connection: &Connection, after: i64) -> rusqlite::Result<Option<Oldest>> {
@@ -247,8 +318,20 @@ impl Handle {
         let spool = Arc::clone(&self.0);
         // A panic between two statements leaves the file whole.
         let work = move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(SpoolError::Ended))
+        beside(work).await.unwrap_or(Err(SpoolError::Ended))
     }
+}
+
+/// Does what may wait for the disk off the runtime's threads.
+pub(super) async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    #[cfg(test)]
+    if crate::sim::is_running() {
+        // One thread and one order of things, so that a seed replays.
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await
 }
 
 /// Each second of a full disk: what is lost by it is counted and told where it is dropped.
@@ -295,14 +378,46 @@ mod tests {
         let dir = TempDir::new().expect("a directory");
         let later = MORNING.after(Duration::from_secs(3_600));
         let (spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
-        assert_eq!(found.lost_since, None, "the first run");
+        assert_eq!(found.lost, None, "the first run");
         spool.mark(later, false).expect("marked");
         drop(spool);
         let (spool, found) = Spool::open(dir.path(), later).expect("opens");
-        assert_eq!(found.lost_since.map(|from| from.after(OLDEST_IN_MEMORY)), Some(later));
+        let (from, to) = found.lost.expect("told");
+        assert_eq!((from.after(OLDEST_IN_MEMORY), to), (later, later));
         spool.mark(later, true).expect("marked");
         drop(spool);
-        assert_eq!(Spool::open(dir.path(), later).expect("opens").1.lost_since, None);
+        let (spool, found) = Spool::open(dir.path(), later).expect("opens");
+        assert_eq!(found.lost, Some((from, to)), "it was killed before it could tell");
+        spool.told().expect("noted");
+        spool.mark(later, true).expect("marked");
+        drop(spool);
+        assert_eq!(Spool::open(dir.path(), later).expect("opens").1.lost, None);
+    }
+
+    #[test]
+    fn what_a_crash_cost_is_told_by_its_stamps_wherever_the_clock_was_set_to() {
+        let (day, hour, soon) = (86_400_000, 3_600_000, 90_000);
+        let at = MORNING.0;
+        assert_eq!(lost_around(at, None, Wall(at + hour)), (Wall(at - soon), Wall(at + hour)));
+        // Set back a day while it was down, or to before 2020: the range is none that ends before it begins.
+        assert_eq!(lost_around(at, None, Wall(at - day)), (Wall(at - soon), Wall(at + soon)));
+        assert_eq!(lost_around(at, None, Wall(0)), (Wall(at - soon), Wall(at + soon)));
+        // Set in the run: readings of both days were in memory.
+        let step = Some((at - day, at));
+        assert_eq!(lost_around(at, step, Wall(at + hour)), (Wall(at - day - soon), Wall(at + hour)));
+        assert_eq!(lost_around(at - day, step, Wall(at - day)), (Wall(at - day - soon), Wall(at + soon)));
+
+        let dir = TempDir::new().expect("a directory");
+        let (spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        spool.mark_step(Some((MORNING, Wall(at - day)))).expect("marked");
+        drop(spool);
+        let (spool, found) = Spool::open(dir.path(), Wall(at - day)).expect("opens");
+        assert_eq!(found.lost, Some((Wall(at - day - soon), Wall(at + soon))));
+        spool.mark_step(None).expect("marked");
+        spool.told().expect("noted");
+        drop(spool);
+        let (_, found) = Spool::open(dir.path(), Wall(at - day)).expect("opens");
+        assert_eq!(found.lost, Some((Wall(at - day - soon), Wall(at - day))));
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl TelemetryReceiver {
     }
 
     /// How many wait, and the number of the last that came.
-    pub(super) fn waiting(&self) -> (usize, u64) {
+    pub(crate) fn waiting(&self) -> (usize, u64) {
         let buffer = lock(&self.0);
         (buffer.waiting.len(), buffer.came)
     }

@@ -8,9 +8,9 @@ use riskgate_point::{Mono, Now, PointId, Wall};
 
 use super::Engine;
 use crate::alarm::Onset;
-use crate::expr::Memory;
+use crate::expr::{self, Memory};
 use crate::plant::{Condition, Rule};
-use crate::rule::Turn;
+use crate::rule::{Phase, Turn};
 use crate::timer::Timer;
 use crate::{Bound, Effect, Evidence, Operand, TaskChange, Truth, reason, words};
 
@@ -28,6 +28,40 @@ impl Engine {
         self.judge_all(plant.rules_of_point(point).iter().copied(), at, effects);
     }
 
+    /// The same for a point that was not bad and is not, and moved from one number to another: of its rules
+    /// those that may see it differently, in the same order. Judging the others would change nothing.
+    pub(super) fn judge_touched(
+        &mut self,
+        id: PointId,
+        from: f64,
+        to: f64,
+        at: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        #[cfg(test)]
+        if self.judges_all {
+            return self.judge_point(id, at, effects);
+        }
+        let Self { plant, present, touched, .. } = self;
+        let Some(point) = present.point_mut(id) else { return };
+        let any = plant.touch().any(id);
+        touched.clear();
+        touched.extend_from_slice(any);
+        // What it read before may be of a time when it was bad.
+        if !(point.quiet.holds(from) && point.quiet.holds(to)) {
+            let (passed, quiet) = plant.touch().passed(id, from, to);
+            touched.extend(passed);
+            touched.sort_unstable();
+            touched.dedup();
+            point.quiet = quiet;
+        }
+        if !touched.is_empty() {
+            let touched = std::mem::take(&mut self.touched);
+            self.judge_all(touched.iter().copied(), at, effects);
+            self.touched = touched;
+        }
+    }
+
     /// Judges the rules, and those that read whether they are active: each after all that it reads, so that no
     /// rule sees another as it was before this step.
     pub(super) fn judge_all(
@@ -38,7 +72,7 @@ impl Engine {
     ) {
         let mut later: BTreeSet<(u32, u32)> = BTreeSet::new();
         for rule in rules {
-            match self.plant.rule(rule).map(|rule| rule.rank) {
+            match usize::try_from(rule).ok().and_then(|rule| self.plant.rows().rank(rule)) {
                 None => {}
                 Some(0) => self.judge_then_readers(rule, at, &mut later, effects),
                 Some(rank) => {
@@ -58,7 +92,7 @@ impl Engine {
         later: &mut BTreeSet<(u32, u32)>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.judge(rule, at, effects) {
+        if !self.stays_normal(rule) && self.judge(rule, at, effects) {
             later.extend(self.readers_of(rule));
         }
     }
@@ -145,6 +179,23 @@ impl Engine {
             Turn::Ends => self.end(id, at, effects),
         }
         turned
+    }
+
+    /// A rule on points that is normal and whose `when` says what it said before: a look would change nothing.
+    fn stays_normal(&self, id: u32) -> bool {
+        #[cfg(test)]
+        if self.judges_all {
+            return false;
+        }
+        let Ok(place) = usize::try_from(id) else { return false };
+        let (Some(state), Some(known)) = (self.rules.get(place), self.present.active.get(place)) else {
+            return false;
+        };
+        if state.phase != Phase::Normal || known.is_true() {
+            return false;
+        }
+        let code = self.plant.rows().code(place);
+        code.is_some_and(|code| expr::run(code, &self.present.world(&self.plant)) == *known)
     }
 
     /// An episode begins: alarm, hazard, task, unit.

@@ -108,6 +108,12 @@ pub struct Engine {
     /// The newest time that was acted on; it never goes back.
     latest: Mono,
     unjudged: Unjudged,
+    /// The rules that a reading or a deadline touches; kept for its room.
+    touched: Vec<u32>,
+    /// Every rule of a point is judged at each change of it: what judging those alone that are touched must be
+    /// equal to.
+    #[cfg(test)]
+    judges_all: bool,
 }
 
 /// What is going on with one rule.
@@ -296,11 +302,14 @@ impl Engine {
                 Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => {
                     // All that fall due in one instant are one step.
-                    let mut rules = BTreeSet::from([rule]);
-                    while let Some(rule) = self.timers.pop_rule(due) {
-                        rules.insert(rule);
-                    }
-                    self.judge_all(rules, at, effects);
+                    let mut rules = std::mem::take(&mut self.touched);
+                    rules.clear();
+                    rules.push(rule);
+                    rules.extend(std::iter::from_fn(|| self.timers.pop_rule(due)));
+                    rules.sort_unstable();
+                    rules.dedup();
+                    self.judge_all(rules.iter().copied(), at, effects);
+                    self.touched = rules;
                 }
                 Timer::SourceFault(source) => self.source_fault(source, at, effects),
                 Timer::PointFault(point) => self.point_fault(point, at, effects),
@@ -354,7 +363,7 @@ impl Engine {
         if !is_bad && self.present.source(source).is_some_and(|source| source.lost) {
             self.read_from(source, at, effects);
         }
-        let Heard::Changed { was_bad, is_bad } = heard else {
+        let Heard::Changed { was_bad, is_bad, step } = heard else {
             if !self.plant.rules_of_age(id).is_empty() {
                 let plant = Arc::clone(&self.plant);
                 self.judge_all(plant.rules_of_age(id).iter().copied(), at, effects);
@@ -366,7 +375,10 @@ impl Engine {
         } else if was_bad && !is_bad {
             self.seen_again(id, at, effects);
         }
-        self.judge_point(id, at, effects);
+        match step {
+            Some((from, to)) => self.judge_touched(id, from, to, at, effects),
+            None => self.judge_point(id, at, effects),
+        }
     }
 
     fn fix(&mut self, fix: &Fix, at: Now, effects: &mut Vec<Effect>) {

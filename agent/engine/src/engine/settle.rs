@@ -59,6 +59,9 @@ impl Engine {
             reminders: BTreeMap::new(),
             latest: now.mono,
             unjudged: Unjudged::default(),
+            touched: Vec::new(),
+            #[cfg(test)]
+            judges_all: false,
             plant,
         };
         engine.adopt_activity();

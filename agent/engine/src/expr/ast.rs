@@ -47,7 +47,7 @@ pub(super) struct Call {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compare {
+pub(crate) enum Compare {
     Less,
     LessEqual,
     Greater,

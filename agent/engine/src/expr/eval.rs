@@ -7,93 +7,19 @@
 use riskgate_point::{BadReason, Condition, Mono, Now, Quality, UncertainReason, Value, Wall};
 
 use super::ast::{Compare, Factor, Sign};
+use super::memory::{Memory, Said, Told, Watched};
 use super::past::Past;
 use super::program::{
     Age, FirstOutTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, Word,
 };
-use super::window::{Outcome, Window, WindowKind};
-use super::{Beyond, PointNow, World};
+use super::{Beyond, PointNow, World, code};
 use crate::{Bound, Operand, Truth};
-
-/// What a program has to remember between evaluations. It belongs to one program and knows its present
-/// only from [`Program::eval`].
-#[derive(Debug, Clone)]
-pub(crate) struct Memory {
-    windows: Vec<Window>,
-    /// What each window said at the last evaluation.
-    pub(super) outcomes: Vec<Said>,
-    pub(super) pasts: Vec<Past>,
-    pub(super) seens: Vec<Truth>,
-    pub(super) permits: Vec<Truth>,
-    pub(super) places: Vec<Truth>,
-    pub(super) peoples: Vec<Option<u32>>,
-    pub(super) first_outs: Vec<FirstOut>,
-    next: Option<Mono>,
-}
-
-/// What a window said.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Said {
-    pub(super) value: Option<f64>,
-    pub(super) quality: Quality,
-    /// Set where the value is not that of the whole window: only a bound of it, or not even that.
-    pub(super) bound: Option<Bound>,
-}
-
-impl Said {
-    /// Of an incomplete window what is known is a bound of an extreme; of a value that is itself a bound,
-    /// what is made of it is one on the same side.
-    fn of(outcome: Outcome, kind: WindowKind, beyond: Option<Beyond>) -> Self {
-        let incomplete = (!outcome.complete).then(|| bound(kind));
-        let follows = matches!(kind, WindowKind::Average | WindowKind::Min | WindowKind::Max);
-        let beyond = beyond.map(|side| if follows { Bound::of(side) } else { Bound::Neither });
-        let bound = match (incomplete, beyond) {
-            (Some(one), Some(other)) if one != other => Some(Bound::Neither),
-            (one, other) => one.or(other),
-        };
-        Self { value: outcome.value, quality: outcome.quality, bound }
-    }
-}
-
-impl Memory {
-    /// That of a program that remembers nothing.
-    pub(crate) const NONE: &'static Self = &Self {
-        windows: Vec::new(),
-        outcomes: Vec::new(),
-        pasts: Vec::new(),
-        seens: Vec::new(),
-        permits: Vec::new(),
-        places: Vec::new(),
-        peoples: Vec::new(),
-        first_outs: Vec::new(),
-        next: None,
-    };
-}
 
 impl Program {
     /// What it says by what was last observed: of a plain program with [`Memory::NONE`], or of one that
     /// remembers like the program whose memory it is.
     pub(crate) fn look(&self, memory: &Memory, world: &dyn World, now: Mono) -> Truth {
         Look { program: self, memory, world, now, strict: false }.test(&self.root)
-    }
-
-    /// With nothing observed yet: windows and conditions over time are unknown until they are covered,
-    /// except where they are decided before.
-    pub(crate) fn memory(&self) -> Memory {
-        let windows = self.windows.iter().map(|term| Window::new(term.kind, nanos(term.length)));
-        let never = Quality::Bad(BadReason::NeverRead);
-        let nothing = Said { value: None, quality: never, bound: Some(Bound::Neither) };
-        Memory {
-            windows: windows.collect(),
-            outcomes: vec![nothing; self.windows.len()],
-            pasts: self.pasts.iter().map(|term| Past::new(term.kind, nanos(term.length))).collect(),
-            seens: vec![Truth::Unknown; self.seens.len()],
-            permits: vec![Truth::Unknown; self.permits.len()],
-            places: vec![Truth::Unknown; self.places.len()],
-            peoples: vec![None; self.peoples.len()],
-            first_outs: vec![FirstOut::default(); self.first_outs.len()],
-            next: None,
-        }
     }
 
     /// Called after each change of what the program reads, and at [`Self::next_change`]; `now` never goes
@@ -103,7 +29,9 @@ impl Program {
         debug_assert_eq!(memory.windows.len(), self.windows.len(), "the memory of another program");
         let mut next = Soonest { now, at: None };
         self.observe_windows(memory, world, &mut next);
-        self.observe_told(memory, world, &mut next);
+        if let Some(told) = &mut memory.told {
+            self.observe_told(told, world, &mut next);
+        }
         for (place, term) in self.pasts.iter().enumerate() {
             let look = Look { program: self, memory, world, now, strict: false };
             let truth = look.test(&term.condition);
@@ -126,40 +54,39 @@ impl Program {
     }
 
     /// People, sightings, permits, and which of several tripped first.
-    fn observe_told(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
+    fn observe_told(&self, told: &mut Told, world: &dyn World, next: &mut Soonest) {
         let now = next.now;
         let mut offer = |until: Option<Mono>| until.into_iter().for_each(|until| next.offer(until.0));
-        for (known, term) in memory.peoples.iter_mut().zip(&self.peoples) {
+        for (known, term) in told.peoples.iter_mut().zip(&self.peoples) {
             let (count, until) = people(world, term, now);
             *known = count;
             offer(until);
         }
-        for (known, term) in memory.places.iter_mut().zip(&self.places) {
+        for (known, term) in told.places.iter_mut().zip(&self.places) {
             let (truth, until) = world.place(&term.zones, term.asked, now);
             *known = truth;
             offer(until);
         }
-        for (known, term) in memory.seens.iter_mut().zip(&self.seens) {
+        for (known, term) in told.seens.iter_mut().zip(&self.seens) {
             let (truth, until) = seen(world, term, now);
             *known = truth;
             offer(until);
         }
-        for (known, term) in memory.permits.iter_mut().zip(&self.permits) {
+        for (known, term) in told.permits.iter_mut().zip(&self.permits) {
             let permitted = world.permit(term.place, term.kind, now);
             *known = permitted.truth;
             offer(permitted.until);
         }
-        for (known, term) in memory.first_outs.iter_mut().zip(&self.first_outs) {
+        for (known, term) in told.first_outs.iter_mut().zip(&self.first_outs) {
             known.observe(term, world);
         }
     }
 
     fn observe_windows(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
-        let outcomes = memory.outcomes.iter_mut();
-        for ((window, outcome), term) in memory.windows.iter_mut().zip(outcomes).zip(&self.windows) {
+        for (Watched { window, said }, term) in memory.windows.iter_mut().zip(&self.windows) {
             let point = world.point(term.point);
             window.observe(number(&point), point.quality, next.now.0);
-            *outcome = Said::of(window.outcome(next.now.0), term.kind, point.beyond);
+            *said = Said::of(window.outcome(next.now.0), term.kind, point.beyond);
             window.next_change(next.now.0).into_iter().for_each(|at| next.offer(at));
         }
     }
@@ -190,20 +117,20 @@ impl Program {
             }
             TermOf::Window(place) => {
                 let point = self.windows.get(place).map(|window| world.point(window.point));
-                let outcome = memory.outcomes.get(place);
-                let quality = outcome.map_or(down, |outcome| outcome.quality);
-                let value = outcome.and_then(|outcome| outcome.value).filter(|_| !quality.is_bad());
-                let bound = outcome.and_then(|outcome| outcome.bound);
+                let said = memory.said(place);
+                let quality = said.map_or(down, |said| said.quality);
+                let value = said.and_then(|said| said.value).filter(|_| !quality.is_bad());
+                let bound = said.and_then(|said| said.bound);
                 Operand { bound, ..operand(term, value.and_then(Value::float), quality, point.as_ref()) }
             }
             TermOf::People(place) => {
-                let count = memory.peoples.get(place).copied().flatten();
+                let count = memory.told().peoples.get(place).copied().flatten();
                 let value = count.map(|count| Value::Int(i64::from(count)));
                 let quality = if value.is_some() { Quality::Good } else { down };
                 operand(term, value, quality, None)
             }
             TermOf::Seen(place) => {
-                let truth = memory.seens.get(place).copied().unwrap_or(Truth::Unknown);
+                let truth = memory.told().seens.get(place).copied().unwrap_or(Truth::Unknown);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
             TermOf::Condition(place) => {
@@ -217,7 +144,7 @@ impl Program {
                 }
             }
             TermOf::Permit(place) => {
-                let truth = memory.permits.get(place).copied().unwrap_or(Truth::Unknown);
+                let truth = memory.told().permits.get(place).copied().unwrap_or(Truth::Unknown);
                 let term_of = self.permits.get(place);
                 let ticket = term_of.and_then(|term| world.permit(term.place, term.kind, now).ticket);
                 Operand {
@@ -230,7 +157,7 @@ impl Program {
             }
             TermOf::Past(place) => past_operand(term, memory.pasts.get(place), now.0),
             TermOf::Place(place) => {
-                let truth = memory.places.get(place).copied().unwrap_or(Truth::Unknown);
+                let truth = memory.told().places.get(place).copied().unwrap_or(Truth::Unknown);
                 truth_operand(term, truth, BadReason::CommFailure)
             }
             TermOf::Active(place) => {
@@ -244,7 +171,7 @@ impl Program {
 
 impl Program {
     fn first_out_operand(&self, place: usize, term: &Term, memory: &Memory) -> Operand {
-        let known = memory.first_outs.get(place);
+        let known = memory.told().first_outs.get(place);
         let truth = known.map_or(Truth::Unknown, |known| known.truth);
         let first = known.and_then(|known| known.first).filter(|_| truth.is_true());
         let tag = first.and_then(|first| self.first_outs.get(place)?.tags.get(first.place).cloned());
@@ -362,7 +289,7 @@ impl First {
     }
 }
 
-fn on(point: &PointNow<'_>) -> Truth {
+pub(super) fn on(point: &PointNow<'_>) -> Truth {
     match readable(point) {
         Some(Value::Bool(on)) => Truth::from(*on),
         Some(Value::Int(number)) => Truth::from(*number != 0),
@@ -371,7 +298,7 @@ fn on(point: &PointNow<'_>) -> Truth {
     }
 }
 
-fn nanos(length: std::time::Duration) -> u64 {
+pub(super) fn nanos(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -381,7 +308,7 @@ fn readable<'a>(point: &PointNow<'a>) -> Option<&'a Value> {
     point.value
 }
 
-fn number(point: &PointNow<'_>) -> Option<f64> {
+pub(super) fn number(point: &PointNow<'_>) -> Option<f64> {
     readable(point).and_then(Value::number).filter(|number| number.is_finite())
 }
 
@@ -423,19 +350,19 @@ impl Look<'_> {
             Test::Past(place) => {
                 self.memory.pasts.get(*place).map_or(Truth::Unknown, |past| past.truth(self.now.0))
             }
-            Test::Seen(place) => self.memory.seens.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Seen(place) => self.memory.told().seens.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Condition(place) => {
                 let term = self.program.conditions.get(*place);
                 term.map_or(Truth::Unknown, |term| self.world.condition(&term.asked).0)
             }
-            Test::Permit(place) => self.memory.permits.get(*place).copied().unwrap_or(Truth::Unknown),
-            Test::Place(place) => self.memory.places.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Permit(place) => self.memory.told().permits.get(*place).copied().unwrap_or(Truth::Unknown),
+            Test::Place(place) => self.memory.told().places.get(*place).copied().unwrap_or(Truth::Unknown),
             Test::Active(place) => {
                 let term = self.program.actives.get(*place);
                 term.map_or(Truth::Unknown, |term| self.world.active(term.place))
             }
             Test::FirstOut(place) => {
-                self.memory.first_outs.get(*place).map_or(Truth::Unknown, |first| first.truth)
+                self.memory.told().first_outs.get(*place).map_or(Truth::Unknown, |first| first.truth)
             }
             Test::Bad(id) => Truth::from(self.world.point(*id).quality.is_bad()),
             Test::Stale(id) => Truth::from(self.world.point(*id).quality == Quality::Bad(BadReason::Stale)),
@@ -477,11 +404,7 @@ impl Look<'_> {
         match limit.of {
             Measured::Point(id) => {
                 let point = self.world.point(id);
-                let holds = number(&point).map(holds);
-                match point.beyond {
-                    None => known(holds),
-                    Some(beyond) => decided(beyond, limit.compare, holds),
-                }
+                code::limit(point.beyond, limit.compare, number(&point).map(holds))
             }
             // What was seen is the least that there was.
             Measured::Count(place) => {
@@ -492,7 +415,7 @@ impl Look<'_> {
                 }
             }
             Measured::Window(place) => {
-                let Some(said) = self.memory.outcomes.get(place) else { return Truth::Unknown };
+                let Some(said) = self.memory.said(place) else { return Truth::Unknown };
                 let holds = said.value.map(holds);
                 match said.bound {
                     None => known(holds),
@@ -512,14 +435,14 @@ impl Look<'_> {
                 .filter(|point| point.beyond.is_none())
                 .and_then(|p| self::number(&p)),
             Number::Measured(Measured::Window(place)) => {
-                let said = self.memory.outcomes.get(*place)?;
+                let said = self.memory.said(*place)?;
                 said.value.filter(|_| said.bound.is_none())
             }
             Number::Measured(Measured::Count(place)) => {
                 let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
                 counted.complete.then(|| f64::from(counted.n))
             }
-            Number::People(place) => (*self.memory.peoples.get(*place)?).map(f64::from),
+            Number::People(place) => (*self.memory.told().peoples.get(*place)?).map(f64::from),
             Number::Negative(inner) => self.number(inner).map(|value| -value),
             Number::Sum(parts) => parts.iter().try_fold(0.0, |sum, (sign, part)| {
                 let part = self.number(part)?;
@@ -561,22 +484,12 @@ impl Look<'_> {
     }
 }
 
-fn known(holds: Option<bool>) -> Truth {
+pub(super) fn known(holds: Option<bool>) -> Truth {
     holds.map_or(Truth::Unknown, Truth::from)
 }
 
-/// What a part of a window is to the whole: the whole's maximum is at least the part's, and its minimum at
-/// most.
-fn bound(kind: WindowKind) -> Bound {
-    match kind {
-        WindowKind::Max => Bound::AtLeast,
-        WindowKind::Min => Bound::AtMost,
-        WindowKind::Average | WindowKind::Delta | WindowKind::Rate | WindowKind::Deviation => Bound::Neither,
-    }
-}
-
 /// What a bound says about what lies on that side of it.
-fn decided(side: Beyond, compare: Compare, holds: Option<bool>) -> Truth {
+pub(super) fn decided(side: Beyond, compare: Compare, holds: Option<bool>) -> Truth {
     let Some(holds) = holds else { return Truth::Unknown };
     let above = matches!(compare, Compare::Greater | Compare::GreaterEqual);
     let decides = match side {

@@ -3,8 +3,11 @@
 //! A sliding mean changes at every instant, and with it the verdict could turn at any. Here it moves in
 //! [`STEPS`] steps for each length of the window: between two steps it is constant, whatever is read and
 //! however often it is looked at, so the next instant of change is known.
-
-use std::collections::VecDeque;
+//!
+//! The whole of the last [`STEPS`] steps is merged from two parts: the steps are counted in blocks of as many,
+//! and the window is the rest of the last block with what there is of this one. The rests are merged once for
+//! each block, so that a step costs three merges; nothing is ever taken away again, and rounding does not pile
+//! up. Which parts are merged depends on the steps alone, not on when somebody looked.
 
 /// For each length of a window. Lengths are whole milliseconds, so a step is a whole number of
 /// nanoseconds.
@@ -14,15 +17,19 @@ const STEPS_NS: u64 = 100;
 #[derive(Debug, Clone)]
 pub(super) struct Means {
     step: u64,
-    /// The last [`STEPS`] whole steps.
-    buckets: VecDeque<Moments>,
+    /// Up to `place` the steps of this block, behind it those of the last one, each merged with all behind it.
+    block: Vec<Moments>,
+    /// Where the next step goes.
+    place: usize,
+    /// Of the steps of this block.
+    begun: Moments,
     /// The step that is not over, and when it will be.
     filling: Moments,
     edge: Option<u64>,
     /// The value in force and since when it is not yet in `filling`.
     present: Option<f64>,
     since: u64,
-    /// Of all `buckets`.
+    /// Of the last [`STEPS`] whole steps.
     total: Moments,
 }
 
@@ -62,7 +69,9 @@ impl Means {
     pub(super) fn new(length: u64) -> Self {
         Self {
             step: (length / STEPS_NS).max(1),
-            buckets: VecDeque::new(),
+            block: Vec::new(),
+            place: 0,
+            begun: Moments::default(),
             filling: Moments::default(),
             edge: None,
             present: None,
@@ -80,23 +89,52 @@ impl Means {
         if edge <= now {
             // After a long silence only the last steps matter; those before them are not walked.
             let behind = (now - edge) / self.step;
-            let skipped = behind.saturating_sub(STEPS_NS + 1) * self.step;
+            let skipped = behind.saturating_sub(STEPS_NS + 1);
             if skipped > 0 {
-                edge += skipped;
+                edge += skipped * self.step;
                 self.since = edge - self.step;
                 self.filling = Moments::default();
+                self.skip(skipped);
             }
             while edge <= now && edge != u64::MAX {
                 self.fill(edge);
-                self.buckets.push_back(std::mem::take(&mut self.filling));
+                let step = std::mem::take(&mut self.filling);
+                self.push(step);
                 edge = edge.saturating_add(self.step);
             }
-            while self.buckets.len() > STEPS {
-                self.buckets.pop_front();
-            }
-            self.total = self.buckets.iter().fold(Moments::default(), |sum, part| sum.merge(*part));
         }
         self.edge = Some(edge);
+    }
+
+    /// So many steps go by unseen; all that were seen leave the window with those that follow.
+    fn skip(&mut self, steps: u64) {
+        let steps = usize::try_from(steps % STEPS_NS).unwrap_or(0);
+        self.place = (self.place + steps) % STEPS;
+        self.block.clear();
+        self.block.resize(STEPS, Moments::default());
+        self.begun = Moments::default();
+    }
+
+    fn push(&mut self, step: Moments) {
+        match self.block.get_mut(self.place) {
+            Some(oldest) => *oldest = step,
+            None => {
+                self.block.reserve_exact(STEPS - self.block.len());
+                self.block.push(step);
+            }
+        }
+        self.begun = if self.place == 0 { step } else { self.begun.merge(step) };
+        self.place += 1;
+        let rest = self.block.get(self.place).copied().unwrap_or_default();
+        self.total = rest.merge(self.begun);
+        if self.place == STEPS {
+            let mut rest = Moments::default();
+            for step in self.block.iter_mut().rev() {
+                rest = step.merge(rest);
+                *step = rest;
+            }
+            self.place = 0;
+        }
     }
 
     pub(super) fn change(&mut self, reading: Option<f64>, now: u64) {

@@ -80,12 +80,15 @@
 //! is in work.
 
 mod ast;
+mod code;
 mod eval;
 mod functions;
 mod grammar;
 mod lexer;
 mod lost;
+mod marks;
 mod means;
+mod memory;
 mod nearest;
 mod parse;
 mod past;
@@ -99,11 +102,13 @@ mod told;
 mod types;
 mod window;
 
-pub(crate) use eval::Memory;
+pub(crate) use code::{Step, run};
 pub(crate) use functions::sighting_zh;
 pub use functions::{FUNCTIONS, Function};
 pub use grammar::GRAMMAR;
 pub(crate) use lost::Lost;
+pub(crate) use marks::Marks;
+pub(crate) use memory::Memory;
 pub(crate) use nearest::nearest;
 pub(crate) use past::PastKind;
 pub(crate) use program::{About, Program};

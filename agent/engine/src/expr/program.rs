@@ -32,10 +32,10 @@ pub(crate) struct Program {
     pub(super) first_outs: Vec<FirstOutTerm>,
     /// Ages at which a comparison turns.
     pub(super) marks: Vec<(PointId, Duration)>,
-    pub(super) terms: Vec<Term>,
+    pub(super) terms: Arc<[Term]>,
     /// Each `maybe`, and whether the whole leans to true as it does; `None`: to either side.
-    pub(super) maybes: Vec<(Range<usize>, Option<bool>)>,
-    pub(super) reads: Reads,
+    pub(super) maybes: Arc<[(Range<usize>, Option<bool>)]>,
+    pub(super) reads: Arc<Reads>,
     /// Nothing in it has a memory.
     pub(super) plain: bool,
 }

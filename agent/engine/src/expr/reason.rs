@@ -13,7 +13,8 @@ use std::time::Duration;
 use riskgate_point::{BadReason, Condition, Mono, Now, PermitKind, PointId, Quality, SourceId, Value, Wall};
 
 use super::ast::{Ast, Call, Node};
-use super::eval::{FirstOut, Look, Memory, Said};
+use super::eval::{FirstOut, Look};
+use super::memory::{Memory, Said};
 use super::past::{Counted, Past};
 use super::program::{Limit, Measured, Number, Program, TermOf, Test};
 use super::{
@@ -269,17 +270,19 @@ fn recall<'a>(
         TermOf::Point(id) => drop(world.points.insert(id, operand)),
         TermOf::Window(place) => {
             let value = operand.value.as_ref().and_then(Value::number);
-            put(&mut memory.outcomes, place, Said { value, quality: operand.quality, bound: operand.bound });
+            if let Some(watched) = memory.windows.get_mut(place) {
+                watched.said = Said { value, quality: operand.quality, bound: operand.bound };
+            }
         }
-        TermOf::People(place) => put(&mut memory.peoples, place, whole),
-        TermOf::Seen(place) => put(&mut memory.seens, place, truth),
-        TermOf::Permit(place) => put(&mut memory.permits, place, truth),
-        TermOf::Place(place) => put(&mut memory.places, place, truth),
+        TermOf::People(place) => put(&mut memory.told_mut().peoples, place, whole),
+        TermOf::Seen(place) => put(&mut memory.told_mut().seens, place, truth),
+        TermOf::Permit(place) => put(&mut memory.told_mut().permits, place, truth),
+        TermOf::Place(place) => put(&mut memory.told_mut().places, place, truth),
         TermOf::Past(place) => {
             let counted = whole.map(|n| Counted { complete: operand.quality.is_good(), n });
             put(&mut memory.pasts, place, Past::Recorded(truth, counted));
         }
-        TermOf::FirstOut(place) => put(&mut memory.first_outs, place, FirstOut::recorded(truth)),
+        TermOf::FirstOut(place) => put(&mut memory.told_mut().first_outs, place, FirstOut::recorded(truth)),
         TermOf::Condition(place) => {
             let asked = program.conditions.get(place).map(|term| term.asked.clone());
             world.conditions.extend(asked.map(|asked| (asked, truth)));

@@ -118,16 +118,16 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         maybes: {
             let mut found = Vec::new();
             maybes(tree, Some(true), &mut found);
-            found
+            found.into()
         },
-        reads: Reads {
+        reads: Arc::new(Reads {
             points: checker.points.into_iter().collect(),
             zones: checker.zones.into_iter().collect(),
             cameras: checker.cameras.into_iter().collect(),
             conditions: checker.condition_sources.into_iter().collect(),
             permits: checker.permit_units.into_iter().collect(),
             rules: checker.rules.into_iter().collect(),
-        },
+        }),
     });
     (program, faults)
 }

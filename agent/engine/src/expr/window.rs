@@ -7,13 +7,14 @@
 //!   (several samples received at once): a peak is never lost. `delta` and `rate` keep the changes.
 //! - `avg` and `stddev` are weighted by time and move in 100 steps of `w / 100` from the first
 //!   observation on: each step is a bucket of (known time, mean, squared deviation), and the result is
-//!   merged anew from the buckets at each step, so rounding does not pile up: the relative error is below
-//!   1e-12 of the largest magnitude, and the window's place lags by less than 1 % of its length.
+//!   merged from the buckets of the window, none of which is ever taken away from a sum, so rounding does not
+//!   pile up: the relative error is below 1e-12 of the largest magnitude, and the window's place lags by less
+//!   than 1 % of its length.
 //! - Unknown time is counted to the nanosecond. More than a tenth of it makes the window incomplete, as
 //!   does a length not yet covered.
 //!
-//! An observation costs O(1) amortised (an average: 100 merges each step). Memory is bounded:
-//! [`CHANGES_MAX`] entries of 16 or 24 bytes for `min max delta rate`, 101 buckets of 24 bytes for `avg
+//! An observation costs O(1) amortised (an average: three merges each step). Memory is bounded:
+//! [`CHANGES_MAX`] entries of 16 or 24 bytes for `min max delta rate`, 100 buckets of 24 bytes for `avg
 //! stddev`, [`GAPS_MAX`] gaps of 16 bytes for each: under 30 KiB a window. Over the bound, what falls in
 //! the same 1/512 of the window is merged: an extreme is then held, and a change placed, up to 1/512 of
 //! the window too long, never lost. Gaps are joined within 1/128 of the window, keeping their amount.

@@ -10,9 +10,11 @@ mod loss;
 mod names;
 mod order;
 mod polygon;
+mod row;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod touch;
 
 use std::collections::HashMap;
 
@@ -21,6 +23,7 @@ use riskgate_point::{PointId, SourceId};
 pub(crate) use check::nearest;
 pub use rules::Rule;
 pub(crate) use rules::{Condition, DEADLINE, HazardPlan, LimitTest, version};
+pub(crate) use touch::Quiet;
 
 use crate::{
     CameraDraft, Draft, EventDraft, Fault, MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft,
@@ -28,6 +31,8 @@ use crate::{
 };
 pub use chain::{Coverage, Sight};
 use index::Index;
+use row::Rows;
+use touch::Touch;
 
 /// Everything that does not change between two configurations.
 #[derive(Debug)]
@@ -49,6 +54,8 @@ pub struct Plant {
     rule_ids: HashMap<String, u32>,
     rules_of_point: Index,
     rules_of_age: Index,
+    touch: Touch,
+    rows: Rows,
     rules_of_zone: Index,
     rules_of_camera: Index,
     rules_of_conditions: Index,
@@ -69,6 +76,8 @@ impl Plant {
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }
+        // What they say stands in the rules.
+        draft.rules = Vec::new();
         Ok((Self::index(draft, rules), faults))
     }
 
@@ -124,6 +133,8 @@ impl Plant {
             rule_ids: numbered().map(|(at, rule)| (rule.id.clone(), at)).collect(),
             rules_of_point,
             rules_of_age,
+            touch: Touch::build(draft.points.len(), &rules),
+            rows: Rows::build(&rules),
             rules_of_zone,
             rules_of_camera,
             rules_of_conditions,
@@ -275,6 +286,14 @@ impl Plant {
     /// Of the rules that read a point, those to which its age matters.
     pub(crate) fn rules_of_age(&self, point: PointId) -> &[u32] {
         self.rules_of_age.of(point.0)
+    }
+
+    pub(crate) fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    pub(crate) fn touch(&self) -> &Touch {
+        &self.touch
     }
 
     pub(crate) fn rules_of_zone(&self, zone: u32) -> &[u32] {

@@ -13,6 +13,7 @@ mod records;
 mod refill;
 mod sight;
 mod told;
+mod touched;
 mod withheld;
 mod work;
 

@@ -1,5 +1,6 @@
 //! The language as its users see it: through [`compile`] and programs, on a small plant.
 
+mod code;
 mod faults;
 mod logic;
 mod over_time;
