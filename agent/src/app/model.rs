@@ -5,7 +5,7 @@
 //! that nobody has asked for must not come into force with it. Where the store's newest model cannot be had the one
 //! before it holds, or else the files' own chain, by which `riskgate check` has passed; each is told.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use riskgate_engine::{Plant, Severity};
@@ -58,7 +58,7 @@ pub(super) fn in_force(checked: &Checked, held: Option<&Held>) -> ModelInForce {
 /// The configuration with the newest model that can be had; `files`: as the folder alone says, which holds where there
 /// is none.
 pub(super) async fn restore(
-    folder: &PathBuf,
+    folder: &Path,
     files: Read,
     stored: Result<Vec<StoredModel>, StoreError>,
 ) -> (Read, Option<Held>) {
@@ -80,7 +80,7 @@ pub(super) async fn restore(
             // It is not in force, and known should upstream own the model again.
             return (files, Some(held));
         }
-        match read(folder.clone(), Some(held.synced.clone())).await {
+        match read(folder.to_owned(), Some(held.synced.clone())).await {
             Ok(read) => return (read, Some(held)),
             Err(unread) => Event::ModelUnreadable { version, why: &unread.text() }.emit(),
         }
