@@ -658,16 +658,7 @@ fn a_model_with_any_one_value_wrong_or_gone_is_taken_or_refused_at_a_place() {
     assert!(with_model(7, model.clone()).is_ok());
     let mut all = Vec::new();
     paths(&model, "", &mut all);
-    let wrong = [
-        json!(null),
-        json!(true),
-        json!(-1),
-        json!(1e300),
-        json!(""),
-        json!("\u{0}/+#"),
-        json!([]),
-        json!({}),
-    ];
+    let wrong = [json!(null), json!("\u{0}/+#")];
     let (mut taken, mut refused) = (0, 0);
     for path in &all {
         for value in &wrong {

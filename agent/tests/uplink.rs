@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use riskgate::config::{Commands, ModelInForce};
+use riskgate::config::{Commands, Login, ModelInForce};
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
@@ -163,8 +163,7 @@ impl Agent {
             host: "127.0.0.1".to_owned(),
             port,
             root: "riskgate/v1".to_owned(),
-            user: None,
-            password: None,
+            login: Login::default(),
             tls: None,
             drain: Some(1_000_000),
             heartbeat: Duration::from_secs(600),

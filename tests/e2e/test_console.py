@@ -33,6 +33,9 @@ def test_an_alarm_is_read_on_the_page_as_it_comes_and_goes_quiet_when_acknowledg
     # A browser is silent until it is clicked: the page asks for that as long as something waits.
     assert "开启声音" in shown.text()
     assert shown.run("document.title").startswith("(")
+    # Of the point that it was judged by, and of all points.
+    assert shown.run("[...document.querySelectorAll('#alarms a')].map((link) => link.getAttribute('href')).join(' ')").endswith("/trend?tag=LT-101")
+    assert shown.run("document.querySelector('section h2 a').getAttribute('href')") == "/trend"
 
     done = site.agent.command("ack", "LT-101/HH", "--by", "夜班王敏")
     assert done.returncode == 0, done.stderr

@@ -132,10 +132,10 @@ def test_name_and_password_come_from_credentials_and_stand_in_no_log(site):
     site.agent.environment = {"CREDENTIALS_DIRECTORY": str(credentials), "RUST_LOG": "trace", "RISKGATE_LOG": "trace"}
     site.agent.start()
     secured.until_refused("it refuses us", "password_file")
-    site.agent.stop()
+    # Without a restart: the files are read anew for each connection.
     (credentials / "password").write_text(PASSWORD + "\n")
-    site.agent.start()
     until("it is online", lambda: online(upstream))
+    assert "not changed" in site.agent.command("reload").stdout
     log = site.agent.log()
     assert PASSWORD not in log and "wrong-password" not in log
     assert not any(PASSWORD.encode() in file.read_bytes() for file in (site.folder / "state").iterdir() if file.is_file())

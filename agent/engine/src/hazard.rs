@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Mono, Wall};
+use riskgate_point::{Mono, Now, Wall};
 use uuid::Uuid;
 
+use crate::calendar::SANE;
 use crate::plant::{HazardPlan, Plant};
+use crate::task::left;
 use crate::{
     ActRecord, Confirm, Effect, Epoch, Evidence, HazardRecord, HazardStage, Level, Patience, Raising,
-    Refusal, Words,
+    Refusal, Running, Words,
 };
 
 /// The namespace of hazard ids. Drawn once; another would make new ids for the same hazards.
@@ -28,7 +30,22 @@ pub(crate) struct Hazards {
     /// By (measure, cause): that there is at most one open is what this map is.
     causes: BTreeMap<(String, String), Cause>,
     /// When the latest episodes of rules that raise after repeats began; at most as many as they wait for.
-    onsets: BTreeMap<String, VecDeque<Mono>>,
+    onsets: BTreeMap<String, VecDeque<Onset>>,
+    /// How many were ever counted.
+    counted: u64,
+}
+
+/// When an episode began; before the boot of the machine there is no time but its age.
+#[derive(Debug, Clone, Copy)]
+struct Onset {
+    at: Mono,
+    age_then: Duration,
+}
+
+impl Onset {
+    fn age(&self, now: Mono) -> Duration {
+        self.age_then.saturating_add(now.since(self.at))
+    }
 }
 
 /// One (measure, cause): its newest hazard and what is going on.
@@ -68,7 +85,8 @@ impl Raise<'_> {
 
 impl Hazards {
     /// `records`: for each (measure, cause) the newest, open or not; older ones do no harm.
-    pub(crate) fn restored(epoch: Epoch, records: Vec<HazardRecord>) -> Self {
+    /// Repeats age by the time that the agent was not there, as far as the clock tells.
+    pub(crate) fn restored(epoch: Epoch, records: Vec<HazardRecord>, running: &Running, now: Now) -> Self {
         let mut causes: BTreeMap<(String, String), Cause> = BTreeMap::new();
         for record in records {
             let key = (record.measure.clone(), record.cause.clone());
@@ -77,7 +95,12 @@ impl Hazards {
                 causes.insert(key, Cause { newest: Arc::new(record), gravity: 0, active, joined: false });
             }
         }
-        Self { epoch, causes, onsets: BTreeMap::new() }
+        let known = running.at >= SANE && now.wall >= SANE;
+        let away = if known { left(now.wall, running.at) } else { Duration::ZERO };
+        let onset = |age: &Duration| Onset { at: now.mono, age_then: age.saturating_add(away) };
+        let onsets =
+            running.onsets.iter().map(|(rule, ages)| (rule.clone(), ages.iter().map(onset).collect()));
+        Self { epoch, causes, onsets: onsets.collect(), counted: 0 }
     }
 
     /// Says anew how grave the rules are, and which of them are active: after a restart or a reload.
@@ -115,14 +138,30 @@ impl Hazards {
         at: Mono,
     ) -> bool {
         let onsets = self.onsets.entry(rule.to_owned()).or_default();
-        onsets.push_back(at);
+        onsets.push_back(Onset { at, age_then: Duration::ZERO });
+        self.counted += 1;
         let times = usize::try_from(times).unwrap_or(usize::MAX);
-        while onsets.len() > times || onsets.front().is_some_and(|first| at.since(*first) > within) {
+        while onsets.len() > times || onsets.front().is_some_and(|first| first.age(at) > within) {
             onsets.pop_front();
         }
         let enough = onsets.len() >= times;
         let open = self.causes.get(&(measure.to_owned(), cause.to_owned()));
         enough || open.is_some_and(|cause| cause.newest.stage.is_open())
+    }
+
+    /// Forgets the episodes of rules that raise after repeats no more.
+    pub(crate) fn count_only(&mut self, repeats: impl Fn(&str) -> bool) {
+        self.onsets.retain(|rule, _| repeats(rule));
+    }
+
+    /// By rule, how long ago its latest episodes began.
+    pub(crate) fn onsets(&self, now: Mono) -> BTreeMap<String, Vec<Duration>> {
+        let ages = |of: &VecDeque<Onset>| of.iter().map(|onset| onset.age(now)).collect();
+        self.onsets.iter().map(|(rule, of)| (rule.clone(), ages(of))).collect()
+    }
+
+    pub(crate) fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// Whether the newest of (measure, cause) is of the episode that began at `since`: after a restart or a

@@ -29,6 +29,7 @@ mod quality;
 mod reason;
 mod record;
 mod rule;
+mod running;
 #[cfg(test)]
 mod site;
 mod site_time;
@@ -61,6 +62,7 @@ pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
 pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
+pub use running::{Running, WatchedCycle};
 pub use site_time::{Duty, Period, SiteTime};
 pub use stop::StopRecord;
 pub use truth::Truth;

@@ -214,7 +214,10 @@ impl Present {
                 source.stale.insert(id);
             }
         }
-        let zone = |at: u32| new.zone_at(&old.zones().get(usize::try_from(at).ok()?)?.id);
+        let zone = |at: u32| match old.zones().get(usize::try_from(at).ok()?) {
+            Some(zone) => new.zone_at(&zone.id),
+            None => (at == old.outside()).then(|| new.outside()),
+        };
         moved.presence = self.presence.renumbered(zone);
         let camera = |at: u32| new.camera_at(&old.cameras().get(usize::try_from(at).ok()?)?.id);
         moved.vision = self.vision.renumbered(camera);

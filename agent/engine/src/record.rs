@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use riskgate_point::{Mono, PointId, SourceId};
+use riskgate_point::{Mono, PointId, SourceId, Wall};
 
 use crate::Period;
 use crate::plant::{Plant, Sight};
+use crate::running::WatchedCycle;
 
 /// Of a cycle, the part that may go unseen, as one in so many.
 const UNSEEN_PART: u32 = 20;
@@ -31,6 +32,8 @@ pub(crate) struct Watches {
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
     unseen_since: Option<Mono>,
+    /// What the stretch that goes on had behind it when this engine began.
+    carried: Duration,
     unseen: Duration,
     longest: Duration,
 }
@@ -47,8 +50,8 @@ impl Watches {
             for source in &sight.sources {
                 watches.of_source.entry(*source).or_default().push(at);
             }
-            let (unseen, longest) = (Duration::ZERO, Duration::ZERO);
-            watches.all.insert(at, Watch { sight, unseen_since: None, unseen, longest });
+            let (carried, unseen, longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            watches.all.insert(at, Watch { sight, unseen_since: None, carried, unseen, longest });
         }
         watches
     }
@@ -72,13 +75,18 @@ impl Watches {
     pub(crate) fn get_mut(&mut self, task: u32) -> Option<&mut Watch> {
         self.all.get_mut(&task)
     }
+
+    pub(crate) fn take(&mut self, task: u32) -> Option<Watch> {
+        self.all.remove(&task)
+    }
 }
 
 impl Watch {
     pub(crate) fn see(&mut self, seen: bool, at: Mono) {
         match (seen, self.unseen_since) {
             (true, Some(since)) => {
-                self.add(at.since(since));
+                let carried = std::mem::take(&mut self.carried);
+                self.add(carried.saturating_add(at.since(since)));
                 self.unseen_since = None;
             }
             (false, None) => self.unseen_since = Some(at),
@@ -95,11 +103,42 @@ impl Watch {
     /// Whether too much of the cycle that is over was not seen; the next one begins.
     pub(crate) fn was_lost(&mut self, period: Period, at: Mono) -> bool {
         if let Some(since) = self.unseen_since.as_mut() {
-            let (from, length) = (std::mem::replace(since, at), at);
-            self.add(length.since(from));
+            let from = std::mem::replace(since, at);
+            let carried = std::mem::take(&mut self.carried);
+            self.add(carried.saturating_add(at.since(from)));
         }
         let lost = self.unseen > period.length() / UNSEEN_PART || self.longest > UNSEEN_AT_ONCE;
         (self.unseen, self.longest) = (Duration::ZERO, Duration::ZERO);
         lost
+    }
+
+    /// What is counted of the present cycle, for the engine after this one.
+    pub(crate) fn counted(&self, period: Period, at: Mono) -> WatchedCycle {
+        let stretch = self.unseen_since.map(|since| self.carried.saturating_add(at.since(since)));
+        WatchedCycle { period, unseen: self.unseen, longest: self.longest, stretch }
+    }
+
+    /// Goes on with what an engine before this one had counted up to `at`. Between that and `began`, when this
+    /// engine did, nobody saw anything; that and what was not seen before is one stretch with what nobody has
+    /// seen yet.
+    pub(crate) fn go_on(&mut self, with: &WatchedCycle, at: Wall, began: Wall, now: Mono) {
+        let away = Period { start: at, end: began.min(with.period.end) }.length();
+        (self.unseen, self.longest) = (with.unseen, with.longest);
+        let carried = with.stretch.unwrap_or_default().saturating_add(away);
+        match self.unseen_since {
+            Some(_) => self.carried = carried,
+            None => self.add(carried),
+        }
+        // Of a cycle that was over before this engine began, nothing more is to be seen.
+        if began >= with.period.end {
+            self.unseen_since = self.unseen_since.map(|_| now);
+        }
+    }
+
+    /// The same under another plant, or another sight of the same measure.
+    pub(crate) fn take_over(&mut self, from: Self) {
+        let Self { sight: _, unseen_since, carried, unseen, longest } = from;
+        (self.unseen_since, self.carried, self.unseen, self.longest) =
+            (unseen_since, carried, unseen, longest);
     }
 }

@@ -48,6 +48,25 @@ impl Phase {
         }
     }
 
+    /// Whether a look at `at` leaves it as it is, whatever `clear` says.
+    pub(crate) fn stays(self, when: Truth, at: Mono) -> bool {
+        match self {
+            Self::Normal => !when.is_true(),
+            Self::Pending { due } => when != Truth::False && at < due,
+            Self::Active => when != Truth::False,
+            Self::Returning { .. } => false,
+        }
+    }
+
+    /// Whether the rule counts as active: one that waits for its on-delay is known not to be.
+    pub(crate) fn activity(self, when: Truth) -> Truth {
+        match when {
+            _ if self.is_active() => Truth::True,
+            Truth::Unknown => Truth::Unknown,
+            Truth::True | Truth::False => Truth::False,
+        }
+    }
+
     /// One look at `at`. A delay of zero begins and runs out in the same look.
     pub(crate) fn turn(
         &mut self,
@@ -179,6 +198,24 @@ mod tests {
     #[test]
     fn between_the_two_thresholds_an_active_rule_stays_active() {
         assert_eq!(turns(&[(0, True, False), (10, True, False), (99, False, False)]), [(10, KNOWN)]);
+    }
+
+    #[test]
+    fn what_stays_is_left_as_it_is_by_a_look_whatever_clear_says() {
+        let due = Mono(10);
+        let all = [False, Unknown, True];
+        for phase in [Phase::Normal, Phase::Pending { due }, Phase::Active, Phase::Returning { due }] {
+            for (when, clear, at) in all.iter().flat_map(|when| {
+                all.iter().flat_map(move |clear| [9, 10, 11].map(|at| (*when, *clear, Mono(at))))
+            }) {
+                if phase.stays(when, at) {
+                    let mut after = phase;
+                    let turn = after.turn(when, clear, at, ON, OFF);
+                    assert_eq!((after, turn), (phase, Turn::None), "{when:?} {clear:?} {at:?}");
+                }
+            }
+        }
+        assert!(Phase::Active.stays(Unknown, due) && Phase::Pending { due }.stays(True, Mono(9)));
     }
 
     #[test]

@@ -236,6 +236,10 @@ pub(crate) struct Site {
     kept: Vec<Effect>,
     /// What a history kept.
     samples: Vec<Sample>,
+    /// What was counted when it was kept last.
+    running: Option<Running>,
+    /// The agent does not run.
+    off: bool,
     mono: Mono,
     /// What the calendar clock is off by.
     stepped: i64,
@@ -256,6 +260,8 @@ impl Site {
             engine,
             kept: effects,
             samples: Vec::new(),
+            running: None,
+            off: false,
             mono: Mono(0),
             stepped: 0,
             read: BTreeMap::new(),
@@ -276,6 +282,7 @@ impl Site {
             let rest = match point.words.first() {
                 Some(word) => word,
                 None if point.boolean => "false",
+                None if point.class == Class::Gas && point.eu == "%VOL" => "20.9",
                 None if point.class == Class::Gas => "0",
                 None => "50",
             };
@@ -317,7 +324,8 @@ impl Site {
         let time = duration(words.next().unwrap());
         let until = Mono(0).after(time);
         assert!(until >= self.mono, "time goes back at: {line}");
-        while let Some((due, _)) = self.engine.poll_timeout().filter(|(due, _)| *due <= until) {
+        let offered = |site: &Self| site.engine.poll_timeout().filter(|_| !site.off);
+        while let Some((due, _)) = offered(self).filter(|(due, _)| *due <= until) {
             self.mono = due.max(self.mono);
             let mut effects = Vec::new();
             self.engine.handle_timeout(self.now(), &mut effects);
@@ -352,8 +360,11 @@ impl Site {
                 self.samples.extend(points.map(|(id, _)| Sample::bad(id, BadReason::Stale, now)));
             }
             ["refill"] => self.engine.refill(self.samples.clone()),
+            ["off"] => self.off = true,
+            ["keep"] => self.running = self.engine.running(now),
             ["restart"] => {
-                let restored = restored(&self.kept);
+                self.off = false;
+                let restored = Restored { running: self.running.clone(), ..restored(&self.kept) };
                 let plant = Arc::clone(&self.plants[self.at]);
                 self.engine = Engine::new(plant, EPOCH, restored, now, effects);
             }
@@ -535,6 +546,7 @@ impl Site {
             id: Arc::from(id),
             kind: match more {
                 _ if more.contains(&"lifting") => PermitKind::Lifting,
+                _ if more.contains(&"blind_plate") => PermitKind::BlindPlate,
                 _ if more.contains(&"confined_space") => PermitKind::ConfinedSpace,
                 _ => PermitKind::HotWork,
             },

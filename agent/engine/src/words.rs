@@ -236,6 +236,14 @@ fn of_place(place: &str, asked: AskedPlace, operand: &Operand) -> Words {
             let over = span(length);
             (format!("有人静止{}", over.zh), format!("a person motionless for {}", over.en))
         }
+        AskedPlace::Sos if place.is_empty() => {
+            return yes_no(
+                operand,
+                ("有人求救".to_owned(), "a person calls for help".to_owned()),
+                ("无人求救".to_owned(), "nobody calls for help".to_owned()),
+                ("是否有人求救未知".to_owned(), "whether a person calls for help unknown".to_owned()),
+            );
+        }
         AskedPlace::Sos => ("有人求救".to_owned(), "a person calls for help".to_owned()),
         AskedPlace::Guarded { kind, .. } => {
             let (en, zh) = permit_words(kind);

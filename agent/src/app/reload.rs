@@ -2,7 +2,7 @@
 //! between two inputs.
 //!
 //! A configuration with a problem is refused whole and the running one stays. What the process is bound to
-//! (identity, broker, ports, folders) needs a restart and says so. Alarms, hazards and boosts keep their
+//! (identity, broker, ports, folders) needs a restart and says so; how long the history is kept does not. Alarms, hazards and boosts keep their
 //! identity: that is the engine's work. All drivers are started anew, those of unchanged sources too.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,7 +42,7 @@ pub(super) enum Asker {
 /// A configuration with its passwords.
 pub(super) struct Read {
     pub(super) checked: Checked,
-    /// Of the passwords and certificates: their files are not part of the configuration's own hash.
+    /// Of the sources' passwords and certificates: their files are not part of the configuration's own hash.
     pub(super) passwords: u64,
 }
 
@@ -213,6 +213,7 @@ impl Instance {
         self.plant.send_replace(plant);
         self.board.update(|board| board.set_model(in_force.clone()));
         self.model.send_replace(in_force);
+        self.history.set_limits(site.history);
         self.site = site;
         self.files = files;
         self.passwords = passwords;
@@ -248,11 +249,10 @@ pub fn secrets_text(errors: &[SecretError]) -> String {
     errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
 }
 
-/// Tells one set of passwords and certificates from another without keeping a copy.
+/// Tells one set of passwords and certificates of the sources from another without keeping a copy. Those of the
+/// uplink are read at each connect.
 fn passwords_of(checked: &Checked) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let uplink = &checked.site.uplink;
-    uplink.password.as_ref().map(config::Secret::reveal).hash(&mut hasher);
     for source in &checked.sources {
         match &source.driver {
             Driver::Opcua(server) => server.user.hash(&mut hasher),
@@ -279,10 +279,9 @@ fn needs_restart(old: &Site, new: &Site) -> Option<&'static str> {
     let same = [
         (old.company == new.company && old.gateway == new.gateway && old.name == new.name, "[gateway]"),
         (old.timezone == new.timezone, "[gateway] timezone"),
-        (old.uplink == new.uplink, "[uplink] or its password"),
+        (old.uplink == new.uplink, "[uplink]"),
         (old.console == new.console, "[console]"),
         (old.store == new.store, "[store]"),
-        (old.history == new.history, "[history]"),
     ];
     same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }

@@ -84,9 +84,7 @@ fn of_standard(text: &str) -> Option<(Duration, Option<u32>)> {
 /// `start`: a day or a time in the site's zone.
 pub(super) fn start(of: &mut impl Asked, zone: &TimeZone) -> Option<Wall> {
     let said = of.text("start")?;
-    let day = || said.value.parse::<Date>().ok().map(|day| day.to_datetime(Time::midnight()));
-    let time = said.value.parse::<DateTime>().ok().or_else(day);
-    let time = time.or_else(|| DateTime::strptime("%Y%m%d%H%M%S", &said.value).ok());
+    let time = moment(&said.value);
     let instant = time.and_then(|time| zone.to_ambiguous_timestamp(time).compatible().ok());
     if instant.is_none() {
         let hint = "write 2026-11-01, 2026-11-01 08:00:00 or 20261101080000".to_owned();
@@ -94,6 +92,30 @@ pub(super) fn start(of: &mut impl Asked, zone: &TimeZone) -> Option<Wall> {
     }
     instant.map(|instant| Wall(instant.as_millisecond()))
 }
+
+/// A day or a time as people, platforms and workbooks write it.
+fn moment(text: &str) -> Option<DateTime> {
+    let text = half_width(text).replace('/', "-");
+    let day = |day: Date| day.to_datetime(Time::midnight());
+    let written = text.parse::<DateTime>().ok().or_else(|| text.parse::<Date>().ok().map(day));
+    let packed = || DateTime::strptime("%Y%m%d%H%M%S", &text).ok();
+    let packed_day = || Date::strptime("%Y%m%d", &text).ok().map(day);
+    let spaced = || DateTime::strptime("%Y-%m-%d %H:%M:%S", &text).ok();
+    let spaced_day = || Date::strptime("%Y-%m-%d", &text).ok().map(day);
+    written.or_else(packed).or_else(packed_day).or_else(spaced).or_else(spaced_day).or_else(|| serial(&text))
+}
+
+/// Days since 1899-12-30, as a workbook counts them and shows them where the cell has no format of a date: of this
+/// century, so that nothing else is taken for one.
+fn serial(text: &str) -> Option<DateTime> {
+    let days = number(text).ok().filter(|days| (SERIAL_2000..SERIAL_2100).contains(days))?;
+    let since = Duration::try_from_secs_f64(days * DAY_S + 0.5).ok()?;
+    let since = Duration::from_secs(since.as_secs());
+    Date::constant(1899, 12, 30).to_datetime(Time::midnight()).checked_add(since).ok()
+}
+
+const SERIAL_2000: f64 = 36_526.0;
+const SERIAL_2100: f64 = 73_051.0;
 
 /// `work_start` and `work_end`, in seconds of the day; both or neither.
 pub(super) fn hours(of: &mut impl Asked) -> Option<(u32, u32)> {
@@ -108,6 +130,11 @@ pub(super) fn hours(of: &mut impl Asked) -> Option<(u32, u32)> {
 
 fn hour(of: &mut impl Asked, key: &'static str) -> Option<u32> {
     let said = of.text(key)?;
+    // Part of a day, as a workbook counts it.
+    if let Some(part) = number(&said.value).ok().filter(|part| said.value.contains('.') && *part <= 1.0) {
+        let seconds = Duration::try_from_secs_f64(part * DAY_S + 0.5).ok();
+        return seconds.and_then(|seconds| u32::try_from(seconds.as_secs()).ok());
+    }
     let parts: Option<Vec<u32>> =
         half_width(&said.value).split([':', '：']).map(|part| part.trim().parse().ok()).collect();
     let seconds = match parts.as_deref() {
@@ -134,10 +161,9 @@ pub(super) fn days(lists: &[Sheet], faults: &Faults) -> BTreeMap<Date, bool> {
             of.missing("workday");
         }
         let said = said?;
-        let date = said.value.replace('/', "-").parse::<Date>().ok();
-        let date = date.or_else(|| Date::strptime("%Y%m%d", &said.value).ok());
+        let date = moment(&said.value).map(|moment| moment.date());
         if date.is_none() {
-            let hint = "write 2026-10-01; in a workbook, as text".to_owned();
+            let hint = "write 2026-10-01, 2026/10/1 or 20261001".to_owned();
             of.error("date", format!("'{}' is no day", said.value), Some(hint));
         }
         Some((date?, worked?))

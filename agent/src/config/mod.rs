@@ -58,7 +58,7 @@ pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub(crate) use owner::COMMAND as MODEL_COMMAND;
 pub use owner::{ModelInForce, ModelSource, TakenModel};
 pub use read::RawFile;
-pub use secret::{Secret, SecretError};
+pub use secret::{Credentials, Login, Secret, SecretError};
 pub(crate) use site::DEFAULT_TIMEZONE;
 pub use site::{Console, Site, Store, Surroundings};
 pub use sources::{Driver, SourceConfig};
@@ -69,7 +69,7 @@ pub use uplink::Uplink;
 use document::Document;
 use place::{Faults, File, Place};
 use read::Form;
-use secret::{Kept, SecretFile, Whose};
+use secret::SecretFile;
 
 /// A configuration that can be run.
 #[derive(Debug)]
@@ -199,7 +199,7 @@ fn whole(
     let Reading { document, files, synced, faults } = *reading;
     let (lists, sheets): (Vec<_>, Vec<_>) = sheets.into_iter().partition(|sheet| sheet.list.is_some());
     let no_sheet = sheets.is_empty();
-    let (site, gateway) = site::read(document, surroundings, faults, secrets);
+    let (site, gateway) = site::read(document, surroundings, faults);
     let mut sources = sources::read(document, &site, faults, secrets);
     let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
     let model = model::read(document, lists, &ids, &site.timezone, faults);
@@ -302,18 +302,14 @@ impl Checked {
     pub fn load_secrets(&mut self, folder: &Path) -> Result<(), Vec<SecretError>> {
         let mut errors = Vec::new();
         for file in self.secrets.clone() {
-            let of = match file.whose {
-                Whose::Uplink => "[uplink]".to_owned(),
-                Whose::Source(id) => {
-                    let named = self.plant.source(id).map(|source| source.id.as_str());
-                    format!("source '{}'", named.unwrap_or_default())
-                }
-            };
+            let named = self.plant.source(file.source).map(|source| source.id.as_str());
+            let of = format!("source '{}'", named.unwrap_or_default());
             match secret::load(folder, &file, &of) {
-                Ok(secret) => self.give(&file, &secret),
+                Ok(secret) => self.give(file.source, &secret),
                 Err(error) => errors.push(error),
             }
         }
+        errors.extend(self.site.uplink.login.look(folder, "[uplink]"));
         if let Some(tls) = &mut self.site.uplink.tls {
             errors.extend(secret::look(folder, tls, "[uplink]").err());
             // A renewed certificate is shown at the next connect by itself: it is no other configuration.
@@ -332,18 +328,7 @@ impl Checked {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    fn give(&mut self, file: &SecretFile, secret: &Secret) {
-        let id = match (file.whose, file.kept) {
-            (Whose::Uplink, Kept::User) => {
-                self.site.uplink.user = Some(secret.reveal().to_owned());
-                return;
-            }
-            (Whose::Uplink, Kept::Password) => {
-                self.site.uplink.password = Some(secret.clone());
-                return;
-            }
-            (Whose::Source(id), _) => id,
-        };
+    fn give(&mut self, id: SourceId, secret: &Secret) {
         for source in self.sources.iter_mut().filter(|source| source.id == id) {
             match &mut source.driver {
                 Driver::Opcua(opcua::Server { user: User::Password { password, .. }, .. }) => {

@@ -1,6 +1,7 @@
 //! Passwords. They stand in files of their own, which `check` does not open: it must run where the
 //! gateway's secrets are not. They are read when the agent starts, and their absence is told then, as is
-//! that of certificates and keys.
+//! that of certificates and keys. Those of the broker upstream are read anew at each connect: a login that
+//! was changed needs neither a restart nor a reload.
 //!
 //! A path that begins with `$CREDENTIALS_DIRECTORY/` is one of the service manager's credentials.
 
@@ -30,16 +31,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Which login a password belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    Uplink,
-    Source(SourceId),
-}
-
 /// What the file of a login holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+enum Kept {
     User,
     Password,
 }
@@ -53,12 +47,65 @@ impl Kept {
     }
 }
 
-/// A user's or a password's file, as the configuration names it.
+/// The file of a source's password, as the configuration names it.
 #[derive(Debug, Clone)]
 pub(super) struct SecretFile {
-    pub(super) whose: Whose,
-    pub(super) kept: Kept,
+    pub(super) source: SourceId,
     pub(super) path: PathBuf,
+}
+
+/// As whom we log in at the broker upstream: where it stands, not what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Login {
+    /// Where it stands in the configuration itself.
+    pub(super) user: Option<String>,
+    /// Absolute from [`super::Checked::load_secrets`] on.
+    pub(super) user_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
+}
+
+/// A user's name and a password, as they are at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credentials {
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+impl Login {
+    /// Finds the files, and sees whether they can be read.
+    pub(super) fn look(&mut self, folder: &Path, of: &str) -> Vec<SecretError> {
+        let mut errors = Vec::new();
+        for (kept, path) in [(Kept::User, &mut self.user_file), (Kept::Password, &mut self.password_file)] {
+            let Some(path) = path else { continue };
+            match credential(path, of) {
+                Ok(found) => *path = folder.join(found),
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            }
+            errors.extend(read(path, kept, of).err());
+        }
+        errors
+    }
+
+    /// What the files hold now. Blocks.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or is empty.
+    pub fn read(&self, of: &str) -> Result<Credentials, SecretError> {
+        let user = match &self.user_file {
+            Some(path) => Some(read(path, Kept::User, of)?.0),
+            None => self.user.clone(),
+        };
+        let password = self.password_file.as_ref().map(|path| read(path, Kept::Password, of)).transpose()?;
+        Ok(Credentials { user, password })
+    }
+
+    /// Whether there is anything to be read.
+    pub fn has_files(&self) -> bool {
+        self.user_file.is_some() || self.password_file.is_some()
+    }
 }
 
 /// Why a password, a certificate or a key could not be had.
@@ -93,11 +140,14 @@ pub enum SecretError {
     },
 }
 
-/// Reads one name or password; a relative path starts at the configuration folder. The line's end is not
-/// part of it.
+/// Reads one password; a relative path starts at the configuration folder.
 pub(super) fn load(folder: &Path, file: &SecretFile, of: &str) -> Result<Secret, SecretError> {
-    let path = folder.join(credential(&file.path, of)?);
-    let (what, of) = (file.kept.word(), of.to_owned());
+    read(&folder.join(credential(&file.path, of)?), Kept::Password, of)
+}
+
+/// The line's end is not part of it.
+fn read(path: &Path, kept: Kept, of: &str) -> Result<Secret, SecretError> {
+    let (what, of, path) = (kept.word(), of.to_owned(), path.to_owned());
     match std::fs::read_to_string(&path) {
         Ok(text) if text.trim_end_matches(['\r', '\n']).is_empty() => {
             Err(SecretError::Empty { what, of, path })

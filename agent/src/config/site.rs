@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use riskgate_point::SourceId;
 
 use super::address;
 use super::document::Document;
@@ -12,7 +13,7 @@ use super::fields::{Fields, Origin};
 use super::history;
 use super::owner::{self, ModelSource};
 use super::place::{Faults, Place, Placed};
-use super::secret::{Kept, SecretFile, Whose};
+use super::secret::SecretFile;
 use super::uplink::Uplink;
 use crate::history::Limits;
 
@@ -86,12 +87,7 @@ struct Gateway {
 }
 
 /// The site, and where the keys of its gateway stand. Faults leave defaults behind: the caller refuses the whole.
-pub(super) fn read(
-    document: &Document<'_>,
-    surroundings: &Surroundings,
-    faults: &Faults,
-    secrets: &mut Vec<SecretFile>,
-) -> (Site, Origin) {
+pub(super) fn read(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) -> (Site, Origin) {
     let mut origin = Origin { at: Place::NOWHERE, keys: Few::default() };
     let gateway = match document.single("gateway") {
         Some(entry) => {
@@ -116,7 +112,7 @@ pub(super) fn read(
     let uplink = match document.single("uplink") {
         Some(entry) => {
             let mut fields = entry.fields(faults);
-            let read = Uplink::read(&mut fields, default_client, secrets);
+            let read = Uplink::read(&mut fields, default_client);
             fields.finish();
             read
         }
@@ -183,14 +179,16 @@ pub(super) fn host_and_port(fields: &mut Fields<'_>, port: u16) -> (String, u16)
 }
 
 /// A user's name; the password's file is noted, to be read when the agent starts.
-pub(super) fn user(fields: &mut Fields<'_>, whose: Whose, secrets: &mut Vec<SecretFile>) -> Option<String> {
+pub(super) fn user(
+    fields: &mut Fields<'_>,
+    source: SourceId,
+    secrets: &mut Vec<SecretFile>,
+) -> Option<String> {
     let user = fields.text("user");
     let file = fields.text("password_file");
     match (&user, file) {
         (None, Some(_)) => fields.error("password_file", "there is a password and no 'user'", None),
-        (_, Some(file)) => {
-            secrets.push(SecretFile { whose, kept: Kept::Password, path: PathBuf::from(file.value) })
-        }
+        (_, Some(file)) => secrets.push(SecretFile { source, path: PathBuf::from(file.value) }),
         (_, None) => {}
     }
     text(user)

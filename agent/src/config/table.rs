@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::time::Duration;
 
-use calamine::{DataRef, Reader as _, Xlsx};
+use calamine::{DataRef, ExcelDateTime, Reader as _, Xlsx};
+use jiff::civil::DateTime;
 
 use super::few::Few;
 use std::collections::HashMap;
@@ -53,6 +55,7 @@ impl Row {
 pub(super) const ROWS_ABOVE_HEADER_MAX: usize = 10;
 /// Cells of a workbook. 10,000 points have 280,000; beyond this it is no point table, or made to exhaust us.
 const CELLS_MAX: usize = 4_000_000;
+const DAY_S: f64 = 86_400.0;
 const DELIMITERS: [char; 3] = [',', ';', '\t'];
 
 /// A CSV, with the delimiter under which the most headers are known.
@@ -302,7 +305,44 @@ fn sheet_rows(
         });
         row.cells.add(column, Placed { value, place });
     }
+    drop(cells);
+    for region in book.merge_cells_by_sheet_name(name).map_err(failed)? {
+        fill_down(&mut rows, (region.start, region.end), left)?;
+    }
     Ok(rows.into_values().collect())
+}
+
+/// A cell that is merged over several rows says the same of each: one unit beside all its measures. Across columns it
+/// is a title, which stays where it is.
+fn fill_down(
+    rows: &mut BTreeMap<u32, Row>,
+    ((top, column), (bottom, _)): ((u32, u32), (u32, u32)),
+    left: &mut usize,
+) -> Result<(), String> {
+    let said = rows.get(&top).and_then(|row| row.cells.get(&column)).cloned();
+    let (Some(said), true) = (said, top < bottom) else { return Ok(()) };
+    for row in rows.range_mut(top + 1..=bottom).map(|(_, row)| row) {
+        *left = left.checked_sub(1).ok_or(format!("it has more than {CELLS_MAX} cells"))?;
+        let place = row.place(column);
+        row.cells.add(column, Placed { value: said.value.clone(), place });
+    }
+    Ok(())
+}
+
+/// As 2026-10-01, 2026-10-01 08:30:00 or, without a day, 08:30:00. `None`: it is no time of any calendar.
+fn date_text(date: &ExcelDateTime) -> Option<String> {
+    let serial = date.as_f64();
+    if date.is_duration() || serial < 1.0 {
+        let seconds = Duration::try_from_secs_f64(serial * DAY_S + 0.5).ok()?.as_secs();
+        return Some(format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60));
+    }
+    let (year, month, day, hour, minute, second, milli) = date.to_ymd_hms_milli();
+    let [month, day, hour, minute, second] =
+        [month, day, hour, minute, second].map(|part| i8::try_from(part).ok());
+    let time = DateTime::new(i16::try_from(year).ok()?, month?, day?, hour?, minute?, second?, 0).ok()?;
+    let time = time.checked_add(Duration::from_secs(u64::from(milli >= 500))).ok()?;
+    let midnight = time.time() == jiff::civil::Time::midnight();
+    Some(if midnight { time.date().to_string() } else { time.strftime("%Y-%m-%d %H:%M:%S").to_string() })
 }
 
 /// As a person sees it in the cell. A number that Excel computed may differ in its last digits.
@@ -314,8 +354,8 @@ fn cell_text(value: &DataRef<'_>) -> String {
         DataRef::SharedString(text) => text.trim().to_owned(),
         DataRef::Bool(flag) => flag.to_string(),
         DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        // A date where a number was typed as 1/2: shown as what it is, so that it is refused in its column.
-        DataRef::DateTime(date) => format!("date {}", date.as_f64()),
+        // Also where a number was typed as 1/2: it is refused in its column as what it looks like.
+        DataRef::DateTime(date) => date_text(date).unwrap_or_else(|| format!("date {}", date.as_f64())),
         DataRef::Error(error) => format!("{error}"),
         DataRef::Empty => String::new(),
     }

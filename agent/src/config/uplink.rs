@@ -8,8 +8,7 @@ use riskgate_drivers::tls::Settings;
 use super::address;
 use super::commands::Commands;
 use super::fields::Fields;
-use super::place::Placed;
-use super::secret::{Kept, Secret, SecretFile, Whose};
+use super::secret::Login;
 use super::site::{MQTT_PORT, MQTTS_PORT, host_and_port, text};
 use super::tls;
 use super::values::{DURATION_HINT, duration, duration_text};
@@ -22,10 +21,7 @@ pub struct Uplink {
     pub tls: Option<Settings>,
     /// Topics are `{root}/{company}/{gateway}/…`.
     pub root: String,
-    /// Of `user_file`: `None` until [`super::Checked::load_secrets`].
-    pub user: Option<String>,
-    /// `None` until [`super::Checked::load_secrets`].
-    pub password: Option<Secret>,
+    pub login: Login,
     pub client_id: String,
     /// Between two batches of telemetry; `None`: off.
     pub telemetry: Option<Duration>,
@@ -56,8 +52,7 @@ impl Uplink {
             port: MQTT_PORT,
             tls: None,
             root: DEFAULT_ROOT.to_owned(),
-            user: None,
-            password: None,
+            login: Login::default(),
             client_id,
             telemetry: Some(DEFAULT_TELEMETRY),
             heartbeat: DEFAULT_HEARTBEAT,
@@ -66,22 +61,18 @@ impl Uplink {
         }
     }
 
-    pub(super) fn read(
-        fields: &mut Fields<'_>,
-        default_client: String,
-        secrets: &mut Vec<SecretFile>,
-    ) -> Self {
+    pub(super) fn read(fields: &mut Fields<'_>, default_client: String) -> Self {
         let tls = tls::settings(fields);
         let (host, port) = host_and_port(fields, if fields.has("tls") { MQTTS_PORT } else { MQTT_PORT });
         let root = root(fields);
-        let user = login(fields, secrets);
+        let login = login(fields);
         let client_id = text(fields.text("client_id")).unwrap_or(default_client);
         let telemetry = telemetry(fields);
         let heartbeat =
             fields.duration("heartbeat", HEARTBEAT_MIN..=HEARTBEAT_MAX).unwrap_or(DEFAULT_HEARTBEAT);
         let drain = drain(fields);
         let commands = Commands::read(fields);
-        Self { host, port, tls, root, user, password: None, client_id, telemetry, heartbeat, drain, commands }
+        Self { host, port, tls, root, login, client_id, telemetry, heartbeat, drain, commands }
     }
 }
 
@@ -97,9 +88,8 @@ fn root(fields: &mut Fields<'_>) -> String {
     text(root).unwrap_or(DEFAULT_ROOT.to_owned())
 }
 
-/// The user's name, where it stands in the configuration. The files of name and password are noted, to be
-/// read when the agent starts.
-fn login(fields: &mut Fields<'_>, secrets: &mut Vec<SecretFile>) -> Option<String> {
+/// The user's name, where it stands in the configuration, and the files of name and password.
+fn login(fields: &mut Fields<'_>) -> Login {
     let user = fields.text("user");
     let user_file = fields.text("user_file");
     let password_file = fields.text("password_file");
@@ -110,13 +100,8 @@ fn login(fields: &mut Fields<'_>, secrets: &mut Vec<SecretFile>) -> Option<Strin
     if password_file.is_some() && user.is_none() && user_file.is_none() {
         fields.error("password_file", "there is a password and no 'user'", None);
     }
-    let mut note = |file: Option<Placed<String>>, kept| {
-        let whose = Whose::Uplink;
-        secrets.extend(file.map(|file| SecretFile { whose, kept, path: PathBuf::from(file.value) }));
-    };
-    note(user_file, Kept::User);
-    note(password_file, Kept::Password);
-    text(user)
+    let path = |file| text(file).map(PathBuf::from);
+    Login { user: text(user), user_file: path(user_file), password_file: path(password_file) }
 }
 
 /// `"20000/s"`.

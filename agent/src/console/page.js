@@ -24,6 +24,8 @@ const STATES = {
   latched_unacknowledged: "锁存，未确认 latched, unacknowledged", latched: "锁存，待复位 latched, to be reset",
   normal: "正常 normal",
 };
+/// Links of one alarm: more are on the list of all points.
+const TRENDS_MAX = 3;
 /// An operator has still to see it.
 const UNSEEN = new Set(["unacknowledged", "returned", "latched_unacknowledged"]);
 const COLOURS = {
@@ -185,6 +187,13 @@ const operandText = (operand) => {
 };
 
 /// To the page that says why it is there.
+/// The last day of a point that the alarm was judged by.
+function trendLink(tag) {
+  const link = el("a", "why", `趋势 trend ${tag}`);
+  link.href = `/trend?tag=${encodeURIComponent(tag)}`;
+  return link;
+}
+
 function whyLink(id) {
   const link = el("a", "why", "为什么 why");
   link.href = `/explain?id=${encodeURIComponent(id)}`;
@@ -211,7 +220,7 @@ function alarmRow(alarm) {
   if (guidance) body.append(el("div", "guidance", el("span", "do", alarm.guidance.zh), el("small", "", alarm.guidance.en)));
   const deed = alarm.state === "latched" ? "reset" : UNSEEN.has(alarm.state) ? "ack" : null;
   const command = deed === null ? null : el("code", "command", `riskgate ${deed} ${quoted(alarm.id)} --by 姓名`);
-  body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), whyLink(alarm.id), command));
+  body.append(el("div", "second", el("span", "english", alarm.words.zh ? alarm.words.en : ""), whyLink(alarm.id), ...alarm.tags.slice(0, TRENDS_MAX).map(trendLink), command));
   const when = el("div", "when", age("age", alarm.since), el("small", "", `自 since ${clockText(Date.parse(alarm.since))}`));
   when.append(alarm.durable ? el("span", "durable", "已落盘 durable") : el("span", "mark", "未落盘 not durable"));
   row.append(rank, body, when);

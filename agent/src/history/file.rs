@@ -3,17 +3,15 @@
 //! Rows of `block` are only ever added at the end and taken away at the beginning, so that a write touches
 //! few pages, each once. A row holds the blocks of neighbouring points, up to about [`ROW_BYTES`].
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use riskgate_point::Wall;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{FILE, HistoryError, sql};
-use crate::sqlite::{is_damage, migrate, suffixed};
+use super::{HistoryError, sql};
+use crate::sqlite::{Meter, is_damage, migrate};
 
 /// `RGHI`
 pub(super) const APPLICATION_ID: i32 = 0x5247_4849;
@@ -26,11 +24,9 @@ const WAL_BYTES_MAX: i64 = 1024 * 1024;
 /// Another writer can only be a person with `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 /// What is kept aside is for an engineer to look at, and not for ever.
-const ASIDE_MAX: usize = 2;
+pub(super) const ASIDES_MAX: usize = 2;
 /// Points that one file can hold: the low bits of a block's number.
 pub(super) const POINT_BITS: u32 = 24;
-/// Bytes that a page takes in the WAL beside itself.
-const FRAME_HEAD: u64 = 24;
 
 const V1: &str = "
 -- One row: up to when everything that was received is in this file.
@@ -102,12 +98,7 @@ pub(super) struct Step {
 /// The connection of the one who writes.
 pub(super) struct Database {
     connection: Connection,
-    page_bytes: u64,
-    /// Frames of the WAL that are counted already.
-    frames: u64,
-    checkpointed: u64,
-    /// WAL and file, since it was opened.
-    pub(super) written: u64,
+    meter: Meter,
 }
 
 /// Why there is none.
@@ -148,11 +139,13 @@ impl Database {
         let insert = "INSERT INTO meta (one, created, known_to) VALUES (1, ?1, NULL) ON CONFLICT DO NOTHING";
         connection.execute(insert, params![now.0]).map_err(judge("begin it"))?;
         keep_wal(&connection, false).map_err(judge("set it up"))?;
-        let page_bytes: i64 = connection
-            .pragma_query_value(None, "page_size", |row| row.get(0))
-            .map_err(judge("read its page size"))?;
-        let page_bytes = u64::try_from(page_bytes).unwrap_or(4096);
-        Ok(Self { connection, page_bytes, frames: 0, checkpointed: 0, written: 0 })
+        let meter = Meter::of(&connection).map_err(judge("read its page size"))?;
+        Ok(Self { connection, meter })
+    }
+
+    /// To WAL and file, since it was opened.
+    pub(super) fn written(&self) -> u64 {
+        self.meter.wal_bytes + self.meter.file_bytes
     }
 
     pub(super) fn known_to(&self) -> Result<Option<Wall>, HistoryError> {
@@ -276,7 +269,7 @@ impl Database {
         let number = |pragma| {
             let pages = self.connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
             pages
-                .map(|pages| u64::try_from(pages).unwrap_or(0) * self.page_bytes)
+                .map(|pages| u64::try_from(pages).unwrap_or(0) * self.meter.page_bytes)
                 .map_err(sql("read its size"))
         };
         let free = number("freelist_count")?;
@@ -297,22 +290,9 @@ impl Database {
         self.checkpoint()
     }
 
-    /// Writes the WAL back as far as no reader holds it, and counts what that wrote.
+    /// Writes the WAL back, and counts what that wrote.
     fn checkpoint(&mut self) -> Result<(), HistoryError> {
-        let (frames, checkpointed): (i64, i64) = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
-            .map_err(sql("write the WAL back"))?;
-        let (frames, checkpointed) =
-            (u64::try_from(frames).unwrap_or(0), u64::try_from(checkpointed).unwrap_or(0));
-        // A WAL that was written back whole begins anew.
-        let new = if frames >= self.frames { frames - self.frames } else { frames };
-        let back =
-            if checkpointed >= self.checkpointed { checkpointed - self.checkpointed } else { checkpointed };
-        self.written += new * (self.page_bytes + FRAME_HEAD) + back * self.page_bytes;
-        (self.frames, self.checkpointed) =
-            if frames == checkpointed { (0, 0) } else { (frames, checkpointed) };
-        Ok(())
+        self.meter.write_back(&self.connection).map_err(sql("write the WAL back"))
     }
 
     fn in_transaction<T>(
@@ -356,42 +336,4 @@ fn judge(operation: &'static str, source: rusqlite::Error) -> Unusable {
         return Unusable::Damaged("damaged");
     }
     Unusable::Refused(HistoryError::Sql { operation, source })
-}
-
-/// Renames the file and its WAL, and removes all but the newest that were kept before.
-pub(super) fn keep_aside(dir: &Path, now: Wall) -> std::io::Result<PathBuf> {
-    let stamp = Timestamp::from_millisecond(now.0)
-        .map_or_else(|_| now.0.to_string(), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
-    let path = dir.join(FILE);
-    let names = (0..1_000).map(|number| match number {
-        0 => format!("{FILE}.damaged-{stamp}"),
-        number => format!("{FILE}.damaged-{stamp}-{number}"),
-    });
-    let mut free = names.map(|name| dir.join(name)).filter(|aside| !aside.exists());
-    let aside = free.next().unwrap_or_else(|| dir.join(format!("{FILE}.damaged")));
-    for ending in ["", "-wal", "-shm"] {
-        match fs::rename(suffixed(&path, ending), suffixed(&aside, ending)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let prefix = format!("{FILE}.damaged-");
-    let mut kept: Vec<String> = fs::read_dir(dir)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with(&prefix) && !name.ends_with("-wal") && !name.ends_with("-shm"))
-        .collect();
-    kept.sort_unstable();
-    let too_many = kept.len().saturating_sub(ASIDE_MAX);
-    for name in kept.into_iter().take(too_many) {
-        for ending in ["", "-wal", "-shm"] {
-            match fs::remove_file(dir.join(format!("{name}{ending}"))) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        tracing::warn!(name, "removed: newer histories that were kept aside are there");
-    }
-    Ok(aside)
 }

@@ -188,6 +188,11 @@ impl History {
         self.0.status.clone()
     }
 
+    /// It is kept so long from the next write on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.0.queue.set_limits(limits);
+    }
+
     /// What was received of a point and is not on disk yet.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use riskgate_point::{Now, PointId, Value, Wall};
 use tokio::sync::oneshot;
 
 use super::keep::Tags;
-use super::{Reading, Unwritten};
+use super::{Limits, Reading, Unwritten};
 
 /// Samples that wait: a second of 100,000 points that all change, or a disk that hangs for minutes on a
 /// plant of thousands. 72 bytes each, 7 MB.
@@ -47,6 +47,8 @@ pub(super) struct Work {
     /// The pump's newest turn, if there was one since.
     pub(super) now: Option<Now>,
     pub(super) lost: Option<Lost>,
+    /// Others than before.
+    pub(super) limits: Option<Limits>,
     pub(super) closed: bool,
 }
 
@@ -93,6 +95,10 @@ impl Queue {
     /// Weighs nothing: it comes with a start and with reloads.
     pub(super) fn push_tags(&self, tags: Tags) {
         self.lock().work.items.push(Item::Tags(tags));
+    }
+
+    pub(super) fn set_limits(&self, limits: Limits) {
+        self.lock().work.limits = Some(limits);
     }
 
     pub(super) fn turn(&self, now: Now) {

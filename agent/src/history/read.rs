@@ -84,11 +84,26 @@ impl Reader {
 
     /// A point from `since` to `until`: first what was in force at `since`, with its own time before it; then
     /// each sample; a bad one of reason `stale` from where on nothing is known. `unwritten` is what the agent
-    /// has in memory, where the caller has it, and makes everything known up to `until`.
+    /// has in memory, where the caller has it, and makes everything known up to `until`. In the order of time:
+    /// where the clock was set back, what was received on both sides of that is told side by side.
     ///
     /// # Errors
     /// There is no such point, or it could not be read.
     pub fn trend(
+        &self,
+        tag: &str,
+        since: Wall,
+        until: Wall,
+        unwritten: Option<Unwritten>,
+    ) -> Result<Vec<Reading>, HistoryError> {
+        let mut told = self.as_received(tag, since, until, unwritten)?;
+        told.sort_by_key(|reading| reading.at);
+        let before = told.iter().rposition(|reading| reading.at <= since && !reading.backfill).unwrap_or(0);
+        Ok(told.split_off(before.min(told.len())))
+    }
+
+    /// The same in the order in which it was received, with everything that was looked at before `since`.
+    pub(super) fn as_received(
         &self,
         tag: &str,
         since: Wall,
@@ -129,8 +144,7 @@ impl Reader {
         if known_to < until {
             line.end(known_to, &mut told);
         }
-        let before = told.iter().rposition(|reading| reading.at <= since && !reading.backfill).unwrap_or(0);
-        Ok(told.split_off(before.min(told.len())))
+        Ok(told)
     }
 
     /// As they are in the file, of the steps that touch this time.

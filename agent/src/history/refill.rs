@@ -34,7 +34,7 @@ pub fn samples(path: &Path, plant: &Plant, now: Now) -> Result<(Vec<Sample>, usi
             continue;
         };
         let since = Wall(now.wall.0.saturating_sub(millis(length.min(LOOK_BACK_MAX))));
-        let readings = reader.trend(tag, since, Wall(i64::MAX), None)?;
+        let readings = reader.as_received(tag, since, Wall(i64::MAX), None)?;
         if samples.len() + readings.len() > SAMPLES_MAX {
             left_out += 1;
             continue;
@@ -59,6 +59,10 @@ pub fn samples(path: &Path, plant: &Plant, now: Now) -> Result<(Vec<Sample>, usi
                 backfill: false,
             });
         }
+        // What was in force when the window began, and what came since.
+        let of_point = samples.get(start..).unwrap_or_default();
+        let before = of_point.iter().rposition(|sample| sample.received.wall <= since).unwrap_or(0);
+        samples.drain(start..start + before);
     }
     Ok((samples, left_out))
 }

@@ -435,6 +435,85 @@ async fn the_oldest_goes_when_it_is_too_old_or_too_much_and_the_file_does_not_gr
 }
 
 #[tokio::test]
+async fn another_bound_holds_from_the_next_write_on_without_a_restart() {
+    let mut bench = Bench::start(20);
+    let mut noise = 1_u32;
+    for _ in 0..10 {
+        bench.pass(120, |_| {
+            let mut next = || {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                f64::from(noise >> 8)
+            };
+            (0..20).map(|point| (point, next())).collect()
+        });
+        bench.flushed().await;
+    }
+    let before = bench.until("a write", |status| status.open == 0).await;
+    assert_eq!(before.oldest.expect("something is there"), START.wall);
+    bench.history().set_limits(Limits { keep: Duration::from_secs(1_000), ..LIMITS });
+    bench.flushed().await;
+    let oldest = bench.until("a write", |status| status.oldest != before.oldest).await.oldest;
+    assert!(oldest.expect("something is there") > START.wall);
+    bench.history().set_limits(Limits { keep: LIMITS.keep, max_bytes: 100_000 });
+    bench.flushed().await;
+    bench.until("a small file", |status| status.file_bytes <= 100_000).await;
+    bench.stop();
+}
+
+/// The calendar moves; the time that passes does not.
+fn set_clock(bench: &mut Bench, by_s: i64) {
+    bench.now.wall = Wall(bench.now.wall.0 + by_s * 1_000);
+}
+
+const DAY_S: i64 = 86_400;
+
+#[tokio::test]
+async fn a_clock_that_is_a_day_ahead_for_a_while_loses_no_sample_and_takes_nothing_away() {
+    let limits = Limits { keep: Duration::from_secs(3_600), ..LIMITS };
+    let mut bench = Bench::with(1, limits);
+    bench.pass(10, |second| vec![(0, second as f64)]);
+    bench.flushed().await;
+    set_clock(&mut bench, DAY_S);
+    bench.pass(10, |second| vec![(0, 100.0 + second as f64)]);
+    bench.flushed().await;
+    set_clock(&mut bench, -DAY_S);
+    bench.pass(10, |second| vec![(0, 200.0 + second as f64)]);
+    bench.flushed().await;
+    let steps = |bench: &Bench| {
+        let reader = Reader::open(&bench.path()).expect("it opens");
+        let until = Wall(bench.now.wall.0 + 2 * DAY_S * 1_000);
+        let trend = reader.trend("P-0", START.wall, until, None).expect("it reads");
+        shown(&trend)
+    };
+    let told = steps(&bench);
+    for value in ["0", "9", "100", "109", "200", "209"] {
+        assert!(told.iter().any(|(_, shown)| shown == value), "{value} is missing: {told:?}");
+    }
+    // In the order of time, whatever the order of writing was.
+    assert!(told.is_sorted_by(|a, b| a.0 <= b.0), "{told:?}");
+    bench.stop();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_a_day_in_the_middle_of_a_block_shows_both_days_in_order() {
+    let mut bench = Bench::start(1);
+    bench.pass(10, |second| vec![(0, second as f64)]);
+    set_clock(&mut bench, -DAY_S);
+    bench.pass(10, |second| vec![(0, 200.0 + second as f64)]);
+    bench.flushed().await;
+    let reader = Reader::open(&bench.path()).expect("it opens");
+    let since = Wall(START.wall.0 - 2 * DAY_S * 1_000);
+    let told = shown(
+        &reader.trend("P-0", since, START.wall.after(Duration::from_secs(60)), None).expect("it reads"),
+    );
+    for value in ["0", "9", "200", "209"] {
+        assert!(told.iter().any(|(_, shown)| shown == value), "{value} is missing: {told:?}");
+    }
+    assert!(told.is_sorted_by(|a, b| a.0 <= b.0), "{told:?}");
+    bench.stop();
+}
+
+#[tokio::test]
 async fn points_that_go_and_come_with_a_reload_keep_their_samples_under_their_tags() {
     let mut bench = Bench::start(2);
     bench.pass(2, |_| vec![(0, 1.0), (1, 2.0)]);

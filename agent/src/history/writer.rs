@@ -37,6 +37,10 @@ const RETRY_EVERY: Duration = Duration::from_secs(60);
 const STEP_REST: Duration = Duration::from_millis(50);
 /// Pages given back with one write: 1 MiB.
 const VACUUM_PAGES: u32 = 256;
+/// A calendar that moved by so much more or less than the time that passed was set.
+const STEP_MIN: Duration = Duration::from_secs(60);
+/// So long it is not believed in what is too old: a clock that is wrong is set right within a day.
+const UNSURE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Fewer free pages are left for the next blocks.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
@@ -62,6 +66,8 @@ pub(super) struct Writer {
     steps: u64,
     began: Now,
     now: Now,
+    /// Until then nothing goes by its age.
+    unsure_until: Option<Mono>,
     /// The last write, or the last try.
     flushed: Mono,
     /// What earlier files of this run took.
@@ -139,6 +145,7 @@ impl Writer {
             steps: 0,
             began: now,
             now,
+            unsure_until: None,
             flushed: now.mono,
             written_before: 0,
         };
@@ -192,7 +199,10 @@ impl Writer {
         if let Some(lost) = work.lost {
             self.lose(lost.from, lost.to, lost.count, "queue_full");
         }
-        self.now = work.now.unwrap_or(self.now);
+        if let Some(now) = work.now {
+            self.pass(now);
+        }
+        self.limits = work.limits.unwrap_or(self.limits);
         for Request { tag, reply } in work.requests {
             let place = self.tags.iter().position(|known| **known == *tag);
             let open = place.and_then(|place| self.open.get(place));
@@ -200,6 +210,15 @@ impl Writer {
             // One who has gone away does not wait for the answer.
             drop(reply.send(Unwritten { readings, gaps: self.gaps.clone() }));
         }
+    }
+
+    fn pass(&mut self, now: Now) {
+        let passed = i128::try_from(now.mono.since(self.now.mono).as_millis()).unwrap_or(i128::MAX);
+        let moved = i128::from(now.wall.0) - i128::from(self.now.wall.0);
+        if moved.abs_diff(passed) >= STEP_MIN.as_millis() {
+            self.unsure_until = Some(now.mono.after(UNSURE_FOR));
+        }
+        self.now = now;
     }
 
     fn set_tags(&mut self, tags: Tags) {
@@ -279,12 +298,16 @@ impl Writer {
     }
 
     fn keep_aside(&mut self, reason: &'static str) {
-        self.written_before += self.database.take().map_or(0, |database| database.written);
+        self.written_before += self.database.take().map_or(0, |database| database.written());
         self.ids.clear();
-        match file::keep_aside(&self.dir, self.now.wall) {
-            Ok(path) => Event::HistoryKeptAside { path: &path.display().to_string(), reason }.emit(),
+        match sqlite::keep_aside(&self.dir.join(FILE), self.now.wall, file::ASIDES_MAX) {
+            Ok(Some(path)) => {
+                Event::HistoryKeptAside { path: &path.display().to_string(), reason }.emit();
+            }
+            // It is gone: a new one begins.
+            Ok(None) => {}
             Err(error) => {
-                let why = format!("the damaged history cannot be kept aside: {error}");
+                let why = format!("the damaged history cannot be kept aside: {}", chain(&error));
                 Event::HistoryFails { why: &why }.emit();
             }
         }
@@ -312,6 +335,11 @@ impl Writer {
             // A clock that was set back since says nothing about how long it was.
             let to = self.began.wall.max(known_to);
             self.gaps.push(Gap { from: known_to, to, why: "not_running".to_owned(), lost: 0 });
+            // The clock may have been set meanwhile, and nobody saw it.
+            let away = known_to.after(UNSURE_FOR);
+            if self.began.wall < known_to || self.began.wall > away {
+                self.unsure_until = Some(self.began.mono.after(UNSURE_FOR));
+            }
         }
         self.database = Some(database);
         Ok(())
@@ -363,8 +391,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The oldest steps, as long as they are too many; or too old, of which only a few go with each write, so that
-    /// a clock that is wrong for a while takes little away.
+    /// The oldest steps, as long as they are too many; or too old, of which only a few go with each write, and none
+    /// for a day after the clock was set, so that one that is wrong for a while takes nothing away.
     fn evict(&mut self) -> Result<(), HistoryError> {
         /// At 256 KiB each.
         const STEPS_MAX: u64 = 64;
@@ -372,10 +400,11 @@ impl Writer {
         let Some(database) = &mut self.database else { return Ok(()) };
         let keep = i64::try_from(self.limits.keep.as_millis()).unwrap_or(i64::MAX);
         let too_old = Wall(self.now.wall.0.saturating_sub(keep));
+        let sure = self.unsure_until.is_none_or(|until| self.now.mono >= until);
         for n_gone in 0..STEPS_MAX {
             let Some((step, _, last)) = database.oldest()? else { break };
             let (used, _) = database.size()?;
-            let old = last < too_old && n_gone < self.steps + OLD_STEPS;
+            let old = sure && last < too_old && n_gone < self.steps + OLD_STEPS;
             if !old && used <= self.limits.max_bytes {
                 break;
             }
@@ -390,7 +419,7 @@ impl Writer {
 
     fn tell(&mut self) {
         let database = self.database.as_ref();
-        let written = self.written_before + database.map_or(0, |database| database.written);
+        let written = self.written_before + database.map_or(0, |database| database.written());
         // Where they cannot be read, what they were is told on; the next write says why.
         let size = database.and_then(|database| database.size().ok());
         let oldest = database.and_then(|database| database.oldest().ok());

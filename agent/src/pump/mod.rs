@@ -6,6 +6,7 @@
 //! nothing about risk, and it formats nothing but through `uplink::wire`.
 
 mod commands;
+mod keep;
 mod models;
 mod people;
 mod shown;
@@ -35,6 +36,7 @@ use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use commands::Commands;
 pub use commands::{Commanded, Reason, Refused, Verdict};
+use keep::Keeping;
 pub use models::{Offered, Taken, Weighing};
 use waiting::Waiting;
 
@@ -107,6 +109,7 @@ struct Tail {
     /// Pieces that can never be written, as they were told last.
     unwritable: u64,
     merged: Merged,
+    keeping: Keeping,
 }
 
 /// Samples that full queues merged away, over all configurations of this run.
@@ -160,6 +163,7 @@ impl Pump {
             failed: None,
             unwritable: 0,
             merged: Merged::default(),
+            keeping: Keeping::default(),
         };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
@@ -188,7 +192,9 @@ impl Pump {
             self.end_turn(&mut tail, &so_far);
         }
         tail.merged.tell(self.intake.merged(), None);
-        self.history.turn((self.clock)());
+        let now = (self.clock)();
+        self.history.turn(now);
+        tail.keeping.keep(&self.engine, &self.store, now);
         self.drain(tail, committed).await
     }
 
@@ -338,6 +344,7 @@ impl Pump {
         }
         tail.shown = now.mono;
         self.history.turn(now);
+        tail.keeping.turn(&self.engine, &self.store, now);
         tail.merged.tell(self.intake.merged(), Some(now.mono));
         metrics::INTAKE_DEPTH.set(i64::try_from(self.intake.depth()).unwrap_or(i64::MAX));
         let views = self.engine.sources();

@@ -45,6 +45,13 @@ event = "满溢"
 name = "液位高高报"
 classify1 = "1"
 classify2 = "1-1"
+auto_record = true
+[[task]]
+id = "T-1"
+measure = "M-1"
+content = "查液位"
+cycle = "8h"
+assignee = "ban-a"
 "#;
 const POINTS: &str = "tag,source,address,type,range_low,range_high,HH,class,measure,confirm\n";
 const LEVEL: &str = "LT-1,dcs,holding:0,f32,0,100,90,process,M-1,auto\n";
@@ -187,6 +194,18 @@ impl Bench {
 /// The state and the durable mark of the one alarm.
 fn alarm(board: &BoardHandle) -> Option<(AlarmState, bool)> {
     board.read().alarm("LT-1/HH").map(|line| (line.record.state, line.durable))
+}
+
+#[tokio::test]
+async fn what_was_counted_of_the_present_cycle_is_kept_when_the_pump_stops() {
+    let mut bench = Bench::start(crate::clock::now);
+    bench.level(50.0);
+    assert_eq!(bench.end().await, Left { over: 0 });
+    // It is asked after the last that was to be kept.
+    bench.store.units().await.expect("read");
+    let kept =
+        "SELECT json_extract(body, '$.watched.T-1.period.end') > json_extract(body, '$.at') FROM running";
+    assert_eq!(bench.count(kept), 1);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use riskgate_engine::{Effect, Epoch, Restored, UnitRecord};
+use riskgate_engine::{Effect, Epoch, Restored, Running, UnitRecord};
 use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
@@ -346,6 +346,16 @@ impl Store {
     /// They could not be read.
     pub async fn units(&self) -> Result<Vec<UnitRecord>, StoreError> {
         self.ask("read the units", |reply| Request::Units { reply }).await
+    }
+
+    /// Keeps what the engine counts between two decisions. Never waits: where it is not written, that time counts
+    /// as time in which nobody saw anything.
+    ///
+    /// # Errors
+    /// It is not even in the queue.
+    pub fn keep(&self, running: Running) -> Result<(), StoreError> {
+        let (reply, _) = oneshot::channel();
+        self.0.queue.ask("keep what is counted", Request::Keep { running: Box::new(running), reply })
     }
 
     /// Commits what waits, closes the file and joins the writer thread. Blocks for the time of a few

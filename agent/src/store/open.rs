@@ -3,14 +3,12 @@
 //! be read or written is an error, never a new store. A file that is gone or has gone back in time, which its mark
 //! tells, is a lost one and not a first start.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use riskgate_engine::Epoch;
 use riskgate_point::Wall;
 use rusqlite::config::DbConfig;
@@ -23,7 +21,7 @@ use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
 use super::{Opened, StoreError, outbox, records, schema, sql};
-use crate::sqlite::{is_damage, suffixed};
+use crate::sqlite::{NotAside, is_damage, keep_aside, suffixed};
 
 const FILE: &str = "state.db";
 
@@ -41,11 +39,7 @@ const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// The file that SQLite shares with other readers cannot be made larger: SQLite does not say that it was for room.
 const IOERR_SHMSIZE: i32 = 4874;
 
-/// A store is three files while it is open.
-const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
-
-/// How the name of a store begins that was kept aside, and how many are kept: each may be as large as the store.
-const ASIDE: &str = "state.db.damaged-";
+/// How many that were kept aside are kept: each may be as large as the store.
 const ASIDES_MAX: usize = 3;
 
 /// Why a file that exists is not opened.
@@ -80,7 +74,7 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let age = Age::read(&connection)?;
     let commands = super::commands::read(&connection)?;
     let models = super::models::read(&connection);
-    let upkeep = Upkeep::default();
+    let upkeep = Upkeep::of(&connection)?;
     upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
     mark.set(&head);
@@ -131,7 +125,8 @@ fn open_or_begin(dir: &Path, path: &Path, now: Wall) -> Result<(Usable, Option<P
         Err(Unusable::Error(error)) => return Err(error),
         Err(Unusable::Aside(reason)) => reason,
     };
-    let aside = keep_aside(dir, path, now)?;
+    let aside = keep_aside(path, now, ASIDES_MAX)
+        .map_err(|NotAside { operation, path, source }| StoreError::File { operation, path, source })?;
     tracing::error!(
         reason,
         kept = aside.as_ref().map(|aside| aside.display().to_string()),
@@ -389,64 +384,5 @@ fn reason_of(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => "not_a_store",
         Some(_) | None => "damaged",
-    }
-}
-
-/// Renames the file and its WAL so that both can still be opened together, and makes the renaming durable. `None`:
-/// there was nothing to rename.
-fn keep_aside(dir: &Path, path: &Path, now: Wall) -> Result<Option<PathBuf>, StoreError> {
-    let stamp = Timestamp::from_millisecond(now.0)
-        .map(|at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
-        .unwrap_or_else(|_| now.0.to_string());
-    let name = |number: u32| {
-        let more = if number == 0 { String::new() } else { format!("-{number}") };
-        suffixed(path, &format!(".damaged-{stamp}{more}"))
-    };
-    // Two damaged files within one second, or a clock that stands still: neither is written over.
-    let free = (0..1000).map(name).find(|aside| {
-        [aside.clone(), suffixed(aside, "-wal")].iter().all(|path| !path.try_exists().unwrap_or(true))
-    });
-    let aside = free.unwrap_or_else(|| name(1000));
-    let mut found = false;
-    for ending in ENDINGS {
-        let from = suffixed(path, ending);
-        match fs::rename(&from, suffixed(&aside, ending)) {
-            Ok(()) => found = true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(StoreError::File { operation: "keep aside", path: from, source });
-            }
-        }
-    }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|source| StoreError::File {
-        operation: "make the renaming durable in",
-        path: dir.to_owned(),
-        source,
-    })?;
-    forget_oldest(dir);
-    Ok(found.then_some(aside))
-}
-
-/// A store that breaks each day must not fill the disk with what is left of it.
-fn forget_oldest(dir: &Path) {
-    let Ok(names) = fs::read_dir(dir) else { return };
-    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut kept: BTreeSet<String> = BTreeSet::new();
-    for name in names.filter(|name| name.starts_with(ASIDE)) {
-        let base = ENDINGS.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-        kept.insert(base.to_owned());
-    }
-    let over = kept.len().saturating_sub(ASIDES_MAX);
-    // The names rise with the time.
-    for base in kept.iter().take(over) {
-        tracing::warn!(name = base, "the oldest of the stores that were kept aside is removed");
-        for ending in ENDINGS {
-            match fs::remove_file(dir.join(format!("{base}{ending}"))) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(%error, name = base, "it cannot be removed");
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
     }
 }

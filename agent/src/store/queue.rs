@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use riskgate_engine::UnitRecord;
+use riskgate_engine::{Running, UnitRecord};
 use riskgate_point::Wall;
 
 use super::{Batch, JournalEntry, Lane, Message, OutboxView, Reply, Row, StoreError};
@@ -26,6 +26,7 @@ pub(super) enum Request {
     Range { lane: Lane, from: u64, to: u64, n: usize, reply: Reply<Vec<Row>> },
     Outbox { reply: Reply<OutboxView> },
     Units { reply: Reply<Vec<UnitRecord>> },
+    Keep { running: Box<Running>, reply: Reply<()> },
 }
 
 #[derive(Default)]

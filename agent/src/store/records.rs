@@ -2,7 +2,8 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, StopRecord, TaskRecord, UnitRecord,
+    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, Running, StopRecord, TaskRecord,
+    UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -126,7 +127,19 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
         indicators: read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop(),
+        running: read_all(connection, "running", "SELECT 'running', body FROM running")?.pop(),
     })
+}
+
+pub(super) fn keep(connection: &Connection, running: &Running) -> Result<(), StoreError> {
+    let body = encode("running", "running", running)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO running (one, body) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET body = excluded.body",
+        )
+        .and_then(|mut statement| statement.execute(params![body]))
+        .map_err(sql("keep what is counted"))?;
+    Ok(())
 }
 
 pub(super) fn units(connection: &Connection) -> Result<Vec<UnitRecord>, StoreError> {

@@ -8,7 +8,7 @@ use crate::sqlite;
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -204,6 +204,14 @@ CREATE TABLE indicator (
 ";
 
 const V7: &str = "
+-- What the engine counts between two decisions, as it was kept last: one row.
+CREATE TABLE running (
+    one  INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    body TEXT NOT NULL
+) STRICT;
+";
+
+const V8: &str = "
 -- Models from upstream: the newest and the one before it. digest is the SHA-256 of body.
 CREATE TABLE model (
     n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -1,11 +1,12 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Evidence, HazardRecord, HazardStage, Level,
-    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, Withheld, Words,
+    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Evidence, HazardRecord, HazardStage, Level, Period,
+    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, WatchedCycle, Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
@@ -467,6 +468,28 @@ async fn every_older_version_is_brought_to_the_newest_with_all_that_it_holds() {
         journal::prove(dir.path(), None, &mut |_| {}).expect("read").expect("whole");
         assert_eq!(schema_of(&path), expected, "version {version}");
     }
+}
+
+#[test]
+fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, opened) = open(&dir);
+    assert_eq!(opened.restored.running, None);
+    let period = Period { start: Wall(1_000), end: Wall(9_000) };
+    let (unseen, longest, stretch) =
+        (Duration::from_millis(70), Duration::from_millis(50), Some(Duration::ZERO));
+    let cycle = WatchedCycle { period, unseen, longest, stretch };
+    let of = |at| Running {
+        at: Wall(at),
+        watched: BTreeMap::from([("T-1".to_owned(), cycle)]),
+        onsets: BTreeMap::from([("hot".to_owned(), vec![Duration::from_secs(3)])]),
+    };
+    store.keep(of(2_000)).expect("queued");
+    // The last that is asked of a store that closes is still written.
+    store.keep(of(3_000)).expect("queued");
+    store.close().expect("closes");
+    let (_store, opened) = open(&dir);
+    assert_eq!(opened.restored.running, Some(of(3_000)));
 }
 
 /// What a store before shelves and stops wrote is read as an alarm that nothing lies over.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 
 use super::{Lane, LastSequences, Message, StoreError, int, outbox, sql, uint};
+use crate::sqlite::Meter;
 
 /// Three weeks of 10 critical messages a minute and as much of everything else; a start reads them in under 2 s.
 const ROWS_MAX: u64 = 1_000_000;
@@ -22,12 +23,8 @@ const BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const BITE_ROWS: i64 = 500;
 const LOOK_ROWS: i64 = 2_000;
 
-/// SQLite's own size for a WAL that is written back, in pages of 4 KiB: 4 MiB.
-const CHECKPOINT_PAGES: u64 = 1_000;
-
-/// A page in the WAL has a header of 24 bytes.
-const PAGE_BYTES: u64 = 4_096;
-const FRAME_BYTES: u64 = PAGE_BYTES + 24;
+/// A WAL of this length is written back: SQLite's own size.
+const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
@@ -102,17 +99,16 @@ enum Class {
 }
 
 /// What the upkeep remembers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Upkeep {
     pub(super) bounds: Bounds,
     class: Class,
     /// The last row that was looked at for the class.
     after: i64,
-    wal_pages: u64,
-    /// Bytes since the opening: to the WAL, and from there to the file.
-    pub(super) written: Written,
+    meter: Meter,
 }
 
+/// Bytes since the opening: to the WAL, and from there to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     pub wal_bytes: u64,
@@ -128,9 +124,18 @@ struct Bite {
 }
 
 impl Upkeep {
+    pub(super) fn of(connection: &Connection) -> Result<Self, StoreError> {
+        let meter = Meter::of(connection).map_err(sql("read the size of its pages"))?;
+        Ok(Self { bounds: Bounds::default(), class: Class::default(), after: 0, meter })
+    }
+
+    pub(super) fn written(&self) -> Written {
+        Written { wal_bytes: self.meter.wal_bytes, file_bytes: self.meter.file_bytes }
+    }
+
     /// The end of the file, which no commit passes.
     pub(super) fn set_end(&self, connection: &Connection) -> Result<(), StoreError> {
-        let pages = int((self.bounds.bytes + self.bounds.bytes / 8) / PAGE_BYTES);
+        let pages = int((self.bounds.bytes + self.bounds.bytes / 8) / self.meter.page_bytes);
         connection
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
             .map_err(sql("bound the size of the store"))
@@ -142,7 +147,7 @@ impl Upkeep {
         }
         let read = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let pages = read("page_count").and_then(|all| Ok(uint(all - read("freelist_count")?)));
-        Ok(pages.map_err(sql("read the size of the store"))? * PAGE_BYTES > self.bounds.bytes)
+        Ok(pages.map_err(sql("read the size of the store"))? * self.meter.page_bytes > self.bounds.bytes)
     }
 
     /// Takes one bite of what may go now, in the caller's transaction; `rows` is told of it. Returns how many rows went.
@@ -199,27 +204,11 @@ impl Upkeep {
 
     /// Between two commits: counts what the last one wrote, and writes a long WAL back. It waits for no reader.
     pub(super) fn after_commit(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let pages = self.wal(connection, "PRAGMA wal_checkpoint(NOOP)")?.0;
-        // A WAL that was written back whole begins anew.
-        let new = if pages >= self.wal_pages { pages - self.wal_pages } else { pages };
-        self.written.wal_bytes += new * FRAME_BYTES;
-        self.wal_pages = pages;
-        if pages >= CHECKPOINT_PAGES {
-            let before = self.wal(connection, "PRAGMA wal_checkpoint(NOOP)")?.1;
-            let after = self.wal(connection, "PRAGMA wal_checkpoint(PASSIVE)")?.1;
-            self.written.file_bytes += after.saturating_sub(before) * PAGE_BYTES;
+        let pages = self.meter.look(connection).map_err(sql("look at the WAL"))?;
+        if pages * self.meter.page_bytes >= CHECKPOINT_BYTES {
+            self.meter.write_back(connection).map_err(sql("write the WAL back"))?;
         }
         Ok(())
-    }
-
-    /// Pages in the WAL, and those of them that are in the file already.
-    fn wal(&self, connection: &Connection, pragma: &str) -> Result<(u64, u64), StoreError> {
-        connection
-            .prepare_cached(pragma)
-            .and_then(|mut statement| {
-                statement.query_row([], |row| Ok((uint(row.get(1)?), uint(row.get(2)?))))
-            })
-            .map_err(sql("write the WAL back"))
     }
 }
 
@@ -437,8 +426,8 @@ mod tests {
             database.upkeep.after_commit(&database.connection).expect("kept up");
         }
         let wal = std::fs::metadata(dir.path().join("state.db-wal")).expect("there").len();
-        assert!(wal < (CHECKPOINT_PAGES + 100) * FRAME_BYTES, "{wal}");
-        let Written { wal_bytes, file_bytes } = database.upkeep.written;
+        assert!(wal < CHECKPOINT_BYTES + 512 * 1024, "{wal}");
+        let Written { wal_bytes, file_bytes } = database.upkeep.written();
         assert!(wal_bytes > 400 * 20_000, "{wal_bytes}");
         assert!((1..wal_bytes).contains(&file_bytes), "{file_bytes}");
     }
@@ -458,11 +447,11 @@ mod tests {
     fn what_a_hazard_writes_to_the_wal_is_bounded_alone_and_in_a_burst() {
         let (_dir, mut database) = opened(Bounds::default());
         let mut cost = |batches: &[super::super::Batch]| {
-            let before = database.upkeep.written;
+            let before = database.upkeep.written();
             database.write(batches).expect("written");
             database.upkeep.after_commit(&database.connection).expect("kept up");
             // The same pages go to the file later: once for as long as the WAL is not written back.
-            database.upkeep.written.wal_bytes - before.wal_bytes
+            database.upkeep.written().wal_bytes - before.wal_bytes
         };
         let batch_of = |n: u64| {
             let (effects, messages) = whole_hazard(n);

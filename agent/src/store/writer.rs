@@ -303,7 +303,7 @@ impl Writer {
         committed.send_if_modified(|committed| {
             committed.evicted += u64::try_from(evicted).unwrap_or(u64::MAX);
             committed.last = self.database.last;
-            committed.written = self.database.upkeep.written;
+            committed.written = self.database.upkeep.written();
             evicted > 0
         });
         Turn::Again
@@ -408,6 +408,7 @@ fn answer(
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
+        Request::Keep { running, reply } => send(reply, records::keep(&database.connection, &running)),
     }
 }
 

@@ -25,6 +25,7 @@ use super::fault::Fault;
 #[cfg(test)]
 use super::scripted;
 use super::stream::open;
+use crate::config::Credentials;
 
 /// What may come: a model, and as much again as tells one that is too large from one that ends the connection.
 const INCOMING_BYTES_MAX: usize = MODEL_BYTES_MAX + 256 * 1024;
@@ -115,7 +116,12 @@ pub(super) struct Will {
     pub(super) payload: Vec<u8>,
 }
 
-pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Client, Connection), Lost> {
+pub(super) fn connect(
+    config: &Config,
+    login: &Credentials,
+    will: Will,
+    clock: Clock,
+) -> Result<(Client, Connection), Lost> {
     #[cfg(test)]
     if let Some(line) = scripted::line() {
         let work = Work::Scripted(line.clone());
@@ -130,7 +136,7 @@ pub(super) fn connect(config: &Config, will: Will, clock: Clock) -> Result<(Clie
         .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
     let secured = config.tls.clone().map(|tls| (tls, config.host.clone(), clock));
     options.set_socket_connector(move |address, _| open(address, secured.clone()));
-    match (&config.user, &config.password) {
+    match (&login.user, &login.password) {
         (Some(user), Some(password)) => {
             options.set_credentials(user.clone(), password.reveal().to_owned());
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::spool::{self, Found, Handle, Spool};
-use super::telemetry::{Chunk, READINGS_MAX, TelemetryReceiver};
+use super::telemetry::{Chunk, Dropped, READINGS_MAX, TelemetryReceiver};
 use super::wire::Origin;
 use super::{Uplink, gap, second};
 use crate::causes::chain;
@@ -29,7 +29,16 @@ const STEP_MS: u64 = 5_000;
 /// For the last readings, when the agent ends.
 const LAST_WITHIN: Duration = Duration::from_millis(400);
 
-const _: () = assert!(spool::OLDEST_IN_MEMORY.as_secs() > 2 * LOOK_TURNS);
+/// What a connection has had in hand for so long goes to the spool too, under way or not: a broker that answers and
+/// acknowledges nothing holds no more of it in memory than one that is away.
+const HELD_MAX: Duration = Duration::from_secs(20);
+
+/// For the disk: what is held longer than this as well is not in the spool.
+const SPOOLED_WITHIN: Duration = Duration::from_secs(5);
+
+const _: () = assert!(
+    spool::OLDEST_IN_MEMORY.as_secs() > 2 * LOOK_TURNS + HELD_MAX.as_secs() + SPOOLED_WITHIN.as_secs()
+);
 
 /// Opens the spool. `None`: there is none, and readings stay in
 /// memory, as they do while its disk fails.
@@ -120,6 +129,7 @@ pub(super) async fn run(
         {
             spool::failed("mark a step of the clock in", &error);
         }
+        keep_held(spool, telemetry).await;
         let (waiting, came) = telemetry.waiting();
         if waiting > FLOOD {
             keep(spool, telemetry, telemetry.take_until(came)).await;
@@ -130,9 +140,38 @@ pub(super) async fn run(
         let late = telemetry.take_until(noted);
         noted = came;
         let is_kept = late.is_empty() || keep(spool, telemetry, late).await;
+        // What is lost and not told yet would be lost for good: then the mark stays, and a crash tells from there.
+        let owes = telemetry.owes(HELD_MAX + SPOOLED_WITHIN);
         let at = now();
-        if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, false)).await {
+        if is_kept
+            && !owes
+            && let Err(error) = spool.with(move |spool| spool.mark(at, false)).await
+        {
             spool::failed("mark", &error);
+        }
+    }
+}
+
+/// What the connection has in hand is spooled beside it; its acknowledgement takes it out of there again.
+async fn keep_held(spool: &Handle, telemetry: &TelemetryReceiver) {
+    for (ticket, chunk) in telemetry.take_held(HELD_MAX) {
+        let place = match spool.with(move |spool| spool.put_one(&chunk)).await {
+            Ok((place, dropped)) => {
+                if let Some(dropped) = dropped {
+                    telemetry.put_back_dropped(dropped);
+                }
+                Some(place)
+            }
+            Err(error) => {
+                spool::failed("write to", &error);
+                None
+            }
+        };
+        if !telemetry.held_is_spooled(ticket, place)
+            && let Some(place) = place
+            && let Err(error) = spool.with(move |spool| spool.remove(place)).await
+        {
+            spool::failed("remove what was acknowledged from", &error);
         }
     }
 }
@@ -180,29 +219,126 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
     }
 }
 
-/// False where they could not be: they wait in memory again.
+/// False where they could not be: they wait in memory again, or are counted as lost.
 async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>) -> bool {
+    let all = chunks.iter().fold(None, |all, chunk| Dropped::merged(all, Dropped::of(&chunk.readings)));
+    let tickets: Vec<Option<u64>> = chunks.iter().map(|chunk| chunk.ticket).collect();
     let kept = spool
         .with(move |spool| match spool.put(&chunks) {
             Ok(dropped) => Ok((Vec::new(), Ok(dropped))),
             Err(error) => Ok((chunks, Err(error))),
         })
         .await;
-    match kept {
-        Ok((_, Ok(dropped))) => {
-            if let Some(dropped) = dropped {
-                telemetry.put_back_dropped(dropped);
-            }
-            true
-        }
+    let (dropped, is_kept) = match kept {
+        Ok((_, Ok(dropped))) => (dropped, true),
         Ok((chunks, Err(error))) => {
             spool::failed("write to", &error);
             telemetry.put_back(chunks);
-            false
+            return false;
         }
+        // Its thread broke over them, and would again.
         Err(error) => {
             spool::failed("write to", &error);
-            false
+            (all, false)
         }
+    };
+    for ticket in tickets {
+        telemetry.settled(ticket);
+    }
+    if let Some(dropped) = dropped {
+        telemetry.put_back_dropped(dropped);
+    }
+    is_kept
+}
+
+#[cfg(test)]
+mod tests {
+    use riskgate_engine::Class;
+    use riskgate_point::{Mono, Now, PointId, Sample, Value};
+    use tempfile::TempDir;
+
+    use super::super::telemetry::{TelemetrySender, Told, channel};
+    use super::*;
+
+    const MORNING: Wall = Wall(1_748_736_000_000);
+
+    /// One reading of one point, the n-th.
+    fn offer(telemetry: &TelemetrySender, n: i32) {
+        let told = Told { tag: "GD-1".into(), class: Class::Gas, deadband: 0.0 };
+        let received = Now { mono: Mono(1), wall: Wall(MORNING.0 + i64::from(n)) };
+        let value = Value::float(f64::from(n)).expect("finite");
+        telemetry.offer([(&told, &Sample::good(PointId(0), value, received))]);
+    }
+
+    fn opened(dir: &TempDir) -> Handle {
+        Handle::new(Spool::open(dir.path(), MORNING).expect("opens").0)
+    }
+
+    async fn spooled(spool: &Handle) -> Vec<i64> {
+        let all = |spool: &mut Spool| {
+            let (mut found, mut after) = (Vec::new(), 0);
+            while let spool::Next::Chunk(chunk) = spool.next(after)? {
+                after = chunk.spooled.expect("it has a place");
+                found.extend(chunk.readings.iter().map(|reading| reading.time.0 - MORNING.0));
+            }
+            Ok(found)
+        };
+        spool.with(all).await.expect("read")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_connection_holds_and_nobody_acknowledges_is_in_the_spool_in_time() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (opened(&dir), channel());
+        (1..=3).for_each(|n| offer(&sender, n));
+        let held = telemetry.take(1 << 16).expect("some wait");
+        keep_held(&spool, &telemetry).await;
+        assert_eq!(spooled(&spool).await, [0; 0], "not before its time");
+        // The connection ends, and the next one takes them again: the time goes on.
+        tokio::time::advance(HELD_MAX - Duration::from_secs(1)).await;
+        telemetry.put_back(vec![held]);
+        let held = telemetry.take(1 << 16).expect("they wait again");
+        assert!(!telemetry.owes(HELD_MAX));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(telemetry.owes(HELD_MAX));
+        keep_held(&spool, &telemetry).await;
+        keep_held(&spool, &telemetry).await;
+        assert_eq!(spooled(&spool).await, [1, 2, 3], "once");
+        assert!(!telemetry.owes(HELD_MAX));
+        // Lost, they are in the spool alone; acknowledged, they leave it.
+        let place = telemetry.settled(held.ticket).expect("it has a place");
+        spool.with(move |spool| spool.remove(place)).await.expect("removed");
+        assert_eq!(spooled(&spool).await, [0; 0]);
+        offer(&sender, 4);
+        let held = telemetry.take(1 << 16).expect("one waits");
+        tokio::time::advance(HELD_MAX).await;
+        keep_held(&spool, &telemetry).await;
+        telemetry.put_back(vec![held]);
+        assert_eq!((telemetry.waiting().0, spooled(&spool).await), (0, vec![4]));
+    }
+
+    async fn set_breaking(spool: &Handle, breaks: bool) {
+        let set = spool.with(move |spool| {
+            spool.breaks = breaks;
+            Ok(())
+        });
+        set.await.expect("the spool goes on after a panic");
+    }
+
+    #[tokio::test]
+    async fn a_batch_over_which_the_spool_breaks_is_counted_and_told() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (opened(&dir), channel());
+        (1..=3).for_each(|n| offer(&sender, n));
+        set_breaking(&spool, true).await;
+        let (_, came) = telemetry.waiting();
+        assert!(!keep(&spool, &telemetry, telemetry.take_until(came)).await);
+        let dropped = telemetry.take_dropped().expect("counted");
+        assert_eq!((dropped.count, dropped.from, dropped.to), (3, Wall(MORNING.0 + 1), Wall(MORNING.0 + 3)));
+        offer(&sender, 4);
+        set_breaking(&spool, false).await;
+        let (_, came) = telemetry.waiting();
+        assert!(keep(&spool, &telemetry, telemetry.take_until(came)).await);
+        assert_eq!(spooled(&spool).await, [4]);
     }
 }

@@ -204,7 +204,12 @@ impl<'a> Link<'a> {
                 Ok(()) = sources.changed() => self.state_changed = true,
                 Ok(()) = model.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
-                _ = tick.tick() => self.turn(),
+                _ = tick.tick() => {
+                    self.turn();
+                    if self.session.is_deaf(self.age()) {
+                        return End::Lost("the broker answers and acknowledges nothing");
+                    }
+                }
                 _ = batch.tick(), if self.uplink.config.telemetry.is_some() => self.batch_telemetry(),
             }
         }
@@ -546,7 +551,8 @@ impl<'a> Link<'a> {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {
                 self.uplink.status.send_modify(|status| status.readings += chunk.count());
-                self.unspool(chunk.spooled);
+                let spooled_meanwhile = self.uplink.telemetry.settled(chunk.ticket);
+                self.unspool(chunk.spooled.or(spooled_meanwhile));
                 if self.draining {
                     self.batch_telemetry();
                 }

@@ -17,6 +17,7 @@ mod fault;
 mod gap;
 mod keeper;
 mod link;
+mod login;
 #[cfg(test)]
 mod model;
 pub mod schema;
@@ -46,12 +47,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
-use crate::config::{Commands, ModelInForce, Secret};
+use crate::config::{Commands, Credentials, Login, ModelInForce};
 use crate::events::Event;
 use crate::pump::{Offered, Order, Verdict};
 use crate::store::Store;
 use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
+use login::Logins;
 use session::{Session, SetAside};
 use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
@@ -85,8 +87,7 @@ pub struct Config {
     pub port: u16,
     /// Topics are `{root}/{company}/{gateway}/…`.
     pub root: String,
-    pub user: Option<String>,
-    pub password: Option<Secret>,
+    pub login: Login,
     pub tls: Option<Settings>,
     pub client_id: String,
     /// Batch interval; `None`: no telemetry.
@@ -191,9 +192,13 @@ async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &C
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX, fastrand::u64(..));
     let mut session = Session::new(usize::from(INFLIGHT_MAX), uplink.config.drain);
     let mut told = Told::default();
+    let mut logins = Logins::new(uplink.config.login.clone());
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let ended = connection(uplink, &mut session, spool.as_ref(), stop).await;
+        let ended = match logins.now().await {
+            Ok(login) => connection(uplink, &login, &mut session, spool.as_ref(), stop).await,
+            Err(why) => Ended::Lost { why, theirs: false },
+        };
         let left = session.lost(matches!(ended, Ended::Lost { theirs: true, .. }));
         uplink.telemetry.put_back(left.readings);
         let Ended::Lost { why, .. } = ended else { break };
@@ -204,7 +209,8 @@ async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &C
             // For at most as many connections as it takes to set the message aside.
             backoff.reset();
         }
-        if began.elapsed() >= HELD_AFTER {
+        // One that never acknowledged anything was none.
+        if began.elapsed() >= HELD_AFTER && left.worked {
             backoff.reset();
             told = Told::default();
         }
@@ -242,6 +248,7 @@ enum Ended {
 /// One connection, from its first packet to its end.
 async fn connection(
     uplink: &mut Uplink,
+    login: &Credentials,
     session: &mut Session,
     spool: Option<&spool::Handle>,
     stop: &CancellationToken,
@@ -250,7 +257,7 @@ async fn connection(
         topic: uplink.topic("state"),
         payload: wire::state_bytes(wire::Status::Offline, None, Wall(0), &uplink.origin),
     };
-    let (client, connection) = match client::connect(&uplink.config, will, uplink.clock) {
+    let (client, connection) = match client::connect(&uplink.config, login, will, uplink.clock) {
         Ok(both) => both,
         Err(error) => return Ended::Lost { why: chain(&error), theirs: false },
     };
@@ -320,7 +327,8 @@ impl Uplink {
                 if let Some(dropped) = Dropped::of(&chunk.readings) {
                     self.telemetry.put_back_dropped(Dropped { refused: dropped.count, ..dropped });
                 }
-                if let (Some(place), Some(spool)) = (chunk.spooled, spool)
+                let spooled_meanwhile = self.telemetry.settled(chunk.ticket);
+                if let (Some(place), Some(spool)) = (chunk.spooled.or(spooled_meanwhile), spool)
                     && let Err(error) = spool.with(move |spool| spool.remove(place)).await
                 {
                     spool::failed("remove what was refused from", &error);

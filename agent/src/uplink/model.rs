@@ -2,6 +2,7 @@
 //! acknowledges in any order, hangs up, vanishes, and hangs up for good on some rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -236,7 +237,8 @@ impl World {
 }
 
 fn chunk(bytes: usize) -> Chunk {
-    Chunk { readings: super::tests::readings(bytes / 160), from: MORNING, to: MORNING, spooled: None }
+    let readings = Arc::new(super::tests::readings(bytes / 160));
+    Chunk { readings, from: MORNING, to: MORNING, ticket: None, spooled: None }
 }
 
 proptest! {

@@ -36,6 +36,11 @@ const RESERVED: usize = 12;
 /// Ends of a connection on several readings together, before they are sent in smaller messages.
 const READINGS_TOGETHER: u32 = 2;
 
+/// A broker that takes messages and acknowledges none for so long does its work no more; and for as much longer as
+/// a link of 32 kbit/s needs for what is under way.
+const DEAF_AFTER: Duration = Duration::from_secs(30);
+const SLOWEST_BYTES_PER_S: usize = 4 * 1024;
+
 /// Rows set aside that are remembered, so that a resend does not run into them again.
 const REFUSED_MAX: usize = 1_000;
 
@@ -122,6 +127,8 @@ pub(super) struct Left {
     pub(super) readings: Vec<Chunk>,
     /// The broker hung up on the same message as before: soon tried again, it is soon known.
     pub(super) again: bool,
+    /// The broker acknowledged something.
+    pub(super) worked: bool,
     pub(super) aside: Option<SetAside>,
 }
 
@@ -153,6 +160,9 @@ pub(super) struct Session {
     past_read: i64,
     in_flight: BTreeMap<Ticket, Flying>,
     next_ticket: Ticket,
+    /// The last acknowledgement, or the first message after everything was acknowledged.
+    progress: Duration,
+    worked: bool,
     acknowledged: Vec<i64>,
     /// What is on trial is under way, alone.
     testing: bool,
@@ -210,6 +220,8 @@ impl Session {
             past_read: 0,
             in_flight: BTreeMap::new(),
             next_ticket: 0,
+            progress: Duration::ZERO,
+            worked: false,
             acknowledged: Vec::new(),
             testing: false,
             answered: false,
@@ -231,6 +243,8 @@ impl Session {
         let alone = std::mem::take(&mut self.testing);
         self.backlog.clear();
         self.past_read = 0;
+        self.progress = Duration::ZERO;
+        let worked = std::mem::take(&mut self.worked);
         self.answered = false;
         self.announced = false;
         self.loose.clear();
@@ -241,7 +255,7 @@ impl Session {
         let again = theirs && first.as_ref().is_some_and(|key| self.suspicion.is_of(key));
         let aside = if theirs { self.hung_up(first, alone, &mut readings) } else { None };
         readings.retain(|chunk| chunk.spooled.is_none());
-        Left { readings, again, aside }
+        Left { readings, again, worked, aside }
     }
 
     fn hung_up(&mut self, first: Option<Key>, alone: bool, readings: &mut Vec<Chunk>) -> Option<SetAside> {
@@ -272,6 +286,14 @@ impl Session {
             Key::Telemetry if readings.is_empty() => None,
             Key::Telemetry => Some(SetAside::Reading(readings.remove(0))),
         }
+    }
+
+    /// The connection is up and useless: it is made anew.
+    pub(super) fn is_deaf(&self, now: Duration) -> bool {
+        let bytes: usize = self.in_flight.values().map(|flying| flying.bytes).sum();
+        let sending = u64::try_from(bytes / SLOWEST_BYTES_PER_S).unwrap_or(u64::MAX);
+        let patience = DEAF_AFTER.saturating_add(Duration::from_secs(sending));
+        !self.in_flight.is_empty() && now.saturating_sub(self.progress) >= patience
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -498,6 +520,9 @@ impl Session {
     pub(super) fn handed_over(&mut self, sent: Sent, bytes: usize, now: Duration) -> Ticket {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        if self.in_flight.is_empty() {
+            self.progress = now;
+        }
         self.in_flight.insert(ticket, Flying { sent, bytes, handed: now });
         ticket
     }
@@ -505,6 +530,8 @@ impl Session {
     /// The broker has it.
     pub(super) fn acknowledge(&mut self, ticket: Ticket, now: Duration) -> Option<Sent> {
         let Flying { sent, handed, .. } = self.in_flight.remove(&ticket)?;
+        self.progress = now;
+        self.worked = true;
         if let Some(key) = sent.key() {
             self.suspicion.acknowledged(&key);
         }

@@ -5,13 +5,11 @@
 //! is within the range that is told then.
 //!
 //! What a crash costs: readings stay in memory for [`OLDEST_IN_MEMORY`] at most before they are here or
-//! acknowledged. `mark` says each minute that this held. A run that did not end by itself is followed by a
+//! acknowledged, also where a broker answers and acknowledges nothing. `mark` says each minute that this held. A run that did not end by itself is followed by a
 //! gap from [`OLDEST_IN_MEMORY`] before its last mark to the next start.
 //!
 //! Bounded by readings and bytes: the oldest go first, counted. A damaged file is kept aside, and told.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,12 +19,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::telemetry::{Chunk, Dropped, Reading};
 use crate::causes::chain;
+use crate::sqlite::{NotAside, is_damage, keep_aside};
 
 /// A day of 50 readings each second.
 const READINGS_MAX: i64 = 4_500_000;
 
 /// Of the smallest card 8 GiB: a thirtieth.
 const BYTES_MAX: i64 = 256 * 1024 * 1024;
+
+/// What is kept aside is for an engineer to look at, and not for ever.
+const ASIDES_MAX: usize = 2;
 
 /// Twice the time after which waiting readings are spooled, and the time after which a dead connection is
 /// noticed.
@@ -60,8 +62,8 @@ CREATE TABLE IF NOT EXISTS chunk (
 pub(super) enum SpoolError {
     #[error("spool {}: cannot {operation}", path.display())]
     Sql { operation: &'static str, path: PathBuf, source: rusqlite::Error },
-    #[error("spool {}: cannot be kept aside", path.display())]
-    Aside { path: PathBuf, source: io::Error },
+    #[error("spool: the damaged file stays in the way")]
+    Aside(#[from] NotAside),
     #[error("spool: the readings cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
     #[error("spool: its thread ended")]
@@ -73,6 +75,9 @@ pub(super) struct Spool {
     path: PathBuf,
     readings: i64,
     bytes: i64,
+    /// A fault of ours, as it would show.
+    #[cfg(test)]
+    pub(super) breaks: bool,
 }
 
 /// What opening it found.
@@ -96,24 +101,20 @@ pub(super) enum Next {
 impl Spool {
     pub(super) fn open(dir: &Path, now: Wall) -> Result<(Self, Found), SpoolError> {
         let path = dir.join("spool.db");
-        let mut kept_aside = None;
-        let connection = match connect(&path) {
-            Ok(connection) => connection,
-            Err(error) if is_damage(&error) => {
-                let aside = dir.join(format!("spool.db.damaged-{}", now.0));
-                for ending in ["", "-wal", "-shm"] {
-                    let from = PathBuf::from(format!("{}{ending}", path.display()));
-                    match fs::rename(&from, format!("{}{ending}", aside.display())) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(source) => return Err(SpoolError::Aside { path: from, source }),
-                    }
-                }
-                kept_aside = Some(aside);
-                connect(&path).map_err(sql("make it anew", &path))?
+        match Self::open_at(&path, now) {
+            Err(SpoolError::Sql { operation, source, .. }) if is_damage(&source) => {
+                tracing::error!(operation, error = %source, "the spool is damaged");
+                let kept_aside = keep_aside(&path, now, ASIDES_MAX)?;
+                let (spool, lost) = Self::open_at(&path, now)?;
+                Ok((spool, Found { lost, kept_aside }))
             }
-            Err(source) => return Err(SpoolError::Sql { operation: "open it", path, source }),
-        };
+            opened => opened.map(|(spool, lost)| (spool, Found { lost, kept_aside: None })),
+        }
+    }
+
+    fn open_at(path: &Path, now: Wall) -> Result<(Self, Option<(Wall, Wall)>), SpoolError> {
+        let path = path.to_owned();
+        let connection = connect(&path).map_err(sql("open it", &path))?;
         let (readings, bytes) = connection
             .query_row("SELECT total(readings), total(length(body)) FROM chunk", [], |row| {
                 Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))
@@ -129,10 +130,17 @@ impl Spool {
             .map_err(sql("read of a step of the clock", &path))?;
         let lost = last.filter(|(_, clean)| !clean).map(|(at, _)| lost_around(at, step, now));
         #[expect(clippy::cast_possible_truncation, reason = "counts of a bounded table")]
-        let mut spool = Self { connection, path, readings: readings as i64, bytes: bytes as i64 };
+        let mut spool = Self {
+            connection,
+            path,
+            readings: readings as i64,
+            bytes: bytes as i64,
+            #[cfg(test)]
+            breaks: false,
+        };
         spool.begin(lost, now)?;
         let lost = spool.untold()?;
-        Ok((spool, Found { lost, kept_aside }))
+        Ok((spool, lost))
     }
 
     /// The first mark of a run, and with it what the last one cost: a kill before that is told forgets none of it.
@@ -192,11 +200,13 @@ impl Spool {
 
     /// Keeps them, in order. Gives what had to go for them.
     pub(super) fn put(&mut self, chunks: &[Chunk]) -> Result<Option<Dropped>, SpoolError> {
+        #[cfg(test)]
+        assert!(!self.breaks, "told to break");
         let path = self.path.clone();
         let transaction = self.connection.transaction().map_err(sql("begin", &path))?;
         let (mut readings, mut bytes, mut dropped) = (self.readings, self.bytes, None);
         for chunk in chunks {
-            let body = serde_json::to_string(&chunk.readings).map_err(SpoolError::Encode)?;
+            let body = serde_json::to_string(&*chunk.readings).map_err(SpoolError::Encode)?;
             let n = i64::try_from(chunk.readings.len()).unwrap_or(i64::MAX);
             transaction
                 .prepare_cached("INSERT INTO chunk (readings, began, ended, body) VALUES (?1, ?2, ?3, ?4)")
@@ -219,6 +229,12 @@ impl Spool {
         transaction.commit().map_err(sql("commit", &path))?;
         (self.readings, self.bytes) = (readings, bytes);
         Ok(dropped)
+    }
+
+    /// Keeps one, and gives its place.
+    pub(super) fn put_one(&mut self, chunk: &Chunk) -> Result<(i64, Option<Dropped>), SpoolError> {
+        let dropped = self.put(std::slice::from_ref(chunk))?;
+        Ok((self.connection.last_insert_rowid(), dropped))
     }
 
     /// The oldest behind `after`.
@@ -269,7 +285,7 @@ fn oldest(connection: &Connection, after: i64) -> rusqlite::Result<Option<Oldest
     let Some((id, n, from, to, body)) = row.optional()? else { return Ok(None) };
     let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
     let chunk = match serde_json::from_str::<Vec<Reading>>(&body) {
-        Ok(readings) => Ok(Chunk { readings, from, to, spooled: Some(id) }),
+        Ok(readings) => Ok(Chunk { readings: Arc::new(readings), from, to, ticket: None, spooled: Some(id) }),
         Err(_) => Err((Dropped::unknown(from, to, u64::try_from(n).unwrap_or(0)), n)),
     };
     Ok(Some((id, chunk, size)))
@@ -288,13 +304,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     }
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
     Err(rusqlite::Error::SqliteFailure(code, Some(whole)))
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-    )
 }
 
 fn sql(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> SpoolError {
@@ -347,7 +356,7 @@ mod tests {
     use super::*;
 
     fn chunk(n: usize) -> Chunk {
-        Chunk { readings: readings(n), from: MORNING, to: MORNING, spooled: None }
+        Chunk { readings: Arc::new(readings(n)), from: MORNING, to: MORNING, ticket: None, spooled: None }
     }
 
     fn next(spool: &mut Spool, after: i64) -> Chunk {
@@ -364,7 +373,7 @@ mod tests {
         spool.put(&[chunk(2), chunk(3)]).expect("kept");
         drop(spool);
         let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
-        assert_eq!((spool.readings, next(&mut spool, 0).readings), (5, readings(2)));
+        assert_eq!((spool.readings, next(&mut spool, 0).readings), (5, Arc::new(readings(2))));
         let second = next(&mut spool, 1);
         assert_eq!((second.readings.len(), second.spooled), (3, Some(2)));
         spool.remove(1).expect("removed");
@@ -440,10 +449,22 @@ mod tests {
         assert!(matches!(spool.next(0).expect("read"), Next::Damaged(Dropped { count: 4, .. })));
         assert_eq!(spool.next(0).expect("read"), Next::Nothing);
         drop(spool);
-        fs::write(dir.path().join("spool.db"), b"not a database, and long enough to be looked at")
+        std::fs::write(dir.path().join("spool.db"), b"not a database, and long enough to be looked at")
             .expect("written");
         let (mut spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
         assert!(found.kept_aside.is_some_and(|aside| aside.exists()));
         assert_eq!(spool.next(0).expect("read"), Next::Nothing);
+    }
+
+    #[test]
+    fn a_file_whose_tables_are_of_another_shape_is_damaged_too() {
+        let dir = TempDir::new().expect("a directory");
+        drop(Spool::open(dir.path(), MORNING).expect("opens"));
+        let other = Connection::open(dir.path().join("spool.db")).expect("opens");
+        other.execute_batch("ALTER TABLE mark RENAME COLUMN at TO moment").expect("changed");
+        drop(other);
+        let (spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert!(found.kept_aside.is_some_and(|aside| aside.exists()));
+        spool.mark(MORNING, true).expect("marked");
     }
 }

@@ -5,7 +5,7 @@
 //! in time goes to the spool; beyond the bound of the memory the oldest are dropped, counted by class, and
 //! told upstream as a gap.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use riskgate_engine::Class;
 use riskgate_point::{Mono, Quality, Sample, Value, Wall};
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
+use tokio::time::Instant;
 
 use super::wire::Origin;
 
@@ -68,6 +69,34 @@ struct Buffer {
     dropped: Option<Dropped>,
     heartbeat: Option<Duration>,
     off: bool,
+    out: Out,
+}
+
+/// What a connection has in hand: taken, and neither acknowledged nor put back. The same readings are here, so that
+/// they can be spooled while it waits.
+#[derive(Default)]
+struct Out {
+    chunks: BTreeMap<u64, Held>,
+    last: u64,
+    /// Readings up to this number were in hand before, since then.
+    bounced: Option<(u64, Instant)>,
+}
+
+struct Held {
+    readings: Arc<Vec<Reading>>,
+    from: Wall,
+    to: Wall,
+    /// Of the newest of them.
+    number: u64,
+    since: Instant,
+    kept: Kept,
+}
+
+enum Kept {
+    InMemory,
+    BeingSpooled,
+    /// Its place there.
+    Spooled(i64),
 }
 
 /// What a point read last. Another plant may have given its place to another tag.
@@ -143,9 +172,11 @@ impl Dropped {
 /// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
 #[derive(Debug, PartialEq)]
 pub(super) struct Chunk {
-    pub(super) readings: Vec<Reading>,
+    pub(super) readings: Arc<Vec<Reading>>,
     pub(super) from: Wall,
     pub(super) to: Wall,
+    /// Under which the buffer knows it, where it was taken from there.
+    pub(super) ticket: Option<u64>,
     /// Its place in the spool, if it is there.
     pub(super) spooled: Option<i64>,
 }
@@ -189,6 +220,11 @@ impl Buffer {
         self.waiting.push_back(reading);
         self.came += 1;
         self.fit();
+    }
+
+    /// Of the oldest that waits, or of the next that comes.
+    fn number_of_first(&self) -> u64 {
+        self.came.saturating_sub(u64::try_from(self.waiting.len()).unwrap_or(u64::MAX)) + 1
     }
 
     fn fit(&mut self) {
@@ -266,8 +302,7 @@ impl TelemetryReceiver {
     pub(super) fn take_until(&self, number: u64) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         loop {
-            let (waiting, came) = self.waiting();
-            let first = came.saturating_sub(u64::try_from(waiting).unwrap_or(u64::MAX)) + 1;
+            let first = lock(&self.0).number_of_first();
             // Whole messages: a few younger ones may go along.
             match self.take(CHUNK_BYTES_MAX) {
                 Some(chunk) if first <= number => chunks.push(chunk),
@@ -280,11 +315,22 @@ impl TelemetryReceiver {
         }
     }
 
-    /// Nobody acknowledged them: they wait again, before all others.
+    /// Nobody acknowledged them: they wait again, before all others. What was spooled meanwhile waits there.
     pub(super) fn put_back(&self, chunks: Vec<Chunk>) {
         let mut buffer = lock(&self.0);
-        for reading in chunks.into_iter().rev().flat_map(|chunk| chunk.readings.into_iter().rev()) {
-            buffer.waiting.push_front(reading);
+        for chunk in chunks.into_iter().rev() {
+            let held = chunk.ticket.and_then(|ticket| buffer.out.chunks.remove(&ticket));
+            if let Some(Held { kept, number, since, .. }) = held {
+                if matches!(kept, Kept::Spooled(_)) {
+                    continue;
+                }
+                let (newest, oldest) = buffer.out.bounced.unwrap_or((number, since));
+                buffer.out.bounced = Some((newest.max(number), oldest.min(since)));
+            }
+            let readings = Arc::try_unwrap(chunk.readings).unwrap_or_else(|shared| shared.to_vec());
+            for reading in readings.into_iter().rev() {
+                buffer.waiting.push_front(reading);
+            }
         }
         buffer.fit();
     }
@@ -302,12 +348,66 @@ impl TelemetryReceiver {
             (n, bytes) = (n + 1, bytes + size);
             (from, to) = (from.min(reading.time), to.max(reading.time));
         }
-        let readings = buffer.waiting.drain(..n).collect();
+        let oldest = buffer.number_of_first();
+        let readings: Arc<Vec<Reading>> = Arc::new(buffer.waiting.drain(..n).collect());
+        let number = buffer.number_of_first().saturating_sub(1);
         if buffer.waiting.is_empty() {
             // What the first readings of all points or an outage needed is given back.
             buffer.waiting.shrink_to(READINGS_KEPT);
         }
-        Some(Chunk { readings, from, to, spooled: None })
+        let out = &mut buffer.out;
+        out.bounced.take_if(|(newest, _)| *newest < oldest);
+        let since = out.bounced.map_or_else(Instant::now, |(_, since)| since);
+        out.last += 1;
+        let ticket = out.last;
+        let held = Held { readings: Arc::clone(&readings), from, to, number, since, kept: Kept::InMemory };
+        out.chunks.insert(ticket, held);
+        Some(Chunk { readings, from, to, ticket: Some(ticket), spooled: None })
+    }
+
+    /// Upstream has them, or they are on disk, or are counted as lost. Gives their place in the spool, if they are
+    /// there by now.
+    pub(super) fn settled(&self, ticket: Option<u64>) -> Option<i64> {
+        match lock(&self.0).out.chunks.remove(&ticket?)?.kept {
+            Kept::Spooled(place) => Some(place),
+            Kept::InMemory | Kept::BeingSpooled => None,
+        }
+    }
+
+    /// What a connection has had in hand for so long, to be spooled. The caller says what came of it.
+    pub(super) fn take_held(&self, after: Duration) -> Vec<(u64, Chunk)> {
+        let mut buffer = lock(&self.0);
+        let mut late = Vec::new();
+        for (ticket, held) in &mut buffer.out.chunks {
+            if matches!(held.kept, Kept::InMemory) && held.since.elapsed() >= after {
+                held.kept = Kept::BeingSpooled;
+                let readings = Arc::clone(&held.readings);
+                late.push((
+                    *ticket,
+                    Chunk { readings, from: held.from, to: held.to, ticket: None, spooled: None },
+                ));
+            }
+        }
+        late
+    }
+
+    /// It is in the spool, `None`: not. False where nobody holds it any more: it is to be taken out again.
+    pub(super) fn held_is_spooled(&self, ticket: u64, place: Option<i64>) -> bool {
+        match lock(&self.0).out.chunks.get_mut(&ticket) {
+            Some(held) => {
+                held.kept = place.map_or(Kept::InMemory, Kept::Spooled);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Something was in hand for so long and is in memory alone, or was dropped and is not told yet.
+    pub(super) fn owes(&self, after: Duration) -> bool {
+        let buffer = lock(&self.0);
+        let in_memory = |held: &Held| !matches!(held.kept, Kept::Spooled(_));
+        let late = |held: &Held| in_memory(held) && held.since.elapsed() >= after;
+        buffer.dropped.is_some() || buffer.out.chunks.values().any(late)
     }
 
     /// What was dropped since the last call.
@@ -335,21 +435,20 @@ impl Chunk {
     /// The same readings in chunks of at most so many bytes, and at least one reading each. The last stands
     /// for all of them in the spool.
     pub(super) fn pieces(self, bytes_max: usize) -> Vec<Self> {
-        let Self { readings, from, to, spooled } = self;
+        let Self { readings, from, to, spooled, .. } = self;
         // Bounds that are a little wide tell nothing wrong.
-        let piece = |readings| Self { readings, from, to, spooled: None };
-        let (mut pieces, mut bytes) = (vec![piece(Vec::new())], 0);
-        for reading in readings {
+        let piece = |readings| Self { readings: Arc::new(readings), from, to, ticket: None, spooled: None };
+        let (mut pieces, mut in_piece, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for reading in Arc::try_unwrap(readings).unwrap_or_else(|shared| shared.to_vec()) {
             let more = size(&reading);
             if bytes > 0 && bytes + more > bytes_max {
-                pieces.push(piece(Vec::new()));
+                pieces.push(piece(std::mem::take(&mut in_piece)));
                 bytes = 0;
             }
             bytes += more;
-            if let Some(last) = pieces.last_mut() {
-                last.readings.push(reading);
-            }
+            in_piece.push(reading);
         }
+        pieces.push(piece(in_piece));
         if let Some(last) = pieces.last_mut() {
             last.spooled = spooled;
         }

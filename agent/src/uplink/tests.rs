@@ -445,7 +445,7 @@ fn names(handed: &[(Ticket, String)]) -> Vec<&str> {
 }
 
 fn chunk(from: i64) -> Chunk {
-    Chunk { readings: Vec::new(), from: Wall(from), to: Wall(from), spooled: None }
+    Chunk { readings: Arc::default(), from: Wall(from), to: Wall(from), ticket: None, spooled: None }
 }
 
 #[test]
@@ -873,7 +873,8 @@ fn every_kind_of_message_fits_its_schema() {
     }
     fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
-    let chunk = Chunk { readings: readings(2), from: MORNING, to: MORNING, spooled: None };
+    let chunk =
+        Chunk { readings: Arc::new(readings(2)), from: MORNING, to: MORNING, ticket: None, spooled: None };
     fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
     let stale = Refused { revision: Some(3), ..Refused::new("stale", "no") };
     for outcome in [Ok(json!({ "sent": 1 })), Err(Refused::new("busy", "no")), Err(stale)] {
@@ -929,4 +930,24 @@ fn evidence_that_is_too_large_for_a_message_is_cut_and_counted() {
     assert_eq!(reason["leftOut"].as_u64().unwrap() + nodes, 256 + 445);
     assert_eq!(reason["configuration"], "9f8e7d6c");
     data_fits(&message.kind, &message.data);
+}
+
+#[test]
+fn a_broker_that_takes_everything_and_acknowledges_nothing_is_left_and_a_slow_link_is_not() {
+    let mut session = Session::new(100, None);
+    let at = Duration::from_secs;
+    let loose = || Sent::Loose { what: LooseKind::State, topic: "state".to_owned() };
+    assert!(!session.is_deaf(at(1_000)), "nothing is under way");
+    let ticket = session.handed_over(loose(), 100, at(1_000));
+    assert!(!session.is_deaf(at(1_029)));
+    assert!(session.is_deaf(at(1_030)));
+    session.acknowledge(ticket, at(1_029)).expect("it was under way");
+    // 240 KiB on 32 kbit/s: a minute more.
+    session.handed_over(loose(), 240 * 1024, at(1_029));
+    assert!(!session.is_deaf(at(1_029 + 30 + 59)));
+    assert!(session.is_deaf(at(1_029 + 30 + 60)));
+    assert!(session.lost(false).worked);
+    session.handed_over(loose(), 100, at(0));
+    assert!(session.is_deaf(at(30)));
+    assert!(!session.lost(false).worked, "the pause before the next try grows");
 }

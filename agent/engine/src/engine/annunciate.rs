@@ -439,7 +439,11 @@ impl Engine {
         let rule = self.plant.rule_at(alarm).and_then(|rule| self.plant.rule(rule));
         match (rule, self.alarms.get(alarm)) {
             (Some(rule), _) => Ok(Protected::of(rule.kind, rule.class, rule.priority, Some(rule))),
-            (None, Some(of)) => Ok(Protected::of(of.kind, of.class, of.priority, None)),
+            (None, Some(of)) if of.kind == AlarmKind::Fault => {
+                Ok(Protected::of(of.kind, of.class, of.priority, None))
+            }
+            // Of a rule that is gone there is nothing to silence.
+            (None, Some(_)) => Err(self.alarms.unknown(alarm)),
             (None, None) => match self.fault_of(alarm) {
                 Some((class, priority)) => Ok(Protected::of(AlarmKind::Fault, class, priority, None)),
                 None => Err(self.alarms.unknown(alarm)),

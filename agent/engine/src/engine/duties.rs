@@ -34,7 +34,8 @@ impl Engine {
             self.timers.set(Timer::Duty(task), now.after(SETTLED_AFTER));
             return;
         };
-        let turn = match self.periods.get(&task) {
+        let present = self.periods.get(&task).copied();
+        let turn = match present.or_else(|| self.go_on_watching(task, now, wall)) {
             Some(period) => Some(period.end),
             None => match plant.time().duty(draft, wall) {
                 Duty::Within(period) => {
@@ -196,7 +197,7 @@ impl Engine {
     }
 
     /// Sees whether the measures of these tasks can be seen.
-    fn look(&mut self, tasks: &[u32], now: Mono) {
+    pub(super) fn look(&mut self, tasks: &[u32], now: Mono) {
         for task in tasks {
             let Some(watch) = self.watches.get(*task) else { continue };
             let is_bad = |id: &PointId| self.present.point(*id).is_none_or(|point| point.quality.is_bad());

@@ -19,7 +19,7 @@ use crate::{
     AlarmKind, Class, Effect, Evidence, Operand, Patience, Priority, SourceDraft, Truth, Words, reason, words,
 };
 
-fn fault_after(patience: Patience, class: Class) -> Duration {
+pub(super) fn fault_after(patience: Patience, class: Class) -> Duration {
     match class {
         Class::Gas | Class::Fire | Class::Sis | Class::People => patience.strict,
         Class::Process | Class::Equipment | Class::System | Class::Video | Class::Permit => patience.usual,
@@ -263,7 +263,8 @@ impl Engine {
         self.look_at_source(id, at);
         let patience = self.plant.patience();
         let fault = at.after(fault_after(patience, self.class_of(id)));
-        let hazard = at.after(patience.source_hazard);
+        // Its hazards are of the episode that its alarm begins: they are never before it.
+        let hazard = fault.max(at.after(patience.source_hazard));
         for (timer, due) in [(Timer::SourceFault(id), fault), (Timer::SourceHazard(id), hazard)] {
             if going_on {
                 self.timers.set_no_later(timer, due);
@@ -347,7 +348,7 @@ impl Engine {
     }
 
     /// The strictest class of what cannot be seen.
-    fn class_of(&self, id: SourceId) -> Class {
+    pub(super) fn class_of(&self, id: SourceId) -> Class {
         let source = self.plant.source(id);
         let people = source.filter(|source| source.fixes).map(|_| Class::People);
         let video = source.filter(|source| source.sightings).map(|_| Class::Video);

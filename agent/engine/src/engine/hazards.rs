@@ -4,15 +4,18 @@
 //! Deadlines stand in the calendar. While the clock was just set, or was never set, they wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use riskgate_point::{Mono, Now, Sample, Value, Wall};
+use riskgate_point::{Mono, Now, Sample, SourceId, Value, Wall};
 
 use super::Engine;
+use super::fault::{fault_after, of_source};
 use crate::calendar::SETTLED_AFTER;
 use crate::hazard::Raise;
 use crate::plant::{Condition, HazardPlan, Rule};
+use crate::task::restored_end;
 use crate::timer::Timer;
-use crate::{Effect, Evidence, HazardStage, Operand, Raising, Truth, Words, reason, words};
+use crate::{Class, Effect, Evidence, HazardStage, Operand, Raising, Truth, Words, reason, words};
 
 impl Engine {
     /// The episode of a rule begins.
@@ -78,18 +81,40 @@ impl Engine {
         }
     }
 
-    /// Active rules that have not raised yet wait anew, unless they do already; deadlines are offered.
-    pub(super) fn offer_hazards(&mut self, now: Mono) {
+    /// Active rules that have not raised yet wait on, unless they do already; deadlines are offered.
+    pub(super) fn offer_hazards(&mut self, now: Now) {
         let plant = Arc::clone(&self.plant);
         for (at, (rule, state)) in (0u32..).zip(plant.rules().iter().zip(&self.rules)) {
             let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) else { continue };
             let Raising::After(after) = plan.raising else { continue };
             let since = self.alarms.since(&rule.id).filter(|_| state.phase.is_active());
             if since.is_some_and(|since| !self.hazards.goes_on(measure, &plan.cause, since)) {
-                self.timers.set_no_later(Timer::Hazard(at), now.after(after));
+                let due = self.waits_on(&rule.id, rule.class, after, now);
+                self.timers.set_no_later(Timer::Hazard(at), due);
             }
         }
-        self.offer_overdue(now);
+        self.offer_overdue(now.mono);
+    }
+
+    /// When an episode that began before this engine, or before its present plant, will have lasted for `after`. What
+    /// was over for long may have ended while nobody looked: readings get as long to say so as their loss takes to be
+    /// told.
+    fn waits_on(&self, alarm: &str, class: Class, after: Duration, now: Now) -> Mono {
+        let look = now.mono.after(fault_after(self.plant.patience(), class));
+        let due = self.alarms.get(alarm).map(|of| restored_end(of.since.after(after), of.changed, now));
+        due.map_or(Mono(u64::MAX), |due| due.max(look)).min(now.mono.after(after))
+    }
+
+    /// The same of a source that was lost already.
+    pub(super) fn wait_on_for_source(&mut self, id: SourceId, now: Now) {
+        let plant = Arc::clone(&self.plant);
+        let Some(draft) = self.present.source(id).filter(|of| of.fault).and_then(|_| plant.source(id)) else {
+            return;
+        };
+        let class = self.class_of(id);
+        let after = plant.patience().source_hazard.saturating_sub(fault_after(plant.patience(), class));
+        let due = self.waits_on(&of_source(&draft.id), class, after, now);
+        self.timers.set_no_later(Timer::SourceHazard(id), due);
     }
 
     /// Of what has just changed, the deadlines: all others were offered.

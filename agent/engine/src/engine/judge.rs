@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use riskgate_point::{Mono, Now, PointId, Wall};
 
-use super::Engine;
+use super::{Engine, Memories};
 use crate::alarm::Onset;
 use crate::expr::{self, Memory};
 use crate::plant::{Condition, Rule};
-use crate::rule::{Phase, Turn};
-use crate::timer::Timer;
+use crate::rule::Turn;
+use crate::timer::{Timer, Timers};
 use crate::{Bound, Effect, Evidence, Operand, TaskChange, Truth, reason, words};
 
 /// A program that asks to be looked at in the past is looked at again this much later instead: an engine
@@ -92,7 +92,7 @@ impl Engine {
         later: &mut BTreeSet<(u32, u32)>,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.stays_normal(rule) && self.judge(rule, at, effects) {
+        if !self.stays(rule, at.mono) && self.judge(rule, at, effects) {
             later.extend(self.readers_of(rule));
         }
     }
@@ -124,19 +124,12 @@ impl Engine {
             (Condition::Text { when, clear }, Some(memory)) => {
                 let world = present.world(plant);
                 let holds = when.eval(&mut memory.when, &world, at.mono);
-                let mut next = when.next_change(&memory.when, at.mono);
                 let over = match &mut memory.clear {
-                    Some(own) => {
-                        let over = clear.eval(own, &world, at.mono);
-                        next = next.into_iter().chain(clear.next_change(own, at.mono)).min();
-                        over
-                    }
-                    None => clear.look(&memory.when, &world, at.mono),
+                    Some(own) => clear.eval(own, &world, at.mono),
+                    None if state.phase.is_active() => clear.look(&memory.when, &world, at.mono),
+                    None => Truth::Unknown,
                 };
-                if let Some(next) = next {
-                    let next = if next > at.mono { next } else { at.mono.after(LOOK_AGAIN) };
-                    timers.set_no_later(Timer::Change(id), next);
-                }
+                memory.offer(id, at.mono, timers);
                 (holds, over)
             }
         };
@@ -165,12 +158,7 @@ impl Engine {
                 None => timers.clear(Timer::Delay(id)),
             }
         }
-        // One that waits for its on-delay is known not to be active.
-        let active = match when {
-            _ if state.phase.is_active() => Truth::True,
-            Truth::Unknown => Truth::Unknown,
-            Truth::True | Truth::False => Truth::False,
-        };
+        let active = state.phase.activity(when);
         let known = present.active.get_mut(place);
         let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
         match turn {
@@ -181,21 +169,36 @@ impl Engine {
         turned
     }
 
-    /// A rule on points that is normal and whose `when` says what it said before: a look would change nothing.
-    fn stays_normal(&self, id: u32) -> bool {
+    /// Brings a rule on points to the present; whether judging it would change nothing more. Of most that is known
+    /// from their `when` alone.
+    fn stays(&mut self, id: u32, now: Mono) -> bool {
         #[cfg(test)]
         if self.judges_all {
             return false;
         }
         let Ok(place) = usize::try_from(id) else { return false };
-        let (Some(state), Some(known)) = (self.rules.get(place), self.present.active.get(place)) else {
+        let Self { plant, present, rules, timers, .. } = self;
+        let (Some(state), Some(known)) = (rules.get_mut(place), present.active.get(place)) else {
             return false;
         };
-        if state.phase != Phase::Normal || known.is_true() {
+        // One of before this engine waits for its feeds, which a judgement asks for.
+        if state.from_before {
             return false;
         }
-        let code = self.plant.rows().code(place);
-        code.is_some_and(|code| expr::run(code, &self.present.world(&self.plant)) == *known)
+        let Some(code) = plant.rows().code(place) else { return false };
+        let world = present.world(plant);
+        let holds = match &mut state.memory {
+            None => expr::run(code.when, &mut Memory::default(), &world, now),
+            Some(memory) => {
+                let holds = expr::run(code.when, &mut memory.when, &world, now);
+                if let Some(own) = &mut memory.clear {
+                    expr::run(code.clear, own, &world, now);
+                }
+                memory.offer(id, now, timers);
+                holds
+            }
+        };
+        state.phase.stays(holds, now) && state.phase.activity(holds) == *known
     }
 
     /// An episode begins: alarm, hazard, task, unit.
@@ -339,6 +342,22 @@ impl Engine {
     fn offer_raise_of(&mut self, unit: &str) {
         if let Some(place) = self.plant.unit_place(unit) {
             self.offer_raise(place);
+        }
+    }
+}
+
+impl Memories {
+    /// When one of both may say something else by itself.
+    pub(super) fn next_change(&self, now: Mono) -> Option<Mono> {
+        let clear = self.clear.as_ref().and_then(|own| own.next_change(now));
+        self.when.next_change(now).into_iter().chain(clear).min()
+    }
+
+    /// Sees to it that the rule is looked at again by then.
+    fn offer(&self, rule: u32, now: Mono, timers: &mut Timers) {
+        if let Some(next) = self.next_change(now) {
+            let next = if next > now { next } else { now.after(LOOK_AGAIN) };
+            timers.set_no_later(Timer::Change(rule), next);
         }
     }
 }

@@ -19,6 +19,7 @@ mod judge;
 #[cfg(test)]
 mod properties;
 mod refill;
+mod running;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -45,8 +46,8 @@ use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, StopRecord,
-    TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, Running,
+    StopRecord, TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -66,6 +67,8 @@ pub struct Restored {
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
     pub indicators: Option<IndicatorRecord>,
+    /// What the engine before was counting.
+    pub running: Option<Running>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -97,6 +100,10 @@ pub struct Engine {
     /// The present cycles of tasks, by the task's place in the plant.
     periods: BTreeMap<u32, Period>,
     watches: Watches,
+    /// What the engine before was counting of cycles, until each is gone on with.
+    before: Running,
+    /// When this engine began.
+    began: Mono,
     /// `None`: the calendar has not told the week yet.
     indicators: Option<Box<IndicatorRecord>>,
     /// Up to when the week was seen.
@@ -131,7 +138,7 @@ struct RuleState {
 struct Memories {
     when: Memory,
     /// `None`: what `when` remembers is all that `clear` would.
-    clear: Option<Memory>,
+    clear: Option<Box<Memory>>,
 }
 
 impl Engine {
@@ -391,12 +398,16 @@ impl Engine {
             self.unjudged.late += 1;
             return;
         }
-        let zones = match (&fix.zone, &fix.spot) {
+        let mut zones = match (&fix.zone, &fix.spot) {
             (Some(zone), _) => self.plant.zone_at(zone).into_iter().collect(),
             (None, Some(spot)) => self.plant.zones_around(spot),
             (None, None) => Vec::new(),
         };
         self.unjudged.elsewhere += u64::from(fix.zone.is_some() && zones.is_empty());
+        // Who calls for help is somewhere, wherever that is.
+        if fix.sos && zones.is_empty() {
+            zones.push(self.plant.outside());
+        }
         let carrier = self.plant.carrier(fix);
         // It is taken in before its feed is there again: no rule sees the feed without it.
         let moved = self.present.presence.fix(fix, zones, carrier, at.mono);

@@ -75,11 +75,7 @@ impl Engine {
     }
 
     fn next_look(&self, id: u32) -> Option<Mono> {
-        let Condition::Text { when, clear } = &self.plant.rule(id)?.condition else { return None };
-        let memory = self.rules.get(usize::try_from(id).ok()?)?.memory.as_ref()?;
-        let of_when = when.next_change(&memory.when, Mono(0));
-        let of_clear = memory.clear.as_ref().and_then(|own| clear.next_change(own, Mono(0)));
-        of_when.into_iter().chain(of_clear).min()
+        self.rules.get(usize::try_from(id).ok()?)?.memory.as_ref()?.next_change(Mono(0))
     }
 
     fn look_back(&mut self, id: u32, past: &Present, at: Mono) {

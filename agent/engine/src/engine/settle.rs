@@ -36,6 +36,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Self {
         let alarms = Alarms::restored(restored.alarms, now);
+        let running = restored.running.unwrap_or_default();
         let rules = plant.rules().iter().map(|rule| {
             let active = alarms.is_active(&rule.id);
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
@@ -47,14 +48,16 @@ impl Engine {
             rules: rules.collect(),
             timers: Timers::default(),
             alarms,
-            hazards: Hazards::restored(epoch, restored.hazards),
+            hazards: Hazards::restored(epoch, restored.hazards, &running, now),
             tasks: Tasks::restored(restored.tasks, now),
             units: Units::restored(restored.units, now),
             periods: BTreeMap::new(),
             watches: Watches::default(),
+            began: now.mono,
             indicators: restored.indicators.map(Box::new),
             indicators_seen: now.mono,
             stops: Stops::restored(restored.stops),
+            before: running,
             quality: Tally::new(now.mono),
             reminders: BTreeMap::new(),
             latest: now.mono,
@@ -71,6 +74,7 @@ impl Engine {
         }
         for id in engine.source_ids() {
             engine.watch_source(id, now.mono, false);
+            engine.wait_on_for_source(id, now);
         }
         let before_settling = effects.len();
         engine.settle(now, effects);
@@ -98,7 +102,9 @@ impl Engine {
             // The same rule over the same names goes on as it was.
             Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
             Some((_, state)) if state.phase.is_active() => {
-                RuleState { from_before: state.from_before, ..RuleState::new(rule, Phase::Active) }
+                // One that reads no places any more waits for nobody to be seen.
+                let from_before = state.from_before && rule.reads_places();
+                RuleState { from_before, ..RuleState::new(rule, Phase::Active) }
             }
             Some(_) | None => RuleState::new(rule, Phase::Normal),
         });
@@ -121,8 +127,7 @@ impl Engine {
         self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
         self.note(before_settling, at.mono, effects);
-        self.periods.clear();
-        self.watch_records(at.mono);
+        self.move_cycles(&old, at.mono);
         self.offer_duties(at.mono);
         self.timers.set_no_later(Timer::Indicators, at.mono);
         let before_judging = effects.len();
@@ -234,7 +239,13 @@ impl Engine {
         };
         let active = self.active_by_cause();
         self.hazards.settle(gravity, &active);
-        self.offer_hazards(now.mono);
+        let repeats = |rule: &str| {
+            let plan =
+                plant.rule_at(rule).and_then(|at| plant.rule(at)).and_then(|rule| rule.hazard.as_ref());
+            plan.is_some_and(|plan| matches!(plan.raising, Raising::Repeats { .. }))
+        };
+        self.hazards.count_only(repeats);
+        self.offer_hazards(now);
         let Self { rules, tasks, units, .. } = self;
         let rule = |id: &str| {
             let at = plant.rule_at(id)?;
@@ -344,7 +355,8 @@ impl RuleState {
             Condition::Limit(_) => None,
             Condition::Text { when, clear } => {
                 let own = !clear.remembers_like(when);
-                let memories = || Memories { when: when.memory(), clear: own.then(|| clear.memory()) };
+                let memories =
+                    || Memories { when: when.memory(), clear: own.then(|| Box::new(clear.memory())) };
                 (own || !when.is_plain()).then(|| Box::new(memories()))
             }
         };

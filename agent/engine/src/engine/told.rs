@@ -33,11 +33,13 @@ impl Engine {
             self.unjudged.stray += 1;
             return;
         }
-        self.heard_from(id, at, effects);
+        // It is taken in before the source is there again: no rule sees the source without it.
         self.present.conditions.all_told(id);
-        self.look_for_room(id, at, effects);
         let Some(source) = self.present.source_mut(id) else { return };
-        if std::mem::take(&mut source.untold) && source.link == Link::Up {
+        let was_untold = std::mem::take(&mut source.untold);
+        self.heard_from(id, at, effects);
+        self.look_for_room(id, at, effects);
+        if was_untold && self.present.source(id).is_some_and(|source| source.link == Link::Up) {
             self.found(id, at, effects);
         }
         self.judge_conditions(id, at, effects);

@@ -7,12 +7,12 @@
 use riskgate_point::{BadReason, Condition, Mono, Now, Quality, UncertainReason, Value, Wall};
 
 use super::ast::{Compare, Factor, Sign};
-use super::memory::{Memory, Said, Told, Watched};
+use super::memory::{Memory, Told};
 use super::past::Past;
 use super::program::{
     Age, FirstOutTerm, Limit, Measured, Number, PeopleTerm, Program, SeenTerm, Term, TermOf, Test, Word,
 };
-use super::{Beyond, PointNow, World, code};
+use super::{Beyond, PointNow, World};
 use crate::{Bound, Operand, Truth};
 
 impl Program {
@@ -22,13 +22,13 @@ impl Program {
         Look { program: self, memory, world, now, strict: false }.test(&self.root)
     }
 
-    /// Called after each change of what the program reads, and at [`Self::next_change`]; `now` never goes
+    /// Called after each change of what the program reads, and at [`Memory::next_change`]; `now` never goes
     /// back. A call in between is free: it changes neither this verdict nor a later one. `memory` is this
     /// program's own.
     pub(crate) fn eval(&self, memory: &mut Memory, world: &dyn World, now: Mono) -> Truth {
         debug_assert_eq!(memory.windows.len(), self.windows.len(), "the memory of another program");
-        let mut next = Soonest { now, at: None };
-        self.observe_windows(memory, world, &mut next);
+        let mut next = Soonest::after(now);
+        memory.observe_windows(world, &mut next);
         if let Some(told) = &mut memory.told {
             self.observe_told(told, world, &mut next);
         }
@@ -49,7 +49,7 @@ impl Program {
                 next.offer(mark.saturating_add(1));
             }
         }
-        memory.next = next.at.map(Mono);
+        memory.next = next.at();
         self.look(memory, world, now)
     }
 
@@ -80,22 +80,6 @@ impl Program {
         for (known, term) in told.first_outs.iter_mut().zip(&self.first_outs) {
             known.observe(term, world);
         }
-    }
-
-    fn observe_windows(&self, memory: &mut Memory, world: &dyn World, next: &mut Soonest) {
-        for (Watched { window, said }, term) in memory.windows.iter_mut().zip(&self.windows) {
-            let point = world.point(term.point);
-            window.observe(number(&point), point.quality, next.now.0);
-            *said = Said::of(window.outcome(next.now.0), term.kind, point.beyond);
-            window.next_change(next.now.0).into_iter().for_each(|at| next.offer(at));
-        }
-    }
-
-    /// The next instant at which the verdict may change although nothing comes in: a window slides, a
-    /// `held` completes, a sighting ends, an age passes. As of the last evaluation; until then any
-    /// evaluation without a change of what is read gives the same verdict. `None`: it stays as it is.
-    pub(crate) fn next_change(&self, memory: &Memory, now: Mono) -> Option<Mono> {
-        memory.next.map(|next| next.max(now))
     }
 
     /// Each point, window, head count, sighting, condition, permit and `held` as it is written, in the order of the text,
@@ -312,13 +296,22 @@ pub(super) fn number(point: &PointNow<'_>) -> Option<f64> {
     readable(point).and_then(Value::number).filter(|number| number.is_finite())
 }
 
-struct Soonest {
-    now: Mono,
+/// The soonest instant of change that was offered.
+pub(super) struct Soonest {
+    pub(super) now: Mono,
     at: Option<u64>,
 }
 
 impl Soonest {
-    fn offer(&mut self, at: u64) {
+    pub(super) fn after(now: Mono) -> Self {
+        Self { now, at: None }
+    }
+
+    pub(super) fn at(&self) -> Option<Mono> {
+        self.at.map(Mono)
+    }
+
+    pub(super) fn offer(&mut self, at: u64) {
         // What saturated is beyond the end of time.
         if at > self.now.0 && at != u64::MAX {
             self.at = Some(self.at.map_or(at, |soonest| soonest.min(at)));
@@ -400,29 +393,15 @@ impl Look<'_> {
     }
 
     fn limit(&self, limit: &Limit) -> Truth {
-        let holds = |value: f64| limit.compare.holds(value, limit.threshold);
         match limit.of {
-            Measured::Point(id) => {
-                let point = self.world.point(id);
-                code::limit(point.beyond, limit.compare, number(&point).map(holds))
-            }
-            // What was seen is the least that there was.
+            Measured::Point(id) => point_limit(&self.world.point(id), limit.compare, limit.threshold),
             Measured::Count(place) => {
-                match self.memory.pasts.get(place).and_then(|past| past.count(self.now.0)) {
-                    Some(counted) if counted.complete => known(Some(holds(f64::from(counted.n)))),
-                    Some(counted) => decided(Beyond::High, limit.compare, Some(holds(f64::from(counted.n)))),
-                    None => Truth::Unknown,
-                }
+                let counted = self.memory.pasts.get(place).and_then(|past| past.count(self.now.0));
+                counted.map_or(Truth::Unknown, |counted| counted.limit(limit.compare, limit.threshold))
             }
             Measured::Window(place) => {
-                let Some(said) = self.memory.said(place) else { return Truth::Unknown };
-                let holds = said.value.map(holds);
-                match said.bound {
-                    None => known(holds),
-                    Some(bound) => {
-                        bound.side().map_or(Truth::Unknown, |side| decided(side, limit.compare, holds))
-                    }
-                }
+                let said = self.memory.said(place);
+                said.map_or(Truth::Unknown, |said| said.limit(limit.compare, limit.threshold))
             }
         }
     }
@@ -430,17 +409,10 @@ impl Look<'_> {
     fn number(&self, number: &Number) -> Option<f64> {
         let value = match number {
             Number::Constant(value) => Some(*value),
-            // A bound is no number to reckon with.
-            Number::Measured(Measured::Point(id)) => Some(self.world.point(*id))
-                .filter(|point| point.beyond.is_none())
-                .and_then(|p| self::number(&p)),
-            Number::Measured(Measured::Window(place)) => {
-                let said = self.memory.said(*place)?;
-                said.value.filter(|_| said.bound.is_none())
-            }
+            Number::Measured(Measured::Point(id)) => point_number(&self.world.point(*id)),
+            Number::Measured(Measured::Window(place)) => self.memory.said(*place)?.number(),
             Number::Measured(Measured::Count(place)) => {
-                let counted = self.memory.pasts.get(*place)?.count(self.now.0)?;
-                counted.complete.then(|| f64::from(counted.n))
+                self.memory.pasts.get(*place)?.count(self.now.0)?.number()
             }
             Number::People(place) => (*self.memory.told().peoples.get(*place)?).map(f64::from),
             Number::Negative(inner) => self.number(inner).map(|value| -value),
@@ -482,6 +454,20 @@ impl Look<'_> {
             },
         }
     }
+}
+
+/// A point against a constant.
+pub(super) fn point_limit(point: &PointNow<'_>, compare: Compare, threshold: f64) -> Truth {
+    let holds = number(point).map(|value| compare.holds(value, threshold));
+    match point.beyond {
+        None => known(holds),
+        Some(beyond) => decided(beyond, compare, holds),
+    }
+}
+
+/// A bound is no number to reckon with.
+pub(super) fn point_number(point: &PointNow<'_>) -> Option<f64> {
+    if point.beyond.is_none() { number(point) } else { None }
 }
 
 pub(super) fn known(holds: Option<bool>) -> Truth {

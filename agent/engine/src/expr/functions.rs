@@ -117,8 +117,8 @@ pub const FUNCTIONS: &[Function] = &[
         zh: "有人长时间静止", en: "a person there has not moved by 3 m for so long; unknown without coordinates",
         example: "still('tank-a', 5m)",
         play: "0s => unknown; 1s place=on => true" },
-    Function { name: "sos", usage: "sos('zone or unit')",
-        zh: "有人按下一键求救", en: "a person there has pressed the emergency button",
+    Function { name: "sos", usage: "sos(['zone or unit'])",
+        zh: "有人按下一键求救；不写地点则不限区域内外", en: "a person there, or anywhere where none is named, has pressed the emergency button",
         example: "sos('tank-area')",
         play: "0s => unknown; 1s place=off => false; 2s place=on => true" },
     Function { name: "guarded", usage: "guarded('unit', 'kind')",
@@ -206,6 +206,7 @@ impl Checker<'_> {
                 self.people(place, role.first(), function.name == "present", span)
             }
             ("lone", [place]) => self.people_asked(place, AskedPlace::Lone, span),
+            ("sos", []) => Some(self.sos_anywhere(span)),
             ("sos", [place]) => self.people_asked(place, AskedPlace::Sos, span),
             ("still", [place, length]) => self.still(place, length, span),
             ("guarded", [unit, kind]) => self.guarded(unit, kind, span),

@@ -3,18 +3,19 @@
 //! Its windows and conditions over time, and what was last known of what is not read from points. It is brought to
 //! the present by an evaluation and by nothing else.
 
-use riskgate_point::{BadReason, Mono, Quality};
+use riskgate_point::{BadReason, Mono, PointId, Quality};
 
-use super::Beyond;
-use super::eval::{FirstOut, nanos};
+use super::ast::Compare;
+use super::eval::{FirstOut, Soonest, decided, known, nanos, number};
 use super::past::Past;
 use super::program::Program;
 use super::window::{Outcome, Window, WindowKind};
+use super::{Beyond, World};
 use crate::{Bound, Truth};
 
 /// What a program has to remember between evaluations. It belongs to one program and knows its present
 /// only from [`Program::eval`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
     pub(super) windows: Vec<Watched>,
     pub(super) pasts: Vec<Past>,
@@ -25,7 +26,8 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
-    pub(super) window: Window,
+    point: PointId,
+    window: Window,
     /// What it said at the last evaluation.
     pub(super) said: Said,
 }
@@ -62,6 +64,20 @@ impl Said {
         };
         Self { value: outcome.value, quality: outcome.quality, bound }
     }
+
+    /// Whether it holds against a constant: where only a bound is known, what that decides.
+    pub(super) fn limit(&self, compare: Compare, threshold: f64) -> Truth {
+        let holds = self.value.map(|value| compare.holds(value, threshold));
+        match self.bound {
+            None => known(holds),
+            Some(bound) => bound.side().map_or(Truth::Unknown, |side| decided(side, compare, holds)),
+        }
+    }
+
+    /// A bound is no number to reckon with.
+    pub(super) fn number(&self) -> Option<f64> {
+        self.value.filter(|_| self.bound.is_none())
+    }
 }
 
 impl Told {
@@ -88,6 +104,24 @@ impl Memory {
     pub(crate) const NONE: &'static Self =
         &Self { windows: Vec::new(), pasts: Vec::new(), told: None, next: None };
 
+    /// The windows take in what their points read now.
+    pub(super) fn observe_windows(&mut self, world: &(impl World + ?Sized), next: &mut Soonest) {
+        let now = next.now.0;
+        for Watched { point, window, said } in &mut self.windows {
+            let point = world.point(*point);
+            window.observe(number(&point), point.quality, now);
+            *said = Said::of(window.outcome(now), window.kind(), point.beyond);
+            window.next_change(now).into_iter().for_each(|at| next.offer(at));
+        }
+    }
+
+    /// The next instant at which the verdict may change although nothing comes in: a window slides, a
+    /// `held` completes, a sighting ends, an age passes. As of the last evaluation; until then any
+    /// evaluation without a change of what is read gives the same verdict. `None`: it stays as it is.
+    pub(crate) fn next_change(&self, now: Mono) -> Option<Mono> {
+        self.next.map(|next| next.max(now))
+    }
+
     pub(super) fn told(&self) -> &Told {
         self.told.as_deref().unwrap_or(Told::NOTHING)
     }
@@ -107,10 +141,11 @@ impl Program {
     pub(crate) fn memory(&self) -> Memory {
         let never = Quality::Bad(BadReason::NeverRead);
         let nothing = Said { value: None, quality: never, bound: Some(Bound::Neither) };
-        let windows = self
-            .windows
-            .iter()
-            .map(|term| Watched { window: Window::new(term.kind, nanos(term.length)), said: nothing });
+        let windows = self.windows.iter().map(|term| Watched {
+            point: term.point,
+            window: Window::new(term.kind, nanos(term.length)),
+            said: nothing,
+        });
         let told = Told {
             seens: vec![Truth::Unknown; self.seens.len()],
             permits: vec![Truth::Unknown; self.permits.len()],

@@ -53,7 +53,7 @@
 //! | `present('zone or unit' [, 'role'])` | persons there with a fix in the last 30 s |
 //! | `lone('zone or unit')` | exactly one person is present; unknown where all are lost |
 //! | `still('zone or unit', duration)` | a person there has not moved by 3 m for so long; unknown without coordinates |
-//! | `sos('zone or unit')` | a person there has pressed the emergency button |
+//! | `sos(['zone or unit'])` | a person there, or anywhere where none is named, has pressed the emergency button |
 //! | `guarded('unit', 'kind')` | the guardian of each ticket in work of the kind is present where its work is |
 //! | `seen('unit', 'kind' [, confidence = 0.6] [, window = 30s] [, times = 1])` | cameras of the unit saw it within the window, so many times |
 //! | `condition('source', 'name' [, state = 'active'] [, severity = 1])` | an alarm that the source itself keeps is in the state, with at least the severity |
@@ -129,6 +129,8 @@ pub(crate) trait Names {
     fn point(&self, tag: &str) -> Option<PointName>;
     /// A zone or a unit by its id; a unit stands for all its zones.
     fn place(&self, id: &str) -> Option<Place>;
+    /// All zones, and what is in none of them.
+    fn everywhere(&self) -> Place;
     /// The cameras of a unit, as places in the plant's camera list; `None`: there is no such unit.
     fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>>;
     /// A unit's place in the plant's unit list.

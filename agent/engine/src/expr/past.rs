@@ -11,6 +11,9 @@
 
 use std::collections::VecDeque;
 
+use super::Beyond;
+use super::ast::Compare;
+use super::eval::{decided, known};
 use super::window::Gaps;
 use crate::Truth;
 
@@ -225,6 +228,18 @@ pub(super) struct Count {
 pub(super) struct Counted {
     pub(super) complete: bool,
     pub(super) n: u32,
+}
+
+impl Counted {
+    /// Whether it holds against a constant: what was seen is the least that there was.
+    pub(super) fn limit(self, compare: Compare, threshold: f64) -> Truth {
+        let holds = Some(compare.holds(f64::from(self.n), threshold));
+        if self.complete { known(holds) } else { decided(Beyond::High, compare, holds) }
+    }
+
+    pub(super) fn number(self) -> Option<f64> {
+        self.complete.then(|| f64::from(self.n))
+    }
 }
 
 impl Count {

@@ -43,6 +43,13 @@ impl Checker<'_> {
         Some(self.asked(PlaceTerm { place: id, zones: found.zones, asked }, span))
     }
 
+    /// A call for help anywhere, also outside of all zones.
+    pub(super) fn sos_anywhere(&mut self, span: &Range<usize>) -> Typed {
+        let Place { zones } = self.names.everywhere();
+        self.zones.extend(zones.iter());
+        self.asked(PlaceTerm { place: String::new(), zones, asked: AskedPlace::Sos }, span)
+    }
+
     pub(super) fn still(&mut self, place: &Ast, length: &Ast, span: &Range<usize>) -> Option<Typed> {
         let length = self.rest(length);
         let (id, found) = self.place_of_people(place)?;

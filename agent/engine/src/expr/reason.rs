@@ -322,6 +322,10 @@ impl Names for RecordedNames<'_> {
         Some(Place { zones: self.number(id).into_iter().collect() })
     }
 
+    fn everywhere(&self) -> Place {
+        Place { zones: Arc::from([u32::MAX]) }
+    }
+
     fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>> {
         Some(self.number(unit).into_iter().collect())
     }

@@ -76,7 +76,8 @@ pub(super) struct Window {
 enum Body {
     Extremes(Extremes),
     Changes(Changes),
-    Means(Means),
+    /// Boxed: it is by far the largest.
+    Means(Box<Means>),
 }
 
 impl Window {
@@ -86,7 +87,7 @@ impl Window {
             WindowKind::Min => Body::Extremes(Extremes { sign: -1.0, entries: VecDeque::new() }),
             WindowKind::Max => Body::Extremes(Extremes { sign: 1.0, entries: VecDeque::new() }),
             WindowKind::Delta | WindowKind::Rate => Body::Changes(Changes::default()),
-            WindowKind::Average | WindowKind::Deviation => Body::Means(Means::new(length)),
+            WindowKind::Average | WindowKind::Deviation => Body::Means(Box::new(Means::new(length))),
         };
         Self {
             kind,
@@ -150,7 +151,6 @@ impl Window {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn kind(&self) -> WindowKind {
         self.kind
     }

@@ -75,11 +75,13 @@ pub(crate) fn expand(draft: &mut Draft, faults: &mut Vec<Fault>) {
         let Some(of) = &rule.kind else { continue };
         let unit = draft.measures.iter().find(|measure| measure.id == rule.measure);
         let unit = unit.map(|measure| measure.unit.as_str());
-        let mut writer = write::Writer { draft, unit, of, item: Item::Rule(at), faults: Vec::new() };
+        let mut writer =
+            write::Writer { draft, unit, of, item: Item::Rule(at), faults: Vec::new(), clear: None };
         let written = (of.kind.write)(&mut writer);
-        let found = writer.faults;
+        let (found, clear) = (writer.faults, writer.clear);
         if let Some(rule) = draft.rules.get_mut(at) {
             rule.when = written.unwrap_or_default();
+            rule.clear = rule.clear.take().or(clear);
         }
         faults.extend(found);
     }

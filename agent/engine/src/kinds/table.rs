@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::write::{Writer, tag, text};
-use super::{Form, Key, Kind};
+use super::write::{Writer, is_volume, quoted_eu, tag, text};
+use super::{Form, Key, Kind, PointDraft};
 use crate::Priority;
 
 const fn key(name: &'static str, form: Form, default: &'static str, en: &'static str) -> Key {
@@ -65,7 +65,7 @@ pub const KINDS: &[Kind] = &[
         priority: Priority::High, on_delay: secs(0), off_delay: secs(0),
         example: "place = \"tank-a\", length = \"5m\"", write: still },
     Kind { name: "sos", zh: "一键求救", en: "a person calls for help",
-        keys: &[PLACE],
+        keys: &[key("place", Form::Text, "anywhere, also outside of all zones", "a zone or a unit")],
         priority: Priority::Critical, on_delay: secs(0), off_delay: secs(0),
         example: "place = \"tank-a\"", write: sos },
     Kind { name: "lone", zh: "单人作业", en: "one person is alone",
@@ -84,6 +84,18 @@ pub const KINDS: &[Kind] = &[
         keys: &[PLACE, key("work", Form::Text, "hot_work", "the kind of special work"), POINTS, key("gas", Form::Text, "", "methane, hydrogen, acetone, benzene"), key("lel", Form::Number, "of the gas", "its lower explosive limit, % of volume")],
         priority: Priority::Critical, on_delay: secs(0), off_delay: secs(0),
         example: "points = [\"GD-101\"], gas = \"methane\"", write: permit_gas },
+    Kind { name: "oxygen", zh: "氧含量异常", en: "too little oxygen to breathe, or so much that things burn",
+        keys: &[POINTS, key("low", Form::Number, "19.5", "% of volume, at or below (GB/T 50493, GB 30871)"), key("high", Form::Number, "23.5", "% of volume, at or above"), key("work", Form::Text, "", "only while this kind of special work is permitted"), PLACE],
+        priority: Priority::Critical, on_delay: secs(0), off_delay: secs(0),
+        example: "points = [\"OX-101\"]", write: oxygen },
+    Kind { name: "conflicting_work", zh: "相互冲突的作业", en: "special work that may not go on side by side is permitted at once (GB 30871: 30 m)",
+        keys: &[key("works", Form::Texts, "", "kinds of special work of which one at most may go on"), key("near", Form::Texts, "the unit alone", "the units within 30 m of the place"), PLACE],
+        priority: Priority::High, on_delay: secs(0), off_delay: secs(0),
+        example: "works = [\"hot_work\", \"blind_plate\"], near = [\"tank-b\"]", write: conflicting_work },
+    Kind { name: "gas_test", zh: "气体分析超时未做", en: "special work begins, or goes on, without a gas test that is recent enough (GB 30871)",
+        keys: &[key("point", Form::Text, "", "the point that each gas test is a reading of"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
+        priority: Priority::High, on_delay: secs(10), off_delay: secs(0),
+        example: "point = \"QT-101\", work = \"hot_work\"", write: gas_test },
     Kind { name: "permit_expired", zh: "作业票到期仍有人", en: "a permit is over and people are still inside",
         keys: &[PLACE, WORK, key("within", Form::Duration, "8h", "after its end")],
         priority: Priority::High, on_delay: secs(60), off_delay: secs(0),
@@ -252,6 +264,9 @@ fn still(of: &mut Writer<'_>) -> Option<String> {
 }
 
 fn sos(of: &mut Writer<'_>) -> Option<String> {
+    if of.text("place").is_none() {
+        return Some("sos()".to_owned());
+    }
     Some(format!("sos({})", text(of.place()?)))
 }
 
@@ -292,6 +307,59 @@ fn permit_gas(of: &mut Writer<'_>) -> Option<String> {
     let limits: Option<Vec<String>> = limits.into_iter().collect();
     // While nobody can see the permits, work may be going on.
     Some(format!("maybe(permit({}, {})) and ({})", text(unit?), text(work), limits?.join(" or ")))
+}
+
+fn oxygen(of: &mut Writer<'_>) -> Option<String> {
+    let (low, high) = (of.number("low").unwrap_or(19.5), of.number("high").unwrap_or(23.5));
+    let points = of.points("points", 1)?;
+    if let Some(other) = points.iter().find(|point| !is_volume(&point.eu)) {
+        let message = format!("'{}' reads {}, not %VOL", other.tag, quoted_eu(&other.eu));
+        of.error("points", message, Some("give it its eu in the point table".to_owned()));
+        return None;
+    }
+    if !(0.0 < low && low < high && high < 100.0) {
+        let hint = "air has 20.9 % of volume: low = 19.5, high = 23.5".to_owned();
+        of.error("low", format!("'low' = {low} and 'high' = {high} are no two sides of air"), Some(hint));
+        return None;
+    }
+    let sides = |point: &PointDraft| format!("{0} <= {low} or {0} >= {high}", tag(point));
+    let beyond = points.into_iter().map(sides).collect::<Vec<_>>().join(" or ");
+    Some(match of.text("work") {
+        None => beyond,
+        // While nobody can see the permits, work may be going on.
+        Some(work) => format!("maybe(permit({}, {})) and ({beyond})", text(of.unit()?), text(work)),
+    })
+}
+
+fn conflicting_work(of: &mut Writer<'_>) -> Option<String> {
+    let (works, unit) = (of.texts("works"), of.unit());
+    if works.len() < 2
+        || works.iter().enumerate().any(|(at, work)| works.iter().take(at).any(|of| of == work))
+    {
+        let hint = format!("name two or more, each once: {}", of.of.kind.example);
+        of.error("works", format!("'works' names {} kinds of special work", works.len()), Some(hint));
+        return None;
+    }
+    let near = of.units("near")?;
+    let units: Vec<&str> = [unit?].into_iter().chain(near).collect();
+    let somewhere = |work: &String| {
+        let permits = units.iter().map(|unit| format!("permit({}, {})", text(unit), text(work)));
+        permits.collect::<Vec<_>>().join(" or ")
+    };
+    Some(format!("at_least(2, {})", works.iter().map(somewhere).collect::<Vec<_>>().join(", ")))
+}
+
+/// Judged in the minute after work begins, where `recently` bridges what is no break: a test that is too old by then stays so until
+/// the next one, or until the work is over for as long as a break.
+fn gas_test(of: &mut Writer<'_>) -> Option<String> {
+    let (unit, point, work) = (of.unit(), of.point("point"), of.needed_text("work"));
+    let before = of.duration("before", secs(1_800));
+    let (pause, interval) = (of.duration("pause", secs(1_800)), of.duration("interval", secs(8 * 3600)));
+    let (permit, age) =
+        (format!("permit({}, {})", text(unit?), text(work?)), format!("age({})", tag(point?)));
+    let work = format!("recently({permit}, {pause})");
+    of.clear = Some(format!("{age} <= {before} or not {work}"));
+    Some(format!("{permit} and ({age} > {interval} or ({age} > {before} and count({work}, 1m) >= 1))"))
 }
 
 fn permit_expired(of: &mut Writer<'_>) -> Option<String> {

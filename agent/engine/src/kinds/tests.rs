@@ -1,7 +1,7 @@
 //! What each kind writes, what it refuses, and the rules that a plant expects, as timelines.
 
 use super::*;
-use crate::site::{draft, hazard, point, rule, secs, told};
+use crate::site::{draft, hazard, point, rule, secs, told, unit};
 use crate::{Class, Confirm, Plant, RuleDraft, ZoneDraft};
 
 mod plant_rules;
@@ -44,6 +44,9 @@ fn site(rules: Vec<RuleDraft>) -> Draft {
         site.points.push(PointDraft { boolean: true, ..point(tag, Class::Sis) });
     }
     site.points.push(PointDraft { deadband: 1.0, ..point("LI-2", Class::Process) });
+    site.points.push(PointDraft { eu: "%VOL".to_owned(), ..point("OX-1", Class::Gas) });
+    site.points.push(point("QT", Class::Permit));
+    site.units.push(unit("U-2"));
     let limited = site.zones.iter_mut().find(|zone| zone.id == "Z-1");
     limited.into_iter().for_each(|zone: &mut ZoneDraft| zone.limit = Some(2));
     site
@@ -113,7 +116,26 @@ fn each_kind_writes_its_condition_in_the_language() {
             "present('Z-2', 'operator') < 1",
         ),
         ("still", vec![("length", length(120))], "still('U-1', 2m)"),
-        ("sos", vec![], "sos('U-1')"),
+        ("sos", vec![], "sos()"),
+        ("sos", vec![("place", word("Z-1"))], "sos('Z-1')"),
+        ("oxygen", vec![("points", words(&["OX-1"]))], "{OX-1} <= 19.5 or {OX-1} >= 23.5"),
+        (
+            "oxygen",
+            vec![("points", words(&["OX-1"])), ("high", number(21.0)), ("work", word("confined_space"))],
+            "maybe(permit('U-1', 'confined_space')) and ({OX-1} <= 19.5 or {OX-1} >= 21)",
+        ),
+        (
+            "conflicting_work",
+            vec![("works", words(&["hot_work", "blind_plate"])), ("near", words(&["U-2"]))],
+            "at_least(2, permit('U-1', 'hot_work') or permit('U-2', 'hot_work'), permit('U-1', 'blind_plate') or \
+             permit('U-2', 'blind_plate'))",
+        ),
+        (
+            "gas_test",
+            vec![("point", word("QT")), ("work", word("hot_work")), ("pause", length(3600))],
+            "permit('U-1', 'hot_work') and (age({QT}) > 8h or (age({QT}) > 30m and \
+             count(recently(permit('U-1', 'hot_work'), 1h), 1m) >= 1))",
+        ),
         ("lone", vec![("place", word("Z-1"))], "lone('Z-1')"),
         ("intrusion", vec![("place", word("Z-1"))], "people('Z-1') > 0"),
         (
@@ -247,6 +269,28 @@ fn what_a_kind_cannot_make_sense_of_is_told_at_its_key() {
             vec![("points", words(&["GD-1"])), ("gas", word("butane"))],
             "gas: the gas 'butane' is not known (there are methane, hydrogen, acetone, benzene; of another \
              write lel = 2.5, in % of volume)",
+        ),
+        (
+            "oxygen",
+            vec![("points", words(&["GD-1"]))],
+            "points: 'GD-1' reads '%LEL', not %VOL (give it its eu in the point table)",
+        ),
+        (
+            "oxygen",
+            vec![("points", words(&["OX-1"])), ("low", number(24.0))],
+            "low: 'low' = 24 and 'high' = 23.5 are no two sides of air (air has 20.9 % of volume: low = 19.5, \
+             high = 23.5)",
+        ),
+        (
+            "conflicting_work",
+            vec![("works", words(&["hot_work", "hot_work"]))],
+            "works: 'works' names 2 kinds of special work (name two or more, each once: works = [\"hot_work\", \
+             \"blind_plate\"], near = [\"tank-b\"])",
+        ),
+        (
+            "conflicting_work",
+            vec![("works", words(&["hot_work", "blind_plate"])), ("near", words(&["U-3"]))],
+            "near: there is no unit 'U-3' (did you mean 'U-1'?)",
         ),
         // What the language refuses is told with what was written.
         (

@@ -12,6 +12,8 @@ pub(super) struct Writer<'a> {
     pub(super) of: &'a KindDraft,
     pub(super) item: Item,
     pub(super) faults: Vec<Fault>,
+    /// When its alarm ends, where that is not when its condition holds no more.
+    pub(super) clear: Option<String>,
 }
 
 /// A share of the lower explosive limit up to which hot work is allowed, by GB 30871: 0.5 % of volume where
@@ -136,6 +138,18 @@ impl<'a> Writer<'a> {
         None
     }
 
+    /// Units by their ids.
+    pub(super) fn units(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
+        let known = |id: &str| self.draft.units.iter().find(|unit| unit.id == id);
+        let Some(unknown) = self.texts(key).iter().find(|id| known(id).is_none()) else {
+            return Some(self.texts(key).iter().map(String::as_str).collect());
+        };
+        let near = nearest(unknown, self.draft.units.iter().map(|unit| unit.id.as_str()));
+        let hint = near.map(|near| format!("did you mean '{near}'?"));
+        self.error(key, format!("there is no unit '{unknown}'"), hint);
+        None
+    }
+
     /// The unit of the place.
     pub(super) fn unit(&mut self) -> Option<&'a str> {
         let place = self.place()?;
@@ -151,7 +165,7 @@ impl<'a> Writer<'a> {
         match eu.as_str() {
             // Cut, not rounded: a limit may be stricter than the standard and never looser.
             "%lel" => Some((allowed / lel * 10_000.0).floor() / 100.0),
-            "%vol" | "vol%" | "%v/v" => Some(allowed),
+            _ if is_volume(&eu) => Some(allowed),
             _ => {
                 let message = format!("'{}' reads {}, not %LEL or %VOL", point.tag, quoted_eu(&point.eu));
                 self.error("points", message, Some("give it its eu in the point table".to_owned()));
@@ -183,7 +197,12 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn quoted_eu(eu: &str) -> String {
+/// Whether a point of this eu reads shares of the volume.
+pub(super) fn is_volume(eu: &str) -> bool {
+    matches!(eu.to_lowercase().replace(' ', "").as_str(), "%vol" | "vol%" | "%v/v")
+}
+
+pub(super) fn quoted_eu(eu: &str) -> String {
     if eu.is_empty() { "no eu".to_owned() } else { format!("'{eu}'") }
 }
 

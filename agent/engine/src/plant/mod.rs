@@ -66,6 +66,10 @@ pub struct Plant {
     points_of_source: Index,
 }
 
+fn outside(zones: &[ZoneDraft]) -> u32 {
+    u32::try_from(zones.len()).unwrap_or(u32::MAX)
+}
+
 impl Plant {
     /// Every fault at once; `Err` where one of them is an error. Warnings come back with the plant.
     pub fn build(mut draft: Draft) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
@@ -73,6 +77,7 @@ impl Plant {
         crate::kinds::expand(&mut draft, &mut faults);
         let rules = rules::build(&draft, &mut faults);
         chain::check(&draft, &rules, &mut faults);
+        loss::warn_of_help(&draft, &rules, &mut faults);
         if faults.iter().any(|fault| fault.severity == Severity::Error) {
             return Err(faults);
         }
@@ -99,7 +104,7 @@ impl Plant {
         let ages = ages.flat_map(|(at, rule)| rule.points.iter().map(move |point| (point.0, at)));
         let rules_of_age = Index::build(draft.points.len(), ages);
         let zones = numbered().flat_map(|(at, rule)| rule.zones.iter().map(move |zone| (*zone, at)));
-        let rules_of_zone = Index::build(draft.zones.len(), zones);
+        let rules_of_zone = Index::build(draft.zones.len().saturating_add(1), zones);
         let cameras = numbered().flat_map(|(at, rule)| rule.cameras.iter().map(move |camera| (*camera, at)));
         let rules_of_camera = Index::build(draft.cameras.len(), cameras);
         let conditions = numbered()
@@ -269,6 +274,11 @@ impl Plant {
 
     pub(crate) fn unit_place(&self, id: &str) -> Option<u32> {
         self.units.get(id).copied()
+    }
+
+    /// What counts as the zone of those who are in none: it stands behind the others.
+    pub(crate) fn outside(&self) -> u32 {
+        outside(&self.draft.zones)
     }
 
     pub(crate) fn zone_at(&self, id: &str) -> Option<u32> {

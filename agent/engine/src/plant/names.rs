@@ -69,6 +69,11 @@ impl Names for DraftNames<'_> {
         self.has_unit(id).then(|| Place { zones: self.zones(|zone| zone.unit == id) })
     }
 
+    fn everywhere(&self) -> Place {
+        let zones = (0u32..).zip(&self.draft.zones).map(|(at, _)| at);
+        Place { zones: zones.chain([super::outside(&self.draft.zones)]).collect() }
+    }
+
     fn unit_cameras(&self, unit: &str) -> Option<Arc<[u32]>> {
         let cameras = (0u32..).zip(&self.draft.cameras).filter(|(_, camera)| camera.unit == unit);
         self.has_unit(unit).then(|| cameras.map(|(at, _)| at).collect())

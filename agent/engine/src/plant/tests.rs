@@ -314,6 +314,16 @@ fn people_without_any_feed_of_fixes_are_a_fault() {
 }
 
 #[test]
+fn a_call_for_help_that_no_rule_would_hear_is_a_warning() {
+    check(
+        "warning: Rule(1) when: who calls for help outside of the places that rules name alarms nobody [sos() \
+         hears it anywhere, and so does kind = \"sos\" without a place]",
+        |draft| draft.rules.extend([rule("a", "{TI} > 1"), rule("b", "sos('Z-1')"), rule("c", "sos('Z-2')")]),
+    );
+    check("", |draft| draft.rules.extend([rule("b", "sos('Z-1')"), rule("c", "sos()")]));
+}
+
+#[test]
 fn permits_without_any_feed_of_them_are_a_fault() {
     check(
         "Rule(0) when: no source carries permits: what work is permitted is unknown for ever [give a source \

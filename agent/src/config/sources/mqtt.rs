@@ -12,7 +12,7 @@ use super::{Kind, STALE_MAX, STALE_MIN, Source};
 use crate::config::address;
 use crate::config::fields::Fields;
 use crate::config::place::Place;
-use crate::config::secret::{SecretFile, Whose};
+use crate::config::secret::SecretFile;
 use crate::config::site::{MQTT_PORT, MQTTS_PORT, Site, host_and_port, user};
 use crate::config::tls;
 use crate::config::values::duration_text;
@@ -119,7 +119,7 @@ pub(super) fn feed(
     let default_client = format!("riskgate-{}-{}", site.gateway, source.id);
     let client_id = fields.text("client_id").map_or(default_client, |id| id.value);
     let versions = fields.word("version", &VERSIONS).unwrap_or_default();
-    let user = user(fields, Whose::Source(place), secrets).map(|user| (user, String::new()));
+    let user = user(fields, place, secrets).map(|user| (user, String::new()));
     let mut subscriptions = Vec::new();
     source.stale_after = fields.duration("stale_after", STALE_MIN..=STALE_MAX);
     if let Some(filter) = topic_filter(fields, "heartbeat") {

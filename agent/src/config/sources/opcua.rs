@@ -9,7 +9,7 @@ use riskgate_point::SourceId;
 use super::{Kind, subscriptions};
 use crate::config::address;
 use crate::config::fields::Fields;
-use crate::config::secret::{SecretFile, Whose};
+use crate::config::secret::SecretFile;
 use crate::config::site::user;
 
 /// How far back a server may be asked for what was missed.
@@ -76,7 +76,7 @@ fn user_of(
     channel: Channel,
     secrets: &mut Vec<SecretFile>,
 ) -> User {
-    let name = user(fields, Whose::Source(source), secrets);
+    let name = user(fields, source, secrets);
     let certificate = fields.text("user_certificate");
     let key = fields.text("user_key_file");
     if fields.has("user") && fields.has("user_certificate") {

@@ -331,3 +331,38 @@ fn an_alarm_about_people_who_are_not_seen_again_after_a_restart_returns() {
 ",
     );
 }
+
+/// What waited for people to be seen waits for nobody once its rule reads none.
+#[test]
+fn an_alarm_about_people_from_before_a_restart_whose_rule_reads_a_point_now_returns_with_it() {
+    check_all(
+        vec![ruled(vec![rule("crowd", "people('Z-1') > 1")]), ruled(vec![rule("crowd", "{TI} > 80")])],
+        "
+1s fix t1 Z-1
+2s fix t2 Z-1
+  2s alarm crowd unacknowledged #1
+3s restart
+4s reload 1
+5s TI 90
+6s TI 70
+  6s alarm crowd returned #1
+",
+    );
+}
+
+#[test]
+fn the_alarm_of_a_rule_that_is_gone_cannot_be_silenced() {
+    check_all(
+        vec![ruled(vec![rule("hot", "{TI} > 80")]), ruled(Vec::new())],
+        "
+1s TI 90
+  1s alarm hot unacknowledged #1
+2s reload 1
+  2s alarm hot normal #1
+3s shelve hot 60s
+  refused: no alarm 'hot'
+4s out hot
+  refused: no alarm 'hot'
+",
+    );
+}

@@ -298,6 +298,29 @@ fn an_episode_counts_as_a_repeat_once_nothing_withholds_it() {
     );
 }
 
+/// However short its patience: that it returned is told, and a restart does not count it twice.
+#[test]
+fn the_hazards_of_a_lost_source_are_not_before_its_alarm() {
+    let impatient =
+        || Draft { patience: Patience { source_hazard: secs(5), ..Patience::default() }, ..draft() };
+    check(
+        impatient(),
+        "
+1s down plc
+8s up plc
+9s LI 50
+10s down plc
+17s restart
+  27s alarm fault:source:plc unacknowledged #1 blinds M-1 M-2
+  27s alarm fault:source:rtls unacknowledged #1
+  27s hazard M-1 fault:plc: a candidate by fault:source:plc
+  27s hazard M-2 fault:plc: a candidate by fault:source:plc
+28s restart
+60s
+",
+    );
+}
+
 #[test]
 fn history_of_a_time_out_of_service_raises_nothing() {
     check(

@@ -219,6 +219,11 @@ fn a_critical_rule_that_one_feed_keeps_from_firing_is_warned_of() {
         let rules = vec![RuleDraft { priority: crate::Priority::Critical, ..rule("r", when) }];
         let mut site = told(rules);
         site.measures.pop();
+        site.points.iter_mut().for_each(|point| point.stale_after = crate::site::secs(15));
+        // Its own way into the plant, and one whose silence nobody notices for an hour.
+        site.points[0].source = riskgate_point::SourceId(3);
+        site.points[2].source = riskgate_point::SourceId(4);
+        site.points[2].stale_after = crate::site::secs(3600);
         let (_, faults) = Plant::build(site).unwrap();
         let down =
             |message: &str| Some(message.strip_prefix("while source '")?.split_once('\'')?.0.to_owned());
@@ -229,10 +234,14 @@ fn a_critical_rule_that_one_feed_keeps_from_firing_is_warned_of() {
     assert_eq!(warned("at_least(2, {GD-1} > 1, sos('Z-1'))"), ["rtls"]);
     assert_eq!(warned("{GD-1} > 25 or people('Z-1') > 0"), Vec::<String>::new());
     assert_eq!(warned("at_least(2, {GD-1} > 1, sos('Z-1'), seen('U-1', 'smoke'))"), Vec::<String>::new());
-    assert_eq!(warned("at_least(2, {GD-1} > 1, {GD-2} > 1, seen('U-1', 'smoke'))"), Vec::<String>::new());
+    assert_eq!(warned("at_least(2, {GD-1} > 1, {TI} > 1, seen('U-1', 'smoke'))"), Vec::<String>::new());
     assert_eq!(warned("bad({GD-1}) and condition('dcs', 'HH')"), ["dcs"]);
     assert_eq!(warned("held(not {GD-1} > 25, 5s) and not permit('U-1', 'hot_work')"), ["ptw"]);
     assert_eq!(warned("count(sos('U-1'), 1m) >= 2 and {TI} > 1"), ["rtls"]);
-    // One feed alone: its fault alarm says it.
-    assert_eq!(warned("{GD-1} > 25 and {GD-2} > 25"), Vec::<String>::new());
+    // One feed alone: its fault alarm says it, unless it says it late.
+    assert_eq!(warned("{GD-1} > 25 and {TI} > 25"), Vec::<String>::new());
+    assert_eq!(warned("{GD-2} > 25"), ["ptw"]);
+    // Two sources of points, and one of them would do.
+    assert_eq!(warned("{LI} > 25 and {TI} > 25"), ["plc", "dcs"]);
+    assert_eq!(warned("at_least(1, {LI} > 25, {TI} > 25)"), Vec::<String>::new());
 }

@@ -11,6 +11,7 @@ mod language;
 mod quality;
 mod records;
 mod refill;
+mod running;
 mod sight;
 mod told;
 mod touched;

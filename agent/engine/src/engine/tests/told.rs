@@ -224,6 +224,20 @@ fn more_permits_than_there_is_room_for_are_one_fault_until_those_beyond_are_know
     );
 }
 
+/// What a source tells first, it tells whole: no rule sees it there with its conditions still untold.
+#[test]
+fn a_source_that_tells_all_at_its_first_word_was_never_unknown() {
+    check(
+        told(vec![rule("any", "maybe(condition('dcs', 'HH'))")]),
+        "
+0s cold
+2s told dcs
+3s condition LIA-1/HH active
+  3s alarm any unacknowledged #1
+",
+    );
+}
+
 #[test]
 fn a_source_that_is_to_tell_no_conditions_any_more_is_at_no_fault_for_them() {
     let mut deaf = high();

@@ -15,7 +15,7 @@ use crate::site::{EPOCH, draft, hazard, plant, point, rule, secs};
 use crate::*;
 
 /// Of every way in which a rule can ask for a point; `{A}` to `{D}`, and `{ON}`.
-const TEXTS: [&str; 28] = [
+const TEXTS: [&str; 34] = [
     "{A} >= 5",
     "{A} > 3 and {B} < 6",
     "{A} < 4 or {D} >= 9",
@@ -42,6 +42,12 @@ const TEXTS: [&str; 28] = [
     "age({D}) > 3s or {D} > 6",
     "bad({A}) or {B} > 6",
     "stale({C}) and {D} > 2",
+    "stddev({A}, 3s) > 1 or {B} > 8",
+    "held(avg({B}, 4s) > 5, 2s)",
+    "delta({A}, 5s) >= 3 and not {ON}",
+    "min({C}, 3s) >= 4",
+    "count(max({A}, 2s) > 6, 10s) >= 1",
+    "recently(bad({B}), 4s) or max({D}, 3s) > 6",
     "active('r0') and {C} > 4",
     "held({A} > people('Z-1'), 2s) or {A} > 8",
 ];
@@ -58,9 +64,11 @@ fn drafted(picks: &[(usize, u64, u64)], class: Class, deadband: f64) -> Draft {
     let written = |(nth, (text, on, off)): (usize, &(usize, u64, u64))| RuleDraft {
         for_: secs(*on),
         clear_for: secs(*off),
+        // One with a memory of its own.
+        clear: (*on == 3).then(|| "max({A}, 3s) < 5 and not {ON}".to_owned()),
         hazard: Some(hazard(Confirm::Auto)),
         // The first is read by others, and reads none.
-        ..rule(&format!("r{nth}"), TEXTS[if nth == 0 { text % 26 } else { *text }])
+        ..rule(&format!("r{nth}"), TEXTS[if nth == 0 { text % 32 } else { *text }])
     };
     let rules = picks.iter().enumerate().map(written).collect();
     Draft { points: numbered.into_iter().chain(on).collect(), rules, ..draft() }

@@ -239,8 +239,9 @@ const ATOMS: &[&str] = &[
     "1 + count({GD-101} > 15, 1s) == count({GD-102} > 15, 1s)",
 ];
 
-fn condition() -> impl Strategy<Value = String> {
-    let atom = prop::sample::select(ATOMS).prop_map(|atom| format!("({atom})"));
+/// Conditions of all forms, of these.
+pub(super) fn condition(atoms: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let atom = prop::sample::select(atoms).prop_map(|atom| format!("({atom})"));
     atom.prop_recursive(3, 12, 3, |inner| {
         let some = prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -258,9 +259,9 @@ fn condition() -> impl Strategy<Value = String> {
     })
 }
 
-type Change = (u64, u8, u8, i32);
+pub(super) type Change = (u64, u8, u8, i32);
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+pub(super) fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(
         (prop_oneof![Just(0), Just(100), 0..900_u64], 0..18_u8, any::<u8>(), 0..60_i32),
         1..25,
@@ -268,7 +269,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 }
 
 /// One change of the present.
-fn take(world: &mut Present, (_, what, which, number): Change, at: Mono) {
+pub(super) fn take(world: &mut Present, (_, what, which, number): Change, at: Mono) {
     let tag = ["GD-101", "GD-102", "a}b.c/d"][usize::from(which % 3)];
     let switch = ["ESD-1", "ESD-2"][usize::from(which % 2)];
     let value = f64::from(number) * 0.7;
@@ -308,7 +309,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn evidence_gives_the_verdict_of_the_engine_part_by_part(text in condition(), changes in changes()) {
+    fn evidence_gives_the_verdict_of_the_engine_part_by_part(text in condition(ATOMS), changes in changes()) {
         let (mut judge, mut world, mut at) = (Judge::new(&text), Present::default(), ms(0));
         for change in changes {
             // What turns by itself on the way is looked at when it was offered.

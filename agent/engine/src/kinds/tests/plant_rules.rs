@@ -304,6 +304,159 @@ fn permits_lower_limits_want_their_guardian_and_end_with_nobody_inside() {
     );
 }
 
+/// Too little oxygen and too much are both beyond what a person may be in.
+#[test]
+fn oxygen_fails_on_both_sides() {
+    check(
+        site(vec![RuleDraft {
+            hazard: Some(hazard(Confirm::Auto)),
+            unit: Some(raise(60)),
+            ..of("air", "oxygen", vec![("points", words(&["OX-1"]))])
+        }]),
+        "
+1s OX-1 19.5
+  1s alarm air unacknowledged #1
+  1s hazard M-1 air: rectifying
+  1s unit U-1 Red, air
+10s OX-1 20.9
+  10s alarm air returned #1
+  10s hazard M-1 air: rectifying returned
+  10s unit U-1 Red, air until 70s
+20s OX-1 23.6
+  20s alarm air unacknowledged #2
+  20s hazard M-1 air: rectifying repeats 1
+  20s unit U-1 Red, air
+21s OX-1 bad
+  31s alarm fault:OX-1 unacknowledged #1 blinds M-1
+40s OX-1 21
+  40s alarm fault:OX-1 returned #1 blinds M-1
+  40s alarm air returned #2
+  40s hazard M-1 air: rectifying repeats 1 returned
+  40s unit U-1 Red, air until 100s
+  100s unit U-1 Yellow
+101s
+",
+    );
+}
+
+/// Hot work in one unit while a blind plate is set in the next one; hot work twice is no conflict.
+#[test]
+fn work_that_may_not_go_on_side_by_side_conflicts() {
+    let given = vec![("works", words(&["hot_work", "blind_plate"])), ("near", words(&["U-2"]))];
+    check(
+        site(vec![of("conflict", "conflicting_work", given)]),
+        "
+1s alive ptw
+10s permit DH-1 working U-1
+11s permit DH-2 working U-2
+20s permit MB-1 working U-2 blind_plate
+  20s alarm conflict unacknowledged #1
+30s permit DH-1 after U-1
+40s permit DH-2 after U-2
+  40s alarm conflict returned #1
+",
+    );
+}
+
+/// A gas test may be half an hour old when work begins, also after a break; a short pause wants none.
+#[test]
+fn work_wants_a_gas_test_that_is_recent_when_it_begins_and_not_too_old_while_it_lasts() {
+    let given = vec![("point", word("QT")), ("work", word("hot_work")), ("interval", length(7200))];
+    check(
+        site(vec![of("test", "gas_test", given)]),
+        "
+1s alive ptw
+1900s QT 0
+2000s permit DH-1 working U-1
+3000s permit DH-1 before U-1
+3600s permit DH-1 working U-1
+5000s permit DH-1 before U-1
+7000s permit DH-1 working U-1
+  7010s alarm test unacknowledged #1
+7100s QT 0
+  7100s alarm test returned #1
+  14310s alarm test unacknowledged #2
+14400s QT 0
+  14400s alarm test returned #2
+14500s permit DH-1 after U-1
+30000s permit DH-2 working U-1
+  30010s alarm test unacknowledged #3
+30010s permit DH-2 after U-1
+  31810s alarm test returned #3
+32000s
+",
+    );
+}
+
+/// Who calls for help outside of all zones is heard as well.
+#[test]
+fn a_call_for_help_is_heard_wherever_it_comes_from() {
+    check(
+        site(vec![of("sos", "sos", vec![]), of("dike", "sos", vec![("place", word("Z-1"))])]),
+        "
+1s fix a out li
+10s fix a out li sos
+  10s alarm sos unacknowledged #1
+100s fix a Z-1 li sos
+  100s alarm dike unacknowledged #1
+110s fix a out li sos
+  110s alarm dike returned #1
+120s fix a out li
+  120s alarm sos returned #1
+130s fix b nowhere sos
+  130s alarm sos unacknowledged #2
+140s restart
+140s up rtls
+140s up plc
+140s up nvr
+",
+    );
+}
+
+/// A unit that is stopped: its inspections rest and its process limits are silent by design; gas, safety functions
+/// and people are not. The stop and its end are records.
+#[test]
+fn a_stopped_unit_mutes_its_process_limits_and_nothing_that_people_die_of() {
+    let mut site = site(vec![
+        RuleDraft {
+            hazard: Some(hazard(Confirm::Auto)),
+            task: Some(boost("T-1", 600, 60)),
+            ..rule("leak", "{GD-1} >= 25")
+        },
+        of("trip", "sis_trip", vec![("points", words(&["XS-1"]))]),
+        of("sos", "sos", vec![]),
+    ]);
+    site.points[0] = draft().points[0].clone();
+    check(
+        site,
+        "
+1s stop U-1
+  1s stop U-1 #1
+  1s task T-1 every 28800s suspended
+  1s task T-2 every 28800s suspended
+10s LI 96
+  10s alarm LI/HH unacknowledged #1 suppressed owing
+  15s alarm LI/H unacknowledged #1 suppressed owing
+20s GD-1 30
+  20s alarm leak unacknowledged #1
+  20s hazard M-1 leak: rectifying
+  20s task T-1 every 600s suspended, leak
+30s XS-1 true
+  30s alarm trip unacknowledged #1
+40s fix a Z-1 li sos
+  40s alarm sos unacknowledged #1
+50s start U-1
+  50s stop U-1 #1 ended
+  50s alarm LI/H unacknowledged #1, unit_started
+  50s hazard M-1 limit:LI: a candidate by LI/H
+  50s alarm LI/HH unacknowledged #1, unit_started
+  50s hazard M-1 limit:LI: rectifying by LI/HH
+  50s task T-1 every 600s, leak
+  50s task T-2 every 28800s
+",
+    );
+}
+
 /// An alarm that comes and goes chatters; that is counted, and nothing is kept back.
 #[test]
 fn an_alarm_that_comes_and_goes_chatters() {

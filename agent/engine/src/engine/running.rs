@@ -1,0 +1,68 @@
+//! The counts that run between two decisions, for whoever keeps them over a restart, and how an engine goes on with
+//! them.
+
+use riskgate_point::{Mono, Now, Wall};
+
+use super::Engine;
+use crate::plant::Plant;
+use crate::record::Watches;
+use crate::{Period, Running, TaskDraft};
+
+impl Engine {
+    /// What this engine counts now. `None` while the clock is in doubt: which of its times are right shows in a
+    /// while, and until then what was kept before is worth more.
+    pub fn running(&self, now: Now) -> Option<Running> {
+        let mono = now.mono.max(self.latest);
+        let at = self.present.calendar.sure(mono)?;
+        let watched = self.periods.iter().filter_map(|(task, period)| {
+            let watch = self.watches.get(*task)?;
+            Some((self.plant.task_at(*task)?.id.clone(), watch.counted(*period, mono)))
+        });
+        Some(Running { at, watched: watched.collect(), onsets: self.hazards.onsets(mono) })
+    }
+
+    /// Moves with each change of what is counted that a restart in the next minutes would be missing.
+    pub fn running_mark(&self) -> u64 {
+        self.hazards.counted()
+    }
+
+    /// The cycle of a task that the engine before was in, if that is the present one or is over without its record.
+    /// A time that the clock had not reached yet was of a clock that was wrong: then nothing is known.
+    pub(super) fn go_on_watching(&mut self, task: u32, now: Mono, wall: Wall) -> Option<Period> {
+        let plant = &self.plant;
+        let with = plant.task_at(task).and_then(|draft| self.before.watched.remove(&draft.id))?;
+        let since = i64::try_from(now.since(self.began).as_millis()).unwrap_or(i64::MAX);
+        let (at, began) = (self.before.at, Wall(wall.0.saturating_sub(since)));
+        let known = with.period.start <= at && at < with.period.end && at <= began;
+        let watch = self.watches.get_mut(task).filter(|_| known)?;
+        watch.go_on(&with, at, began, now);
+        self.periods.insert(task, with.period);
+        Some(with.period)
+    }
+
+    /// Under another plant: cycles of tasks that are due as before go on, with what was seen of them.
+    pub(super) fn move_cycles(&mut self, old: &Plant, now: Mono) {
+        let mut watches = std::mem::replace(&mut self.watches, Watches::of(&self.plant));
+        for (before, period) in std::mem::take(&mut self.periods) {
+            let Some(draft) = old.task_at(before) else { continue };
+            let Some((task, new)) = self.plant.task(&draft.id) else { continue };
+            if !(is_due_like(draft, new) && old.time() == self.plant.time()) {
+                continue;
+            }
+            match (watches.take(before), self.watches.get_mut(task)) {
+                (Some(from), Some(watch)) => watch.take_over(from),
+                (None, None) => {}
+                // Whose records these are has changed with the cycle half over.
+                (Some(_), None) | (None, Some(_)) => continue,
+            }
+            self.periods.insert(task, period);
+        }
+        self.look(&self.watches.tasks(), now);
+    }
+}
+
+/// Whether their cycles are the same ones.
+fn is_due_like(one: &TaskDraft, other: &TaskDraft) -> bool {
+    let when = |of: &TaskDraft| (of.cycle, of.months, of.start, of.hours, of.days);
+    one.measure == other.measure && when(one) == when(other)
+}
