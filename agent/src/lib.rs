@@ -22,6 +22,7 @@
 //! | [`explain`] | why an alarm or a hazard is there, for a person |
 //! | [`events`], [`metrics`] | typed events that log and count at once |
 //! | [`app`] | the only place that makes channels and spawns |
+//! | [`backtest`] | the past judged by other rules |
 //! | [`cli`] | the commands |
 //! | `demo` | broker, simulated plant, scenario (feature `demo`) |
 //!
@@ -51,6 +52,7 @@
 //!    shown at its file, line and column, and a hint.
 
 pub mod app;
+pub mod backtest;
 mod causes;
 pub mod cli;
 pub mod clock;

@@ -31,6 +31,14 @@ pub static INTAKE_DEPTH: LazyLock<IntGauge> =
 pub static OUTBOX: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauges("riskgate_outbox_pending", "Committed rows not yet acknowledged", &["lane"]));
 
+pub static SET_ASIDE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges(
+        "riskgate_outbox_set_aside",
+        "Rows that the receiver, or the database, will not take; each is told as a gap",
+        &["what"],
+    )
+});
+
 pub static UPLINK_UP: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("riskgate_uplink_up", "1 while the broker upstream is connected"));
 
@@ -104,6 +112,15 @@ pub static UNJUDGED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_unjudged", "Reports not judged since the start, by reason", &["reason"])
 });
 
+/// Episodes of rules that tell nobody, since their text was changed last.
+pub static SHADOW_EPISODES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_shadow_episodes", "Episodes of a shadow rule under its present text", &["rule"])
+});
+
+pub static SHADOW_ACTIVE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauges("riskgate_shadow_active", "1 while a shadow rule would have an alarm active", &["rule"])
+});
+
 /// The exposition text of all of them.
 pub fn text() -> String {
     let mut page = Vec::new();
@@ -153,11 +170,14 @@ mod tests {
         STORE_WRITTEN.with_label_values(&["wal"]).set(1);
         INTAKE_DEPTH.set(1);
         OUTBOX.with_label_values(&["critical"]).set(1);
+        SET_ASIDE.with_label_values(&["refused"]).set(1);
         SOURCE_UP.with_label_values(&["s"]).set(1);
         POINTS.with_label_values(&["s", "good"]).set(1);
         POLLS.with_label_values(&["s", "late"]).set(1);
         ROUND_TRIP.with_label_values(&["s"]).set(1);
         SKIPPED.with_label_values(&["s", "not_json"]).set(1);
+        SHADOW_EPISODES.with_label_values(&["r"]).set(1);
+        SHADOW_ACTIVE.with_label_values(&["r"]).set(1);
         let page = text();
         for name in
             ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use riskgate_point::Wall;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own. `user_version` is the
 /// number of the last one applied.
@@ -20,11 +20,12 @@ pub(crate) fn migrate(
 ) -> rusqlite::Result<()> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (number, migration) in (1_i64..).zip(migrations).filter(|(number, _)| *number > version) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "application_id", application_id)?;
-        transaction.pragma_update(None, "user_version", number)?;
-        transaction.commit()?;
+        // A transaction of its own; within another, which may be rolled back, a part of that.
+        let savepoint = connection.savepoint()?;
+        savepoint.execute_batch(migration)?;
+        savepoint.pragma_update(None, "application_id", application_id)?;
+        savepoint.pragma_update(None, "user_version", number)?;
+        savepoint.commit()?;
     }
     Ok(())
 }

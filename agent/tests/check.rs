@@ -149,6 +149,7 @@ broken! {
     an_act_from_upstream_names_its_persons: "92-uplink-commands",
     the_model_has_one_owner: "93-who-owns-the-model",
     a_model_that_the_files_own_is_commanded_by_nobody: "94-a-model-that-is-never-taken",
+    what_a_shadow_rule_would_tell_stays_in_the_shadow: "95-shadow-rules",
 }
 
 #[test]

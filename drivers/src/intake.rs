@@ -278,7 +278,7 @@ fn conditions_over(lane: &VecDeque<Report>) -> Vec<usize> {
     for (at, report) in lane.iter().enumerate() {
         match report {
             Report::Condition(condition) => {
-                let Condition { source, origin, name, active, .. } = condition;
+                let Condition { source, origin, name, active, .. } = &**condition;
                 let telling = tellings.get(source).copied().unwrap_or(0);
                 runs.entry((*source, telling, &**origin, &**name)).or_default().push((at, *active));
             }
@@ -392,7 +392,7 @@ mod tests {
     async fn fixes_wait_for_room_and_are_never_merged() {
         let (sender, mut receiver) = channel(16, all_process);
         sender.send((0..16).map(|point| reading(point, 1.0)).collect());
-        let fix = Report::Fix(Fix {
+        let fix = Report::Fix(Box::new(Fix {
             source: SourceId(0),
             tag: Arc::from("T1"),
             person: None,
@@ -403,7 +403,7 @@ mod tests {
             source_time: None,
             received: Now::default(),
             backfill: false,
-        });
+        }));
         let waiting = sender.send_when_room(vec![fix]);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -417,7 +417,7 @@ mod tests {
     async fn a_flood_of_conditions_keeps_of_each_its_first_its_last_and_that_it_was_otherwise() {
         let (sender, mut receiver) = channel(16, all_process);
         let condition = |name: &str, severity: u16, active: bool| {
-            Report::Condition(Condition {
+            Report::Condition(Box::new(Condition {
                 source: SourceId(1),
                 origin: Arc::from("T"),
                 name: Arc::from(name),
@@ -428,7 +428,7 @@ mod tests {
                 message: Arc::from(""),
                 source_time: None,
                 received: Now::default(),
-            })
+            }))
         };
         let all_told = || Report::ConditionsTold { source: SourceId(1), at: Now::default() };
         let lost = || Report::ConditionsLost { source: SourceId(1), at: Now::default() };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use riskgate::clock;
-use riskgate::config::{self, Driver};
+use riskgate::config::{self, Checked, Driver};
 use riskgate_drivers::intake::{self, Lane};
 use riskgate_drivers::{modbus, mqtt, opcua};
 use riskgate_point::Report;
@@ -27,7 +27,9 @@ pub(crate) async fn modbus(ports: &[String]) -> anyhow::Result<()> {
             writeln!(points, "D{device}-{register},d-{device},holding:{register},u16")?;
         }
     }
-    run(&sources, &points).await
+    let checked = check(&sources, &points)?;
+    drop((sources, points));
+    run(checked).await
 }
 
 pub(crate) async fn opcua(at: &[String]) -> anyhow::Result<()> {
@@ -40,7 +42,9 @@ pub(crate) async fn opcua(at: &[String]) -> anyhow::Result<()> {
     for item in 0..items.parse::<usize>()? {
         writeln!(points, "O{item},o,nsu=urn:bench;i={},f32", item + 1)?;
     }
-    run(&sources, &points).await
+    let checked = check(&sources, &points)?;
+    drop((sources, points));
+    run(checked).await
 }
 
 pub(crate) async fn mqtt(at: &[String]) -> anyhow::Result<()> {
@@ -52,11 +56,11 @@ pub(crate) async fn mqtt(at: &[String]) -> anyhow::Result<()> {
     for topic in 0..TOPICS {
         writeln!(points, "M{topic},m,bench/{topic},f32")?;
     }
-    run(&sources, &points.replace(",f32", ",")).await
+    run(check(&sources, &points.replace(",f32", ","))?).await
 }
 
-/// Drivers as configured, one task each; the values that come are counted and dropped.
-async fn run(sources: &str, points: &str) -> anyhow::Result<()> {
+/// What is checked is what stays: the texts go, as those of an agent's files do.
+fn check(sources: &str, points: &str) -> anyhow::Result<Checked> {
     let folder = tempfile::tempdir()?;
     let gateway = "[gateway]\ncompany = \"540170007\"\nid = \"54017000701\"\nname = \"bench\"\n\
                    [uplink]\nhost = \"127.0.0.1\"\nport = 1\n[console]\nhttp = \"127.0.0.1:0\"\n";
@@ -64,8 +68,11 @@ async fn run(sources: &str, points: &str) -> anyhow::Result<()> {
     let value = if sources.contains("mqtt") { ",value" } else { "" };
     let points = if value.is_empty() { points.to_owned() } else { points.replace(",\n", ",,$.value\n") };
     std::fs::write(folder.path().join("points.csv"), format!("tag,source,address,type{value}\n{points}"))?;
-    let checked =
-        config::check(folder.path()).map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))?;
+    config::check(folder.path()).map_err(|problems| anyhow::anyhow!("{}", problems.render(false)))
+}
+
+/// Drivers as configured, one task each; the values that come are counted and dropped.
+async fn run(checked: Checked) -> anyhow::Result<()> {
     let (out, mut receiver) = intake::channel(100_000, |_| Lane::Process);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::<anyhow::Result<()>>::new();

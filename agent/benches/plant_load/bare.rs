@@ -7,7 +7,7 @@ use std::time::Duration;
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use tokio_modbus::prelude::*;
 
-use crate::{DEVICES, PERIOD, REGISTERS};
+use crate::{PERIOD, REGISTERS};
 
 /// `bare BROKER_PORT DEVICE_PORT...`, until it is killed.
 pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
             }
         });
         let bunched = std::env::var_os("PLANT_LOAD_BUNCHED").is_some();
+        let count = u32::try_from(devices.len())?;
         for (index, port) in devices.iter().copied().enumerate() {
             let client = client.clone();
             tasks.spawn(async move {
@@ -35,7 +36,7 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
                 let mut device = tcp::attach_slave(stream, Slave(1));
                 // Spread over the period, as the agent's are, or all at once.
                 let place = if bunched { 0 } else { u32::try_from(index)? };
-                let phase = PERIOD * place / u32::try_from(DEVICES)?;
+                let phase = PERIOD * place / count;
                 let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + phase, PERIOD);
                 loop {
                     tick.tick().await;

@@ -10,7 +10,7 @@ use tokio_modbus::prelude::*;
 use tokio_modbus::server::Service;
 use tokio_modbus::server::tcp::{Server, accept_tcp_connection};
 
-use crate::{BEYOND, DEVICES, QUIET, REGISTERS, RULES};
+use crate::{BEYOND, QUIET, REGISTERS, devices, rules};
 
 type Registers = Arc<Mutex<Vec<u16>>>;
 
@@ -83,7 +83,7 @@ pub(crate) struct Change {
 pub(crate) async fn serve() -> anyhow::Result<Plant> {
     let mut servers = tokio::task::JoinSet::new();
     let (mut agent, mut bare, mut registers) = (Door::default(), Door::default(), Vec::new());
-    for number in 0..DEVICES {
+    for number in 0..devices() {
         let words: Registers = Arc::new(Mutex::new(vec![QUIET; usize::from(REGISTERS)]));
         for door in [&mut agent, &mut bare] {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -131,11 +131,11 @@ impl Plant {
             self.stir();
             if cross {
                 // Each watched register stays beyond for half of a round: longer than two polls.
-                let device = turn % RULES;
-                let before = (turn + RULES / 2) % RULES;
+                let device = turn % rules();
+                let before = (turn + rules() / 2) % rules();
                 changes.push(Change { device, at: Instant::now() });
                 self.write(device, BEYOND);
-                if turn >= RULES / 2 {
+                if turn >= rules() / 2 {
                     self.write(before, QUIET);
                 }
                 turn += 1;

@@ -4,7 +4,8 @@
 //! of 100 registers in this process, the agent with 50 rules, and a bare loop (read a device, publish one
 //! message), both polling each second. It prints CPU share, peak memory and the time from a register's
 //! change, and from its read, to the message, for both, and their ratios. `PLANT_LOAD_SECONDS` (60) sets
-//! how long it measures.
+//! how long it measures, `PLANT_LOAD_DEVICES` how many devices there are: with 1000 of them, 200 rules, and
+//! `ulimit -n 8192` before.
 //!
 //! The agent spreads its polls over the period, and so does the bare loop: a process that wakes a hundred
 //! times a second is compared with one that does too. With `PLANT_LOAD_BUNCHED=1` the bare loop polls all
@@ -32,9 +33,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-pub(crate) const DEVICES: usize = 100;
+const DEVICES: usize = 100;
 pub(crate) const REGISTERS: u16 = 100;
-pub(crate) const RULES: usize = 50;
+/// At least for how many devices there is a rule, and at most.
+const RULES: (usize, usize) = (50, 200);
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 /// What a watched register reads in peace, and beyond the limit of its rule.
 pub(crate) const QUIET: u16 = 100;
@@ -46,7 +48,18 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const START_MAX: Duration = Duration::from_secs(10);
 
 const _: () =
-    assert!(PERIOD.as_millis() * 2 <= 100 * (RULES as u128 / 2), "a crossing must outlast two polls");
+    assert!(PERIOD.as_millis() * 2 <= 100 * (RULES.0 as u128 / 2), "a crossing must outlast two polls");
+
+/// `PLANT_LOAD_DEVICES`.
+pub(crate) fn devices() -> usize {
+    let asked = std::env::var("PLANT_LOAD_DEVICES").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(DEVICES).max(RULES.0)
+}
+
+/// Each watches one register of a device of its own.
+pub(crate) fn rules() -> usize {
+    (devices() / 2).clamp(RULES.0, RULES.1)
+}
 
 /// A child that ends with the benchmark.
 struct Owned(Child);
@@ -124,7 +137,9 @@ async fn measure(seconds: u64) -> anyhow::Result<()> {
             .spawn()?,
     );
     println!(
-        "{DEVICES} devices x {REGISTERS} registers each second, {RULES} rules; warming up {} s",
+        "{} devices x {REGISTERS} registers each second, {} rules; warming up {} s",
+        devices(),
+        rules(),
         WARM_UP.as_secs()
     );
     plant.run_for(WARM_UP, false).await;

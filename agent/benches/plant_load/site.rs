@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::{DEVICES, Owned, REGISTERS, RULES};
+use crate::{Owned, REGISTERS, rules};
 
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -56,7 +56,7 @@ pub(crate) fn write_config(folder: &Path, broker: u16, devices: &[u16]) -> anyho
              port = {port}\ndevice_id = 1\nperiod = \"1s\"\ntimeout = \"500ms\"\n"
         )?;
     }
-    for rule in 0..RULES {
+    for rule in 0..rules() {
         write!(
             text,
             "[[rule]]\nid = \"rule-{rule}\"\nmeasure = \"M-1\"\nname = \"rule-{rule}\"\npriority = \"low\"\nwhen = \"{{D{rule}-0}} > 900\"\n"
@@ -64,7 +64,7 @@ pub(crate) fn write_config(folder: &Path, broker: u16, devices: &[u16]) -> anyho
     }
     std::fs::write(config.join("bench.toml"), text)?;
     let mut table = "tag,source,address,type,class\n".to_owned();
-    for device in 0..DEVICES {
+    for device in 0..devices.len() {
         for register in 0..REGISTERS {
             writeln!(table, "D{device}-{register},dev-{device},holding:{register},u16,process")?;
         }

@@ -202,6 +202,7 @@ fn draft(points: usize, texts: Vec<String>, rules: usize) -> Draft {
         for_: Duration::from_secs(5),
         clear: None,
         clear_for: Duration::ZERO,
+        shadow: false,
         latch: false,
         realarm: None,
         guidance: String::new(),

@@ -298,6 +298,8 @@ pub struct RuleDraft {
     pub clear: Option<String>,
     /// Off-delay.
     pub clear_for: Duration,
+    /// It judges and tells nobody.
+    pub shadow: bool,
     /// Its alarm stays until a person resets it.
     pub latch: bool,
     /// Its alarm annunciates anew when it still holds this long after it was annunciated or acknowledged.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AlarmTurn, Bound, Class, IndicatorRecord, Period, Priority, Reason, RiskClass, StopRecord, Truth,
-    Withheld,
+    AlarmTurn, Bound, Class, IndicatorRecord, Period, Priority, Reason, RiskClass, ShadowRecord, StopRecord,
+    Truth, Withheld,
 };
 
 /// One thing that the engine decided (结果).
@@ -24,6 +24,8 @@ pub enum Effect {
     Record(Arc<CheckRecord>),
     Indicator(Arc<IndicatorRecord>),
     Stop(Arc<StopRecord>),
+    /// For the store and for who looks: it goes nowhere else.
+    Shadow(Arc<ShadowRecord>),
 }
 
 /// One carrying-out of a task (排查记录).

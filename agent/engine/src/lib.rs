@@ -30,6 +30,7 @@ mod reason;
 mod record;
 mod rule;
 mod running;
+mod shadow;
 #[cfg(test)]
 mod site;
 mod site_time;
@@ -63,6 +64,7 @@ pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
 pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
 pub use running::{Running, WatchedCycle};
+pub use shadow::ShadowRecord;
 pub use site_time::{Duty, Period, SiteTime};
 pub use stop::StopRecord;
 pub use truth::Truth;

@@ -87,6 +87,7 @@ pub(crate) fn rule(id: &str, when: &str) -> RuleDraft {
         for_: Duration::ZERO,
         clear: None,
         clear_for: Duration::ZERO,
+        shadow: false,
         latch: false,
         realarm: None,
         guidance: String::new(),
@@ -430,7 +431,8 @@ impl Site {
             | Effect::Unit(_)
             | Effect::Record(_)
             | Effect::Stop(_)
-            | Effect::Indicator(_) => None,
+            | Effect::Indicator(_)
+            | Effect::Shadow(_) => None,
         };
         let hazard = self.kept.iter().rev().find_map(newest).expect("a hazard of that cause");
         let why = of.get(1).map(|why| (*why).to_owned());
@@ -459,10 +461,10 @@ impl Site {
             ["spot", tag, x, y] => {
                 let Report::Fix(fix) = self.fix(tag, "out", &[]) else { unreachable!("a fix") };
                 let spot = Some(Spot { x: x.parse().unwrap(), y: y.parse().unwrap(), floor: None });
-                Report::Fix(Fix { spot, ..fix })
+                Report::Fix(Box::new(Fix { spot, ..*fix }))
             }
             ["fix", tag, zone, more @ ..] => self.fix(tag, zone, more),
-            ["saw", camera, kind, confidence] => Report::Sighting(Sighting {
+            ["saw", camera, kind, confidence] => Report::Sighting(Box::new(Sighting {
                 source: self.source("nvr"),
                 camera: Arc::from(*camera),
                 kind: Arc::from(*kind),
@@ -470,7 +472,7 @@ impl Site {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
+            })),
             ["lost", source] => Report::ConditionsLost { source: self.source(source), at },
             ["told", source] => Report::ConditionsTold { source: self.source(source), at },
             ["condition", what, state @ ..] => self.condition(what, state),
@@ -503,7 +505,7 @@ impl Site {
     fn fix(&self, tag: &str, zone: &str, more: &[&str]) -> Report {
         let value = |key: &str| more.iter().find_map(|word| word.strip_prefix(key));
         let person = more.iter().find(|word| **word != "sos" && !word.contains('='));
-        Report::Fix(Fix {
+        Report::Fix(Box::new(Fix {
             source: self.source("rtls"),
             tag: Arc::from(tag),
             person: person.map(|person| Arc::from(*person)),
@@ -514,14 +516,14 @@ impl Site {
             source_time: None,
             received: self.now(),
             backfill: false,
-        })
+        }))
     }
 
     /// `condition ORIGIN/NAME active suppressed severity=900`: acknowledged unless it says `unacknowledged`.
     fn condition(&self, what: &str, state: &[&str]) -> Report {
         let (origin, name) = what.split_once('/').unwrap_or(("", what));
         let severity = state.iter().find_map(|word| word.strip_prefix("severity="));
-        Report::Condition(Condition {
+        Report::Condition(Box::new(Condition {
             source: self.source("dcs"),
             origin: Arc::from(origin),
             name: Arc::from(name),
@@ -532,7 +534,7 @@ impl Site {
             message: Arc::from("满"),
             source_time: None,
             received: self.now(),
-        })
+        }))
     }
 
     /// `permit DH-1 working U-1 from=10s to=60s guardian=li`: of hot work, of no place where that is `-`.
@@ -541,7 +543,7 @@ impl Site {
             let time = more.iter().find_map(|word| word.strip_prefix(key))?;
             Some(Wall(WALL).after(duration(time)))
         };
-        Report::Permit(Permit {
+        Report::Permit(Box::new(Permit {
             source: self.source("ptw"),
             id: Arc::from(id),
             kind: match more {
@@ -564,7 +566,7 @@ impl Site {
             source_time: wall("told="),
             received: self.now(),
             backfill: more.contains(&"backfill"),
-        })
+        }))
     }
 
     fn tell(&mut self, effects: Vec<Effect>) {
@@ -599,12 +601,16 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             Effect::Stop(of) if kept.stops.iter().all(|kept| kept.unit != of.unit) => {
                 kept.stops.push(StopRecord::clone(of));
             }
+            Effect::Shadow(of) if kept.shadows.iter().all(|kept| kept.rule != of.rule) => {
+                kept.shadows.push(ShadowRecord::clone(of));
+            }
             Effect::Alarm(_)
             | Effect::Hazard(_)
             | Effect::Task(_)
             | Effect::Unit(_)
             | Effect::Record(_)
-            | Effect::Stop(_) => {}
+            | Effect::Stop(_)
+            | Effect::Shadow(_) => {}
             Effect::Indicator(of) => {
                 kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
             }
@@ -709,6 +715,10 @@ fn line(effect: &Effect) -> String {
         Effect::Stop(stop) => {
             let ended = if stop.ended.is_some() { " ended" } else { "" };
             format!("stop {} #{}{ended}", stop.unit, stop.stop)
+        }
+        Effect::Shadow(of) => {
+            let going_on = if of.since.is_some() { " going on" } else { "" };
+            format!("shadow {} #{} {}ms{going_on}", of.rule, of.episodes, of.lasted_ms)
         }
     }
 }

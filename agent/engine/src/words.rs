@@ -192,7 +192,7 @@ fn of_operand(plant: &Plant, about: About<'_>, operand: &Operand) -> Words {
         About::Past { kind, length } => of_past(kind, length, operand),
         About::Place { place, asked } => of_place(name_of(plant, place), asked, operand),
         About::Active { rule } => {
-            let name = plant.rule_at(rule).and_then(|at| plant.rule(at)).map(|rule| &rule.name);
+            let name = plant.rule_named(rule).map(|rule| &rule.name);
             let (zh, en) = name.map_or((rule, rule), |name| (&name.zh, &name.en));
             yes_no(
                 operand,

@@ -136,7 +136,7 @@ impl Instance {
         let Checked { site, plant, sources, hash, files, .. } = checked;
         let plant = Arc::new(plant);
         let doors = Doors::bind(&site).await?;
-        journal_start(&store, &opened, &hash, now).await;
+        let first_acts = journal_start(&store, &opened, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
@@ -218,6 +218,7 @@ impl Instance {
             people,
             turns: turns_sender,
             first,
+            first_acts,
             carried: opened.commands,
             stop: parts.pump_stop.clone(),
         };
@@ -383,8 +384,9 @@ impl Instance {
 }
 
 /// Each start, and whether the configuration is another than it was. A disk that takes nothing holds up no start:
-/// the entry is in the queue behind which everything else is written.
-async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) {
+/// the entry is in the queue behind which everything else is written, or is given back to be written with the first
+/// that the pump decides.
+async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) -> Vec<JournalEntry> {
     let entry = JournalEntry {
         at: now.wall,
         by: "riskgate".to_owned(),
@@ -398,12 +400,18 @@ async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) {
             "kept_aside": opened.kept_aside,
         }),
     };
-    let written = tokio::time::timeout(START_IS_WRITTEN_WITHIN, store.append(Vec::new(), vec![entry])).await;
+    let written =
+        tokio::time::timeout(START_IS_WRITTEN_WITHIN, store.append(Vec::new(), vec![entry.clone()])).await;
     match written {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(error = chain(&error), "the start was not journalled"),
+        Ok(Err(error)) => {
+            tracing::error!(error = chain(&error), "the start is not journalled yet");
+            return vec![entry];
+        }
+        // It is in the store's queue.
         Err(_) => tracing::error!("the start is not journalled yet: the disk does not answer"),
     }
+    Vec::new()
 }
 
 /// Off the runtime's threads: a store that was not closed is checked whole, and a disk may hang.
@@ -437,7 +445,9 @@ fn board_of(site: &Site, plant: &Arc<Plant>, engine: &Engine, clock: Clock) -> B
         let units = engine.units().into_iter().map(Effect::Unit);
         let stops = engine.stops().into_iter().map(Effect::Stop);
         let indicators = engine.indicators().cloned().map(|of| Effect::Indicator(Arc::new(of)));
-        for effect in alarms.chain(hazards).chain(tasks).chain(units).chain(stops).chain(indicators) {
+        let shadows = engine.shadows().into_iter().map(Effect::Shadow);
+        let open = alarms.chain(hazards).chain(tasks).chain(units).chain(stops);
+        for effect in open.chain(indicators).chain(shadows) {
             board.apply(&effect, true);
         }
     });

@@ -8,11 +8,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::BoardHandle;
-use crate::console::board::{HistoryLine, LaneLine, Uplink};
+use crate::console::board::{AsideLine, HistoryLine, LaneLine, Uplink};
 use crate::events::Event;
 use crate::history;
 use crate::metrics;
-use crate::store::{Store, Written};
+use crate::store::{SetAside, Store, Written};
 use crate::uplink::UplinkStatus;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -73,11 +73,17 @@ impl Status {
                 board.set_history(HistoryLine::from(&history));
                 if let Some(outbox) = &outbox {
                     board.set_outbox(outbox.lanes.iter().map(lane_line).collect());
+                    board.set_aside(
+                        outbox.set_aside.iter().filter(|aside| aside.count > 0).map(aside_line).collect(),
+                    );
                 }
             });
             if let Some(outbox) = &outbox {
                 for lane in &outbox.lanes {
                     metrics::OUTBOX.with_label_values(&[lane.lane.word()]).set(gauged(lane.pending));
+                }
+                for aside in &outbox.set_aside {
+                    metrics::SET_ASIDE.with_label_values(&[&aside.what]).set(gauged(aside.count));
                 }
             }
             tokio::select! {
@@ -107,6 +113,11 @@ fn gauged(count: u64) -> i64 {
 
 fn lane_line(lane: &crate::store::LaneView) -> LaneLine {
     LaneLine { lane: lane.lane.word().to_owned(), pending: lane.pending, last: lane.last }
+}
+
+fn aside_line(aside: &SetAside) -> AsideLine {
+    let SetAside { what, count, oldest, why } = aside.clone();
+    AsideLine { what, count, oldest, why: why.unwrap_or_default() }
 }
 
 /// Feeds systemd's watchdog while both loops turn. Without a watchdog it only looks.

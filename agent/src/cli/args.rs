@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::backtest::{BACKTEST_HELP, BacktestArgs};
 use super::explain::{EXPLAIN_HELP, ExplainArgs, REPLAY_HELP, ReplayArgs};
 use super::history::{HISTORY_HELP, HistoryArgs};
 use super::journal::head;
@@ -160,6 +161,10 @@ pub(super) enum Command {
     #[command(after_help = HISTORY_HELP)]
     History(HistoryArgs),
 
+    /// 回放试算：过去的数据用新规则会怎样 / what other rules would have made of what was recorded
+    #[command(after_help = BACKTEST_HELP)]
+    Backtest(BacktestArgs),
+
     /// OPC UA 证书：信任哪些服务器，本网关用哪个证书 / certificates of OPC UA: which servers are trusted
     #[command(subcommand, after_help = OPCUA_HELP)]
     Opcua(OpcuaCommand),
@@ -295,15 +300,16 @@ const RUN_HELP: &str = "例 Examples:
 const SHOW_HELP: &str = "例 Examples:
   riskgate show                         全部 everything that is open
   riskgate show candidates              待确认的 what a person has to judge
+  riskgate show shadow                  试运行规则 what rules with shadow = true would have told
   riskgate show quality                 报警质量 how many alarms there are, and which are the worst
   riskgate show alarms --json | jq -r '.[].id'
 
 --json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
 --json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
-  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, quality, hazards,
+  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, shadows, quality, hazards,
              candidates, tasks, units, sources, outbox, uplink, health}
   quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
-  outbox    {lanes: [{lane, pending, last}]}
+  outbox    {lanes: [{lane, pending, last}], journal, set_aside: [{what, count, oldest, why}]}
   others    a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
 

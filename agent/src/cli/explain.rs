@@ -23,6 +23,7 @@ pub(super) const EXPLAIN_HELP: &str = "例 Examples:
   riskgate explain 3f9c21d4                             一条隐患，编号可只写开头 a hazard, by the beginning of its id
   riskgate explain 3f9c21d4 --json > evidence.json      全部证据，可以重放 all of it, to be replayed
   riskgate explain 3f9c21d4 --config /etc/riskgate
+  riskgate explain tank-a-leak                          试运行规则（shadow = true）最近一次 the last onset of a shadow rule
 
 ✓ 成立 true  ✗ 不成立 false  ? 未知 unknown。网关程序没有运行时读存储；安装为服务时用 sudo。
 Without a running agent the store is read; with the service, use sudo.
@@ -41,8 +42,8 @@ pub(super) const REPLAY_HELP: &str = "例 Examples:
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// 报警编号，或隐患编号、其唯一的开头 / an alarm's id, or a hazard's or a unique beginning of it
-    #[arg(value_name = "HAZARD|ALARM")]
+    /// 报警编号，或隐患编号、其唯一的开头，或试运行规则 / an alarm's id, a hazard's or a unique beginning of it, or a shadow rule
+    #[arg(value_name = "HAZARD|ALARM|RULE")]
     id: String,
 
     /// 输出 JSON / print JSON

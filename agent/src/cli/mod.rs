@@ -7,6 +7,7 @@
 
 mod acts;
 mod args;
+mod backtest;
 mod client;
 mod explain;
 mod history;
@@ -149,6 +150,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Verify(args) => journal::verify(&args, screen),
         Command::Journal(args) => journal::journal(&args, screen),
         Command::History(args) => history::obey(&args, crate::clock::now().wall, screen),
+        Command::Backtest(args) => backtest::obey(&args, crate::clock::now, screen),
         Command::Opcua(command) => opcua::obey(&command, screen),
     };
     outcome.into()

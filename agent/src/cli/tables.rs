@@ -2,7 +2,10 @@
 //! because a terminal set for Chinese may draw box characters two cells wide.
 
 mod indicator;
+mod shadow;
 mod withheld;
+
+use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
@@ -10,7 +13,7 @@ use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskC
 use crate::config::ModelSource;
 use crate::console::socket::What;
 use crate::console::source::{CountsLine, SkipLine, SourceState};
-use crate::console::view::{AlarmView, BoardView, HazardView, ModelView, TaskView, UnitView};
+use crate::console::view::{AlarmView, AsideView, BoardView, HazardView, ModelView, TaskView, UnitView};
 
 /// Digits of a hazard's id that are shown; more where they do not tell two apart.
 const ID_DIGITS_MIN: usize = 8;
@@ -25,6 +28,7 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
         What::Suppressed => draw.suppressed(),
         What::OutOfService => draw.out_of_service(),
         What::Stops => draw.stops(),
+        What::Shadow => draw.shadows(),
         What::Quality => draw.quality(),
         What::Indicators => draw.indicators(),
         What::Hazards => draw.hazards(),
@@ -79,6 +83,7 @@ impl Draw<'_> {
             ("设计抑制 suppressed by design", view.suppressed.len(), self.suppressed()),
             ("停用 out of service", view.out_of_service.len(), self.out_of_service()),
             ("停用检维修 stopped units", view.stops.len(), self.stops()),
+            ("试运行规则 shadow rules", view.shadows.len(), self.shadows()),
         ];
         let rare = rare.into_iter().filter(|(_, count, _)| *count > 0);
         let (first, others) = sections.split_at(1);
@@ -280,10 +285,16 @@ impl Draw<'_> {
         for lane in &self.view.outbox.lanes {
             table.add_row([lane.lane.clone(), lane.pending.to_string(), lane.last.to_string()]);
         }
-        match &self.view.outbox.journal {
-            Some(head) => format!("{table}\n日志 journal: {}:{}", head.n, head.hash),
-            None => table.to_string(),
+        let mut said = table.to_string();
+        for AsideView { what, count, oldest, why } in &self.view.outbox.set_aside {
+            let oldest = oldest.as_deref().unwrap_or_default();
+            // A text takes every write.
+            let _written = write!(said, "\n不再发送 set aside: {what} {count}，最早 oldest {oldest}: {why}");
         }
+        if let Some(head) = &self.view.outbox.journal {
+            let _written = write!(said, "\n日志 journal: {}:{}", head.n, head.hash);
+        }
+        said
     }
 
     fn history(&self) -> String {

@@ -172,9 +172,9 @@ pub(super) fn days(lists: &[Sheet], faults: &Faults) -> BTreeMap<Date, bool> {
     for ((date, worked), origin) in read {
         if let Some((_, first)) = days.get(&date) {
             let message = format!("day {date} stands twice");
-            faults.error_with(origin.at, message, *first, "the first one", None);
+            faults.error_with(origin.at(), message, *first, "the first one", None);
         } else {
-            days.insert(date, (worked, origin.at));
+            days.insert(date, (worked, origin.at()));
         }
     }
     days.into_iter().map(|(date, (worked, _))| (date, worked)).collect()

@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -19,13 +20,64 @@ use super::values::{DURATION_HINT, duration, duration_text, from_chinese, in_chi
 /// A fault that the engine finds comes back to its file through this.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
-    pub(super) at: Place,
-    pub(super) keys: Few<Box<str>, Place>,
+    at: Place,
+    keys: Keys,
 }
 
+#[derive(Debug, Clone)]
+enum Keys {
+    /// Of a table of TOML.
+    Own(Few<Box<str>, Place>),
+    /// Of a row: what all rows of its table are asked for, and where the row has it, in the same order.
+    Row(Asked, Box<[Place]>),
+}
+
+/// The keys that the rows of one table have, each with its column.
+pub(super) type Asked = Rc<[(Box<str>, u32)]>;
+
 impl Origin {
+    /// Of what has no keys.
+    pub(super) fn bare(at: Place) -> Self {
+        Self { at, keys: Keys::Own(Few::default()) }
+    }
+
+    /// `places` are those of the columns of `asked`.
+    pub(super) fn row(at: Place, asked: &Asked, places: Box<[Place]>) -> Self {
+        Self { at, keys: Keys::Row(Rc::clone(asked), places) }
+    }
+
+    pub(super) fn with(at: Place, keys: Few<Box<str>, Place>) -> Self {
+        Self { at, keys: Keys::Own(keys) }
+    }
+
+    /// A key that stands elsewhere.
+    pub(super) fn add(&mut self, key: &str, at: Place) {
+        match &mut self.keys {
+            Keys::Own(keys) => keys.add(Box::from(key), at),
+            Keys::Row(..) => {}
+        }
+    }
+
+    pub(super) fn at(&self) -> Place {
+        self.at
+    }
+
     pub(super) fn of(&self, key: &str) -> Place {
-        self.keys.get(key).copied().unwrap_or(self.at)
+        self.key(key).unwrap_or(self.at)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.key(key).is_some()
+    }
+
+    fn key(&self, key: &str) -> Option<Place> {
+        match &self.keys {
+            Keys::Own(keys) => keys.get(key).copied(),
+            Keys::Row(asked, places) => {
+                let at = asked.iter().position(|(of, _)| **of == *key)?;
+                places.get(at).copied()
+            }
+        }
     }
 }
 
@@ -64,7 +116,7 @@ impl<'a> Fields<'a> {
     pub(super) fn origin(&self) -> Origin {
         let mut keys = Few::default();
         gather(self.file, "", self.table, &mut keys);
-        Origin { at: self.at, keys }
+        Origin { at: self.at, keys: Keys::Own(keys) }
     }
 
     /// Where the key's value stands, or else the table.

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use super::fields::{Fields, Origin};
 use super::headers::{Header, Known, Named, header_of};
 use super::place::{Faults, Place, Placed};
-use super::row::Line;
+use super::row::{Line, asked};
 use super::table::{ROWS_ABOVE_HEADER_MAX, Row, Sheet, columns_of, without_header};
 
 /// One list: its table in TOML, and its columns, the first that of its ids. A column's key is that of TOML.
@@ -334,10 +334,11 @@ pub(super) fn items<T>(
                 faults.error(header.start, format!("this list has no column {}", column.label()), None);
             }
         }
+        let keys = asked(&columns).into();
         for row in rows {
             without_header(row, header, faults);
             let mut cells = Cells { list, line: Line::new(row, &columns, faults), faults };
-            let origin = cells.line.origin(id);
+            let origin = cells.line.origin(id, &keys);
             items.extend(read(&mut cells).map(|item| (item, origin)));
         }
     }

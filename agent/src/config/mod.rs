@@ -135,7 +135,7 @@ fn check_all(
     files.retain(|(name, _)| Form::of(name).is_some());
     let of_files = hash(&files);
     let faults = Faults::default();
-    let (mut files, sheets) = decode(&files, &faults);
+    let (mut files, sheets) = decode(files, &faults);
     let synced = synced.map(|synced| (synced, files.len()));
     files.extend(synced.map(|_| File { name: PathBuf::from("model"), ..File::default() }));
     let parsed: Vec<_> = files
@@ -204,11 +204,11 @@ fn whole(
     let ids: Vec<&str> = sources.iter().map(|source| source.id.as_str()).collect();
     let model = model::read(document, lists, &ids, &site.timezone, faults);
     sources::check_names(&mut sources, &model, faults);
-    let points = points::read(sheets, &mut sources, faults);
+    let points = points::read(sheets, files, &mut sources, faults);
     if no_sheet && !faults.has_unreadable_part() {
         let hint =
             "a point table is a *.csv or *.xlsx with the columns tag 位号, source 数据源, address 地址";
-        faults.warning(gateway.at, "there is no point table: no limit is watched", hint.to_owned());
+        faults.warning(gateway.at(), "there is no point table: no limit is watched", hint.to_owned());
     }
     let uplink = (site.uplink.host.as_str(), site.uplink.port, site.uplink.client_id.as_str());
     sources::check_whole(&sources, uplink, faults);
@@ -217,7 +217,7 @@ fn whole(
         Some((synced, file)) => {
             let chain = synced::read(synced, file, &site.company, &site.timezone, faults);
             let places = sources.iter().flat_map(sources::Source::names).collect();
-            synced::merge(model, chain, &synced::Kept { points: &points, places })
+            synced::merge(model, chain, &synced::Kept { points: &points.drafts, places })
         }
         None => (model, Vec::new()),
     };
@@ -239,10 +239,11 @@ fn with_certificates(mut config: SourceConfig, site: &Site) -> SourceConfig {
 }
 
 /// Texts of the files, and the sheets of the tables among them.
-fn decode(files: &[RawFile], faults: &Faults) -> (Vec<File>, Vec<table::Sheet>) {
+fn decode(files: Vec<RawFile>, faults: &Faults) -> (Vec<File>, Vec<table::Sheet>) {
     let mut decoded = Vec::new();
     let mut sheets = Vec::new();
-    for (at, (name, bytes)) in files.iter().enumerate() {
+    for (at, (name, bytes)) in files.into_iter().enumerate() {
+        let (name, bytes) = (&name, &bytes);
         let mut file = File { name: name.clone(), ..File::default() };
         let unreadable = |why: String| {
             faults.unreadable_part();

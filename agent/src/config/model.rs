@@ -408,6 +408,7 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
     let clear = fields.verbatim("clear");
     let clear_for = fields.duration("clear_for", DELAYS);
     let clear_for = clear_for.or(of_kind.map(|kind| kind.off_delay)).unwrap_or_default();
+    let shadow = fields.flag("shadow").unwrap_or(false);
     let latch = fields.flag("latch").unwrap_or(false);
     let realarm = fields.duration("realarm", REALARMS);
     let guidance = optional(fields, "guidance").unwrap_or_default();
@@ -431,6 +432,7 @@ fn rule(fields: &mut Fields<'_>) -> Option<RuleDraft> {
         for_,
         clear,
         clear_for,
+        shadow,
         latch,
         realarm,
         guidance,

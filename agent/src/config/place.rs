@@ -1,7 +1,7 @@
 //! Where a thing was read: a file, and a place in it. Faults are collected here while the files are read.
 //!
-//! A [`Place`] is small and ordered; what it looks like to a person is made at the end
-//! ([`Faults::diagnostics`]), when all is read.
+//! A [`Place`] is small, since each cell of 100,000 rows has one, and ordered; what it looks like to a person
+//! is made at the end ([`Faults::diagnostics`]), when all is read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use riskgate_engine::Severity;
 
 use super::diagnostic::{Diagnostic, Location, Spot, line_starts};
+use super::synced::words;
 
 /// One file as it was read.
 #[derive(Debug, Default)]
@@ -26,61 +27,92 @@ pub(super) struct File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// The file's place in the list of files.
-    pub(super) file: usize,
-    pub(super) at: At,
+    file: u32,
+    at: At,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum At {
+enum At {
     Whole,
-    /// Bytes of the decoded text.
+    /// Bytes of the decoded text; no file is as long as what does not fit.
     Span {
-        start: usize,
-        end: usize,
+        start: u32,
+        end: u32,
     },
     /// Sheet, row and column from 0.
     Cell {
-        sheet: usize,
+        sheet: u16,
         row: u32,
         column: u32,
     },
     /// A list of a document of JSON, a row of it from 0, a field of that; each may be open.
+    /// The names by their places among `synced::words`; `u32::MAX`: no row.
     Json {
-        list: &'static str,
-        at: Option<u32>,
-        key: &'static str,
+        list: u8,
+        key: u8,
+        row: u32,
     },
 }
 
 impl Place {
     /// What stands in no file, because it should and does not. Sorts last.
-    pub(super) const NOWHERE: Self = Self { file: usize::MAX, at: At::Whole };
+    pub(super) const NOWHERE: Self = Self { file: u32::MAX, at: At::Whole };
 
     pub(super) fn whole(file: usize) -> Self {
-        Self { file, at: At::Whole }
+        Self { file: small(file), at: At::Whole }
     }
 
     pub(super) fn span(file: usize, span: std::ops::Range<usize>) -> Self {
-        Self { file, at: At::Span { start: span.start, end: span.end } }
+        Self { file: small(file), at: At::Span { start: small(span.start), end: small(span.end) } }
+    }
+
+    pub(super) fn cell(file: usize, sheet: usize, row: u32, column: u32) -> Self {
+        let sheet = u16::try_from(sheet).unwrap_or(u16::MAX);
+        Self { file: small(file), at: At::Cell { sheet, row, column } }
+    }
+
+    /// Empty names are open.
+    pub(super) fn json(file: usize, list: &str, row: Option<u32>, key: &str) -> Self {
+        let word = |name: &str| words().position(|word| word == name).and_then(|at| u8::try_from(at).ok());
+        let (list, key) = (word(list).unwrap_or(0), word(key).unwrap_or(0));
+        Self { file: small(file), at: At::Json { list, key, row: row.unwrap_or(u32::MAX) } }
+    }
+
+    /// The same row of the same sheet.
+    pub(super) fn beside(self, column: u32) -> Self {
+        match self.at {
+            At::Cell { sheet, row, column: _ } => Self { at: At::Cell { sheet, row, column }, ..self },
+            At::Whole | At::Span { .. } | At::Json { .. } => self,
+        }
+    }
+
+    /// The file's place in the list of files, and the bytes of its decoded text. `None`: it is no part of a text.
+    pub(super) fn text(self) -> Option<(usize, std::ops::Range<usize>)> {
+        match self.at {
+            At::Span { start, end } => Some((large(self.file), large(start)..large(end))),
+            At::Whole | At::Cell { .. } | At::Json { .. } => None,
+        }
     }
 
     fn location(self, files: &[File], lines: &[Vec<usize>]) -> Location {
-        let Some(file) = files.get(self.file) else {
+        let Some(file) = files.get(large(self.file)) else {
             return Location { file: PathBuf::new(), spot: Spot::File };
         };
         match self.at {
             At::Whole => Location { file: file.name.clone(), spot: Spot::File },
             At::Span { start, end } => {
-                let starts = lines.get(self.file).map_or(&[][..], Vec::as_slice);
-                Location::in_text(file.name.clone(), &file.text, starts, start, end)
+                let starts = lines.get(large(self.file)).map_or(&[][..], Vec::as_slice);
+                Location::in_text(file.name.clone(), &file.text, starts, large(start), large(end))
             }
             At::Cell { sheet, row, column } => {
-                let sheet = file.sheets.get(sheet).cloned().unwrap_or_default();
+                let sheet = file.sheets.get(usize::from(sheet)).cloned().unwrap_or_default();
                 let cell = format!("{}{}", letters(column), u64::from(row) + 1);
                 Location { file: file.name.clone(), spot: Spot::Cell { sheet, cell } }
             }
-            At::Json { list, at, key } => {
-                let at = at.map(|at| at.to_string());
+            At::Json { list, key, row } => {
+                let word = |at: u8| words().nth(usize::from(at)).unwrap_or_default();
+                let (list, key) = (word(list), word(key));
+                let at = Some(row).filter(|row| *row != u32::MAX).map(|row| row.to_string());
                 let levels = ["model", list, at.as_deref().unwrap_or_default(), key];
                 let levels = levels.into_iter().filter(|level| !level.is_empty());
                 let pointer = levels.map(|level| format!("/{level}")).collect();
@@ -88,6 +120,14 @@ impl Place {
             }
         }
     }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn large(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// A column as a spreadsheet names it: 0 is A, 26 is AA.

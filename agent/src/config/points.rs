@@ -9,12 +9,12 @@ use riskgate_engine::{Class, Confirm, Limits, PointDraft};
 use riskgate_point::{PointId, SourceId};
 
 use super::binding::{self, Read, Type};
-use super::fields::Origin;
+use super::fields::{Asked, Origin};
 use super::gas_levels;
 use super::headers::{Column, header};
-use super::model::{CLASSES, CONFIRMS, Items};
-use super::place::{Faults, Place};
-use super::row::Line;
+use super::model::{CLASSES, CONFIRMS};
+use super::place::{Faults, File, Place};
+use super::row::{self, Line};
 use super::sources::modbus::{STALE_POLL_MIN, good_for};
 use super::sources::{Kind, STALE_MAX, STALE_MIN, Source};
 use super::table::{Row, Sheet, columns_of, header_row, without_header};
@@ -69,9 +69,21 @@ const OF_NUMBERS: [Column; 14] = [
     Column::Deadband,
 ];
 
+/// The points, and where the row of each stands. Apart, because the one stays and the other goes.
+#[derive(Default)]
+pub(super) struct Points {
+    pub(super) drafts: Vec<PointDraft>,
+    pub(super) origins: Vec<Origin>,
+}
+
 /// All points in the order of the files, each row gone once it is read, and the drivers' share of each in `sources`.
-pub(super) fn read(sheets: Vec<Sheet>, sources: &mut [Source], faults: &Faults) -> Items<PointDraft> {
-    let mut points = Vec::new();
+pub(super) fn read(sheets: Vec<Sheet>, files: &[File], sources: &mut [Source], faults: &Faults) -> Points {
+    let mut points = Points::default();
+    // 100,000 of them are not to be moved about while they grow.
+    let of_rest = |sheet: &Sheet| sheet.rest.as_ref().map_or(0, |rest| rest.count);
+    let count = sheets.iter().map(|sheet| sheet.rows.len() + of_rest(sheet)).sum();
+    points.drafts.reserve_exact(count);
+    points.origins.reserve_exact(count);
     let mut addresses = HashMap::new();
     for sheet in sheets {
         let Some(at) = header_row(&sheet.rows) else {
@@ -81,16 +93,36 @@ pub(super) fn read(sheets: Vec<Sheet>, sources: &mut [Source], faults: &Faults) 
             faults.unreadable_part();
             continue;
         };
-        let mut rows = sheet.rows.into_iter().skip(at);
+        let silent = Faults::default();
+        let rest = sheet.rest.iter().flat_map(|rest| rest.rows(files, &silent));
+        let mut rows = sheet.rows.into_iter().skip(at).chain(rest);
         let Some(header_row) = rows.next() else { continue };
         let columns = columns(&header_row, faults);
+        let keys = keys(&columns);
         for row in rows {
             without_header(&row, &header_row, faults);
             let line = Line::new(&row, &columns, faults);
-            points.extend(point(&line, points.len(), sources, &mut addresses, faults));
+            if let Some(draft) = point(&line, points.drafts.len(), sources, &mut addresses, faults) {
+                points.drafts.push(draft);
+                points.origins.push(line.origin(Column::Tag, &keys));
+            }
         }
     }
+    for source in sources {
+        source.close();
+    }
     points
+}
+
+/// Under which keys the engine's faults find a column. It knows the limits by their own names only.
+fn keys(columns: &HashMap<Column, u32>) -> Asked {
+    let mut keys = row::asked(columns);
+    for (level, sides) in [(Column::LevelOne, ["l", "h"]), (Column::LevelTwo, ["ll", "hh"])] {
+        // Behind the columns of these names, which go first.
+        let at = columns.get(&level).copied();
+        keys.extend(sides.iter().filter_map(|side| Some((Box::from(*side), at?))));
+    }
+    keys.into()
 }
 
 fn columns(row: &Row, faults: &Faults) -> HashMap<Column, u32> {
@@ -115,7 +147,7 @@ fn point(
     sources: &mut [Source],
     addresses: &mut Addresses,
     faults: &Faults,
-) -> Option<(PointDraft, Origin)> {
+) -> Option<PointDraft> {
     let tag = line.required(Column::Tag)?;
     let said = |column| line.said(column).map(|cell| cell.value.clone()).unwrap_or_default();
     let (name, eu) = (said(Column::Name), said(Column::Eu));
@@ -149,7 +181,7 @@ fn point(
         binding::bind(line, source, read);
         warn_of_copy(line, id, addresses, faults);
     }
-    let draft = PointDraft {
+    Some(PointDraft {
         tag: tag.value.clone(),
         name,
         source: source.unwrap_or(SourceId(0)),
@@ -166,17 +198,7 @@ fn point(
         measure: line.said(Column::Measure).map(|cell| cell.value.clone()),
         confirm: line.word(Column::Confirm, &CONFIRMS, &CONFIRMS_ZH).unwrap_or_default(),
         guidance: said(Column::Guidance),
-    };
-    let mut origin = line.origin(Column::Tag);
-    // The engine knows the limits by their own names only.
-    for (level, sides) in [("level_1", ["l", "h"]), ("level_2", ["ll", "hh"])] {
-        if let Some(place) = origin.keys.get(level).copied() {
-            for side in sides {
-                origin.keys.add(Box::from(side), place);
-            }
-        }
-    }
-    Some((draft, origin))
+    })
 }
 
 fn source(line: &Line<'_>, sources: &[Source], faults: &Faults) -> Option<SourceId> {
@@ -333,8 +355,7 @@ fn stale_after(line: &Line<'_>, source: Option<&Source>) -> Duration {
         Some((Kind::Mqtt(_), source)) => match source.stale_after {
             Some(after) => after,
             None => {
-                if line.said(Column::StaleAfter).is_none() && !source.origin.keys.contains_key("stale_after")
-                {
+                if line.said(Column::StaleAfter).is_none() && !source.origin.has("stale_after") {
                     let hint = "write it in this row, or heartbeat or stale_after in the source".to_owned();
                     let message = "nothing tells when this point is stale: its source has neither heartbeat nor stale_after";
                     line.error(Column::StaleAfter, message, hint);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::fields::{Origin, one_of};
+use super::fields::{Asked, Origin, one_of};
 use super::headers::{Column, Named};
 use super::place::{Faults, Place, Placed};
 use super::table::Row;
@@ -18,6 +18,11 @@ pub(super) struct Line<'a, C = Column> {
     row: &'a Row,
     columns: &'a HashMap<C, u32>,
     faults: &'a Faults,
+}
+
+/// The keys under which the rows of a table have these columns.
+pub(super) fn asked<C: Named>(columns: &HashMap<C, u32>) -> Vec<(Box<str>, u32)> {
+    columns.iter().map(|(column, at)| (Box::from(column.key()), *at)).collect()
 }
 
 impl<'a, C: Named> Line<'a, C> {
@@ -33,10 +38,10 @@ impl<'a, C: Named> Line<'a, C> {
         self.columns.contains_key(&column)
     }
 
-    /// Where the row, told of by its cell under `named`, and each of its columns stand.
-    pub(super) fn origin(&self, named: C) -> Origin {
-        let keys = self.columns.iter().map(|(column, at)| (Box::from(column.key()), self.row.place(*at)));
-        Origin { at: self.place(named), keys: keys.collect() }
+    /// Where the row, told of by its cell under `named`, and each of the columns that are asked for stand.
+    pub(super) fn origin(&self, named: C, asked: &Asked) -> Origin {
+        let places = asked.iter().map(|(_, at)| self.row.place(*at)).collect();
+        Origin::row(self.place(named), asked, places)
     }
 
     pub(super) fn error(&self, column: C, message: impl Into<String>, hint: impl Into<Option<String>>) {

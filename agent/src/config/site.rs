@@ -8,7 +8,6 @@ use riskgate_point::SourceId;
 
 use super::address;
 use super::document::Document;
-use super::few::Few;
 use super::fields::{Fields, Origin};
 use super::history;
 use super::owner::{self, ModelSource};
@@ -88,7 +87,7 @@ struct Gateway {
 
 /// The site, and where the keys of its gateway stand. Faults leave defaults behind: the caller refuses the whole.
 pub(super) fn read(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) -> (Site, Origin) {
-    let mut origin = Origin { at: Place::NOWHERE, keys: Few::default() };
+    let mut origin = Origin::bare(Place::NOWHERE);
     let gateway = match document.single("gateway") {
         Some(entry) => {
             let mut fields = entry.fields(faults);

@@ -37,7 +37,13 @@ impl Checked {
         lines.push(format!("措施 measures   {}: {coverage}{without}", plant.measures().len()));
         lines.push(format!("任务 tasks      {tasks}"));
         lines.push(format!("区域 zones      {zones}, 摄像头 cameras {cameras}"));
-        lines.push(format!("规则 rules      {rules} ({written} written, {} from limits)", rules - written));
+        let shadows = plant.rules().iter().filter(|rule| rule.is_shadow()).count();
+        let shadows =
+            if shadows > 0 { format!(", {shadows} in the shadow 试运行") } else { String::new() };
+        lines.push(format!(
+            "规则 rules      {rules} ({written} written, {} from limits{shadows})",
+            rules - written
+        ));
         lines.push(format!("哈希 hash       {}", self.hash));
         lines
     }

@@ -3,6 +3,9 @@
 //! The CSV reader is our own because each cell must know its place in the text, which the usual readers do
 //! not tell. It reads what Excel and databases write (RFC 4180): quoted cells with doubled quotes and line
 //! ends within. What a cell means is not known here.
+//!
+//! The rows of a point table that is text stay in their text until they are read, one after the other: cells and
+//! places of 100,000 rows would be the most memory that the agent ever holds.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -16,12 +19,14 @@ use std::collections::HashMap;
 
 use super::headers::{Column, Header, Named, header};
 use super::lists::{self, List};
-use super::place::{At, Faults, Place, Placed};
+use super::place::{Faults, File, Place, Placed};
 
 /// One table as it stands.
 pub(super) struct Sheet {
     pub(super) whole: Place,
+    /// All, or those of the rows among which the header stands, where a rest follows.
     pub(super) rows: Vec<Row>,
+    pub(super) rest: Option<Rest>,
     /// The list of the model that it is; `None`: a point table.
     pub(super) list: Option<&'static List>,
 }
@@ -41,13 +46,25 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn place(&self, column: u32) -> Place {
         let known = usize::try_from(column).ok().and_then(|column| self.places.get(column));
-        match (self.cells.get(&column).map(|cell| cell.place).or(known.copied()), self.end.at) {
-            (Some(place), _) => place,
-            (None, At::Cell { sheet, row, column: _ }) => {
-                Place { file: self.end.file, at: At::Cell { sheet, row, column } }
-            }
-            (None, At::Whole | At::Span { .. } | At::Json { .. }) => self.end,
-        }
+        let cell = self.cells.get(&column).map(|cell| cell.place).or(known.copied());
+        cell.unwrap_or_else(|| self.end.beside(column))
+    }
+}
+
+/// The rows of a CSV that were looked through for what is wrong with them, and left in the text.
+pub(super) struct Rest {
+    file: usize,
+    delimiter: char,
+    /// Where the first begins.
+    at: usize,
+    pub(super) count: usize,
+}
+
+impl Rest {
+    /// `silent` hears again what was told when they were looked through.
+    pub(super) fn rows<'a>(&self, files: &'a [File], silent: &'a Faults) -> impl Iterator<Item = Row> + 'a {
+        let text = files.get(self.file).map_or("", |file| file.text.as_str());
+        Splitting { at: self.at, ..Splitting::new(self.file, text, self.delimiter, silent) }
     }
 }
 
@@ -63,15 +80,24 @@ pub(super) fn csv(file: usize, text: &str, faults: &Faults) -> Sheet {
     let head: usize = text.split_inclusive('\n').take(ROWS_ABOVE_HEADER_MAX).map(str::len).sum();
     let head = text.get(..head).unwrap_or(text);
     let known = |delimiter| {
-        let rows = Splitting::new(file, head, delimiter, &Faults::default()).rows();
+        let silent = Faults::default();
+        let rows: Vec<Row> = Splitting::new(file, head, delimiter, &silent).collect();
         let names = |row: &Row| row.cells.values().filter(|cell| is_column(&cell.value)).count();
         let of_points = rows.iter().map(names).max().unwrap_or(0);
         lists::recognise(&rows).map_or(0, |(_, _, names)| names).max(of_points)
     };
     // The first of equals: a comma.
     let delimiter = DELIMITERS.into_iter().rev().max_by_key(|delimiter| known(*delimiter)).unwrap_or(',');
-    let rows = Splitting::new(file, text, delimiter, faults).rows();
-    Sheet { whole: Place::whole(file), list: list_of(&rows), rows }
+    let mut left = Splitting::new(file, text, delimiter, faults);
+    let mut rows: Vec<Row> = left.by_ref().take(ROWS_ABOVE_HEADER_MAX).collect();
+    let list = list_of(&rows);
+    let rest = if list.is_some() {
+        rows.extend(left);
+        None
+    } else {
+        Some(Rest { file, delimiter, at: left.at, count: left.count() })
+    };
+    Sheet { whole: Place::whole(file), rows, rest, list }
 }
 
 /// Which list of the model the rows are. A point table has a tag, or more columns of a point table than of
@@ -156,7 +182,7 @@ impl<'a> Splitting<'a> {
         self.text.get(self.at..)?.chars().next()
     }
 
-    fn next(&mut self) -> Option<char> {
+    fn step(&mut self) -> Option<char> {
         let next = self.peek()?;
         self.at += next.len_utf8();
         Some(next)
@@ -164,18 +190,6 @@ impl<'a> Splitting<'a> {
 
     fn place(&self, start: usize) -> Place {
         Place::span(self.file, start..self.at)
-    }
-
-    fn rows(mut self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        while self.at < self.text.len() {
-            let row = self.row();
-            // A row whose quote never closes has swallowed all that follows.
-            if !row.cells.is_empty() && !self.unclosed {
-                rows.push(row);
-            }
-        }
-        rows
     }
 
     fn row(&mut self) -> Row {
@@ -191,7 +205,7 @@ impl<'a> Splitting<'a> {
             }
             column += 1;
             let end = self.place(self.at);
-            match self.next() {
+            match self.step() {
                 Some(delimiter) if delimiter == self.delimiter => {}
                 // The end of the line or of the text.
                 Some(_) | None => {
@@ -210,7 +224,7 @@ impl<'a> Splitting<'a> {
             return self.quoted();
         }
         while self.peek().is_some_and(|c| c != self.delimiter && c != '\n') {
-            self.next();
+            self.step();
         }
         let raw = self.text.get(start..self.at).unwrap_or_default();
         let value = raw.trim();
@@ -221,12 +235,12 @@ impl<'a> Splitting<'a> {
 
     fn quoted(&mut self) -> Placed<String> {
         let start = self.at;
-        self.next();
+        self.step();
         let mut value = String::new();
         loop {
-            match self.next() {
+            match self.step() {
                 Some('"') if self.peek() == Some('"') => {
-                    self.next();
+                    self.step();
                     value.push('"');
                 }
                 Some('"') => break,
@@ -243,13 +257,29 @@ impl<'a> Splitting<'a> {
         let place = self.place(start);
         let rest = self.at;
         while self.peek().is_some_and(|c| c != self.delimiter && c != '\n') {
-            self.next();
+            self.step();
         }
         if !self.text.get(rest..self.at).unwrap_or_default().trim().is_empty() {
             let hint = "within a quoted cell a quote is written twice".to_owned();
             self.faults.error(self.place(rest), "text after the closing quote", hint);
         }
         Placed { value: value.trim().to_owned(), place }
+    }
+}
+
+/// The rows that hold anything.
+impl Iterator for Splitting<'_> {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        while self.at < self.text.len() {
+            let row = self.row();
+            // A row whose quote never closes has swallowed all that follows.
+            if !row.cells.is_empty() && !self.unclosed {
+                return Some(row);
+            }
+        }
+        None
     }
 }
 
@@ -266,8 +296,8 @@ pub(super) fn workbook(file: usize, bytes: &[u8]) -> Result<(Vec<String>, Vec<Sh
         // A sheet without the column tag is notes, a drawing, a list of something else.
         let list = list_of(&rows);
         if list.is_some() || header_row(&rows).is_some() {
-            let whole = Place { file, at: At::Cell { sheet: at, row: 0, column: 0 } };
-            sheets.push(Sheet { whole, rows, list });
+            let whole = Place::cell(file, at, 0, 0);
+            sheets.push(Sheet { whole, rows, rest: None, list });
         }
     }
     Ok((names, sheets))
@@ -295,8 +325,8 @@ fn sheet_rows(
             continue;
         }
         *left = left.checked_sub(1).ok_or(format!("it has more than {CELLS_MAX} cells"))?;
-        let place = Place { file, at: At::Cell { sheet, row, column } };
-        let start = Place { file, at: At::Cell { sheet, row, column: 0 } };
+        let place = Place::cell(file, sheet, row, column);
+        let start = place.beside(0);
         let row = rows.entry(row).or_insert_with(|| Row {
             cells: Few::default(),
             places: Vec::new(),

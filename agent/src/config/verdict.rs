@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
-use riskgate_engine::{Draft, Fault, Item, Plant, PointDraft, RuleDraft, Severity, SiteTime};
+use riskgate_engine::{Draft, Fault, Item, Plant, RuleDraft, Severity, SiteTime};
 
 use super::fields::Origin;
 use super::model::{Items, Model, unique};
-use super::place::{At, Faults, File, Place};
+use super::place::{Faults, File, Place};
+use super::points::Points;
 use super::site::Site;
 use super::sources::Source;
 
@@ -34,7 +35,7 @@ pub(super) fn build(
     gateway: &Origin,
     sources: &[Source],
     model: Model,
-    points: Items<PointDraft>,
+    points: Points,
     files: &[File],
     faults: &Faults,
 ) -> Option<Plant> {
@@ -45,7 +46,6 @@ pub(super) fn build(
         return None;
     }
     let rules: Vec<RuleDraft> = model.rules.iter().map(|(rule, _)| rule.clone()).collect();
-    let (points, point_origins) = points.into_iter().unzip();
     let (objects, object_origins) = model.objects.into_iter().unzip();
     let (events, event_origins) = model.events.into_iter().unzip();
     let (persons, person_origins) = model.persons.into_iter().unzip();
@@ -57,7 +57,7 @@ pub(super) fn build(
     let origins = Origins {
         gateway: gateway.clone(),
         sources: sources.iter().map(|source| source.origin.clone()).collect(),
-        points: point_origins,
+        points: points.origins,
         objects: object_origins,
         units: unit_origins,
         events: event_origins,
@@ -74,7 +74,7 @@ pub(super) fn build(
         patience: model.patience,
         time: SiteTime { zone: site.timezone.clone(), days: model.days },
         sources: sources.iter().map(Source::draft).collect(),
-        points,
+        points: points.drafts,
         objects,
         units,
         events,
@@ -102,7 +102,7 @@ pub(super) fn build(
     plant
 }
 
-fn unique_ids(sources: &[Source], model: &Model, points: &Items<PointDraft>, faults: &Faults) {
+fn unique_ids(sources: &[Source], model: &Model, points: &Points, faults: &Faults) {
     fn placed<'a, T>(
         items: &'a Items<T>,
         key: &'static str,
@@ -123,7 +123,8 @@ fn unique_ids(sources: &[Source], model: &Model, points: &Items<PointDraft>, fau
     unique("zone", placed(&model.zones, "id", |zone| &zone.id), faults);
     unique("camera", placed(&model.cameras, "id", |camera| &camera.id), faults);
     unique("rule", placed(&model.rules, "id", |rule| &rule.id), faults);
-    unique("point", placed(points, "tag", |point| &point.tag), faults);
+    let points = points.drafts.iter().zip(&points.origins);
+    unique("point", points.map(|(point, origin)| (point.tag.as_str(), origin.of("tag"))), faults);
 }
 
 fn place_of(fault: &Fault, origins: &Origins, rules: &[RuleDraft], files: &[File]) -> Place {
@@ -137,10 +138,13 @@ fn place_of(fault: &Fault, origins: &Origins, rules: &[RuleDraft], files: &[File
 /// The place of a part of an expression. Where the text in the file is not the text that was read (escapes,
 /// a value that goes over several lines), the whole value is the place.
 fn within(place: Place, text: &str, span: &Range<usize>, files: &[File]) -> Place {
-    let At::Span { start, end } = place.at else { return place };
-    let raw = files.get(place.file).and_then(|file| file.text.get(start..end));
+    let Some((file, whole)) = place.text() else { return place };
+    let raw = files.get(file).and_then(|file| file.text.get(whole.clone()));
     match raw.and_then(|raw| raw.find(text)) {
-        Some(quote) => Place::span(place.file, start + quote + span.start..start + quote + span.end),
+        Some(quote) => {
+            let start = whole.start + quote;
+            Place::span(file, start + span.start..start + span.end)
+        }
         None => place,
     }
 }
@@ -161,7 +165,7 @@ impl Origins {
             Item::Camera(at) => (&self.cameras, at),
             Item::Rule(at) => (&self.rules, at),
         };
-        list.get(at).map_or(self.gateway.at, |origin| origin.of(field))
+        list.get(at).map_or(self.gateway.at(), |origin| origin.of(field))
     }
 }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use riskgate_drivers::Clock;
 use riskgate_engine::{
-    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, StopRecord, TaskRecord,
-    UnitRecord,
+    AlarmQuality, AlarmRecord, Effect, HazardRecord, IndicatorRecord, Plant, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 use riskgate_point::{Mono, Now, Wall};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,17 @@ pub struct LaneLine {
     pub pending: u64,
     /// The last sequence given out; 0 before the first.
     pub last: u64,
+}
+
+/// What was set aside so that it holds up nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideLine {
+    /// `refused`, `unwritable`.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<Wall>,
+    /// Of the newest.
+    pub why: String,
 }
 
 /// How the history is.
@@ -114,6 +125,8 @@ pub struct Board {
     units: BTreeMap<String, Arc<UnitRecord>>,
     /// The newest stop of each unit, ended or not.
     stops: BTreeMap<String, Arc<StopRecord>>,
+    /// By rule id.
+    shadows: BTreeMap<String, Arc<ShadowRecord>>,
     quality: AlarmQuality,
     indicators: Option<Arc<IndicatorRecord>>,
     /// Measures of which every rule is out of service.
@@ -122,6 +135,7 @@ pub struct Board {
     /// One for each of `sources`.
     counts: Vec<CountsLine>,
     outbox: Vec<LaneLine>,
+    set_aside: Vec<AsideLine>,
     journal: Option<Head>,
     history: HistoryLine,
     uplink: Uplink,
@@ -164,12 +178,14 @@ impl Board {
             tasks: BTreeMap::new(),
             units: BTreeMap::new(),
             stops: BTreeMap::new(),
+            shadows: BTreeMap::new(),
             quality: AlarmQuality::default(),
             indicators: None,
             unwatched: Vec::new(),
             sources: Vec::new(),
             counts: Vec::new(),
             outbox: Vec::new(),
+            set_aside: Vec::new(),
             journal: None,
             history: HistoryLine::default(),
             uplink: Uplink::default(),
@@ -218,6 +234,12 @@ impl Board {
                 }
                 self.stops.insert(record.unit.clone(), Arc::clone(record));
                 self.change.stops = true;
+            }
+            // Who asks is shown them; a page that is open hears nothing of it.
+            Effect::Shadow(record) => {
+                if self.shadows.get(&record.rule).is_none_or(|held| held.revision <= record.revision) {
+                    self.shadows.insert(record.rule.clone(), Arc::clone(record));
+                }
             }
         }
     }
@@ -289,6 +311,17 @@ impl Board {
             self.outbox = outbox;
             self.change.outbox = true;
         }
+    }
+
+    pub fn set_aside(&mut self, set_aside: Vec<AsideLine>) {
+        if self.set_aside != set_aside {
+            self.set_aside = set_aside;
+            self.change.outbox = true;
+        }
+    }
+
+    pub fn aside(&self) -> &[AsideLine] {
+        &self.set_aside
     }
 
     pub fn set_journal(&mut self, head: &Head) {
@@ -381,6 +414,10 @@ impl Board {
     /// The units that are stopped, by id.
     pub fn stops(&self) -> impl Iterator<Item = &StopRecord> {
         self.stops.values().map(AsRef::as_ref).filter(|stop| stop.ended.is_none())
+    }
+
+    pub fn shadow(&self, rule: &str) -> Option<&ShadowRecord> {
+        self.shadows.get(rule).map(AsRef::as_ref)
     }
 
     /// `None`: the calendar has not told the week yet.

@@ -176,7 +176,7 @@ async fn explained(console: &Console, query: Option<&str>) -> Result<Explained, 
     let explained = tokio::time::timeout(EXPLAIN_MAX, asked).await.map_err(|_| slow)?;
     explained.map_err(|error| {
         let status = match &error {
-            ExplainError::Unknown { .. } => StatusCode::NOT_FOUND,
+            ExplainError::Unknown { .. } | ExplainError::Quiet { .. } => StatusCode::NOT_FOUND,
             ExplainError::Ambiguous { .. } => StatusCode::BAD_REQUEST,
             ExplainError::Store(_) | ExplainError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };

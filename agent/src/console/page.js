@@ -41,6 +41,8 @@ const LINKS = {
 };
 const LANES = { critical: "报警隐患 critical", work: "任务记录 work", gap: "缺口 gap" };
 
+const ASIDES = { refused: "平台拒收，不再发送 refused upstream, set aside", unwritable: "无法写入 cannot be written, set aside" };
+
 const byId = (id) => document.getElementById(id);
 
 // ---- what we know -------------------------------------------------------------------------------------
@@ -305,7 +307,12 @@ function uplinkRows() {
   const link = el("li", state, el("span", "dot", LINKS[state].mark), el("span", "zh", uplink.connected ? "已连接" : "未连接，本地照常"), " ", el("small", "", `${uplink.connected ? "connected" : "not connected"} ${uplink.broker}`));
   if (uplink.why && !uplink.connected) link.append(el("div", "meta", uplink.why));
   const lanes = board.outbox.lanes.map((lane) => el("li", "", el("span", "", LANES[lane.lane] ?? lane.lane), el("span", "meta", ` · 待发 waiting ${lane.pending} · 序号 sequence ${lane.last}`)));
-  return [link, ...lanes];
+  const asides = (board.outbox.set_aside ?? []).map((aside) => {
+    const row = el("li", "", el("span", "overdue", `${ASIDES[aside.what] ?? aside.what} ${aside.count}`));
+    row.append(el("div", "meta", `最早 oldest ${aside.oldest === null ? "" : stampText(aside.oldest)} · ${aside.why}`));
+    return row;
+  });
+  return [link, ...lanes, ...asides];
 }
 
 /// What an operator has to know of the links without scrolling.

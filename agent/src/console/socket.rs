@@ -108,6 +108,8 @@ pub enum What {
     OutOfService,
     /// 停用检维修: units that are stopped.
     Stops,
+    /// 试运行规则: what shadow rules would have told.
+    Shadow,
     /// 报警质量: how many alarms, how they cluster, which are the worst.
     Quality,
     /// 排查任务完成率、隐患整改率、风险分析完成率: this week and the last.
@@ -389,6 +391,7 @@ fn show(board: &BoardHandle, what: What) -> Answer {
         What::Suppressed => serde_json::to_value(view.suppressed),
         What::OutOfService => serde_json::to_value(view.out_of_service),
         What::Stops => serde_json::to_value(view.stops),
+        What::Shadow => serde_json::to_value(view.shadows),
         What::Quality => serde_json::to_value(view.quality),
         What::Indicators => serde_json::to_value(view.indicators),
         What::Hazards => serde_json::to_value(view.hazards),

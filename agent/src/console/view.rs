@@ -8,6 +8,7 @@
 mod alarm;
 mod indicator;
 mod render;
+mod shadow;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use alarm::{
 };
 pub use indicator::{IndicatorView, RateView, WeekView};
 use render::Render;
+pub use shadow::ShadowView;
 
 /// Everything that is shown, at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct BoardView {
     /// Units that are stopped.
     #[serde(default)]
     pub stops: Vec<StopView>,
+    /// 试运行规则: what each shadow rule would have told.
+    #[serde(default)]
+    pub shadows: Vec<ShadowView>,
     #[serde(default)]
     pub quality: QualityView,
     /// `None`: the calendar has not told the week yet.
@@ -237,6 +242,19 @@ pub struct OutboxView {
     /// The newest entry of the journal: to be kept elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Head>,
+    /// What was set aside so that it holds up nothing; each is told upstream as a gap.
+    #[serde(default)]
+    pub set_aside: Vec<AsideView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsideView {
+    /// `refused`: the receiver will not take it. `unwritable`: the database will not.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<String>,
+    /// Of the newest.
+    pub why: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,6 +348,7 @@ impl BoardView {
             suppressed,
             out_of_service,
             stops: render.stops(),
+            shadows: render.shadows(),
             quality: render.quality(),
             indicators: render.indicators(),
             hazards,
@@ -493,6 +512,33 @@ mod tests {
         handle.update(|board| board.apply(&alarm(&record), true));
         let view = BoardView::of(&handle);
         assert_eq!((view.alarms.len(), view.out_of_service.len()), (shown - 1, 0));
+    }
+
+    #[test]
+    fn a_shadow_rule_is_no_alarm_on_the_board_and_an_older_count_of_it_is_not_shown() {
+        let handle = sample::handle();
+        let shadow = |revision: u64| riskgate_engine::ShadowRecord {
+            rule: "hot".to_owned(),
+            version: "v".to_owned(),
+            episodes: revision,
+            since: Some(Wall(0)),
+            last_onset: Some(Wall(0)),
+            lasted_ms: 0,
+            words: Words::default(),
+            evidence: None,
+            changed: Wall(0),
+            revision,
+        };
+        let before = BoardView::of(&handle);
+        let mut changes = handle.changes();
+        for revision in [2, 1] {
+            let effect = Effect::Shadow(std::sync::Arc::new(shadow(revision)));
+            handle.update(|board| board.apply(&effect, true));
+        }
+        assert_eq!(handle.read().shadow("hot").map(|of| of.episodes), Some(2));
+        assert!(changes.try_recv().is_err(), "a page that is open hears nothing of it");
+        let after = BoardView::of(&handle);
+        assert_eq!((after.alarms, after.hazards), (before.alarms, before.hazards));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why an alarm or a hazard is there, for a person: its sentence, the tree of its verdict, what the points read
+//! Why an alarm or a hazard is there, or would be by a shadow rule, for a person: its sentence, the tree of its verdict, what the points read
 //! around the onset, who did what, and what follows.
 //!
 //! Built alike by a running agent, which knows what is not on disk yet, and from the folder of the store alone.
@@ -13,7 +13,9 @@ mod text;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use riskgate_engine::{AlarmRecord, AlarmState, Evidence, HazardRecord, HazardStage, Plant, Words};
+use riskgate_engine::{
+    AlarmRecord, AlarmState, Evidence, HazardRecord, HazardStage, Plant, Rule, ShadowRecord, Words,
+};
 use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +40,7 @@ pub struct Explained {
     pub kind: Kind,
     pub id: String,
     pub words: Words,
-    /// The state of the alarm, the stage of the hazard.
+    /// The state of the alarm, the stage of the hazard, whether the episode is going on.
     pub state: String,
     pub unit: Option<Named>,
     pub measure: Option<Named>,
@@ -61,6 +63,8 @@ pub struct Explained {
 pub enum Kind {
     Alarm,
     Hazard,
+    /// The last onset of a shadow rule.
+    Shadow,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +96,11 @@ pub struct Next {
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     #[error(
-        "没有这个报警或隐患 / there is no alarm and no hazard '{id}': see `riskgate show alarms`, `hazards`, `candidates`"
+        "没有这个报警或隐患 / there is no alarm and no hazard '{id}': see `riskgate show alarms`, `hazards`, `candidates`, `shadow`"
     )]
     Unknown { id: String },
+    #[error("试运行规则尚未触发 / the shadow rule '{id}' has had no episode yet, under its present text")]
+    Quiet { id: String },
     #[error("编号不唯一 / '{id}' fits more than one hazard; give more of the id:{}", list(fitting))]
     Ambiguous { id: String, fitting: Vec<String> },
     #[error("未能读取存储 / the store cannot be read")]
@@ -112,13 +118,22 @@ fn list(ids: &[String]) -> String {
 enum Record {
     Alarm(Box<AlarmRecord>),
     Hazard(Box<HazardRecord>),
+    /// And the evidence of its last onset.
+    Shadow(Box<(ShadowRecord, Evidence)>),
 }
 
 impl Record {
+    /// `None`: the rule had no episode.
+    fn of_shadow(record: ShadowRecord) -> Option<Self> {
+        let evidence = record.evidence.clone()?;
+        Some(Self::Shadow(Box::new((record, evidence))))
+    }
+
     fn evidence(&self) -> &Evidence {
         match self {
             Self::Alarm(alarm) => &alarm.evidence,
             Self::Hazard(hazard) => &hazard.evidence,
+            Self::Shadow(shadow) => &shadow.1,
         }
     }
 
@@ -126,6 +141,7 @@ impl Record {
         match self {
             Self::Alarm(alarm) => alarm.since,
             Self::Hazard(hazard) => hazard.raised,
+            Self::Shadow(shadow) => shadow.1.at,
         }
     }
 }
@@ -189,6 +205,12 @@ pub fn offline(
 }
 
 fn on_board(board: &crate::console::board::Board, id: &str) -> Result<Option<Record>, ExplainError> {
+    // What another text of it counted is not of this rule.
+    if let Some(rule) = board.plant().rule_named(id).filter(|rule| Rule::is_shadow(rule)) {
+        let record = board.shadow(id).filter(|record| record.version == rule.version()).cloned();
+        let quiet = || ExplainError::Quiet { id: id.to_owned() };
+        return record.and_then(Record::of_shadow).map(Some).ok_or_else(quiet);
+    }
     if let Some(line) = board.alarm(id) {
         return Ok(Some(Record::Alarm(Box::new(AlarmRecord::clone(&line.record)))));
     }
@@ -201,7 +223,13 @@ fn on_board(board: &crate::console::board::Board, id: &str) -> Result<Option<Rec
 }
 
 fn in_store(dir: &Path, id: &str) -> Result<Record, ExplainError> {
-    if let Some(alarm) = lookup::alarm(dir, id)? {
+    let (alarm, shadow) = (lookup::alarm(dir, id)?, lookup::shadow(dir, id)?);
+    // A rule that stepped into the shadow, or out of it, left a record of both: the newer one is of what it is.
+    let shadow = shadow.filter(|shadow| alarm.as_ref().is_none_or(|alarm| alarm.changed <= shadow.changed));
+    if let Some(shadow) = shadow {
+        return Record::of_shadow(shadow).ok_or_else(|| ExplainError::Quiet { id: id.to_owned() });
+    }
+    if let Some(alarm) = alarm {
         return Ok(Record::Alarm(Box::new(alarm)));
     }
     let found = match beginning(id) {
@@ -257,6 +285,8 @@ fn entries(record: &Record, dir: &Path, timezone: &TimeZone) -> Result<Vec<Entry
     let id = match record {
         Record::Alarm(alarm) => serde_json::Value::from(alarm.id.as_str()).to_string(),
         Record::Hazard(hazard) => format!("\"{}\"", hazard.id),
+        // It decides nothing.
+        Record::Shadow(_) => return Ok(Vec::new()),
     };
     let filter = Filter { since: Some(record.began()), ..Filter::default() };
     let mut found = std::collections::VecDeque::new();
@@ -334,6 +364,27 @@ fn explained(
             timezone: timezone_name,
             evidence: hazard.evidence,
         },
+        Record::Shadow(shadow) => {
+            let (shadow, evidence) = *shadow;
+            Explained {
+                kind: Kind::Shadow,
+                state: if shadow.since.is_some() { "going_on" } else { "over" }.to_owned(),
+                next: after_shadow(),
+                unit: None,
+                measure: None,
+                since: stamp(evidence.at, timezone),
+                repeats: u32::try_from(shadow.episodes.saturating_sub(1)).unwrap_or(u32::MAX),
+                returned: None,
+                acts: Vec::new(),
+                words: shadow.words,
+                id: shadow.rule,
+                journal,
+                samples,
+                missing,
+                timezone: timezone_name,
+                evidence,
+            }
+        }
     }
 }
 
@@ -344,6 +395,14 @@ fn word_of(state: &impl Serialize) -> String {
 
 fn words(zh: &str, en: &str) -> Words {
     Words { zh: zh.to_owned(), en: en.to_owned() }
+}
+
+fn after_shadow() -> Next {
+    let words = words(
+        "试运行规则：没有通知任何人；正式启用请删去 shadow = true",
+        "a shadow rule told nobody; to put it into force, take out shadow = true",
+    );
+    Next { words, command: None, who: None, deadline: None, overdue: false }
 }
 
 fn after_alarm(alarm: &AlarmRecord) -> Next {

@@ -37,7 +37,15 @@ fn point(tag: &str) -> PointDraft {
 }
 
 fn plant() -> Arc<Plant> {
-    let draft = Draft {
+    built(draft())
+}
+
+fn built(draft: Draft) -> Arc<Plant> {
+    Arc::new(Plant::build(draft).expect("a sound plant").0.with_version("9f8e7d6c5b4a99"))
+}
+
+fn draft() -> Draft {
+    Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
         sources: vec![SourceDraft {
@@ -80,6 +88,7 @@ fn plant() -> Arc<Plant> {
             for_: std::time::Duration::ZERO,
             clear: None,
             clear_for: std::time::Duration::ZERO,
+            shadow: false,
             latch: false,
             realarm: None,
             guidance: "疏散罐区A人员".to_owned(),
@@ -96,12 +105,19 @@ fn plant() -> Arc<Plant> {
             unit: None,
         }],
         ..Draft::default()
-    };
-    Arc::new(Plant::build(draft).expect("a sound plant").0.with_version("9f8e7d6c5b4a99"))
+    }
 }
 
 /// Two detectors read, the third fails, and the first climbs; a person confirms what follows.
 fn effects(plant: &Arc<Plant>) -> (Vec<Effect>, Uuid) {
+    let (mut engine, mut effects, at) = climbed(plant);
+    let hazard = engine.hazards().first().expect("a hazard").id;
+    let confirm = Deed::Confirm { hazard, why: Some("现场核实".to_owned()) };
+    engine.act(&Act { by: "王敏".to_owned(), deed: confirm }, at, &mut effects).expect("taken");
+    (effects, hazard)
+}
+
+fn climbed(plant: &Arc<Plant>) -> (Engine, Vec<Effect>, Now) {
     let mut effects = Vec::new();
     let mut engine =
         Engine::new(Arc::clone(plant), Epoch(Uuid::nil()), Restored::default(), START, &mut effects);
@@ -121,10 +137,7 @@ fn effects(plant: &Arc<Plant>) -> (Vec<Effect>, Uuid) {
     read(&mut engine, &mut effects, "GD-103", None);
     read(&mut engine, &mut effects, "GD-101", Some(24.9));
     read(&mut engine, &mut effects, "GD-101", Some(26.5));
-    let hazard = engine.hazards().first().expect("a hazard").id;
-    let confirm = Deed::Confirm { hazard, why: Some("现场核实".to_owned()) };
-    engine.act(&Act { by: "王敏".to_owned(), deed: confirm }, at, &mut effects).expect("taken");
-    (effects, hazard)
+    (engine, effects, at)
 }
 
 /// A store with what was decided and who did what.
@@ -186,6 +199,43 @@ async fn an_alarm_is_explained_and_what_there_is_not_is_said() {
     }
 }
 
+fn in_the_shadow() -> Draft {
+    let mut draft = draft();
+    draft.rules.iter_mut().for_each(|rule| rule.shadow = true);
+    draft
+}
+
+#[tokio::test]
+async fn the_last_onset_of_a_shadow_rule_is_explained_and_replays() {
+    let plant = built(in_the_shadow());
+    let (_, effects, _) = climbed(&plant);
+    let folder = stored(effects.clone(), Uuid::nil()).await;
+    let explained = offline(folder.path(), None, "leak", START.wall, &shanghai()).expect("explained");
+    assert_eq!((explained.kind, explained.state.as_str()), (Kind::Shadow, "going_on"));
+    assert!(explained.measure.is_none() && explained.journal.is_empty() && explained.next.command.is_none());
+    let text = explained.text();
+    assert!(text.contains("试运行规则 shadow rule leak  进行中 going on"), "{text}");
+    assert!(text.contains("✓ {GD-101} >= 25") && text.contains("told nobody"), "{text}");
+    assert_eq!(replay(&explained.evidence), Ok(None));
+
+    let handle = crate::console::sample::empty_handle();
+    handle.update(|board| {
+        board.set_plant(Arc::clone(&plant));
+        effects.iter().for_each(|effect| board.apply(effect, true));
+    });
+    let live = asked(&handle, None, "leak").await.expect("explained");
+    assert_eq!((live.kind, &live.evidence), (Kind::Shadow, &explained.evidence));
+}
+
+#[tokio::test]
+async fn a_shadow_rule_that_had_no_episode_says_so() {
+    let plant = built(in_the_shadow());
+    let handle = crate::console::sample::empty_handle();
+    handle.update(|board| board.set_plant(plant));
+    let error = asked(&handle, None, "leak").await.expect_err("nothing yet");
+    assert!(matches!(&error, ExplainError::Quiet { id } if id == "leak"), "{error}");
+}
+
 #[tokio::test]
 async fn a_beginning_that_fits_two_hazards_names_them() {
     let plant = plant();
@@ -201,7 +251,8 @@ async fn a_beginning_that_fits_two_hazards_names_them() {
         | Effect::Unit(_)
         | Effect::Stop(_)
         | Effect::Record(_)
-        | Effect::Indicator(_) => None,
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     let all = effects.into_iter().chain(other.map(|other| Effect::Hazard(Arc::new(other)))).collect();
     let folder = stored(all, hazard).await;

@@ -34,6 +34,7 @@ impl Explained {
         let kind = match self.kind {
             Kind::Alarm => "报警 alarm",
             Kind::Hazard => "隐患 hazard",
+            Kind::Shadow => "试运行规则 shadow rule",
         };
         line(out, 0, &format!("{kind} {}  {}", self.id, state(&self.state)));
         line(out, 1, &self.words.zh);
@@ -82,7 +83,7 @@ impl Explained {
         line(out, 1, &next.words.en);
         if let Some(who) = &next.who {
             let role = match self.kind {
-                Kind::Alarm => "确认人 acknowledged by",
+                Kind::Alarm | Kind::Shadow => "确认人 acknowledged by",
                 Kind::Hazard => "责任人 liable person",
             };
             line(out, 1, &format!("{role}: {who}"));
@@ -292,6 +293,8 @@ fn state(word: &str) -> &'static str {
         "awaiting_acceptance" => "待验收 awaiting acceptance",
         "accepted" => "已验收 accepted",
         "rejected" => "误报 rejected",
+        "going_on" => "进行中 going on",
+        "over" => "已结束 over",
         _ => "",
     }
 }

@@ -28,14 +28,11 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use riskgate_point::{Quality, Value, Wall};
 
-use super::read::{Reader, millis};
-use super::timeline::{LOOK_BACK, Line};
+use super::play::Play;
+use super::read::Reader;
 use super::{HistoryError, Reading};
 
 pub const HEADER: &str = "time,tag,value,quality,reason";
-
-/// A row that says that a point fell silent comes up to this much behind those of other points.
-const BEHIND_MAX_MS: i64 = 2 * 60 * 1000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -66,66 +63,21 @@ pub fn export(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
-    let known = reader.points()?;
-    let mut lines: BTreeMap<i64, (&str, Line)> = BTreeMap::new();
-    for (tag, id) in known.iter().filter(|(tag, _)| tags.is_empty() || tags.contains(tag)) {
-        lines.insert(*id, (tag, Line::default()));
-    }
-    if let Some(tag) = tags.iter().find(|tag| !known.contains_key(*tag)) {
-        // Says which is near.
-        reader.trend(tag, since, until, None)?;
-    }
-    let from = Wall(since.0.saturating_sub(millis(LOOK_BACK)));
-    let known_to = reader.known_to()?.unwrap_or(since).min(until);
-    let gaps = reader.gaps()?;
-    let rounds = reader.rounds(from, until)?;
-    let all: u64 = rounds.iter().map(|round| round.samples).sum();
+    let mut play = Play::begin(reader, tags, (since, until))?;
     let mut file = Csv { out, timezone, exported: Exported::default() };
     file.out.write_all(HEADER.as_bytes())?;
     file.out.write_all(b"\n")?;
     let mut begins = Begins { since, before: BTreeMap::new(), begun: false };
-    let mut waiting: Vec<(Wall, i64, Reading)> = Vec::new();
-    let mut read = 0;
-    for round in rounds {
-        let mut newest = Wall(i64::MIN);
-        for (id, readings) in reader.round(round)? {
-            let Some((_, line)) = lines.get_mut(&id) else { continue };
-            let mut told = Vec::new();
-            for reading in readings.into_iter().filter(|reading| reading.at >= from && reading.at <= until) {
-                if reading.backfill {
-                    file.exported.late += u64::from(reading.at >= since);
-                    continue;
-                }
-                newest = newest.max(reading.at);
-                line.push(reading, &gaps, &mut told);
-            }
-            waiting.extend(told.into_iter().map(|reading| (reading.at, id, reading)));
+    let mut told = 0;
+    while let Some((id, reading)) = play.next()? {
+        if play.read != told {
+            told = play.read;
+            progress(play.read, play.all);
         }
-        read += round.samples;
-        progress(read, all);
-        // By time, and of one time in the order in which they came.
-        waiting.sort_by_key(|(at, id, _)| (*at, *id));
-        let sure = Wall(newest.0.saturating_sub(BEHIND_MAX_MS));
-        let n_sure = waiting.partition_point(|(at, ..)| *at < sure);
-        for (_, id, reading) in waiting.drain(..n_sure) {
-            begins.write(id, reading, &lines, &mut file)?;
-        }
+        begins.write(id, reading, &play, &mut file)?;
     }
-    for (id, (_, line)) in &mut lines {
-        let mut told = Vec::new();
-        line.pass(known_to, &gaps, &mut told);
-        if known_to < until {
-            line.end(known_to, &mut told);
-        }
-        waiting.extend(told.into_iter().map(|reading| (reading.at, *id, reading)));
-    }
-    waiting.sort_by_key(|(at, id, _)| (*at, *id));
-    for (_, id, reading) in waiting {
-        begins.write(id, reading, &lines, &mut file)?;
-    }
-    begins.begin(&lines, &mut file)?;
-    let mut exported = file.exported;
-    exported.points = lines.len();
+    begins.begin(&play, &mut file)?;
+    let exported = Exported { points: play.tags().count(), late: play.late, ..file.exported };
     out.flush()?;
     Ok(exported)
 }
@@ -142,25 +94,23 @@ impl Begins {
         &mut self,
         id: i64,
         reading: Reading,
-        lines: &BTreeMap<i64, (&str, Line)>,
+        play: &Play<&Reader>,
         file: &mut Csv<'_>,
     ) -> io::Result<()> {
         if reading.at <= self.since && !self.begun {
             self.before.insert(id, reading);
             return Ok(());
         }
-        self.begin(lines, file)?;
-        let tag = lines.get(&id).map_or("", |(tag, _)| *tag);
-        file.row(tag, &reading)
+        self.begin(play, file)?;
+        file.row(play.tag(id), &reading)
     }
 
-    fn begin(&mut self, lines: &BTreeMap<i64, (&str, Line)>, file: &mut Csv<'_>) -> io::Result<()> {
+    fn begin(&mut self, play: &Play<&Reader>, file: &mut Csv<'_>) -> io::Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
         for (id, reading) in std::mem::take(&mut self.before) {
-            let tag = lines.get(&id).map_or("", |(tag, _)| *tag);
-            file.row(tag, &Reading { at: self.since, ..reading })?;
+            file.row(play.tag(id), &Reading { at: self.since, ..reading })?;
         }
         Ok(())
     }

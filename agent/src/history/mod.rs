@@ -41,6 +41,7 @@ mod codec;
 pub mod export;
 mod file;
 mod keep;
+pub(crate) mod play;
 mod queue;
 pub mod read;
 pub mod refill;

@@ -143,8 +143,9 @@ pub struct Pump {
     pub people: watch::Sender<Vec<ZoneCount>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
-    /// Effects of starting, not yet committed.
+    /// Effects of starting, not yet committed, and what the journal could not take of it.
     pub first: Vec<Effect>,
+    pub first_acts: Vec<JournalEntry>,
     /// Commands from upstream that were carried out before.
     pub carried: Vec<Carried>,
     /// Told when the drivers have ended.
@@ -167,7 +168,8 @@ impl Pump {
         };
         let first = std::mem::take(&mut self.first);
         let now = (self.clock)();
-        self.commit(&mut tail, first, Vec::new(), None, now);
+        let acts = std::mem::take(&mut self.first_acts);
+        self.commit(&mut tail, first, acts, None, now);
         loop {
             let idle = self.idle();
             // In this order, not by chance: what is rare and bounded first, so that a flood of reports holds
@@ -357,6 +359,7 @@ impl Pump {
         self.people.send_if_modified(|old| std::mem::replace(old, zones) != *old);
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
+        shown::gauge_shadows(&self.engine.shadows());
         shown::gauge_coverage(&self.plant);
         self.states.send_if_modified(|old| {
             // Counts move with each poll; they go along with what is news.
@@ -488,7 +491,7 @@ fn unit_of(effects: &[Effect]) -> Option<&str> {
         Effect::Unit(unit) => Some(&unit.unit),
         Effect::Record(record) => Some(&record.unit),
         Effect::Stop(stop) => Some(&stop.unit),
-        Effect::Indicator(_) => None,
+        Effect::Indicator(_) | Effect::Shadow(_) => None,
     })
 }
 
@@ -510,5 +513,6 @@ fn kind_of(effect: &Effect) -> &'static str {
         Effect::Record(_) => "record",
         Effect::Stop(_) => "stop",
         Effect::Indicator(_) => "indicator",
+        Effect::Shadow(_) => "shadow",
     }
 }

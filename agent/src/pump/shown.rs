@@ -1,7 +1,9 @@
 //! How the sources are, for upstream's `state` and for Prometheus; the board has a line of its own.
 
+use std::sync::Arc;
+
 use riskgate_drivers::tally::Counts;
-use riskgate_engine::{Plant, SourceView, Unjudged};
+use riskgate_engine::{Plant, ShadowRecord, SourceView, Unjudged};
 
 use crate::metrics;
 use crate::uplink::wire::SourceState;
@@ -68,6 +70,14 @@ pub(super) fn gauge_unjudged(unjudged: &Unjudged) {
     for (reason, count) in [("late", late), ("stray", stray), ("crowded", crowded), ("elsewhere", elsewhere)]
     {
         metrics::UNJUDGED.with_label_values(&[reason]).set(gauged(count));
+    }
+}
+
+/// What shadow rules would have told is counted like everything else.
+pub(super) fn gauge_shadows(shadows: &[Arc<ShadowRecord>]) {
+    for of in shadows {
+        metrics::SHADOW_EPISODES.with_label_values(&[&of.rule]).set(gauged(of.episodes));
+        metrics::SHADOW_ACTIVE.with_label_values(&[&of.rule]).set(i64::from(of.since.is_some()));
     }
 }
 

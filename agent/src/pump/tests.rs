@@ -132,6 +132,7 @@ impl Bench {
                 people,
                 turns: turns_sender,
                 first,
+                first_acts: Vec::new(),
                 carried: opened.commands,
                 stop: stop.clone(),
             }

@@ -74,6 +74,7 @@ enum Object {
     Record(Uuid),
     Stop(String),
     Indicators,
+    Shadow(String),
 }
 
 impl Waiting {
@@ -270,6 +271,7 @@ fn object_of(effect: &Effect) -> Object {
         Effect::Record(record) => Object::Record(record.id),
         Effect::Stop(stop) => Object::Stop(stop.unit.clone()),
         Effect::Indicator(_) => Object::Indicators,
+        Effect::Shadow(of) => Object::Shadow(of.rule.clone()),
     }
 }
 
@@ -368,7 +370,8 @@ mod tests {
                 | Effect::Unit(_)
                 | Effect::Record(_)
                 | Effect::Stop(_)
-                | Effect::Indicator(_) => None,
+                | Effect::Indicator(_)
+                | Effect::Shadow(_) => None,
             })
             .collect();
         Batch {

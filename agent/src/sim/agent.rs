@@ -15,13 +15,14 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::bugs::Bug;
 use super::clock;
-use crate::config::Commands;
+use crate::config::{Commands, Login};
 use crate::console::{BoardHandle, Site};
 use crate::history::Recorder;
 use crate::pump::{Order, Pump};
-use crate::store::by_hand::{Beat, ByHand, Disk};
-use crate::store::{JournalEntry, Store};
+use crate::store::by_hand::{Beat, Bounds, ByHand, Disk};
+use crate::store::{Batch, JournalEntry, Store};
 use crate::uplink::wire::Origin;
 use crate::uplink::{self, TelemetryReceiver, Undurable, Uplink, UplinkStatus};
 
@@ -33,11 +34,17 @@ pub(super) struct Knob {
     disk: Cell<Disk>,
     kill_after: Cell<Option<u64>>,
     changed: Notify,
+    pub(super) bug: Cell<Option<Bug>>,
 }
 
 impl Knob {
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { disk: Cell::new(Disk::Fine), kill_after: Cell::new(None), changed: Notify::new() })
+        Rc::new(Self {
+            disk: Cell::new(Disk::Fine),
+            kill_after: Cell::new(None),
+            changed: Notify::new(),
+            bug: Cell::new(None),
+        })
     }
 
     pub(super) fn set(&self, disk: Disk) {
@@ -47,6 +54,14 @@ impl Knob {
 
     pub(super) fn kill_after(&self, commits: u64) {
         self.kill_after.set(Some(commits));
+    }
+
+    fn spoil(&self, batches: &mut [Batch]) {
+        if let Some(bug) = self.bug.get().filter(|_| self.disk.get() == Disk::Fine)
+            && bug.put_into_batches(batches)
+        {
+            self.bug.set(None);
+        }
     }
 
     fn kills(&self) -> bool {
@@ -77,8 +92,7 @@ pub(super) struct Setting {
     pub(super) dir: PathBuf,
     pub(super) plant: Arc<Plant>,
     pub(super) knob: Rc<Knob>,
-    /// Rows of the outbox; `None`: as in a real one.
-    pub(super) rows: Option<u64>,
+    pub(super) bounds: Bounds,
     pub(super) batch: Duration,
 }
 
@@ -100,7 +114,7 @@ async fn write(mut store: ByHand, knob: Rc<Knob>) -> Ended {
         while knob.disk.get() == Disk::Hangs {
             knob.changed.notified().await;
         }
-        match store.turn(knob.disk.get()) {
+        match store.turn(knob.disk.get(), |batches| knob.spoil(batches)) {
             Beat::Idle => store.rung().await,
             Beat::Again if knob.kills() => return Ended::Killed,
             Beat::Again => sleep(COMMIT).await,
@@ -117,7 +131,7 @@ impl Agent {
     pub(super) fn start(setting: &Setting) -> Self {
         let now = clock();
         let (store, opened, by_hand) =
-            ByHand::open(&setting.dir, now.wall, setting.rows).expect("the store opens");
+            ByHand::open(&setting.dir, now.wall, setting.bounds).expect("the store opens");
         assert_eq!(opened.kept_aside, None, "a store that was killed is whole");
         let plant = Arc::clone(&setting.plant);
         let timezone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("a zone");
@@ -171,6 +185,7 @@ impl Agent {
             people: watch::Sender::new(Vec::new()),
             turns: watch::Sender::new(0),
             first,
+            first_acts: Vec::new(),
             carried: opened.commands,
             stop: stop_pump.clone(),
             plant,
@@ -258,7 +273,7 @@ fn config(dir: &Path, batch: Duration) -> uplink::Config {
         host: "broker".to_owned(),
         port: 1883,
         root: "riskgate/v1".to_owned(),
-        login: crate::config::Login::default(),
+        login: Login::default(),
         tls: None,
         client_id: "54017000701".to_owned(),
         telemetry: Some(batch),

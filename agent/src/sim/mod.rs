@@ -5,11 +5,17 @@
 //! temper, the clocks, and the broker, which takes the place of the MQTT client ([`crate::uplink::scripted`]). All of
 //! it runs on one thread under the runtime's paused time, so that hours pass in seconds and a seed replays.
 //!
+//! `cargo test -p riskgate --lib sim::` runs a fixed set of seeds and some fresh ones, and prints each;
+//! `RISKGATE_SIM_SEEDS` says how many fresh ones, `RISKGATE_SIM_HOURS` how long each lives. One that fails prints the
+//! command that replays it: `RISKGATE_SEED=n RISKGATE_SIM_HOURS=h cargo test -p riskgate --lib whatever_happens`.
+//!
 //! Not in it: the drivers, the MQTT library and the sockets under it, the history's thread, the console, and power
 //! cuts. Tests with real processes have those.
 
 mod agent;
+mod bugs;
 mod oracle;
+mod outage;
 mod script;
 mod tests;
 
@@ -19,17 +25,20 @@ use std::time::Duration;
 use riskgate_point::{Mono, Now, Wall};
 use tokio::time::Instant;
 
-use crate::store::Batch;
+use crate::store::{Batch, Lane, LastSequences};
+use crate::uplink::SpoolBounds;
 
 thread_local! {
     static TIME: RefCell<Option<Time>> = const { RefCell::new(None) };
     static DECIDED: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
+    static COMMITTED: RefCell<LastSequences> = RefCell::default();
 }
 
 struct Time {
     began: Instant,
     /// The calendar at the beginning, moved by every step of the clock since.
     wall: i64,
+    spool: SpoolBounds,
 }
 
 /// The agent booted 100 days ago.
@@ -47,6 +56,20 @@ pub(crate) fn decided(batch: &Batch) {
     }
 }
 
+/// What the store has taken, lane by lane.
+pub(crate) fn committed(lanes: &[Lane]) {
+    COMMITTED.with_borrow_mut(|committed| {
+        for lane in lanes {
+            committed.set(*lane, committed.of(*lane) + 1);
+        }
+    });
+}
+
+/// How many messages of each lane were committed so far.
+fn all_committed() -> LastSequences {
+    COMMITTED.with_borrow(|committed| *committed)
+}
+
 fn take_decided() -> Vec<Batch> {
     DECIDED.with_borrow_mut(std::mem::take)
 }
@@ -62,6 +85,15 @@ fn clock() -> Now {
     })
 }
 
+/// What the spool may hold, where this thread is in a simulation.
+pub(crate) fn spool_bounds() -> Option<SpoolBounds> {
+    TIME.with_borrow(|time| time.as_ref().map(|time| time.spool))
+}
+
+fn set_spool_bounds(bounds: SpoolBounds) {
+    TIME.with_borrow_mut(|time| time.as_mut().expect("a simulation").spool = bounds);
+}
+
 /// Moves the calendar.
 fn step_clock(millis: i64) {
     TIME.with_borrow_mut(|time| time.as_mut().expect("a simulation").wall += millis);
@@ -74,6 +106,7 @@ fn run<T>(seed: u64, wall: Wall, body: impl Future<Output = T>) -> T {
         fn drop(&mut self) {
             TIME.set(None);
             DECIDED.set(Vec::new());
+            COMMITTED.set(LastSequences::default());
             crate::uplink::scripted::connect_to(None);
         }
     }
@@ -81,7 +114,7 @@ fn run<T>(seed: u64, wall: Wall, body: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(async {
         let _end = End;
         fastrand::seed(seed);
-        TIME.set(Some(Time { began: Instant::now(), wall: wall.0 }));
+        TIME.set(Some(Time { began: Instant::now(), wall: wall.0, spool: SpoolBounds::default() }));
         body.await
     })
 }

@@ -9,7 +9,8 @@ use riskgate_point::{Value as PointValue, Wall};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
-use crate::store::Batch;
+use super::all_committed;
+use crate::store::{Batch, Lane};
 use crate::uplink::scripted::Arrived;
 
 /// A receiver who drops repeats and keeps the highest revision, and who knows what was decided.
@@ -77,7 +78,7 @@ fn table_of(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn millis(data: &Value, field: &str) -> i64 {
+pub(super) fn millis(data: &Value, field: &str) -> i64 {
     let text = data[field].as_str().expect("a time");
     text.parse::<Timestamp>().map_or_else(|_| text.parse().expect("a number"), Timestamp::as_millisecond)
 }
@@ -262,9 +263,17 @@ impl Oracle {
     pub(super) fn finish(&mut self, dir: &Path) {
         let connection = reader(dir);
         let lanes = rows(&connection, "SELECT lane, last FROM lane");
+        let committed = all_committed();
         for (lane, last) in lanes {
             let had = self.rows.remove(&lane).unwrap_or_default();
             let last = u64::try_from(last).expect("a sequence");
+            // What the uplink appends are gaps.
+            let lane_of = Lane::of_word(&lane).expect("a lane");
+            let messages = committed.of(lane_of);
+            assert!(
+                messages == last || lane_of == Lane::Gap,
+                "{messages} in {lane} were committed, {last} rows made"
+            );
             assert!(
                 had.keys().next_back().is_none_or(|newest| *newest <= last),
                 "{lane}: more than was committed"

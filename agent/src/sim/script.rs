@@ -15,13 +15,16 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::agent::{Agent, Knob, Setting};
+use super::bugs::Bug;
 use super::oracle::{Oracle, float, reader};
-use super::{clock, step_clock, take_decided};
+use super::{clock, set_spool_bounds, step_clock, take_decided};
 use crate::config;
+use crate::console::BoardHandle;
 use crate::pump::{Answer, Order};
-use crate::store::by_hand::Disk;
+use crate::store::by_hand::{Bounds, Disk};
 use crate::store::journal;
-use crate::uplink::scripted::{self, Broker, FAIR};
+use crate::uplink::SpoolBounds;
+use crate::uplink::scripted::{self, Broker, FAIR, Weather};
 
 const SOURCES: u16 = 3;
 const POINTS: u32 = 12;
@@ -29,6 +32,8 @@ const POINTS: u32 = 12;
 const PERIOD: u64 = 10;
 /// Rows of the outbox in most seeds: an outage of an hour is enough to fill it.
 const ROWS: u64 = 400;
+/// As readings: an outage of minutes is enough to fill it.
+const SPOOL_OF_MINUTES: SpoolBounds = SpoolBounds { readings: 500, bytes: 1_000_000 };
 /// What is decided is shown, whatever the disk does.
 const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 /// What is committed is told, once nothing stands in the way.
@@ -163,12 +168,18 @@ impl World {
         let plant = plant();
         assert!(plant.points().iter().all(|point| point.deadband <= 2.0), "each reading is news");
         let mut rng = Rng::with_seed(seed);
-        let rows = (rng.u8(0..4) > 0).then_some(ROWS);
+        let mut bounds = Bounds::default();
+        if rng.u8(0..4) > 0 {
+            bounds.rows = ROWS;
+        }
+        if rng.u8(0..3) == 0 {
+            set_spool_bounds(SPOOL_OF_MINUTES);
+        }
         let setting = Setting {
             dir: dir.path().to_owned(),
             plant,
             knob: Rc::clone(&knob),
-            rows,
+            bounds,
             batch: Duration::from_secs(5),
         };
         Self {
@@ -202,6 +213,20 @@ impl World {
         self.life += 1;
         self.life_began = Instant::now();
         Agent::start(&self.setting)
+    }
+
+    /// A bug that is there as soon as it can be, and an outage that helps it.
+    pub(super) fn put_in(&mut self, bug: Bug) {
+        self.knob.bug.set(Some(bug));
+        self.faults.push((Instant::now() + Duration::from_secs(2_400), Fault::Outage));
+        self.broker.set_weather(Weather { reachable: false, ..FAIR });
+        if bug == Bug::LossNotCounted {
+            set_spool_bounds(SPOOL_OF_MINUTES);
+        }
+    }
+
+    pub(super) fn is_bug_in(&self) -> bool {
+        self.knob.bug.get().is_none()
     }
 
     /// Faults for so long; then none, and what was promised.
@@ -272,6 +297,11 @@ impl World {
             self.person(agent);
         }
         self.check(agent);
+        if let Some(bug) = self.knob.bug.get().filter(|_| second > 900 && !self.broker.is_connected())
+            && bug.put_into_files(self.dir.path())
+        {
+            self.knob.bug.set(None);
+        }
     }
 
     fn hear(&mut self) {
@@ -378,32 +408,7 @@ impl World {
     }
 
     fn person(&mut self, agent: &Agent) {
-        let board = agent.board.read();
-        let waits = |state| {
-            matches!(
-                state,
-                AlarmState::Unacknowledged | AlarmState::Returned | AlarmState::LatchedUnacknowledged
-            )
-        };
-        let mut deeds: Vec<Deed> = board
-            .alarms()
-            .iter()
-            .filter(|line| waits(line.record.state))
-            .map(|line| Deed::Acknowledge { alarm: line.record.id.clone() })
-            .collect();
-        deeds.extend(board.hazards().iter().filter_map(|line| {
-            let (hazard, why) = (line.record.id, Some("看过现场".to_owned()));
-            match line.record.stage {
-                HazardStage::Candidate if line.record.opening % 2 == 0 => {
-                    Some(Deed::Reject { hazard, why: "误报".to_owned() })
-                }
-                HazardStage::Candidate => Some(Deed::Confirm { hazard, why }),
-                HazardStage::Rectifying => Some(Deed::Rectify { hazard, why }),
-                HazardStage::AwaitingAcceptance => Some(Deed::Accept { hazard, why }),
-                HazardStage::Accepted | HazardStage::Rejected => None,
-            }
-        }));
-        drop(board);
+        let mut deeds = deeds(&agent.board);
         if deeds.is_empty() {
             return;
         }
@@ -657,6 +662,33 @@ impl Fault {
             Self::PointBad(point) => 100 + point,
         }
     }
+}
+
+/// What a person could do now.
+pub(super) fn deeds(board: &BoardHandle) -> Vec<Deed> {
+    let board = board.read();
+    let waits = |state| {
+        matches!(state, AlarmState::Unacknowledged | AlarmState::Returned | AlarmState::LatchedUnacknowledged)
+    };
+    let mut deeds: Vec<Deed> = board
+        .alarms()
+        .iter()
+        .filter(|line| waits(line.record.state))
+        .map(|line| Deed::Acknowledge { alarm: line.record.id.clone() })
+        .collect();
+    deeds.extend(board.hazards().iter().filter_map(|line| {
+        let (hazard, why) = (line.record.id, Some("看过现场".to_owned()));
+        match line.record.stage {
+            HazardStage::Candidate if line.record.opening % 2 == 0 => {
+                Some(Deed::Reject { hazard, why: "误报".to_owned() })
+            }
+            HazardStage::Candidate => Some(Deed::Confirm { hazard, why }),
+            HazardStage::Rectifying => Some(Deed::Rectify { hazard, why }),
+            HazardStage::AwaitingAcceptance => Some(Deed::Accept { hazard, why }),
+            HazardStage::Accepted | HazardStage::Rejected => None,
+        }
+    }));
+    deeds
 }
 
 /// 2026-11-01T08:00:00+08:00.

@@ -10,8 +10,9 @@ use riskgate_point::Wall;
 use tokio::sync::watch;
 
 use super::queue::{EFFECTS_MAX, Queue};
+pub(crate) use super::upkeep::Bounds;
 use super::writer::{Turn, Writer};
-use super::{Committed, Handle, Opened, Store, StoreError, open};
+use super::{Batch, Committed, Handle, Lane, Opened, Store, StoreError, open};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disk {
@@ -36,15 +37,9 @@ pub(crate) enum Beat {
 }
 
 impl ByHand {
-    pub(crate) fn open(
-        dir: &Path,
-        now: Wall,
-        rows: Option<u64>,
-    ) -> Result<(Store, Opened, Self), StoreError> {
+    pub(crate) fn open(dir: &Path, now: Wall, bounds: Bounds) -> Result<(Store, Opened, Self), StoreError> {
         let (mut database, opened) = open::open(dir, now)?;
-        if let Some(rows) = rows {
-            database.upkeep.bounds.rows = rows;
-        }
+        database.upkeep.bounds = bounds;
         let queue = Arc::new(Queue::default());
         let (sender, committed) = watch::channel(database.committed());
         let handle = Handle { queue: Arc::clone(&queue), committed, writer: Mutex::new(None) };
@@ -57,11 +52,15 @@ impl ByHand {
         self.queue.rung.notified().await;
     }
 
-    pub(crate) fn turn(&mut self, disk: Disk) -> Beat {
+    /// `spoil`: what becomes of batches on their way to the disk.
+    pub(crate) fn turn(&mut self, disk: Disk, spoil: impl FnOnce(&mut [Batch])) -> Beat {
         // What the writer has in hand weighs too; a batch heavier than the bound goes in alone.
         let (effects, requests) = self.queue.load();
         assert!(effects <= 2 * EFFECTS_MAX && requests <= 100, "{effects} effects, {requests} requests");
-        let Some(work) = self.queue.try_take(self.writer.group) else { return Beat::Idle };
+        let Some(mut work) = self.queue.try_take(self.writer.group) else { return Beat::Idle };
+        let seq = work.batches.last().map(|batch| batch.seq);
+        let lanes: Vec<Lane> = work.batches.iter().flat_map(|it| &it.messages).map(|it| it.lane).collect();
+        spoil(&mut work.batches);
         let connection = &self.writer.database.connection;
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("read");
         match disk {
@@ -72,7 +71,11 @@ impl ByHand {
             }
         }
         connection.pragma_update(None, "query_only", disk == Disk::Refuses).expect("set");
-        match self.writer.turn(work, &self.queue, &self.committed) {
+        let turn = self.writer.turn(work, &self.queue, &self.committed);
+        if seq.is_some_and(|seq| self.committed.borrow().seq >= seq) {
+            crate::sim::committed(&lanes);
+        }
+        match turn {
             Turn::Again => Beat::Again,
             Turn::Rest(pause) => Beat::Rest(pause),
             Turn::End => Beat::End,

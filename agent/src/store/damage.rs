@@ -188,14 +188,62 @@ async fn a_disk_that_is_full_at_the_start_gets_the_room_that_was_kept_for_it() {
     assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
     commit(&store, batch(1, vec![alarm("A", 2)], vec![message(Lane::Critical, "A", 2)])).await;
     store.close().expect("closes");
-    // The room is used up: now it says what is wrong, and nothing is taken for damage.
+    // The room is used up: what there is is read, nothing is taken for damage, and what is decided waits for room.
     disk.fill();
-    let error = Store::open(disk.path(), Wall(1)).expect_err("refused");
-    let said = crate::causes::chain(&error);
-    assert!(said.contains("the disk is full: no room for"), "{said}");
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms[0].revision), (first.epoch, None, 2));
+    let failed = store.committed().borrow().failed.clone().expect("nothing is durable, from the start on");
+    assert!(failed.contains("the disk is full: no room for"), "{failed}");
+    let pending = store.lease(Lane::Critical, 0, 10).await.expect("what was committed can be sent");
+    assert_eq!(pending.len(), 1);
+    store.try_commit(batch(1, vec![alarm("A", 3)], vec![message(Lane::Critical, "A", 3)])).expect("it waits");
+    until(&store, |committed| committed.failed.is_some() && committed.seq == 0).await;
+    let refused = store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
+    assert!(open::is_full(&refused), "{refused}");
     assert_eq!(asides(disk.path()), Vec::<String>::new());
     fs::remove_file(disk.path().join("filler")).expect("removed");
-    assert_eq!(open(disk.path()).1.epoch, first.epoch);
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.restored.alarms[0].revision), (first.epoch, 3));
+    assert!(!opened.unclean && disk.path().join("state.ballast").exists());
+    assert_eq!(store.outbox().await.expect("read").lanes[0].last, 2);
+}
+
+#[tokio::test]
+async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_room() {
+    let Some(disk) = Disk::of("8m") else { return };
+    let (killed, epoch) = killed().await;
+    for name in FILES {
+        fs::copy(killed.path().join(name), disk.path().join(name)).expect("copied");
+    }
+    disk.fill();
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.restored.hazards.len(), opened.unclean), (epoch, 2, true));
+    // The next start finds the same.
+    store.close().expect("nothing waits");
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.restored.hazards.len()), (epoch, 2));
+    store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    until(&store, |committed| committed.seq == 1).await;
+    store.close().expect("closes");
+    let (_store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.restored.hazards.len(), opened.restored.alarms.len()), (epoch, 2, 1));
+}
+
+#[tokio::test]
+async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room() {
+    let Some(disk) = Disk::of("4m") else { return };
+    disk.fill();
+    let (store, first) = open(disk.path());
+    assert!(store.committed().borrow().failed.is_some());
+    store.try_commit(batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "A", 1)])).expect("it waits");
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    until(&store, |committed| committed.seq == 1).await;
+    store.close().expect("closes");
+    let (_store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use riskgate_engine::{AlarmRecord, HazardRecord};
+use riskgate_engine::{AlarmRecord, HazardRecord, ShadowRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::journal::open_to_read;
@@ -14,12 +14,21 @@ const FITTING_MAX: i64 = 20;
 /// # Errors
 /// The store cannot be read.
 pub fn alarm(dir: &Path, id: &str) -> Result<Option<AlarmRecord>, StoreError> {
+    one(&open_to_read(dir)?, "alarm", "SELECT body FROM alarm WHERE id = ?1", id)
+}
+
+/// Of a shadow rule. A store that an older agent wrote last has none.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn shadow(dir: &Path, rule: &str) -> Result<Option<ShadowRecord>, StoreError> {
     let connection = open_to_read(dir)?;
-    let body = connection
-        .query_row("SELECT body FROM alarm WHERE id = ?1", [id], |row| row.get::<_, String>(0))
-        .optional()
-        .map_err(sql("look for an alarm"))?;
-    body.map(|body| decoded("alarm", id, &body)).transpose()
+    let has = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'shadow'";
+    let has = connection.query_row(has, [], |_| Ok(())).optional().map_err(sql("look for shadow rules"))?;
+    match has {
+        Some(()) => one(&connection, "shadow", "SELECT body FROM shadow WHERE id = ?1", rule),
+        None => Ok(None),
+    }
 }
 
 /// Those whose id begins so, open or not, the newest first.
@@ -47,6 +56,19 @@ pub fn open_hazards(dir: &Path) -> Result<Vec<HazardRecord>, StoreError> {
          ORDER BY measure, cause",
         &[],
     )
+}
+
+fn one<T: serde::de::DeserializeOwned>(
+    connection: &Connection,
+    table: &'static str,
+    query: &str,
+    id: &str,
+) -> Result<Option<T>, StoreError> {
+    let body = connection
+        .query_row(query, [id], |row| row.get::<_, String>(0))
+        .optional()
+        .map_err(sql("look for one record"))?;
+    body.map(|body| decoded(table, id, &body)).transpose()
 }
 
 fn rows(

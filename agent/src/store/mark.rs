@@ -91,8 +91,15 @@ impl Ballast {
 
     /// Takes the room, if it is not taken yet and there is any.
     pub(super) fn take(&self) {
+        if !self.try_take() {
+            tracing::warn!("the disk has no room to be kept for when it is full");
+        }
+    }
+
+    /// Whether it is taken now.
+    pub(super) fn try_take(&self) -> bool {
         if fs::metadata(&self.0).is_ok_and(|found| found.len() > 0) {
-            return;
+            return true;
         }
         let written = OpenOptions::new()
             .write(true)
@@ -102,10 +109,11 @@ impl Ballast {
             .open(&self.0)
             // Not zeros: some file systems keep none of them.
             .and_then(|mut file| file.write_all(&vec![0xA5; BALLAST_BYTES]));
-        if let Err(error) = written {
-            tracing::warn!(%error, "the disk has no room to be kept for when it is full");
+        if let Err(error) = &written {
+            tracing::debug!(%error, "the room cannot be kept");
             self.give_back();
         }
+        written.is_ok()
     }
 
     /// Whether there was any.

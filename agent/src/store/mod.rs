@@ -21,6 +21,7 @@ pub(crate) mod by_hand;
 mod commands;
 #[cfg(test)]
 mod damage;
+mod full;
 pub mod journal;
 pub mod lookup;
 mod mark;
@@ -143,6 +144,8 @@ pub struct Row {
     pub seq: i64,
     /// Its number in its lane and epoch, from 1, without holes.
     pub sequence: u64,
+    /// The receiver would not take it: it is not sent again.
+    pub refused: bool,
     pub message: Message,
 }
 
@@ -197,6 +200,18 @@ pub struct Committed {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OutboxView {
     pub lanes: Vec<LaneView>,
+    pub set_aside: Vec<SetAside>,
+}
+
+/// What holds up nothing, and is told upstream as a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// `refused`: the receiver will not take it. `unwritable`: the database will not.
+    pub what: String,
+    pub count: u64,
+    pub oldest: Option<Wall>,
+    /// Of the newest.
+    pub why: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -322,6 +337,28 @@ impl Store {
     /// It was not written: the rows are pending still and will be sent again.
     pub async fn acknowledge(&self, rows: Vec<i64>, at: Wall) -> Result<(), StoreError> {
         self.ask("acknowledge outbox rows", |reply| Request::Acknowledge { rows, at, reply }).await
+    }
+
+    /// The receiver will not take this row: it is pending no longer and never sent again, and the gap and the entry
+    /// that tell so are written with that. Once: a row that was told before is left as it is.
+    ///
+    /// # Errors
+    /// None of it was written.
+    pub async fn refuse(
+        &self,
+        row: i64,
+        why: &'static str,
+        told: (Message, JournalEntry),
+        at: Wall,
+    ) -> Result<(), StoreError> {
+        self.ask("set an outbox row aside", |reply| Request::Refuse {
+            row,
+            why,
+            told: Box::new(told),
+            at,
+            reply,
+        })
+        .await
     }
 
     /// The rows of a lane whose sequence is in `from..=to`, sent or not, in order, at most `n`. What is no

@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::Epoch;
@@ -20,10 +21,10 @@ use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
 use super::writer::Database;
-use super::{Opened, StoreError, outbox, records, schema, sql};
+use super::{Opened, StoreError, full, outbox, records, schema, sql};
 use crate::sqlite::{NotAside, is_damage, keep_aside, suffixed};
 
-const FILE: &str = "state.db";
+pub(super) const FILE: &str = "state.db";
 
 /// Held by a lock for as long as the store is open; the system lets go of it however the process ends.
 const LOCK: &str = "state.lock";
@@ -44,7 +45,7 @@ const ASIDES_MAX: usize = 3;
 
 /// Why a file that exists is not opened.
 #[derive(Debug)]
-enum Unusable {
+pub(super) enum Unusable {
     /// It is kept aside; the word tells why and becomes the reason of the new epoch.
     Aside(&'static str),
     /// The disk or the system said no: nothing is touched.
@@ -53,21 +54,47 @@ enum Unusable {
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
     make(dir)?;
-    let lock = lock(dir)?;
+    let lock = Arc::new(lock(dir)?);
+    match open_locked(dir, now, None, &lock) {
+        Err(why) if is_full(&why) => full::open(dir, now, why, &lock),
+        opened => {
+            let (database, opened) = opened?;
+            database.ballast.take();
+            Ok((database, opened))
+        }
+    }
+}
+
+/// `epoch`: of the new store, where one begins.
+pub(super) fn open_locked(
+    dir: &Path,
+    now: Wall,
+    epoch: Option<Epoch>,
+    lock: &Arc<File>,
+) -> Result<(Database, Opened), StoreError> {
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
-    let (opened_file, kept_aside) = match open_or_begin(dir, &path, now) {
+    let (usable, kept_aside) = match open_or_begin(dir, &path, now, epoch) {
         Err(error) if is_full(&error) && ballast.give_back() => {
             tracing::error!("the disk is full: the room that was kept for this is given back");
-            open_or_begin(dir, &path, now)
+            open_or_begin(dir, &path, now, epoch)
         }
         opened => opened,
     }
     .map_err(|error| {
         if is_full(&error) { StoreError::Full { path: path.clone(), source: Box::new(error) } } else { error }
     })?;
-    ballast.take();
-    let Usable { connection, meta, new, restored, last, head } = opened_file;
+    database(dir, usable, kept_aside, lock)
+}
+
+/// What the writer needs of a file that was read.
+pub(super) fn database(
+    dir: &Path,
+    usable: Usable,
+    kept_aside: Option<PathBuf>,
+    lock: &Arc<File>,
+) -> Result<(Database, Opened), StoreError> {
+    let Usable { connection, meta, new, restored, last, head } = usable;
     let epoch = meta.epoch.0.to_string();
     let sealer = Sealer::new(&connection, dir, &epoch)?;
     let rows = Rows::count(&connection)?;
@@ -90,7 +117,10 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
         unclean: !meta.clean,
         config_before: meta.config,
     };
-    Ok((Database { connection, last, rows, head, sealer, mark, ballast, upkeep, age, lock }, opened))
+    let (ballast, lock) = (Ballast::of(dir), Arc::clone(lock));
+    let database =
+        Database { connection, last, rows, head, sealer, mark, ballast, upkeep, age, lock, unbegun: None };
+    Ok((database, opened))
 }
 
 /// Makes the directory. Its name must not go with the power, and the whole store with it: the next start would take it
@@ -114,12 +144,20 @@ fn make(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
-fn open_or_begin(dir: &Path, path: &Path, now: Wall) -> Result<(Usable, Option<PathBuf>), StoreError> {
+fn open_or_begin(
+    dir: &Path,
+    path: &Path,
+    now: Wall,
+    epoch: Option<Epoch>,
+) -> Result<(Usable, Option<PathBuf>), StoreError> {
     let marked = Marked::read(dir);
     let wal_is_there = || fs::metadata(suffixed(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     let is_lost = !exists(path)? && (marked.is_some() || wal_is_there());
-    let usable =
-        if is_lost { Err(Unusable::Aside("lost_file")) } else { try_open(path, now, None, marked.as_ref()) };
+    let usable = if is_lost {
+        Err(Unusable::Aside("lost_file"))
+    } else {
+        try_open(path, now, &Run { epoch, marked: marked.as_ref(), ..Run::default() })
+    };
     let reason = match usable {
         Ok(file) => return Ok((file, None)),
         Err(Unusable::Error(error)) => return Err(error),
@@ -132,15 +170,22 @@ fn open_or_begin(dir: &Path, path: &Path, now: Wall) -> Result<(Usable, Option<P
         kept = aside.as_ref().map(|aside| aside.display().to_string()),
         "the store is lost or cannot be used; what is left of it is kept aside, a new one begins, and with it a new epoch"
     );
-    let file = try_open(path, now, Some(reason), None).map_err(|unusable| match unusable {
-        Unusable::Error(error) => error,
-        Unusable::Aside(_) => StoreError::File {
-            operation: "use the new store",
-            path: path.to_owned(),
-            source: io::Error::from(io::ErrorKind::InvalidData),
-        },
-    })?;
-    Ok((file, aside))
+    let run = Run { epoch, reason: Some(reason), ..Run::default() };
+    Ok((try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))?, aside))
+}
+
+impl Unusable {
+    /// A store that we have just begun is not damaged.
+    pub(super) fn of_new(self, path: &Path) -> StoreError {
+        match self {
+            Self::Error(error) => error,
+            Self::Aside(_) => StoreError::File {
+                operation: "use the new store",
+                path: path.to_owned(),
+                source: io::Error::from(io::ErrorKind::InvalidData),
+            },
+        }
+    }
 }
 
 pub(super) fn is_full(error: &StoreError) -> bool {
@@ -181,8 +226,8 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-struct Usable {
-    connection: Connection,
+pub(super) struct Usable {
+    pub(super) connection: Connection,
     meta: Meta,
     new: Option<&'static str>,
     restored: riskgate_engine::Restored,
@@ -198,14 +243,22 @@ struct Meta {
     config: String,
 }
 
-/// Opens, checks, migrates and reads the file at `path`; makes it where there is none. `reason` is why the
-/// file that was there before is not used, `marked` what a mark beside it says.
-fn try_open(
-    path: &Path,
-    now: Wall,
-    reason: Option<&'static str>,
-    marked: Option<&Marked>,
-) -> Result<Usable, Unusable> {
+/// How a file is opened.
+#[derive(Default)]
+pub(super) struct Run<'a> {
+    /// Of the new store, where one begins; `None`: any.
+    pub(super) epoch: Option<Epoch>,
+    /// Why the file that was there before is not used.
+    pub(super) reason: Option<&'static str>,
+    /// What a mark beside it says.
+    pub(super) marked: Option<&'a Marked>,
+    /// There is no room to write anything: what would be written stays in memory, in a transaction that the caller
+    /// rolls back.
+    pub(super) full: bool,
+}
+
+/// Opens, checks, migrates and reads the file at `path`; makes it where there is none.
+pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, Unusable> {
     let judge = |operation: &'static str| move |error| judge(path, operation, error);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -217,6 +270,9 @@ fn try_open(
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(|_| ())
     };
     keep_wal(&connection, true).map_err(judge("set it up"))?;
+    if run.full {
+        full::keep_in_memory(&connection).map_err(judge("set it up"))?;
+    }
     let version = |connection: &Connection, pragma| {
         connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0))
     };
@@ -231,8 +287,8 @@ fn try_open(
     if user_version > schema::newest() {
         return Err(Unusable::Aside("newer_version"));
     }
-    let reason = reason.or_else(|| (existed && tables == 0).then_some("empty_file"));
-    configure(&connection).map_err(judge("set it up"))?;
+    let reason = run.reason.or_else(|| (existed && tables == 0).then_some("empty_file"));
+    configure(&connection, tables == 0).map_err(judge("set it up"))?;
     let closed_clean: Option<bool> = if tables > 0 {
         connection
             .query_row("SELECT clean FROM meta", [], |row| row.get(0))
@@ -249,24 +305,29 @@ fn try_open(
             return Err(Unusable::Aside("damaged"));
         }
     }
-    if let Some(marked) = marked.filter(|_| user_version >= schema::CHAINED)
+    if let Some(marked) = run.marked.filter(|_| user_version >= schema::CHAINED)
         && is_rolled_back(&connection, marked).map_err(judge("compare it with its mark"))?
     {
         return Err(Unusable::Aside("rolled_back"));
     }
+    if run.full {
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(judge("begin a transaction"))?;
+    }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
-    let (meta, new) = begin_run(&connection, now, reason).map_err(judge("begin the run"))?;
+    let (meta, new) = begin_run(&connection, now, reason, run.epoch).map_err(judge("begin the run"))?;
     let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
-    keep_wal(&connection, false).map_err(judge("set it up"))?;
+    keep_wal(&connection, run.full).map_err(judge("set it up"))?;
     Ok(Usable { connection, meta, new, restored, last, head })
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    // Freed pages can be given back a few at a time, so that a long outage does not leave a large file
-    // behind. Only takes effect before the first page is written, so it stands before the WAL.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+fn configure(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
+    if is_new {
+        // Freed pages can be given back a few at a time, so that a long outage does not leave a large file
+        // behind. Only takes effect before the first page is written, so it stands before the WAL.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     // Readers do not hold up the writer, and a commit is one append and one sync.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // A committed hazard survives the loss of power: NORMAL under WAL may roll the last commits back.
@@ -297,6 +358,7 @@ fn begin_run(
     connection: &Connection,
     now: Wall,
     reason: Option<&'static str>,
+    epoch: Option<Epoch>,
 ) -> rusqlite::Result<(Meta, Option<&'static str>)> {
     let query = "SELECT epoch, created, reason, clean, config FROM meta";
     let read = connection
@@ -316,7 +378,7 @@ fn begin_run(
     }
     let reason = reason.unwrap_or("created");
     let meta = Meta {
-        epoch: Epoch(drawn()),
+        epoch: epoch.unwrap_or_else(|| Epoch(drawn())),
         created: now,
         reason: reason.to_owned(),
         clean: true,
@@ -340,9 +402,10 @@ fn drawn() -> Uuid {
 
 /// The journal's chain has a beginning, whichever version the file was of.
 fn begin_chain(connection: &Connection, meta: &Meta, now: Wall) -> Result<Head, StoreError> {
-    let transaction = connection.unchecked_transaction().map_err(sql("begin a transaction"))?;
-    journal::begin(&transaction, meta.epoch, &meta.reason, now)?;
-    transaction.commit().map_err(sql("commit"))?;
+    // One of its own, or within the one that is rolled back.
+    connection.execute_batch("SAVEPOINT chain").map_err(sql("begin a transaction"))?;
+    journal::begin(connection, meta.epoch, &meta.reason, now)?;
+    connection.execute_batch("RELEASE chain").map_err(sql("commit"))?;
     journal::head(connection)
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use serde_json::json;
 
 use super::upkeep::Rows;
-use super::{Lane, LaneView, LastSequences, Message, OutboxView, Row, StoreError, int, sql, uint};
+use super::{Lane, LaneView, LastSequences, Message, OutboxView, Row, SetAside, StoreError, int, sql, uint};
 
 /// The largest `data` of one message, in bytes of JSON. A packet may have 256 KiB; the envelope and the
 /// topic take at most 2 KiB of it, and names of the plant are longer when escaped.
@@ -97,7 +97,9 @@ pub(super) fn lease(
     after: i64,
     n: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let query = "SELECT row, lane, sequence, topic, retain, kind, object, revision, time, body FROM outbox
+    let query =
+        "SELECT row, lane, sequence, topic, retain, kind, object, revision, time, body, refused IS NOT NULL
+         FROM outbox
          WHERE lane = ?1 AND row > ?2 AND sent_at IS NULL ORDER BY row LIMIT ?3";
     read(connection, query, params![lane.word(), after, limit(n)])
 }
@@ -109,7 +111,9 @@ pub(super) fn range(
     to: u64,
     n: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let query = "SELECT row, lane, sequence, topic, retain, kind, object, revision, time, body FROM outbox
+    let query =
+        "SELECT row, lane, sequence, topic, retain, kind, object, revision, time, body, refused IS NOT NULL
+         FROM outbox
          WHERE lane = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence LIMIT ?4";
     read(connection, query, params![lane.word(), int(from), int(to), limit(n)])
 }
@@ -145,6 +149,7 @@ struct Plain {
     revision: i64,
     time: i64,
     body: String,
+    refused: bool,
 }
 
 fn plain(row: &SqlRow<'_>) -> rusqlite::Result<Plain> {
@@ -159,6 +164,7 @@ fn plain(row: &SqlRow<'_>) -> rusqlite::Result<Plain> {
         revision: row.get(7)?,
         time: row.get(8)?,
         body: row.get(9)?,
+        refused: row.get(10)?,
     })
 }
 
@@ -181,7 +187,7 @@ fn decoded(plain: Plain) -> Result<Row, StoreError> {
         time: Wall(plain.time),
         data,
     };
-    Ok(Row { seq: plain.row, sequence: uint(plain.sequence), message })
+    Ok(Row { seq: plain.row, sequence: uint(plain.sequence), refused: plain.refused, message })
 }
 
 /// Returns how many of each lane were pending until now.
@@ -204,6 +210,44 @@ pub(super) fn acknowledge(
         }
     }
     Ok(counts)
+}
+
+/// The receiver will not take it. `None`: it is not pending, and was told before.
+pub(super) fn refuse(
+    connection: &Connection,
+    row: i64,
+    why: &str,
+    at: Wall,
+) -> Result<Option<Lane>, StoreError> {
+    let word: Option<String> = connection
+        .prepare_cached(
+            "UPDATE outbox SET sent_at = ?2, refused = ?3 WHERE row = ?1 AND sent_at IS NULL RETURNING lane",
+        )
+        .and_then(|mut statement| statement.query_row(params![row, at.0, why], |row| row.get(0)).optional())
+        .map_err(sql("set an outbox row aside"))?;
+    Ok(word.as_deref().and_then(Lane::of_word))
+}
+
+/// What was set aside for good: by the receiver, and by the database.
+fn set_aside(connection: &Connection) -> Result<Vec<SetAside>, StoreError> {
+    let queries = [
+        (
+            "refused",
+            "SELECT count(*), min(time), (SELECT refused FROM outbox WHERE refused IS NOT NULL
+             ORDER BY row DESC LIMIT 1) FROM outbox WHERE refused IS NOT NULL",
+        ),
+        (
+            "unwritable",
+            "SELECT count(*), min(at), (SELECT why FROM unwritable ORDER BY n DESC LIMIT 1) FROM unwritable",
+        ),
+    ];
+    let read = |(what, query): (&'static str, &str)| {
+        connection.prepare_cached(query)?.query_row([], |row| {
+            let (count, oldest) = (uint(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Wall));
+            Ok(SetAside { what: what.to_owned(), count, oldest, why: row.get(2)? })
+        })
+    };
+    queries.into_iter().map(read).collect::<Result<_, _>>().map_err(sql("read what was set aside"))
 }
 
 /// Removes the oldest acknowledged rows, however young. Returns how many.
@@ -273,5 +317,5 @@ pub(super) fn view(connection: &Connection, rows: &Rows) -> Result<OutboxView, S
         let (pending, oldest) = (rows.pending(lane), first.map(|(_, time)| Wall(time)));
         lanes.push(LaneView { lane, pending, last, sent, oldest });
     }
-    Ok(OutboxView { lanes })
+    Ok(OutboxView { lanes, set_aside: set_aside(connection)? })
 }

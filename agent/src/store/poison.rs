@@ -77,7 +77,7 @@ pub(super) fn sift(
             let decision = journal::decision(effect, batch.at);
             let done = piece(transaction, |it| {
                 records::write(it, effect)?;
-                journal::append(it, head, &decision)
+                if journal::is_decision(effect) { journal::append(it, head, &decision) } else { Ok(()) }
             })?;
             if let Err(why) = done {
                 let aside = Aside::of_effect(effect, &decision, why);

@@ -23,6 +23,7 @@ pub(super) enum Request {
     Append { messages: Vec<Message>, entries: Vec<JournalEntry>, reply: Reply<()> },
     Lease { lane: Lane, after: i64, n: usize, reply: Reply<Vec<Row>> },
     Acknowledge { rows: Vec<i64>, at: Wall, reply: Reply<()> },
+    Refuse { row: i64, why: &'static str, told: Box<(Message, JournalEntry)>, at: Wall, reply: Reply<()> },
     Range { lane: Lane, from: u64, to: u64, n: usize, reply: Reply<Vec<Row>> },
     Outbox { reply: Reply<OutboxView> },
     Units { reply: Reply<Vec<UnitRecord>> },

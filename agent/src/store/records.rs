@@ -2,8 +2,8 @@
 //! body the engine's own record as JSON. Columns beside the body are what a query or an index needs.
 
 use riskgate_engine::{
-    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, Running, StopRecord, TaskRecord,
-    UnitRecord,
+    AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, Restored, Running, ShadowRecord, StopRecord,
+    TaskRecord, UnitRecord,
 };
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -30,6 +30,9 @@ pub(super) fn write(connection: &Connection, effect: &Effect) -> Result<(), Stor
         }
         Effect::Stop(stop) => {
             write_plain(connection, ("stop", "write a stop"), &stop.unit, stop.revision, stop.as_ref())
+        }
+        Effect::Shadow(of) => {
+            write_plain(connection, ("shadow", "write a shadow"), &of.rule, of.revision, of.as_ref())
         }
     }
 }
@@ -127,6 +130,7 @@ pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
         indicators: read_all(connection, "indicator", "SELECT id, body FROM indicator")?.pop(),
+        shadows: read_all::<ShadowRecord>(connection, "shadow", "SELECT id, body FROM shadow ORDER BY id")?,
         running: read_all(connection, "running", "SELECT 'running', body FROM running")?.pop(),
     })
 }

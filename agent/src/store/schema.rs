@@ -8,7 +8,7 @@ use crate::sqlite;
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -212,6 +212,22 @@ CREATE TABLE running (
 ";
 
 const V8: &str = "
+-- What each shadow rule would have told: counts, the last onset.
+CREATE TABLE shadow (
+    id       TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    body     TEXT NOT NULL
+) STRICT;
+";
+
+const V9: &str = "
+-- Why the receiver would not take a row that was set aside: it is not sent again, also not on demand.
+ALTER TABLE outbox ADD COLUMN refused TEXT;
+
+CREATE INDEX outbox_refused ON outbox (row) WHERE refused IS NOT NULL;
+";
+
+const V10: &str = "
 -- Models from upstream: the newest and the one before it. digest is the SHA-256 of body.
 CREATE TABLE model (
     n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

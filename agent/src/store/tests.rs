@@ -538,6 +538,39 @@ async fn covers_and_stops_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn what_a_shadow_rule_counted_survives_a_restart_and_is_no_decision_of_the_journal() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let shadow = |episodes: u64| riskgate_engine::ShadowRecord {
+        rule: "hot".to_owned(),
+        version: "v".to_owned(),
+        episodes,
+        since: Some(Wall(2)),
+        last_onset: Some(Wall(2)),
+        lasted_ms: 7,
+        words: riskgate_engine::Words::default(),
+        evidence: None,
+        changed: Wall(2),
+        revision: episodes,
+    };
+    let effect = |episodes| Effect::Shadow(Arc::new(shadow(episodes)));
+    commit(&store, batch(1, vec![unit("U-1", 1), effect(1), effect(2)], Vec::new())).await;
+    store.close().expect("closes");
+    let (store, opened) = open(&dir);
+    assert_eq!(opened.restored.shadows, [shadow(2)]);
+    store.close().expect("closes");
+    assert_eq!(super::lookup::shadow(dir.path(), "hot").expect("read"), Some(shadow(2)));
+    assert_eq!(super::lookup::shadow(dir.path(), "cold").expect("read"), None);
+    let mut told = Vec::new();
+    super::journal::read(dir.path(), &super::journal::Filter::default(), |entry| {
+        told.push(entry.what);
+        true
+    })
+    .expect("read");
+    assert!(told.iter().any(|what| what == "unit") && !told.iter().any(|what| what == "shadow"), "{told:?}");
+}
+
+#[tokio::test]
 async fn every_pragma_that_a_promise_stands_on_is_in_force() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = open(&dir);
@@ -736,4 +769,39 @@ async fn a_million_rows_are_opened() {
     commit(&store, batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "h", 1)])).await;
     println!("a commit beside them: {} us", crate::clock::now().mono.since(began).as_micros());
     store.close().expect("closes");
+}
+
+#[tokio::test]
+async fn a_row_that_the_receiver_refused_stays_known_as_that_across_a_restart_and_is_told_once() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let rows = vec![message(Lane::Critical, "a", 1), message(Lane::Critical, "b", 2)];
+    commit(&store, batch(1, Vec::new(), rows)).await;
+    let first = store.lease(Lane::Critical, 0, 10).await.expect("leased").remove(0);
+    let told = || {
+        let entry = JournalEntry {
+            at: Wall(9),
+            by: "riskgate".to_owned(),
+            what: "message refused".to_owned(),
+            body: json!({}),
+        };
+        (message(Lane::Gap, "refused:critical:1", 1), entry)
+    };
+    for _ in 0..2 {
+        store.refuse(first.seq, "too salty", told(), Wall(9)).await.expect("written");
+    }
+    store.close().expect("closes");
+    let (store, _) = open(&dir);
+    let view = store.outbox().await.expect("read");
+    let pending: Vec<u64> = view.lanes.iter().map(|lane| lane.pending).collect();
+    assert_eq!(pending.iter().sum::<u64>(), 2, "its neighbour and one gap: {view:?}");
+    let refused = SetAside {
+        what: "refused".to_owned(),
+        count: 1,
+        oldest: Some(Wall(1)),
+        why: Some("too salty".to_owned()),
+    };
+    assert_eq!(view.set_aside.first(), Some(&refused));
+    let again = store.range(Lane::Critical, 1, 2, 10).await.expect("read");
+    assert_eq!(again.iter().map(|row| row.refused).collect::<Vec<_>>(), [true, false]);
 }

@@ -27,9 +27,9 @@ const LOOK_ROWS: i64 = 2_000;
 const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Bounds {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Default for Bounds {

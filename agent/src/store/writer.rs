@@ -4,8 +4,11 @@
 //! failed commit is rolled back and its batches go back to the head of the queue. After a failure
 //! batches are tried one at a time, so that one that can never be written holds up only what is behind it.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
+use riskgate_engine::Running;
 use riskgate_point::Wall;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
@@ -13,6 +16,7 @@ use tokio::sync::watch;
 use crate::causes::chain;
 
 use super::age::Age;
+use super::full::{self, Unbegun};
 use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark};
 use super::open::is_full;
@@ -49,12 +53,24 @@ pub(super) struct Database {
     pub(super) ballast: Ballast,
     pub(super) upkeep: Upkeep,
     pub(super) age: Age,
-    pub(super) lock: std::fs::File,
+    pub(super) lock: Arc<File>,
+    /// There was no room for the start itself: nothing is written before that is done.
+    pub(super) unbegun: Option<Unbegun>,
 }
 
 impl Database {
     pub(super) fn committed(&self) -> Committed {
-        Committed { last: self.last, journal: self.head.clone(), ..Committed::default() }
+        let failed = self.unbegun.as_ref().map(|unbegun| unbegun.why.clone());
+        Committed { last: self.last, journal: self.head.clone(), failed, ..Committed::default() }
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let Some(unbegun) = self.unbegun.take() else { return Ok(()) };
+        let begun = full::begin(self, &unbegun);
+        if begun.is_err() {
+            self.unbegun = Some(unbegun);
+        }
+        begun
     }
 
     /// All of it or nothing: a transaction that is dropped on the way out rolls back.
@@ -62,6 +78,7 @@ impl Database {
         &mut self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.begin()?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -93,6 +110,8 @@ impl Database {
 
     /// Returns how many messages were refused as too large.
     fn write_whole(&mut self, batches: &[Batch]) -> Result<u64, StoreError> {
+        // Before its head is read.
+        self.begin()?;
         let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
             let mut refused = 0;
@@ -101,7 +120,9 @@ impl Database {
                 refused += append(transaction, &mut head, &batch.messages, &batch.acts)?;
                 for effect in &batch.effects {
                     records::write(transaction, effect)?;
-                    journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    if journal::is_decision(effect) {
+                        journal::append(transaction, &mut head, &journal::decision(effect, batch.at))?;
+                    }
                 }
                 for carried in &batch.commands {
                     commands::write(transaction, carried)?;
@@ -114,6 +135,7 @@ impl Database {
     }
 
     fn append(&mut self, messages: &[Message], entries: &[JournalEntry]) -> Result<u64, StoreError> {
+        self.begin()?;
         let mut head = self.head.clone();
         let (refused, last) = self.in_transaction(|transaction| {
             let refused = append(transaction, &mut head, messages, entries)?;
@@ -137,6 +159,34 @@ impl Database {
             outbox::vacuum(&self.connection)?;
         }
         Ok(purged)
+    }
+
+    fn keep(&mut self, running: &Running) -> Result<(), StoreError> {
+        self.begin()?;
+        records::keep(&self.connection, running)
+    }
+
+    fn refuse(
+        &mut self,
+        row: i64,
+        why: &str,
+        (gap, entry): (Message, JournalEntry),
+        at: Wall,
+    ) -> Result<(), StoreError> {
+        self.begin()?;
+        let mut head = self.head.clone();
+        let (lane, last) = self.in_transaction(|transaction| {
+            let lane = outbox::refuse(transaction, row, why, at)?;
+            if lane.is_some() {
+                append(transaction, &mut head, &[gap], &[entry])?;
+            }
+            Ok((lane, outbox::last_sequences(transaction)?))
+        })?;
+        if let Some(lane) = lane {
+            self.rows.acknowledged(lane, 1);
+        }
+        self.wrote(last, head);
+        Ok(())
     }
 
     fn wrote(&mut self, last: LastSequences, head: Head) {
@@ -199,7 +249,9 @@ impl Database {
     }
 
     fn close(self) {
-        if let Err(error) = self.connection.execute("UPDATE meta SET clean = 1", []) {
+        if self.unbegun.is_none()
+            && let Err(error) = self.connection.execute("UPDATE meta SET clean = 1", [])
+        {
             tracing::warn!(error = %error, "the store was not marked as closed; the next start checks it whole");
         }
         // The last connection to close writes the WAL back and removes it.
@@ -403,12 +455,22 @@ fn answer(
             });
             send(reply, acknowledged);
         }
+        Request::Refuse { row, why, told, at, reply } => {
+            let at = database.age.on(at);
+            let refused = database.refuse(row, why, *told, at).map(|()| {
+                committed.send_modify(|committed| {
+                    committed.last = database.last;
+                    committed.journal.clone_from(&database.head);
+                });
+            });
+            send(reply, refused);
+        }
         Request::Range { lane, from, to, n, reply } => {
             send(reply, outbox::range(&database.connection, lane, from, to, n));
         }
         Request::Outbox { reply } => send(reply, outbox::view(&database.connection, &database.rows)),
         Request::Units { reply } => send(reply, records::units(&database.connection)),
-        Request::Keep { running, reply } => send(reply, records::keep(&database.connection, &running)),
+        Request::Keep { running, reply } => send(reply, database.keep(&running)),
     }
 }
 

@@ -140,6 +140,7 @@ pub(super) async fn run(
         let late = telemetry.take_until(noted);
         noted = came;
         let is_kept = late.is_empty() || keep(spool, telemetry, late).await;
+        let is_kept = note_dropped(spool, telemetry).await && is_kept;
         // What is lost and not told yet would be lost for good: then the mark stays, and a crash tells from there.
         let owes = telemetry.owes(HELD_MAX + SPOOLED_WITHIN);
         let at = now();
@@ -156,12 +157,7 @@ pub(super) async fn run(
 async fn keep_held(spool: &Handle, telemetry: &TelemetryReceiver) {
     for (ticket, chunk) in telemetry.take_held(HELD_MAX) {
         let place = match spool.with(move |spool| spool.put_one(&chunk)).await {
-            Ok((place, dropped)) => {
-                if let Some(dropped) = dropped {
-                    telemetry.put_back_dropped(dropped);
-                }
-                Some(place)
-            }
+            Ok(place) => Some(place),
             Err(error) => {
                 spool::failed("write to", &error);
                 None
@@ -210,6 +206,7 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
         let (_, came) = telemetry.waiting();
         let rest = telemetry.take_until(came);
         let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
+        let is_kept = note_dropped(spool, telemetry).await && is_kept;
         if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
             spool::failed("mark", &error);
         }
@@ -219,18 +216,29 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
     }
 }
 
+/// Counts on disk what was dropped from memory. False where that failed: it is counted in memory.
+pub(super) async fn note_dropped(spool: &Handle, telemetry: &TelemetryReceiver) -> bool {
+    let Some(dropped) = telemetry.take_dropped() else { return true };
+    let noted = spool.with(move |spool| spool.note_dropped(dropped)).await;
+    if let Err(error) = &noted {
+        spool::failed("count what was dropped in", error);
+        telemetry.put_back_dropped(dropped);
+    }
+    noted.is_ok()
+}
+
 /// False where they could not be: they wait in memory again, or are counted as lost.
 async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>) -> bool {
     let all = chunks.iter().fold(None, |all, chunk| Dropped::merged(all, Dropped::of(&chunk.readings)));
     let tickets: Vec<Option<u64>> = chunks.iter().map(|chunk| chunk.ticket).collect();
     let kept = spool
         .with(move |spool| match spool.put(&chunks) {
-            Ok(dropped) => Ok((Vec::new(), Ok(dropped))),
+            Ok(()) => Ok((Vec::new(), Ok(()))),
             Err(error) => Ok((chunks, Err(error))),
         })
         .await;
-    let (dropped, is_kept) = match kept {
-        Ok((_, Ok(dropped))) => (dropped, true),
+    let is_kept = match kept {
+        Ok((_, Ok(()))) => true,
         Ok((chunks, Err(error))) => {
             spool::failed("write to", &error);
             telemetry.put_back(chunks);
@@ -239,14 +247,14 @@ async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>)
         // Its thread broke over them, and would again.
         Err(error) => {
             spool::failed("write to", &error);
-            (all, false)
+            if let Some(all) = all {
+                telemetry.put_back_dropped(all);
+            }
+            false
         }
     };
     for ticket in tickets {
         telemetry.settled(ticket);
-    }
-    if let Some(dropped) = dropped {
-        telemetry.put_back_dropped(dropped);
     }
     is_kept
 }

@@ -59,6 +59,7 @@ enum Answer {
     Replayed(Result<Vec<Row>, StoreError>),
     Present(Result<(Vec<UnitRecord>, OutboxView), StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
+    SpoolGapTold(Result<u64, StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
     Spooled(Result<Next, SpoolError>),
@@ -79,6 +80,7 @@ pub(super) struct Link<'a> {
     spool_read: bool,
     /// Rows set aside whose gap is being written.
     telling: usize,
+    telling_dropped: bool,
     spool_empty: bool,
     began: Instant,
     flying: FuturesUnordered<Flying>,
@@ -133,6 +135,7 @@ impl<'a> Link<'a> {
             spool,
             spool_read: false,
             telling: 0,
+            telling_dropped: false,
             spool_empty: false,
             began: Instant::now(),
             flying: FuturesUnordered::new(),
@@ -431,6 +434,7 @@ impl<'a> Link<'a> {
                     self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
                 }
             }
+            Answer::SpoolGapTold(told) => self.told_from_spool(told),
             Answer::Spooled(next) => self.spooled(next),
             // It is sent once more: the receiver has the same readings twice.
             Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
@@ -546,7 +550,12 @@ impl<'a> Link<'a> {
     }
 
     fn acknowledged(&mut self, ticket: Ticket) {
+        let is_first = !self.session.has_acknowledged();
         let Some(sent) = self.session.acknowledge(ticket, self.age()) else { return };
+        if is_first && self.session.has_acknowledged() {
+            // What was sent with it is acknowledged in a moment: one write for all.
+            self.acknowledge_at = self.acknowledge_at.max(Instant::now() + ACKNOWLEDGE_EVERY);
+        }
         match sent {
             Sent::Row { .. } => self.uplink.status.send_modify(|status| status.acknowledged += 1),
             Sent::Telemetry(chunk) => {

@@ -55,6 +55,8 @@ use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
 use login::Logins;
 use session::{Session, SetAside};
+#[cfg(test)]
+pub(crate) use spool::SpoolBounds;
 use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 pub use undurable::Undurable;

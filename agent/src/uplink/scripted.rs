@@ -55,6 +55,7 @@ pub(crate) const FAIR: Weather = Weather {
 #[derive(Debug)]
 pub(crate) struct Arrived {
     pub(crate) connection: u64,
+    pub(crate) at: Instant,
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
     pub(crate) retain: bool,
@@ -285,7 +286,7 @@ impl Way {
                 return Some(Fault::Closed);
             }
             let Packet { topic, payload, retain, acknowledge } = packet;
-            inner.arrived.push_back(Arrived { connection: self.connection, topic, payload, retain });
+            inner.arrived.push_back(Arrived { connection: self.connection, at: now, topic, payload, retain });
             let jitter = if weather.disorder { inner.rng.u64(0..400) } else { inner.rng.u64(0..3) };
             let mut at = now + weather.latency + Duration::from_millis(jitter);
             if !weather.disorder {

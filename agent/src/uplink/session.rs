@@ -158,6 +158,8 @@ pub(super) struct Session {
     backlog: VecDeque<Chunk>,
     /// The place in the spool that was read last.
     past_read: i64,
+    /// The last sequences in the store, as they were heard of.
+    committed: LastSequences,
     in_flight: BTreeMap<Ticket, Flying>,
     next_ticket: Ticket,
     /// The last acknowledgement, or the first message after everything was acknowledged.
@@ -218,6 +220,7 @@ impl Session {
             live: VecDeque::new(),
             backlog: VecDeque::new(),
             past_read: 0,
+            committed: LastSequences::default(),
             in_flight: BTreeMap::new(),
             next_ticket: 0,
             progress: Duration::ZERO,
@@ -362,7 +365,8 @@ impl Session {
     }
 
     /// The first lane, by urgency, that has rows in the store and few in hand.
-    pub(super) fn wants_lease(&self, last: LastSequences) -> Option<Lease> {
+    pub(super) fn wants_lease(&mut self, last: LastSequences) -> Option<Lease> {
+        self.committed = last;
         let hungry =
             |lane: &&LaneWindow| lane.ready.len() < LEASE_ROWS / 2 && lane.known < last.of(lane.lane);
         self.lanes.iter().find(hungry).filter(|_| self.announced).map(|lane| Lease {
@@ -398,8 +402,9 @@ impl Session {
     }
 
     /// What to publish now: messages outside the lanes, then the lanes by urgency, then what was asked for
-    /// again, then the list of points, then readings of now, then those of the past at their rate. The caller
-    /// hands it over and calls [`Session::handed_over`].
+    /// again, then the list of points, then readings of now, then those of the past at their rate and while no row
+    /// waits, here or in the store: on a slow link they would take half of it. The caller hands it over and calls
+    /// [`Session::handed_over`].
     pub(super) fn next(&mut self, now: Duration) -> Option<Outgoing> {
         if self.in_flight.len() >= self.window || self.testing {
             return None;
@@ -449,7 +454,7 @@ impl Session {
         let replay = self.replays.front_mut()?;
         loop {
             let row = replay.pop()?;
-            if !self.refused.contains(&row.seq) {
+            if !row.refused && !self.refused.contains(&row.seq) {
                 return Some(row);
             }
             replay.skipped(row.sequence);
@@ -472,12 +477,18 @@ impl Session {
         if let Some(chunk) = self.live.pop_front() {
             return Some(chunk);
         }
-        if self.backlog.is_empty() || !self.drain.is_open(now) {
+        if self.backlog.is_empty() || self.has_rows() || !self.drain.is_open(now) {
             return None;
         }
         let chunk = self.backlog.pop_front()?;
         self.drain.went(chunk.count());
         Some(chunk)
+    }
+
+    /// Rows wait to be sent.
+    fn has_rows(&self) -> bool {
+        let waits = |lane: &LaneWindow| !lane.ready.is_empty() || lane.known < self.committed.of(lane.lane);
+        self.lanes.iter().any(waits)
     }
 
     fn is_on_trial(&self, loose: &Loose) -> bool {

@@ -8,7 +8,8 @@
 //! acknowledged, also where a broker answers and acknowledges nothing. `mark` says each minute that this held. A run that did not end by itself is followed by a
 //! gap from [`OLDEST_IN_MEMORY`] before its last mark to the next start.
 //!
-//! Bounded by readings and bytes: the oldest go first, counted. A damaged file is kept aside, and told.
+//! Bounded by readings and bytes: the oldest go first, counted, and the count stays here until a gap on disk tells
+//! it: an outage may last longer than a run. A damaged file is kept aside, and told.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,18 @@ const READINGS_MAX: i64 = 4_500_000;
 
 /// Of the smallest card 8 GiB: a thirtieth.
 const BYTES_MAX: i64 = 256 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpoolBounds {
+    pub(crate) readings: i64,
+    pub(crate) bytes: i64,
+}
+
+impl Default for SpoolBounds {
+    fn default() -> Self {
+        Self { readings: READINGS_MAX, bytes: BYTES_MAX }
+    }
+}
 
 /// What is kept aside is for an engineer to look at, and not for ever.
 const ASIDES_MAX: usize = 2;
@@ -49,6 +62,11 @@ CREATE TABLE IF NOT EXISTS untold (
     one  INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     low  INTEGER NOT NULL,
     high INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS dropped (
+    telling INTEGER NOT NULL PRIMARY KEY CHECK (telling IN (0, 1)),
+    at      INTEGER NOT NULL,
+    body    TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS chunk (
     id       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -75,6 +93,7 @@ pub(super) struct Spool {
     path: PathBuf,
     readings: i64,
     bytes: i64,
+    bounds: SpoolBounds,
     /// A fault of ours, as it would show.
     #[cfg(test)]
     pub(super) breaks: bool,
@@ -93,8 +112,8 @@ pub(super) struct Found {
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     Chunk(Chunk),
-    /// It cannot be read, and is gone.
-    Damaged(Dropped),
+    /// It cannot be read, and is gone, counted.
+    Damaged,
     Nothing,
 }
 
@@ -135,6 +154,7 @@ impl Spool {
             path,
             readings: readings as i64,
             bytes: bytes as i64,
+            bounds: bounds(),
             #[cfg(test)]
             breaks: false,
         };
@@ -198,8 +218,13 @@ impl Spool {
         marked.map(|_| ()).map_err(sql("mark a step of the clock in", &self.path))
     }
 
-    /// Keeps them, in order. Gives what had to go for them.
-    pub(super) fn put(&mut self, chunks: &[Chunk]) -> Result<Option<Dropped>, SpoolError> {
+    /// Keeps them, in order. What has to go for them is counted.
+    pub(super) fn put(&mut self, chunks: &[Chunk]) -> Result<(), SpoolError> {
+        self.write(chunks).map(|_last| ())
+    }
+
+    /// Gives the place of the last.
+    fn write(&mut self, chunks: &[Chunk]) -> Result<i64, SpoolError> {
         #[cfg(test)]
         assert!(!self.breaks, "told to break");
         let path = self.path.clone();
@@ -214,7 +239,8 @@ impl Spool {
                 .map_err(sql("write to it", &path))?;
             (readings, bytes) = (readings + n, bytes + i64::try_from(body.len()).unwrap_or(i64::MAX));
         }
-        while readings > READINGS_MAX || bytes > BYTES_MAX {
+        let last = transaction.last_insert_rowid();
+        while readings > self.bounds.readings || bytes > self.bounds.bytes {
             let Some((id, chunk, size)) = oldest(&transaction, 0).map_err(sql("make room", &path))? else {
                 break;
             };
@@ -226,15 +252,41 @@ impl Spool {
             transaction.execute("DELETE FROM chunk WHERE id = ?1", [id]).map_err(sql("make room", &path))?;
             (readings, bytes) = (readings - n, bytes - size);
         }
+        drop_more(&transaction, dropped).map_err(sql("count what goes from", &path))?;
         transaction.commit().map_err(sql("commit", &path))?;
         (self.readings, self.bytes) = (readings, bytes);
-        Ok(dropped)
+        Ok(last)
+    }
+
+    /// These were dropped elsewhere: they are told with what is dropped here.
+    pub(super) fn note_dropped(&mut self, dropped: Dropped) -> Result<(), SpoolError> {
+        drop_more(&self.connection, Some(dropped)).map_err(sql("count what was dropped in", &self.path))
+    }
+
+    /// What a gap is to tell now, and the moment that it is told under. Until [`Spool::told_dropped`] it is the same
+    /// each time, so that a gap which is told twice is told under one id.
+    pub(super) fn begin_telling(&mut self, now: Wall) -> Result<Option<(Dropped, Wall)>, SpoolError> {
+        let failed = || sql("read what was dropped in", &self.path);
+        let begun = telling(&self.connection).map_err(failed())?;
+        if begun.is_some() {
+            return Ok(begun);
+        }
+        self.connection
+            .execute("UPDATE dropped SET telling = 1, at = ?1 WHERE telling = 0", [now.0])
+            .map_err(failed())?;
+        telling(&self.connection).map_err(failed())
+    }
+
+    pub(super) fn told_dropped(&self) -> Result<(), SpoolError> {
+        self.connection
+            .execute("DELETE FROM dropped WHERE telling = 1", [])
+            .map(|_| ())
+            .map_err(sql("note what was told in", &self.path))
     }
 
     /// Keeps one, and gives its place.
-    pub(super) fn put_one(&mut self, chunk: &Chunk) -> Result<(i64, Option<Dropped>), SpoolError> {
-        let dropped = self.put(std::slice::from_ref(chunk))?;
-        Ok((self.connection.last_insert_rowid(), dropped))
+    pub(super) fn put_one(&mut self, chunk: &Chunk) -> Result<i64, SpoolError> {
+        self.write(std::slice::from_ref(chunk))
     }
 
     /// The oldest behind `after`.
@@ -244,8 +296,10 @@ impl Spool {
             None => Ok(Next::Nothing),
             Some((_, Ok(chunk), _)) => Ok(Next::Chunk(chunk)),
             Some((id, Err((lost, _)), _)) => {
+                // A crash between the two tells too much, not too little.
+                self.note_dropped(lost)?;
                 self.remove(id)?;
-                Ok(Next::Damaged(lost))
+                Ok(Next::Damaged)
             }
         }
     }
@@ -263,6 +317,45 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+fn drop_more(connection: &Connection, dropped: Option<Dropped>) -> rusqlite::Result<()> {
+    if dropped.is_none() {
+        return Ok(());
+    }
+    let before = of_telling(connection, false)?.map(|(before, _)| before);
+    let Some(all) = Dropped::merged(before, dropped) else { return Ok(()) };
+    connection
+        .execute("INSERT OR REPLACE INTO dropped (telling, at, body) VALUES (0, 0, ?1)", [in_json(&all)?])
+        .map(|_| ())
+}
+
+fn telling(connection: &Connection) -> rusqlite::Result<Option<(Dropped, Wall)>> {
+    of_telling(connection, true)
+}
+
+fn of_telling(connection: &Connection, telling: bool) -> rusqlite::Result<Option<(Dropped, Wall)>> {
+    connection
+        .query_row("SELECT body, at FROM dropped WHERE telling = ?1", [telling], |row| {
+            let body: String = row.get(0)?;
+            let dropped = serde_json::from_str(&body).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+            })?;
+            Ok((dropped, Wall(row.get(1)?)))
+        })
+        .optional()
+}
+
+fn in_json(dropped: &Dropped) -> rusqlite::Result<String> {
+    serde_json::to_string(dropped).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn bounds() -> SpoolBounds {
+    #[cfg(test)]
+    if let Some(bounds) = crate::sim::spool_bounds() {
+        return bounds;
+    }
+    SpoolBounds::default()
 }
 
 /// The stamps that readings may have which were in memory when a run ended without a word: from
@@ -362,7 +455,7 @@ mod tests {
     fn next(spool: &mut Spool, after: i64) -> Chunk {
         match spool.next(after).expect("read") {
             Next::Chunk(chunk) => chunk,
-            other @ (Next::Damaged(_) | Next::Nothing) => panic!("{other:?}"),
+            other @ (Next::Damaged | Next::Nothing) => panic!("{other:?}"),
         }
     }
 
@@ -435,9 +528,23 @@ mod tests {
         let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
         spool.put(&[chunk(7), chunk(2)]).expect("kept");
         spool.readings += READINGS_MAX - 9;
-        let dropped = spool.put(&[chunk(1)]).expect("kept").expect("full");
-        assert_eq!((dropped.count, dropped.classes.iter().sum::<u64>()), (7, 7));
+        spool.put(&[chunk(1)]).expect("kept");
         assert_eq!(next(&mut spool, 0).readings.len(), 2);
+        drop(spool);
+        // Told when there is somebody to be told, however many runs later.
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let (dropped, at) = spool.begin_telling(MORNING).expect("read").expect("full");
+        assert_eq!((dropped.count, dropped.classes.iter().sum::<u64>(), at), (7, 7, MORNING));
+        spool.note_dropped(Dropped::unknown(MORNING, MORNING, 5)).expect("noted");
+        drop(spool);
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let later = MORNING.after(Duration::from_secs(1));
+        assert_eq!(spool.begin_telling(later).expect("read"), Some((dropped, at)), "under the same id");
+        spool.told_dropped().expect("noted");
+        let (rest, at) = spool.begin_telling(later).expect("read").expect("what came since");
+        assert_eq!((rest.count, at), (5, later));
+        spool.told_dropped().expect("noted");
+        assert_eq!(spool.begin_telling(later).expect("read"), None);
     }
 
     #[test]
@@ -446,7 +553,9 @@ mod tests {
         let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
         spool.put(&[chunk(4)]).expect("kept");
         spool.connection.execute("UPDATE chunk SET body = '[{'", []).expect("damaged");
-        assert!(matches!(spool.next(0).expect("read"), Next::Damaged(Dropped { count: 4, .. })));
+        assert_eq!(spool.next(0).expect("read"), Next::Damaged);
+        let told = spool.begin_telling(MORNING).expect("read");
+        assert_eq!(told.map(|(dropped, _)| dropped.count), Some(4));
         assert_eq!(spool.next(0).expect("read"), Next::Nothing);
         drop(spool);
         std::fs::write(dir.path().join("spool.db"), b"not a database, and long enough to be looked at")

@@ -107,7 +107,7 @@ struct Last {
     at: Mono,
 }
 
-/// How many classes there are.
+/// All classes, in an order that files on disk have too.
 pub(super) const CLASSES: [Class; 9] = [
     Class::Process,
     Class::Equipment,
@@ -120,8 +120,8 @@ pub(super) const CLASSES: [Class; 9] = [
     Class::Sis,
 ];
 
-/// Readings that upstream will never have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Readings that upstream will never have. It is written to the spool as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub(super) struct Dropped {
     pub(super) from: Wall,
     pub(super) to: Wall,

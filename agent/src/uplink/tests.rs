@@ -218,7 +218,7 @@ fn row(lane: Lane, seq: i64, sequence: u64) -> Row {
         time: MORNING,
         data: json!({ "id": "h", "revision": sequence }),
     };
-    Row { seq, sequence, message }
+    Row { seq, sequence, refused: false, message }
 }
 
 fn told(effect: &Effect) -> String {
@@ -868,7 +868,7 @@ fn every_kind_of_message_fits_its_schema() {
     for message in messages {
         let kind = message.kind.clone();
         let name = kind.trim_start_matches("riskgate.").trim_end_matches(".v1");
-        let row = Row { seq: 1, sequence: 1, message };
+        let row = Row { seq: 1, sequence: 1, refused: false, message };
         fits(name, &parsed(&wire::row_bytes(&row, &origin, false)));
     }
     fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
@@ -950,4 +950,20 @@ fn a_broker_that_takes_everything_and_acknowledges_nothing_is_left_and_a_slow_li
     session.handed_over(loose(), 100, at(0));
     assert!(session.is_deaf(at(30)));
     assert!(!session.lost(false).worked, "the pause before the next try grows");
+}
+
+#[test]
+fn a_resend_leaves_out_what_was_refused_before_the_restart_too() {
+    let mut session = Session::new(100, None);
+    let rows = (1_u32..=3).map(|n| Row { refused: n == 2, ..row(Lane::Critical, n.into(), n.into()) });
+    let mut replay = Replay::new("r".to_owned(), Lane::Critical, 1, 3, 3);
+    replay.read(rows.collect());
+    session.replays().push_back(replay);
+    let mut sent = Vec::new();
+    while let Some(Outgoing::Again(row)) = session.next(Duration::ZERO) {
+        sent.push(row.sequence);
+    }
+    assert_eq!(sent, [1, 3]);
+    let result = session.replays().front().expect("there").result();
+    assert_eq!((&result["sent"], &result["missing"]), (&json!(2), &json!([[2, 2]])));
 }

@@ -91,6 +91,8 @@ pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message>
         Effect::Record(record) => vec![danger::record_message(record, origin)],
         Effect::Indicator(of) => vec![indicator::indicator_message(of, origin)],
         Effect::Stop(stop) => vec![alarm::stop_message(stop, plant, origin)],
+        // It tells nobody.
+        Effect::Shadow(_) => Vec::new(),
     }
 }
 

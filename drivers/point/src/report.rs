@@ -160,14 +160,16 @@ pub enum Link {
 }
 
 /// Everything a driver can say. The receiver matches on all of it.
+///
+/// Nearly all of them are samples, 100,000 a second: what is larger and seldom lies elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "report")]
 pub enum Report {
     Sample(Sample),
-    Fix(Fix),
-    Sighting(Sighting),
-    Permit(Permit),
-    Condition(Condition),
+    Fix(Box<Fix>),
+    Sighting(Box<Sighting>),
+    Permit(Box<Permit>),
+    Condition(Box<Condition>),
     /// The source has told all conditions that it keeps: one that was not among them is not active.
     /// Before the first of these on a connection, nothing is known of its conditions.
     ConditionsTold {

@@ -137,7 +137,7 @@ impl Conditions {
             self.keep(told, &name);
         }
         let now = self.summed_up(&name, received);
-        if before == now { Taken::Known } else { Taken::News(Report::Condition(now)) }
+        if before == now { Taken::Known } else { Taken::News(Report::Condition(Box::new(now))) }
     }
 
     fn remember(&mut self, told: &Told) {
@@ -213,7 +213,7 @@ impl Conditions {
     }
 
     fn report(&self, told: &Told, received: Now) -> Report {
-        Report::Condition(self.condition(told, received))
+        Report::Condition(Box::new(self.condition(told, received)))
     }
 
     /// The server is about to be asked to tell all: each of these event items will say when it begins, and
@@ -262,7 +262,7 @@ impl Conditions {
         let seen: HashSet<&Arc<str>> = self.seen.iter().map(|seen| &seen.id).collect();
         self.left_out.retain(|id| seen.contains(id));
         names.extend(self.named.keys().cloned());
-        let told = names.iter().map(|name| Report::Condition(self.summed_up(name, received)));
+        let told = names.iter().map(|name| Report::Condition(Box::new(self.summed_up(name, received))));
         let mut reports: Vec<Report> = told.collect();
         if self.spoilt {
             return Some(Ended::InPart(reports));
@@ -466,9 +466,9 @@ mod tests {
     fn a_refresh_of_which_something_was_lost_ends_nothing_and_is_not_all() {
         let mut conditions = Conditions::new(SourceId(1));
         take(&mut conditions, told("a", 1));
-        let stands = Some(Ended::InPart(vec![Report::Condition(
+        let stands = Some(Ended::InPart(vec![Report::Condition(Box::new(
             conditions.summed_up(&(Arc::from("LIA-1"), Arc::from("HH")), NOW),
-        )]));
+        ))]));
         // Its begin was dropped at the server, with what came next.
         conditions.begin_refresh([ITEM]);
         assert_eq!(conditions.end_refresh(ITEM, NOW), stands);

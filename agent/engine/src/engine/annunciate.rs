@@ -346,7 +346,8 @@ impl Engine {
                 | Effect::Unit(_)
                 | Effect::Stop(_)
                 | Effect::Record(_)
-                | Effect::Indicator(_) => {}
+                | Effect::Indicator(_)
+                | Effect::Shadow(_) => {}
             }
         }
         self.offer_deadlines(from, effects);
@@ -463,12 +464,13 @@ impl Engine {
             return Ok(vec![what.to_owned()]);
         }
         let Some(point) = self.plant.point_id(what) else {
-            let ids = self.plant.rules().iter().map(|rule| rule.id.as_str());
+            let ids = self.plant.rules().iter().filter(|rule| !rule.shadow).map(|rule| rule.id.as_str());
             let tags = self.plant.points().iter().map(|point| point.tag.as_str());
             let nearest = nearest(what, ids.chain(tags)).map(str::to_owned);
             return Err(Refusal::UnknownAlarm { alarm: what.to_owned(), nearest });
         };
         let rules = self.plant.rules_of_point(point).iter().filter_map(|rule| self.plant.rule(*rule));
+        let rules = rules.filter(|rule| !rule.shadow);
         let alone =
             rules.filter(|rule| rule.points == [point] && !rule.reads_places() && rule.conditions.is_empty());
         Ok(alone.map(|rule| rule.id.clone()).chain([of_point(what)]).collect())

@@ -108,6 +108,10 @@ impl Engine {
         if let Some(open) = open {
             return (CheckStatus::Hazard, open.words.zh.clone());
         }
+        // What no rule judges was never in sight, however well its points read.
+        if self.plant.coverage().unwatched.contains(&draft.measure) {
+            return (CheckStatus::Unchecked, "没有规则监测".to_owned());
+        }
         if lost && !stopped {
             return (CheckStatus::Unchecked, "监测中断".to_owned());
         }

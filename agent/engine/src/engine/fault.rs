@@ -51,7 +51,8 @@ impl Blinded {
         own: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let rules: BTreeSet<u32> = rules.into_iter().collect();
-        let rules: Vec<_> = rules.into_iter().filter_map(|rule| plant.rule(rule)).collect();
+        let rules = rules.into_iter().filter_map(|rule| plant.rule(rule));
+        let rules: Vec<_> = rules.filter(|rule| !rule.shadow).collect();
         let measures: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.measure()).chain(own).collect();
         let units: BTreeSet<&str> = measures
             .iter()
@@ -71,7 +72,8 @@ impl Engine {
     /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
     pub(super) fn is_watched(&self, id: PointId) -> bool {
         let named = self.plant.point(id).is_some_and(|point| self.plant.measures_of(point).next().is_some());
-        named || !self.plant.rules_of_point(id).is_empty()
+        let mut rules = self.plant.rules_of_point(id).iter().filter_map(|rule| self.plant.rule(*rule));
+        named || rules.any(|rule| !rule.shadow)
     }
 
     /// A point turned bad at `at`.

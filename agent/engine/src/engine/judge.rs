@@ -161,6 +161,9 @@ impl Engine {
         let active = state.phase.activity(when);
         let known = present.active.get_mut(place);
         let turned = known.is_some_and(|known| std::mem::replace(known, active) != active);
+        if turned && let Some(unseen) = &mut self.unseen {
+            unseen.note(place, active, at.mono);
+        }
         match turn {
             Turn::None => {}
             Turn::Begins { on_unknown } => self.begin(id, on_unknown, at, effects),
@@ -206,6 +209,9 @@ impl Engine {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
         let onset = self.onset(id, rule, on_unknown, at);
+        if rule.shadow {
+            return self.shadows.begin(rule, onset, at, effects);
+        }
         let (words, evidence) = (onset.words.clone(), onset.evidence.clone());
         let suppressed = self.stops.suppression(rule.unit(), rule.class);
         self.alarms.begin(onset, suppressed, at.wall, effects);
@@ -247,6 +253,9 @@ impl Engine {
     fn end(&mut self, id: u32, at: Now, effects: &mut Vec<Effect>) {
         let plant = Arc::clone(&self.plant);
         let Some(rule) = plant.rule(id) else { return };
+        if rule.shadow {
+            return self.shadows.end(&rule.id, at, effects);
+        }
         self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);

@@ -24,6 +24,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod told;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,13 +42,14 @@ use crate::present::{Heard, PointView, Present, SourceView};
 use crate::quality::Tally;
 use crate::record::Watches;
 use crate::rule::Phase;
+use crate::shadow::Shadows;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
     Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, Running,
-    StopRecord, TaskRecord, UnitRecord,
+    ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -67,6 +69,7 @@ pub struct Restored {
     /// The newest stop of each unit, ended or not.
     pub stops: Vec<StopRecord>,
     pub indicators: Option<IndicatorRecord>,
+    pub shadows: Vec<ShadowRecord>,
     /// What the engine before was counting.
     pub running: Option<Running>,
 }
@@ -109,6 +112,8 @@ pub struct Engine {
     /// Up to when the week was seen.
     indicators_seen: Mono,
     stops: Stops,
+    shadows: Shadows,
+    unseen: Option<Box<unseen::Unseen>>,
     quality: Tally,
     /// When each candidate hazard that nobody has judged is to be heard of again.
     reminders: BTreeMap<Uuid, Mono>,
@@ -249,6 +254,11 @@ impl Engine {
     /// Units that are stopped, by id.
     pub fn stops(&self) -> Vec<Arc<StopRecord>> {
         self.stops.open().cloned().collect()
+    }
+
+    /// What the shadow rules would have told, by rule id; those that never had an episode are not among them.
+    pub fn shadows(&self) -> Vec<Arc<ShadowRecord>> {
+        self.shadows.all().cloned().collect()
     }
 
     /// How good the alarms are (EEMUA 191), over the last day and the last week.

@@ -1,5 +1,7 @@
 //! What holds whatever comes in.
 
+mod shadow;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -114,7 +116,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Two plants: the second has other points first, a rule less and a rule with another text.
-fn plants() -> [Arc<Plant>; 2] {
+fn drafts() -> [Draft; 2] {
     let cycle = TaskChange::Cycle { cycle: secs(600), hold: secs(30) };
     let rules = vec![
         RuleDraft {
@@ -173,10 +175,10 @@ fn plants() -> [Arc<Plant>; 2] {
     second.sources.swap(3, 4);
     second.rules.remove(0);
     second.rules[0].when = "avg({TI}, 20s) > 70".to_owned();
-    [plant(first), plant(second)]
+    [first, second]
 }
 
-static PLANTS: LazyLock<[Arc<Plant>; 2]> = LazyLock::new(plants);
+static PLANTS: LazyLock<[Arc<Plant>; 2]> = LazyLock::new(|| drafts().map(plant));
 
 struct Run {
     plants: [Arc<Plant>; 2],
@@ -187,7 +189,11 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let plants = [0, 1].map(|at: usize| Arc::clone(&PLANTS[at]));
+        Self::over(&PLANTS)
+    }
+
+    fn over(plants: &[Arc<Plant>; 2]) -> Self {
+        let plants = plants.clone();
         let now = Now { mono: Mono(1_000), wall: Wall(1_700_000_000_000) };
         let mut effects = Vec::new();
         let engine = Engine::new(Arc::clone(&plants[0]), EPOCH, Restored::default(), now, &mut effects);
@@ -227,7 +233,7 @@ impl Run {
                 Report::Link { source: SourceId(*source), link, at }
             }
             What::Refreshed { source } => Report::Refreshed { source: SourceId(*source), at },
-            What::Fix { tag, zone } => Report::Fix(Fix {
+            What::Fix { tag, zone } => Report::Fix(Box::new(Fix {
                 source: SourceId(1),
                 tag: Arc::from(tag.to_string()),
                 person: (*tag > 1).then(|| Arc::from("li")),
@@ -238,8 +244,8 @@ impl Run {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
-            What::Sighting { confidence } => Report::Sighting(Sighting {
+            })),
+            What::Sighting { confidence } => Report::Sighting(Box::new(Sighting {
                 source: SourceId(2),
                 camera: Arc::from("C-1"),
                 kind: Arc::from("smoke"),
@@ -247,9 +253,9 @@ impl Run {
                 source_time: None,
                 received: at,
                 backfill: false,
-            }),
+            })),
             What::Condition { origin, active, acknowledged, suppressed, severity } => {
-                Report::Condition(Condition {
+                Report::Condition(Box::new(Condition {
                     source: self.source("dcs"),
                     origin: Arc::from(format!("T{origin}")),
                     name: Arc::from("HH"),
@@ -260,7 +266,7 @@ impl Run {
                     message: Arc::from(""),
                     source_time: None,
                     received: at,
-                })
+                }))
             }
             What::Lost { source } => Report::ConditionsLost { source: SourceId(*source), at },
             What::Told { source } => Report::ConditionsTold { source: SourceId(*source), at },
@@ -281,7 +287,7 @@ impl Run {
         let What::Permit { id, stage, place, start, end } = what else { panic!("{what:?}") };
         let at = self.now;
         let wall = |seconds: Option<i64>| seconds.map(|seconds| Wall(at.wall.0 + seconds * 1000));
-        Report::Permit(Permit {
+        Report::Permit(Box::new(Permit {
             source: self.source("ptw"),
             id: Arc::from(id.to_string()),
             kind: PermitKind::HotWork,
@@ -294,7 +300,7 @@ impl Run {
             source_time: None,
             received: at,
             backfill: false,
-        })
+        }))
     }
 
     fn source(&self, id: &str) -> SourceId {
@@ -333,12 +339,16 @@ impl Run {
 
     /// All that can be seen of an engine from outside.
     fn seen(&self) -> String {
+        serde_json::to_string(&(self.shown(), self.engine.poll_timeout())).unwrap()
+    }
+
+    /// What it knows and tells, without when it wants to be asked again.
+    fn shown(&self) -> String {
         let points: Vec<_> = self.engine.points().collect();
         let everything = (
             (points, self.engine.sources(), self.engine.people(self.now.mono), self.engine.unjudged()),
             (self.engine.alarms(), self.engine.hazards(), self.engine.tasks(), self.engine.units()),
             (self.engine.stops(), self.engine.quality(self.now.mono), self.engine.unwatched()),
-            self.engine.poll_timeout(),
         );
         serde_json::to_string(&everything).unwrap()
     }
@@ -354,6 +364,7 @@ fn revision(effect: &Effect) -> (String, u64) {
         Effect::Record(of) => (format!("record {}", of.id), of.revision),
         Effect::Stop(of) => (format!("stop {}", of.unit), of.revision),
         Effect::Indicator(of) => ("indicators".to_owned(), of.revision),
+        Effect::Shadow(of) => (format!("shadow {}", of.rule), of.revision),
     }
 }
 
@@ -372,12 +383,16 @@ proptest! {
 
     #[test]
     fn all_evidence_gives_its_verdict_again(steps in steps()) {
-        let mut run = Run::new();
+        let mut run = Run::over(&shadow::SHADED);
         steps.iter().for_each(|step| run.step(step));
         for effect in &run.effects {
             let evidence = match effect {
                 Effect::Alarm(alarm) => &alarm.evidence,
                 Effect::Hazard(hazard) => &hazard.evidence,
+                Effect::Shadow(shadow) => match &shadow.evidence {
+                    Some(evidence) => evidence,
+                    None => continue,
+                },
                 Effect::Task(_) | Effect::Unit(_) | Effect::Stop(_) | Effect::Record(_) | Effect::Indicator(_) => continue,
             };
             let again: Evidence = serde_json::from_str(&serde_json::to_string(evidence).unwrap()).unwrap();

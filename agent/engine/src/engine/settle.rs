@@ -20,6 +20,7 @@ use crate::present::Present;
 use crate::quality::Tally;
 use crate::record::Watches;
 use crate::rule::Phase;
+use crate::shadow::Shadows;
 use crate::stop::Stops;
 use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
@@ -36,9 +37,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Self {
         let alarms = Alarms::restored(restored.alarms, now);
+        let shadows = Shadows::restored(restored.shadows, now);
         let running = restored.running.unwrap_or_default();
         let rules = plant.rules().iter().map(|rule| {
-            let active = alarms.is_active(&rule.id);
+            let active = if rule.shadow { shadows.is_active(rule) } else { alarms.is_active(&rule.id) };
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
             let from_before = active && rule.reads_places();
             RuleState { from_before, ..state }
@@ -57,6 +59,8 @@ impl Engine {
             indicators: restored.indicators.map(Box::new),
             indicators_seen: now.mono,
             stops: Stops::restored(restored.stops),
+            shadows,
+            unseen: None,
             before: running,
             quality: Tally::new(now.mono),
             reminders: BTreeMap::new(),
@@ -98,7 +102,20 @@ impl Engine {
             .map(|(rule, state)| (rule.id(), (rule, state)))
             .collect();
         let mut before = before;
+        let mut out_of_the_light = Vec::new();
         let rules = plant.rules().iter().map(|rule| match before.remove(rule.id()) {
+            // What it told so far it tells no more, or the other way round: its episode begins anew.
+            Some((old, state))
+                if old.shadow != rule.shadow || (rule.shadow && old.version != rule.version) =>
+            {
+                if state.phase.is_active() && !old.shadow {
+                    out_of_the_light.push(old);
+                }
+                let same = old.version == rule.version && old.reads_like(rule);
+                let memory = if same { state.memory } else { None };
+                let new = RuleState::new(rule, Phase::Normal);
+                RuleState { memory: memory.or(new.memory), ..new }
+            }
             // The same rule over the same names goes on as it was.
             Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
             Some((_, state)) if state.phase.is_active() => {
@@ -110,9 +127,13 @@ impl Engine {
         });
         self.rules = rules.collect();
         let before_settling = effects.len();
+        for rule in out_of_the_light {
+            self.alarms.remove(&rule.id, at.wall, effects);
+            self.release(rule, at, effects);
+        }
         // What is left is gone from the configuration: its boosts and raises begin their hold.
         for (rule, state) in before.into_values() {
-            if state.phase.is_active() {
+            if state.phase.is_active() && !rule.shadow {
                 self.alarms.remove(&rule.id, at.wall, effects);
                 self.release(rule, at, effects);
             }
@@ -121,6 +142,7 @@ impl Engine {
         let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
         self.present = present.moved(&old, &plant, at);
         self.plant = plant;
+        self.unseen = None;
         self.adopt_activity();
         self.offer_again(&old, &timers, at);
         self.adopt_faults();
@@ -279,6 +301,7 @@ impl Engine {
             self.offer_raise(at);
         }
         self.settle_annunciation(now, effects);
+        self.shadows.fit(&plant, now, effects);
     }
 
     /// Alarms of rules, points and sources that the plant no longer has are over.

@@ -121,9 +121,10 @@ pub(super) fn bound(draft: &Draft) -> HashMap<String, Vec<String>> {
     bound
 }
 
-/// Rules whose text is at fault are not among `rules`; their measures are watched all the same.
+/// Rules whose text is at fault are not among `rules`; their measures are watched all the same. A shadow rule
+/// tells nobody what it sees, so it watches none.
 fn watched<'a>(draft: &'a Draft, rules: &'a [Rule]) -> HashSet<&'a str> {
-    let written = draft.rules.iter().map(|rule| rule.measure.as_str());
+    let written = draft.rules.iter().filter(|rule| !rule.shadow).map(|rule| rule.measure.as_str());
     rules.iter().filter_map(Rule::measure).chain(written).collect()
 }
 
@@ -351,7 +352,11 @@ fn unwatched(draft: &Draft, rules: &[Rule], faults: &mut Faults) {
         if measure.automatic && !watched.contains(id) {
             let message =
                 format!("measure '{id}' is said to be watched automatically, and nothing watches it");
-            let hint = "name it in a point with limits or in a rule, or say `automatic = false`".to_owned();
+            let shadow = draft.rules.iter().find(|rule| rule.shadow && rule.measure == id);
+            let hint = match shadow {
+                Some(rule) => format!("its rule '{}' has `shadow = true` and tells nobody", rule.id),
+                None => "name it in a point with limits or in a rule, or say `automatic = false`".to_owned(),
+            };
             faults.warning(Item::Measure(at), "automatic", message, Some(hint));
         }
     }

@@ -12,11 +12,13 @@ mod order;
 mod polygon;
 mod row;
 mod rules;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod touch;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use riskgate_point::{PointId, SourceId};
 
@@ -32,13 +34,14 @@ use crate::{
 pub use chain::{Coverage, Sight};
 use index::Index;
 use row::Rows;
+use tags::Tags;
 use touch::Touch;
 
 /// Everything that does not change between two configurations.
 #[derive(Debug)]
 pub struct Plant {
     draft: Draft,
-    tags: HashMap<String, PointId>,
+    tags: Tags,
     units: HashMap<String, u32>,
     measures: HashMap<String, usize>,
     task_ids: HashMap<String, u32>,
@@ -117,7 +120,7 @@ impl Plant {
         let of_source = (0u32..).zip(&draft.points).map(|(at, point)| (u32::from(point.source.0), at));
         let points_of_source = Index::build(draft.sources.len(), of_source);
         Self {
-            tags: (0..).map(PointId).zip(&draft.points).map(|(id, point)| (point.tag.clone(), id)).collect(),
+            tags: Tags::of(&draft.points),
             units: (0..).zip(&draft.units).map(|(at, unit)| (unit.id.clone(), at)).collect(),
             measures: draft
                 .measures
@@ -152,6 +155,13 @@ impl Plant {
         }
     }
 
+    /// The same plant where no point falls silent by itself: for what is recorded and says when it did.
+    #[must_use]
+    pub fn told_of_silence(mut self) -> Self {
+        self.draft.points.iter_mut().for_each(|point| point.stale_after = Duration::MAX);
+        self
+    }
+
     pub fn company(&self) -> &str {
         &self.draft.company
     }
@@ -174,7 +184,7 @@ impl Plant {
     }
 
     pub fn point_id(&self, tag: &str) -> Option<PointId> {
-        self.tags.get(tag).copied()
+        self.tags.point(&self.draft.points, tag)
     }
 
     /// In the order of the configuration: the place is the [`SourceId`].
@@ -250,8 +260,14 @@ impl Plant {
         self.rules.get(usize::try_from(at).ok()?)
     }
 
+    /// The rule that alarms under this id: of a shadow rule no alarm is known.
     pub(crate) fn rule_at(&self, id: &str) -> Option<u32> {
-        self.rule_ids.get(id).copied()
+        self.rule_ids.get(id).copied().filter(|at| self.rule(*at).is_some_and(|rule| !rule.shadow))
+    }
+
+    /// A rule by its id, be it a shadow rule or not.
+    pub fn rule_named(&self, id: &str) -> Option<&Rule> {
+        self.rule(*self.rule_ids.get(id)?)
     }
 
     pub(crate) fn task_at(&self, at: u32) -> Option<&TaskDraft> {

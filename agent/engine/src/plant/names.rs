@@ -3,26 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use riskgate_point::{PointId, SourceId};
+use riskgate_point::SourceId;
 
 use crate::Draft;
 use crate::expr::{Names, Place, PointKind, PointName};
 use crate::plant::check::limits_of;
+use crate::plant::tags::Tags;
 
 /// The names of one draft. Where a name is there twice the first holds; that is a fault of its own.
 pub(super) struct DraftNames<'a> {
     draft: &'a Draft,
-    points: HashMap<&'a str, usize>,
+    points: Tags,
     /// Limits of the point table, then written rules: as the plant numbers them.
     rules: HashMap<String, u32>,
 }
 
 impl<'a> DraftNames<'a> {
     pub(super) fn of(draft: &'a Draft) -> Self {
-        let mut points = HashMap::with_capacity(draft.points.len());
-        for (at, point) in draft.points.iter().enumerate() {
-            points.entry(point.tag.as_str()).or_insert(at);
-        }
         let limits = draft.points.iter().flat_map(|point| {
             limits_of(point).map(move |(kind, ..)| format!("{}/{}", point.tag, kind.word()))
         });
@@ -31,7 +28,7 @@ impl<'a> DraftNames<'a> {
         for (at, id) in (0u32..).zip(limits.chain(written)) {
             rules.entry(id).or_insert(at);
         }
-        Self { draft, points, rules }
+        Self { draft, points: Tags::of(&draft.points), rules }
     }
 
     fn zones(&self, of: impl Fn(&crate::ZoneDraft) -> bool) -> Arc<[u32]> {
@@ -45,8 +42,8 @@ impl<'a> DraftNames<'a> {
 
 impl Names for DraftNames<'_> {
     fn point(&self, tag: &str) -> Option<PointName> {
-        let at = *self.points.get(tag)?;
-        let point = self.draft.points.get(at)?;
+        let id = self.points.point(&self.draft.points, tag)?;
+        let point = self.draft.points.get(usize::try_from(id.0).ok()?)?;
         let kind = if point.boolean {
             PointKind::Bool
         } else if !point.words.is_empty() {
@@ -56,7 +53,6 @@ impl Names for DraftNames<'_> {
         } else {
             PointKind::Number
         };
-        let id = PointId(u32::try_from(at).ok()?);
         Some(PointName { id, eu: Arc::from(point.eu.as_str()), kind, deadband: point.deadband.max(0.0) })
     }
 

@@ -37,6 +37,8 @@ pub struct Rule {
     pub(crate) guidance: Words,
     pub(crate) on_delay: Duration,
     pub(crate) off_delay: Duration,
+    /// It is judged and tells nobody: nothing follows from it, it watches no measure, and no alarm has its id.
+    pub(crate) shadow: bool,
     pub(crate) latch: bool,
     pub(crate) realarm: Option<Duration>,
     pub(crate) condition: Condition,
@@ -112,7 +114,12 @@ impl Rule {
         self.kind
     }
 
-    /// `None`: a limit in a row that names no measure; it alarms and raises no hazard.
+    /// It judges and tells nobody.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// `None`: a limit in a row that names no measure; it alarms and raises no hazard. Or a shadow rule.
     pub fn measure(&self) -> Option<&str> {
         self.measure.as_deref()
     }
@@ -239,8 +246,26 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
     // With a rule missing their numbers mean nothing; its fault is told.
     if sound {
         order::rank(&mut rules, limits, draft, faults);
+        read_shadows(&rules, limits, faults);
     }
     rules
+}
+
+/// What follows from a shadow rule would not stay in the shadow.
+fn read_shadows(rules: &[Rule], limits: usize, faults: &mut Vec<Fault>) {
+    let shadow = |at: &u32| usize::try_from(*at).ok().and_then(|at| rules.get(at)).filter(|of| of.shadow);
+    for (at, rule) in rules.iter().skip(limits).enumerate().filter(|(_, rule)| !rule.shadow) {
+        for of in rule.rules.iter().filter_map(shadow) {
+            faults.push(Fault {
+                severity: Severity::Error,
+                item: Item::Rule(at),
+                field: "when",
+                span: None,
+                message: format!("it reads '{}', which is a shadow rule and tells nobody", of.id),
+                hint: Some(format!("make '{}' a shadow rule too, or '{}' none", rule.id, of.id)),
+            });
+        }
+    }
 }
 
 fn limit_rule(
@@ -274,6 +299,7 @@ fn limit_rule(
         guidance: Words { zh: point.guidance.clone(), en: String::new() },
         on_delay,
         off_delay: Duration::ZERO,
+        shadow: false,
         latch: false,
         realarm: None,
         condition: Condition::Limit(LimitTest { point: id, kind, limit, back }),
@@ -369,22 +395,23 @@ fn written_rule(
     Some(Rule {
         id: rule.id.clone(),
         kind: AlarmKind::Rule,
-        measure: Some(rule.measure.clone()),
-        unit,
+        measure: (!rule.shadow).then(|| rule.measure.clone()),
+        unit: unit.filter(|_| !rule.shadow),
         class: rule.class.unwrap_or(strictest),
         priority: rule.priority,
         name: Words { zh: rule.name.clone(), en: english.clone() },
         guidance: Words { zh: rule.guidance.clone(), en: rule.guidance_en.clone() },
         on_delay: rule.for_,
         off_delay: rule.clear_for,
-        latch: rule.latch,
-        realarm: rule.realarm,
+        shadow: rule.shadow,
+        latch: rule.latch && !rule.shadow,
+        realarm: rule.realarm.filter(|_| !rule.shadow),
         condition: Condition::Text { when: Arc::new(when), clear: Arc::new(clear) },
         text: rule.when.clone(),
         version: version(&[&rule.when, &clear_text, &delays]),
-        hazard,
-        task: rule.task.clone(),
-        raise: rule.unit.clone(),
+        hazard: hazard.filter(|_| !rule.shadow),
+        task: rule.task.clone().filter(|_| !rule.shadow),
+        raise: rule.unit.clone().filter(|_| !rule.shadow),
         points: reads.points,
         zones: reads.zones,
         cameras: reads.cameras,

@@ -36,7 +36,8 @@ pub(crate) struct Alarm {
     pub(crate) episode: u64,
     pub(crate) class: Class,
     pub(crate) unit: Option<&'static str>,
-    /// When it last changed.
+    /// When its episode began, and when it last changed.
+    pub(crate) since: u64,
     pub(crate) changed: u64,
     on_unknown: bool,
     /// Until when.
@@ -206,6 +207,7 @@ impl Desk {
             episode: 0,
             class: about.class,
             unit: about.unit,
+            since: now,
             changed: now,
             on_unknown: false,
             shelf: None,
@@ -223,6 +225,7 @@ impl Desk {
         let alarm = self.alarms.entry(about.id.clone()).or_insert_with(|| Self::fresh(about, now));
         alarm.state = State::Unacknowledged;
         alarm.episode += 1;
+        alarm.since = now;
         alarm.class = about.class;
         alarm.unit = about.unit;
         alarm.on_unknown = on_unknown;
@@ -574,7 +577,8 @@ impl Desk {
     }
 
     pub(crate) fn unboost(&mut self, rule: &str, boost: &Boost) {
-        let (now, Ok((_, hold))) = (self.now, boost.cycle) else { return };
+        // One shorter cycle may be left from a text that asks for one more inspection now.
+        let (now, hold) = (self.now, boost.cycle.map_or(0, |(_, hold)| hold));
         let Some(task) = self.tasks.get_mut(boost.task) else { return };
         let on = task.boosts.iter_mut().find(|of| of.rule == rule && of.until.is_none());
         if let Some(of) = on {
@@ -652,6 +656,7 @@ impl Desk {
     pub(crate) fn round(&mut self) {
         let round = |at: &mut u64| *at = *at / SECOND * SECOND;
         for of in self.alarms.values_mut() {
+            round(&mut of.since);
             round(&mut of.changed);
         }
         for of in self.hazards.values_mut() {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use riskgate_engine::{
     Act as EngineAct, AlarmRecord, Deed, Effect, Engine, Epoch, HazardRecord, IndicatorRecord, Level, Plant,
-    Restored, RiskClass, StopRecord, TaskRecord, UnitRecord,
+    Restored, RiskClass, Running, StopRecord, TaskRecord, UnitRecord,
 };
 use riskgate_point::{
     BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
@@ -111,7 +111,7 @@ fn line(effect: &Effect) -> Option<(String, String)> {
             let on = if of.ended.is_none() { "on" } else { "over" };
             (format!("stop {}", of.unit), format!("#{} {on}", of.stop))
         }
-        Effect::Record(_) | Effect::Indicator(_) => return None,
+        Effect::Record(_) | Effect::Indicator(_) | Effect::Shadow(_) => return None,
     };
     Some(told)
 }
@@ -136,11 +136,11 @@ impl Kept {
             Effect::Unit(of) => drop(self.units.insert(of.unit.clone(), UnitRecord::clone(of))),
             Effect::Stop(of) => drop(self.stops.insert(of.unit.clone(), StopRecord::clone(of))),
             Effect::Indicator(of) => self.indicators = Some(IndicatorRecord::clone(of)),
-            Effect::Record(_) => {}
+            Effect::Record(_) | Effect::Shadow(_) => {}
         }
     }
 
-    fn restored(&self) -> Restored {
+    fn restored(&self, running: Option<Running>) -> Restored {
         Restored {
             alarms: self.alarms.values().cloned().collect(),
             hazards: self.hazards.values().cloned().collect(),
@@ -148,6 +148,8 @@ impl Kept {
             units: self.units.values().cloned().collect(),
             stops: self.stops.values().cloned().collect(),
             indicators: self.indicators.clone(),
+            shadows: Vec::new(),
+            running,
         }
     }
 }
@@ -246,7 +248,7 @@ impl Run {
                 Report::Link { source: source(*of), link, at: now }
             }
             Input::Refreshed(of) => Report::Refreshed { source: source(*of), at: now },
-            Input::Fix(of) => Report::Fix(Fix {
+            Input::Fix(of) => Report::Fix(Box::new(Fix {
                 source: source(RTLS),
                 tag: Arc::from(of.tag),
                 person: of.person.map(Arc::from),
@@ -257,8 +259,8 @@ impl Run {
                 source_time: of.told.map(wall),
                 received: now,
                 backfill: of.backfill,
-            }),
-            Input::Sighting { kind, confidence, backfill } => Report::Sighting(Sighting {
+            })),
+            Input::Sighting { kind, confidence, backfill } => Report::Sighting(Box::new(Sighting {
                 source: source(NVR),
                 camera: Arc::from("C-1"),
                 kind: Arc::from(*kind),
@@ -266,9 +268,9 @@ impl Run {
                 source_time: None,
                 received: now,
                 backfill: *backfill,
-            }),
+            })),
             Input::Condition { origin, active, acknowledged, suppressed, severity } => {
-                Report::Condition(Condition {
+                Report::Condition(Box::new(Condition {
                     source: source(DCS),
                     origin: Arc::from(format!("T{origin}")),
                     name: Arc::from("HH"),
@@ -279,11 +281,11 @@ impl Run {
                     message: Arc::from(""),
                     source_time: None,
                     received: now,
-                })
+                }))
             }
             Input::Told => Report::ConditionsTold { source: source(DCS), at: now },
             Input::Lost => Report::ConditionsLost { source: source(DCS), at: now },
-            Input::Permit(of) => Report::Permit(Permit {
+            Input::Permit(of) => Report::Permit(Box::new(Permit {
                 source: source(PTW),
                 id: Arc::from(of.id.to_string()),
                 kind: if of.lifting { PermitKind::Lifting } else { PermitKind::HotWork },
@@ -296,7 +298,7 @@ impl Run {
                 source_time: None,
                 received: now,
                 backfill: false,
-            }),
+            })),
             Input::Act(act) => return self.act(act, now),
             Input::Step(seconds) => {
                 self.stepped += seconds;
@@ -308,7 +310,8 @@ impl Run {
             }
             Input::Restart => {
                 let plant = Arc::clone(&self.plants[self.plant]);
-                self.engine = Engine::new(plant, EPOCH, self.kept.restored(), now, &mut self.effects);
+                let kept = self.kept.restored(self.engine.running(now));
+                self.engine = Engine::new(plant, EPOCH, kept, now, &mut self.effects);
                 self.pass(at);
                 return true;
             }

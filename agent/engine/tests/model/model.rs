@@ -163,6 +163,8 @@ pub(crate) struct Model {
     desk: Desk,
     /// Since when each point is one that somebody watches.
     watched: BTreeMap<usize, u64>,
+    /// Since when the loss of each source was told already when the engine began.
+    told_lost: Vec<Option<u64>>,
 }
 
 fn rules_of(site: &Site) -> Vec<Watched> {
@@ -329,6 +331,7 @@ impl Model {
             rules,
             desk,
             watched: BTreeMap::new(),
+            told_lost: Vec::new(),
         };
         model.begin();
         model.desk.tell_unit("U-1");
@@ -341,6 +344,9 @@ impl Model {
         let now = self.desk.now;
         self.start = now;
         self.desk.round();
+        let lost = |id: &&str| self.desk.alarms.get(&format!("fault:source:{id}")).cloned();
+        let lost = SOURCES.iter().map(|id| lost(id).filter(|of| of.state.is_active()));
+        self.told_lost = lost.map(|of| of.map(|of| of.since)).collect();
         self.inputs.clear();
         self.read = vec![Vec::new(); TAGS.len()];
         self.rules = rules_of(&self.sites[self.at_site]);
@@ -402,7 +408,8 @@ impl Model {
             read.push((now, reading_of(site, self.start, &self.inputs, point, now)));
         }
         let sources = 0..SOURCES.len();
-        self.sources = sources.map(|id| source_of_all(site, self.start, &self.inputs, id, now)).collect();
+        let told = |id: usize| (self.start, self.told_lost[id]);
+        self.sources = sources.map(|id| source_of_all(site, told(id), &self.inputs, id, now)).collect();
     }
 
     /// A second begins: whatever happens by itself.

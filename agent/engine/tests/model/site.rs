@@ -273,6 +273,7 @@ impl Rule {
             realarm: self.realarm.map(secs),
             guidance: String::new(),
             guidance_en: String::new(),
+            shadow: false,
             hazard: self.hazard.as_ref().map(|hazard| HazardDraft {
                 level: if hazard.major { Level::Major } else { Level::General },
                 confirm: if hazard.auto { Confirm::Auto } else { Confirm::Person },

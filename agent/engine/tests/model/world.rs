@@ -305,7 +305,14 @@ pub(crate) fn reading_of(
 }
 
 /// How a source is at `now`, from all inputs until then.
-pub(crate) fn source_of_all(site: &Site, start: u64, inputs: &[(u64, Input)], id: usize, now: u64) -> Source {
+/// `told`: since when its loss was told already when the engine began.
+pub(crate) fn source_of_all(
+    site: &Site,
+    (start, told): (u64, Option<u64>),
+    inputs: &[(u64, Input)],
+    id: usize,
+    now: u64,
+) -> Source {
     let points = (0..site.points.len()).filter(|point| source_of(*point) == id);
     let points: Vec<Class> = points.map(|point| site.points[point].class).collect();
     // The strictest class of what cannot be seen.
@@ -355,6 +362,12 @@ pub(crate) fn source_of_all(site: &Site, start: u64, inputs: &[(u64, Input)], id
         hazard_due: 0,
     };
     wait(&mut it, start, false);
+    if let Some(told) = told {
+        // It waits on, and what was over for long gets as long to say so as its loss takes to be told.
+        let fault = it.fault_due - start;
+        let after = site.source_hazard.saturating_sub(fault);
+        it.hazard_due = it.hazard_due.min((told + after).max(start + fault).min(start + after));
+    }
     let find = |it: &mut Source, at: u64| {
         if it.lost {
             it.lost = false;

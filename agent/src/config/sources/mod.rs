@@ -178,6 +178,15 @@ impl Source {
     }
 
     /// `None` where the kind is not known; that was reported.
+    /// No more points come: gives back the room for them.
+    pub(super) fn close(&mut self) {
+        match &mut self.kind {
+            Kind::Modbus { device, .. } => device.points.shrink_to_fit(),
+            Kind::Opcua(server) => server.points.shrink_to_fit(),
+            Kind::Mqtt(_) | Kind::Unknown => {}
+        }
+    }
+
     pub(super) fn into_config(self, id: SourceId) -> Option<SourceConfig> {
         let driver = match self.kind {
             Kind::Modbus { device, .. } => Driver::Modbus(device),

@@ -15,7 +15,7 @@ use crate::config::model::{Items, Model};
 
 /// What the files name beside what is in their model.
 pub(in crate::config) struct Kept<'a> {
-    pub(in crate::config) points: &'a Items<PointDraft>,
+    pub(in crate::config) points: &'a [PointDraft],
     /// Names of zones and units that sources are told by.
     pub(in crate::config) places: Vec<&'a str>,
 }
@@ -29,7 +29,7 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
         files.rules.iter().filter_map(|(rule, _)| Some(rule.task.as_ref()?.task.as_str())).collect();
     let lost_tasks = lost(&files.tasks, &tasks, |task| &task.id, |id| boosted.contains(id));
     let mut named: BTreeSet<&str> = files.rules.iter().map(|(rule, _)| rule.measure.as_str()).collect();
-    named.extend(kept.points.iter().filter_map(|(point, _)| point.measure.as_deref()));
+    named.extend(kept.points.iter().filter_map(|point| point.measure.as_deref()));
     named.extend(lost_tasks.iter().map(|(task, _)| task.measure.as_str()));
     let orphans = lost(&files.measures, &measures, |measure| &measure.id, |id| named.contains(id));
 
@@ -71,8 +71,8 @@ fn bind(theirs: &mut Items<MeasureDraft>, ours: &Items<MeasureDraft>) {
         measure.bound = of_files.bound.clone();
         measure.auto_record = of_files.auto_record;
         for key in ["points", "zones", "cameras", "permits", "auto_record"] {
-            if let Some(at) = place.keys.get(key) {
-                origin.keys.add(Box::from(key), *at);
+            if place.has(key) {
+                origin.add(key, place.of(key));
             }
         }
     }

@@ -20,7 +20,7 @@ use super::few::Few;
 use super::fields::{Origin, one_of};
 use super::lists::Asked;
 use super::model::{self, Items};
-use super::place::{At, Faults, Place, Placed};
+use super::place::{Faults, Place, Placed};
 use super::values::{half_width, suggest};
 
 pub(super) use merge::{Kept, merge};
@@ -183,6 +183,13 @@ pub(crate) const PASSED_OVER: [&str; 7] =
 pub(crate) const COMPANY: &str = "companyCode";
 pub(crate) const DELETED: [&str; 2] = ["deleteMark", "deleted"];
 
+/// The names that a place in the document is made of; the first is none.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    let of = |list: &'static List| list.fields.iter().flat_map(|field| field.names.iter().copied());
+    let lists = LISTS.iter().flat_map(move |list| std::iter::once(list.name).chain(of(list)));
+    std::iter::once("").chain(lists).chain(DELETED).chain([COMPANY])
+}
+
 /// What stands in the files for good, whatever the document may call it.
 const OURS: [&str; 9] =
     ["points", "sources", "bindings", "rules", "zones", "cameras", "persons", "days", "permits"];
@@ -205,7 +212,7 @@ pub(super) fn read(synced: &Synced, file: usize, company: &str, zone: &TimeZone,
     let reading = Reading { model, file, company, faults };
     let units = reading.items(UNITS, |row| model::unit(row));
     if model.get(UNITS).and_then(Value::as_array).is_some_and(Vec::is_empty) {
-        let place = Place { file, at: At::Json { list: UNITS, at: None, key: "" } };
+        let place = Place::json(file, UNITS, None, "");
         faults.error(place, "a model without a unit would leave the plant without one", None);
     }
     Chain {
@@ -218,7 +225,7 @@ pub(super) fn read(synced: &Synced, file: usize, company: &str, zone: &TimeZone,
 }
 
 fn whole(file: usize) -> Place {
-    Place { file, at: At::Json { list: "", at: None, key: "" } }
+    Place::json(file, "", None, "")
 }
 
 struct Reading<'a> {
@@ -231,7 +238,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn items<T>(&self, name: &'static str, mut read: impl FnMut(&mut Row<'_>) -> Option<T>) -> Items<T> {
         let Some(list) = LISTS.iter().find(|list| list.name == name) else { return Vec::new() };
-        let place = Place { file: self.file, at: At::Json { list: name, at: None, key: "" } };
+        let place = Place::json(self.file, name, None, "");
         let rows = match self.model.get(name) {
             Some(Value::Array(rows)) => rows.as_slice(),
             None if list.optional => &[],
@@ -247,7 +254,7 @@ impl Reading<'_> {
         let mut items = Vec::new();
         for (at, row) in (0_u32..).zip(rows) {
             let Value::Object(fields) = row else {
-                let place = Place { file: self.file, at: At::Json { list: name, at: Some(at), key: "" } };
+                let place = Place::json(self.file, name, Some(at), "");
                 self.faults.error(place, "a row is an object", None);
                 continue;
             };
@@ -270,7 +277,7 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn place(&self, key: &'static str) -> Place {
-        Place { file: self.reading.file, at: At::Json { list: self.list.name, at: Some(self.at), key } }
+        Place::json(self.reading.file, self.list.name, Some(self.at), key)
     }
 
     fn field(&self, key: &str) -> Option<&'static Field> {
@@ -298,7 +305,7 @@ impl<'a> Row<'a> {
         if self.list.name == MEASURES && self.value("event").is_some() {
             keys.add(Box::from("unit"), self.place_of("unit"));
         }
-        Origin { at: self.place(""), keys }
+        Origin::with(self.place(""), keys)
     }
 
     /// What no reader asks for.

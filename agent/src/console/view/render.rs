@@ -4,11 +4,11 @@ use riskgate_engine::{ActRecord, Boost, Evidence, HazardRecord, HazardStage, Ope
 use riskgate_point::Wall;
 
 use super::{
-    ActView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView, OutboxView,
-    RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
+    ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView,
+    OutboxView, RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
 };
 use crate::config::ModelInForce;
-use crate::console::board::{Board, Line};
+use crate::console::board::{AsideLine, Board, Line};
 use crate::console::source::{CountsLine, SourceLine};
 
 pub(super) struct Render<'a> {
@@ -195,7 +195,17 @@ impl Render<'_> {
     }
 
     pub(super) fn outbox(&self) -> OutboxView {
-        OutboxView { lanes: self.board.outbox().to_vec(), journal: self.board.journal().cloned() }
+        let aside = |aside: &AsideLine| AsideView {
+            what: aside.what.clone(),
+            count: aside.count,
+            oldest: aside.oldest.map(|oldest| self.stamp(oldest)),
+            why: aside.why.clone(),
+        };
+        OutboxView {
+            lanes: self.board.outbox().to_vec(),
+            journal: self.board.journal().cloned(),
+            set_aside: self.board.aside().iter().map(aside).collect(),
+        }
     }
 
     pub(super) fn uplink(&self) -> UplinkView {

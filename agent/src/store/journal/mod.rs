@@ -146,8 +146,25 @@ pub(super) fn decision(effect: &Effect, at: Wall) -> JournalEntry {
                 "by": stop.by, "why": stop.why, "ended": stop.ended, "ended_by": stop.ended_by,
             }),
         ),
+        Effect::Shadow(of) => {
+            ("shadow", json!({ "id": of.rule, "revision": of.revision, "episodes": of.episodes }))
+        }
     };
     JournalEntry { at, by: "riskgate".to_owned(), what: what.to_owned(), body }
+}
+
+/// What a shadow rule counts is no decision: it stands in its record, and not in the journal.
+pub(super) fn is_decision(effect: &Effect) -> bool {
+    match effect {
+        Effect::Alarm(_)
+        | Effect::Hazard(_)
+        | Effect::Task(_)
+        | Effect::Unit(_)
+        | Effect::Record(_)
+        | Effect::Stop(_)
+        | Effect::Indicator(_) => true,
+        Effect::Shadow(_) => false,
+    }
 }
 
 /// The newest entry; the beginning of a chain where there is none.

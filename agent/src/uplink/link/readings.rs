@@ -1,10 +1,51 @@
 //! The readings of one connection: those of now from memory, those of the past from the spool, and the gap
 //! that tells of those that were dropped.
 
+use riskgate_point::Wall;
+
 use super::{Answer, Link};
+use crate::store::{Message, Store, StoreError};
+use crate::uplink::keeper::note_dropped;
 use crate::uplink::spool::{self, Next, SpoolError};
-use crate::uplink::telemetry::Chunk;
+use crate::uplink::telemetry::{Chunk, Dropped, TelemetryReceiver};
+use crate::uplink::wire::Origin;
 use crate::uplink::{gap, wire};
+
+fn gap_of(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
+    tracing::warn!(
+        count = dropped.count,
+        too_large = dropped.too_large,
+        "telemetry was dropped; a gap is told"
+    );
+    gap::of_telemetry(dropped, at, origin)
+}
+
+/// What the spool has counted is told, and forgotten there once the gap is on disk. Cut short by the end of the
+/// connection or of the agent it is told again, under the same id.
+async fn from_spool(
+    spool: spool::Handle,
+    telemetry: TelemetryReceiver,
+    store: Store,
+    origin: Origin,
+    now: Wall,
+) -> Answer {
+    note_dropped(&spool, &telemetry).await;
+    let (dropped, at) = match spool.with(move |spool| spool.begin_telling(now)).await {
+        Ok(Some(telling)) => telling,
+        Ok(None) => return Answer::SpoolGapTold(Ok(0)),
+        Err(error) => {
+            spool::failed("read", &error);
+            return Answer::SpoolGapTold(Ok(0));
+        }
+    };
+    let told = store.append(vec![gap_of(&dropped, at, &origin)], Vec::new()).await;
+    if told.is_ok()
+        && let Err(error) = spool.with(|spool| spool.told_dropped()).await
+    {
+        spool::failed("note what was told in", &error);
+    }
+    Answer::SpoolGapTold(told.map(|()| dropped.count))
+}
 
 impl Link<'_> {
     /// As many readings as the link can take now; a batch each interval, and what is left of a backlog with
@@ -25,18 +66,33 @@ impl Link<'_> {
 
     /// Readings that nobody will have: one gap for all of them.
     pub(super) fn tell_dropped(&mut self) {
+        if let Some(spool) = &self.spool {
+            if !std::mem::replace(&mut self.telling_dropped, true) {
+                let telling = from_spool(
+                    spool.clone(),
+                    self.uplink.telemetry.clone(),
+                    self.uplink.store.clone(),
+                    self.uplink.origin.clone(),
+                    self.uplink.now(),
+                );
+                self.asked.push(Box::pin(telling));
+            }
+            return;
+        }
         let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
-        let now = self.uplink.now();
-        let gap = gap::of_telemetry(&dropped, now, &self.uplink.origin);
-        tracing::warn!(
-            count = dropped.count,
-            too_large = dropped.too_large,
-            "telemetry was dropped; a gap is told"
-        );
+        let gap = gap_of(&dropped, self.uplink.now(), &self.uplink.origin);
         let store = self.uplink.store.clone();
         self.asked.push(Box::pin(async move {
             Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
         }));
+    }
+
+    /// `told`: how many.
+    pub(super) fn told_from_spool(&mut self, told: Result<u64, StoreError>) {
+        self.telling_dropped = false;
+        if let Some(count) = self.heard("gap", told) {
+            self.uplink.status.send_modify(|status| status.readings_dropped += count);
+        }
     }
 
     /// Readings of the past, as long as there are some.
@@ -64,10 +120,7 @@ impl Link<'_> {
                 self.spool_read = false;
                 self.session.push_past(chunk);
             }
-            Ok(Next::Damaged(dropped)) => {
-                self.spool_read = false;
-                self.uplink.telemetry.put_back_dropped(dropped);
-            }
+            Ok(Next::Damaged) => self.spool_read = false,
             // It is asked again with the next second.
             Ok(Next::Nothing) => self.spool_empty = true,
             Err(error) => {

@@ -1,4 +1,5 @@
-//! Rows that the broker would not take: each is told as a gap and journalled before it leaves the outbox.
+//! Rows that the broker would not take: each is told as a gap and journalled with its leaving the outbox, and stays
+//! known as refused.
 
 use futures_util::stream::StreamExt;
 use tokio::time::timeout;
@@ -6,6 +7,9 @@ use tokio::time::timeout;
 use super::{Answer, Link};
 use crate::uplink::STOP_WITHIN;
 use crate::uplink::{gap, wire};
+
+/// MQTT 3.1.1 has no word for it.
+const WHY: &str = "the broker hangs up on it, also where it is sent alone";
 
 impl Link<'_> {
     pub(super) fn tell_refused(&mut self) {
@@ -15,12 +19,7 @@ impl Link<'_> {
             let (gap, entry) = gap::of_refused(&row, bytes, now);
             self.telling += 1;
             self.asked.push(Box::pin(async move {
-                // The gap first: a crash between the two tells it twice under one id, and loses nothing.
-                let told = store.append(vec![gap], vec![entry]).await;
-                let told = match told {
-                    Ok(()) => store.acknowledge(vec![row.seq], now).await,
-                    Err(error) => Err(error),
-                };
+                let told = store.refuse(row.seq, WHY, (gap, entry), now).await;
                 Answer::Refused(row, told)
             }));
         }

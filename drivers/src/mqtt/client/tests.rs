@@ -248,7 +248,7 @@ fn samples(heard: &[Report], id: u32) -> Vec<&Sample> {
 }
 
 fn fixes(heard: &[Report]) -> Vec<&Fix> {
-    heard.iter().filter_map(|one| if let Report::Fix(fix) = one { Some(fix) } else { None }).collect()
+    heard.iter().filter_map(|one| if let Report::Fix(fix) = one { Some(&**fix) } else { None }).collect()
 }
 
 fn refreshed(heard: &[Report]) -> usize {

@@ -55,7 +55,7 @@ impl Reader<'_> {
             received: self.message.received,
             backfill: self.message.retained,
         };
-        self.decoded.reports.push(Report::Fix(fix));
+        self.decoded.reports.push(Report::Fix(Box::new(fix)));
     }
 
     /// All of it or nothing: half a place is somewhere else.

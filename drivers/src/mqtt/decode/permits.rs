@@ -49,7 +49,7 @@ impl Reader<'_> {
             received: self.message.received,
             backfill: self.message.retained,
         };
-        self.decoded.reports.push(Report::Permit(permit));
+        self.decoded.reports.push(Report::Permit(Box::new(permit)));
     }
 
     fn stage(&mut self, fields: &PermitFields, at: At<'_>) -> Option<PermitStage> {

@@ -124,7 +124,7 @@ impl Reader<'_> {
             received: self.message.received,
             backfill: retained,
         };
-        self.decoded.reports.push(Report::Sighting(sighting));
+        self.decoded.reports.push(Report::Sighting(Box::new(sighting)));
     }
 
     fn shaped(&mut self, found: Option<&str>, field: Field) -> Option<Arc<str>> {

@@ -226,7 +226,7 @@ fn location() -> FixFields {
 fn fixes(json: &Json) -> (Vec<Fix>, Vec<Skip>) {
     let decoded = decode(&What::Fixes(location()), json);
     let skipped = why(&decoded);
-    let fix = |report: Report| if let Report::Fix(fix) = report { fix } else { panic!("{report:?}") };
+    let fix = |report: Report| if let Report::Fix(fix) = report { *fix } else { panic!("{report:?}") };
     (decoded.reports.into_iter().map(fix).collect(), skipped)
 }
 
@@ -363,7 +363,7 @@ fn camera() -> SightingFields {
 fn sighting(json: &Json) -> (Sighting, Vec<Skip>) {
     let decoded = decode(&What::Sightings(camera()), json);
     match decoded.reports.as_slice() {
-        [Report::Sighting(sighting)] => (sighting.clone(), why(&decoded)),
+        [Report::Sighting(sighting)] => ((**sighting).clone(), why(&decoded)),
         other => panic!("{other:?}"),
     }
 }

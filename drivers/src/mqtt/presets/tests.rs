@@ -61,7 +61,7 @@ impl Feed {
 fn sightings(decoded: &Decoded) -> Vec<Sighting> {
     let one = |report: &Report| {
         let Report::Sighting(sighting) = report else { panic!("{report:?}") };
-        sighting.clone()
+        (**sighting).clone()
     };
     decoded.reports.iter().map(one).collect()
 }

@@ -12,6 +12,7 @@ mod quality;
 mod records;
 mod refill;
 mod running;
+mod shadow;
 mod sight;
 mod told;
 mod touched;

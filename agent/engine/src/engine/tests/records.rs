@@ -29,7 +29,8 @@ fn alarm(effects: &[Effect]) -> &AlarmRecord {
         | Effect::Unit(_)
         | Effect::Record(_)
         | Effect::Stop(_)
-        | Effect::Indicator(_) => None,
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }
@@ -42,7 +43,8 @@ fn hazard(effects: &[Effect]) -> &HazardRecord {
         | Effect::Unit(_)
         | Effect::Record(_)
         | Effect::Stop(_)
-        | Effect::Indicator(_) => None,
+        | Effect::Indicator(_)
+        | Effect::Shadow(_) => None,
     });
     of.unwrap()
 }
@@ -95,7 +97,7 @@ fn said(when: &str) -> Words {
         at: NOW,
     };
     let fix = |tag: &str, zone: &str| {
-        Report::Fix(riskgate_point::Fix {
+        Report::Fix(Box::new(riskgate_point::Fix {
             source: riskgate_point::SourceId(1),
             tag: tag.into(),
             person: None,
@@ -106,9 +108,9 @@ fn said(when: &str) -> Words {
             source_time: None,
             received: NOW,
             backfill: false,
-        })
+        }))
     };
-    let sighting = Report::Sighting(riskgate_point::Sighting {
+    let sighting = Report::Sighting(Box::new(riskgate_point::Sighting {
         source: riskgate_point::SourceId(2),
         camera: "C-1".into(),
         kind: "smoke".into(),
@@ -116,8 +118,8 @@ fn said(when: &str) -> Words {
         source_time: None,
         received: NOW,
         backfill: false,
-    });
-    let condition = Report::Condition(riskgate_point::Condition {
+    }));
+    let condition = Report::Condition(Box::new(riskgate_point::Condition {
         source: riskgate_point::SourceId(3),
         origin: "LIA-101".into(),
         name: "HighHigh".into(),
@@ -128,8 +130,8 @@ fn said(when: &str) -> Words {
         message: "液位高高".into(),
         source_time: None,
         received: NOW,
-    });
-    let permit = Report::Permit(riskgate_point::Permit {
+    }));
+    let permit = Report::Permit(Box::new(riskgate_point::Permit {
         source: riskgate_point::SourceId(4),
         id: "DH-7".into(),
         kind: riskgate_point::PermitKind::HotWork,
@@ -142,7 +144,7 @@ fn said(when: &str) -> Words {
         source_time: None,
         received: NOW,
         backfill: false,
-    });
+    }));
     let all_told = Report::ConditionsTold { source: riskgate_point::SourceId(3), at: NOW };
     let told = [up(4), permit, condition].into_iter();
     let told = told.chain([up(3), all_told].into_iter().filter(|_| !when.contains("maybe")));

@@ -31,7 +31,7 @@ fn permit(fields: PermitFields, json: &Json) -> Permit {
     let decoded = hear(fields, json, false);
     let [Report::Permit(permit)] = decoded.reports.as_slice() else { panic!("{decoded:?}") };
     assert_eq!(decoded.skipped, []);
-    permit.clone()
+    (**permit).clone()
 }
 
 fn why(fields: PermitFields, json: &Json) -> Vec<(&'static str, Option<String>)> {
@@ -85,7 +85,7 @@ fn its_names_may_be_written_large() {
 fn permit_or_skips(json: &Json) -> Permit {
     let decoded = hear(PermitFields::jt(), json, false);
     let [Report::Permit(permit)] = decoded.reports.as_slice() else { panic!("{decoded:?}") };
-    permit.clone()
+    (**permit).clone()
 }
 
 #[test]

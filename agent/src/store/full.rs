@@ -1,0 +1,124 @@
+//! A start while the disk is full and the room that was kept for it is used up.
+//!
+//! People are warned all the same: the store is read, what it holds is restored, and what would be written at a start
+//! stays in memory. Each commit fails until there is room, so that alarms and hazards go out undurable; then the
+//! store is begun as at any start, and what waited is written.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use riskgate_engine::Epoch;
+use riskgate_point::Wall;
+use rusqlite::Connection;
+
+use super::mark::Marked;
+use super::open::{FILE, Run, Unusable, Usable, database, open_locked, try_open};
+use super::writer::Database;
+use super::{Opened, StoreError, sql};
+use crate::causes::chain;
+use crate::sqlite::{NotAside, keep_aside};
+
+/// The start that is still to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Unbegun {
+    dir: PathBuf,
+    now: Wall,
+    /// Whose the run is: it goes on under that.
+    epoch: Epoch,
+    pub(super) why: String,
+}
+
+/// Reads what is there and writes nothing.
+pub(super) fn open(
+    dir: &Path,
+    now: Wall,
+    why: StoreError,
+    lock: &Arc<File>,
+) -> Result<(Database, Opened), StoreError> {
+    let why = chain(&why);
+    tracing::error!(why, "the store cannot be begun: until there is room nothing is durable");
+    let (usable, kept_aside) = read(dir, now, None)?;
+    let (mut database, opened) = database(dir, usable, kept_aside, lock)?;
+    end_reading(&database.connection)?;
+    database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, epoch: opened.epoch, why });
+    Ok((database, opened))
+}
+
+/// Begins the store now, if there is room.
+///
+/// # Errors
+/// There is none, or it is not the store that was read. It is read on as before.
+pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), StoreError> {
+    let Unbegun { dir, now, epoch, .. } = unbegun;
+    let path = dir.join(FILE);
+    if !database.ballast.try_take() {
+        let source = Box::new(StoreError::File {
+            operation: "write",
+            path: path.clone(),
+            source: io::Error::from(io::ErrorKind::StorageFull),
+        });
+        return Err(StoreError::Full { path, source });
+    }
+    // It holds the file alone.
+    database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
+    let lock = Arc::clone(&database.lock);
+    let why = match open_locked(dir, *now, Some(*epoch), &lock) {
+        Ok((begun, opened)) if opened.epoch == *epoch => {
+            *database = begun;
+            database.ballast.take();
+            tracing::warn!("there is room again: the store is begun");
+            return Ok(());
+        }
+        Ok((_, opened)) => StoreError::File {
+            operation: "go on, before a restart, with the new epoch of",
+            path,
+            source: io::Error::new(io::ErrorKind::InvalidData, opened.epoch_reason),
+        },
+        Err(why) => why,
+    };
+    let (usable, _) = read(dir, *now, Some(*epoch))?;
+    end_reading(&usable.connection)?;
+    database.connection = usable.connection;
+    Err(why)
+}
+
+/// What there is of a store, in a transaction that is still open; an empty one in memory where there is nothing.
+fn read(dir: &Path, now: Wall, epoch: Option<Epoch>) -> Result<(Usable, Option<PathBuf>), StoreError> {
+    let path = dir.join(FILE);
+    let marked = Marked::read(dir);
+    let is_there = std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+    let (reason, kept_aside) = if is_there {
+        let run = Run { epoch, marked: marked.as_ref(), full: true, ..Run::default() };
+        match try_open(&path, now, &run) {
+            Ok(usable) => return Ok((usable, None)),
+            Err(Unusable::Error(error)) => return Err(error),
+            Err(Unusable::Aside(reason)) => {
+                let aside =
+                    keep_aside(&path, now, usize::MAX).map_err(|NotAside { operation, path, source }| {
+                        StoreError::File { operation, path, source }
+                    })?;
+                (Some(reason), aside)
+            }
+        }
+    } else {
+        (marked.map(|_| "lost_file"), None)
+    };
+    let run = Run { epoch, reason, full: true, ..Run::default() };
+    let memory = Path::new(":memory:");
+    Ok((try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))?, kept_aside))
+}
+
+/// SQLite shares no memory by a file, which would need room, and keeps what is not committed out of the files.
+pub(super) fn keep_in_memory(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_spill", false)
+}
+
+fn end_reading(connection: &Connection) -> Result<(), StoreError> {
+    // In memory there is nobody else to see it, and the tables are needed.
+    let end = if connection.path().is_none_or(str::is_empty) { "COMMIT" } else { "ROLLBACK" };
+    connection.execute_batch(end).map_err(sql("end the reading of the store"))
+}
