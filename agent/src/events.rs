@@ -98,6 +98,13 @@ pub enum Event<'a> {
     ReloadRefused {
         why: &'a str,
     },
+    /// A stored model from upstream is not as it was written, or goes with the files no longer; an older one is tried.
+    ModelUnreadable {
+        version: u64,
+        why: &'a str,
+    },
+    /// None of them can be had: the files' own chain holds until upstream sends one.
+    ModelOfFiles,
     UplinkUp {
         /// `host:port`.
         broker: &'a str,
@@ -174,6 +181,8 @@ impl Event<'_> {
             Self::Reloading => "reloading",
             Self::Unchanged => "unchanged",
             Self::ReloadRefused { .. } => "reload_refused",
+            Self::ModelUnreadable { .. } => "model_unreadable",
+            Self::ModelOfFiles => "model_of_files",
             Self::UplinkUp { .. } => "uplink_up",
             Self::UplinkLost { .. } => "uplink_lost",
             Self::SpoolFailed { .. } => "spool_failed",
@@ -228,6 +237,17 @@ impl Event<'_> {
             Self::Unwritable { count } => {
                 tracing::error!(event, count, "set aside what can never be written; the journal names it");
                 ("store", *count)
+            }
+            Self::ModelUnreadable { version, why } => {
+                tracing::error!(event, version, why, "the stored model from upstream cannot be used");
+                ("model", 1)
+            }
+            Self::ModelOfFiles => {
+                tracing::error!(
+                    event,
+                    "no stored model can be used: the chain of the files holds until upstream sends one"
+                );
+                ("model", 1)
             }
             Self::CommitWorks => {
                 tracing::info!(event, "the store commits again");

@@ -6,11 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use riskgate::config::{Checked, Driver, RawFile, check, check_files, render};
+use riskgate::config::{Checked, Driver, RawFile, Synced, check, check_files, check_files_with, render};
 use riskgate_drivers::modbus::{Bit, Kind};
 use riskgate_drivers::opcua::{Password, User};
 use riskgate_engine::Class;
 use riskgate_point::{BadReason, Quality};
+use serde_json::{Value, json};
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -146,6 +147,8 @@ broken! {
     an_area_encloses_something_and_an_alarm_can_end: "85-areas-and-returns",
     how_much_history_is_kept_is_a_duration_and_a_size: "90-history",
     an_act_from_upstream_names_its_persons: "92-uplink-commands",
+    the_model_has_one_owner: "93-who-owns-the-model",
+    a_model_that_the_files_own_is_commanded_by_nobody: "94-a-model-that-is-never-taken",
     what_a_shadow_rule_would_tell_stays_in_the_shadow: "95-shadow-rules",
 }
 
@@ -599,4 +602,81 @@ mod no_bytes_panic {
             }
         }
     }
+}
+
+/// The base with a model that upstream owns, and this one from there.
+fn with_model(version: u64, model: Value) -> Result<Checked, riskgate::config::Problems> {
+    let owner = "[model]\nsource = \"upstream\"\n[[task]]\nid = \"T-2\"\nmeasure = \"M-1\"\ncontent = \"x\"\n\
+                 cycle = \"8h\"\nassignee = \"ban-a\"\n";
+    let files = over_base(vec![(PathBuf::from("more.toml"), owner.as_bytes().to_vec())]);
+    check_files_with(files, &Synced::new(version, model))
+}
+
+#[test]
+fn what_the_files_name_and_upstream_has_not_stays_and_the_rest_is_upstreams() {
+    let unit = json!({
+        "id": "tank-b", "riskUnitName": "罐区B", "hazardCode": "540170007002", "riskClass": "2",
+        "hazardLiablePerson": "李四", "updateTime": "20261123080000",
+    });
+    let event = json!({ "id": "E-1", "riskUnitId": "tank-b", "riskEventName": "泄漏" });
+    let measure = json!({
+        "id": "M-9", "riskEventId": "E-1", "riskMeasureDesc": "巡检", "dataSrc": "2", "classify1": 3, "classify2": "3-2",
+    });
+    let model = json!({ "units": [unit], "events": [event], "measures": [measure], "tasks": [] });
+    let Ok(of) = with_model(1, model.clone()) else { panic!("refused") };
+    assert_eq!(of.orphans, ["M-1"], "a rule is bound to it");
+    let ids = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let units = of.plant.units().iter().map(|unit| unit.id.clone()).collect::<Vec<_>>();
+    assert_eq!(units, ids(vec!["tank-b", "tank-a"]), "its zones and cameras are of tank-a");
+    let events = of.plant.events().iter().map(|event| (event.id.as_str(), event.unit.as_str()));
+    assert_eq!(events.collect::<Vec<_>>(), [("E-1", "tank-b"), ("储罐满溢", "tank-a")]);
+    assert!(of.plant.tasks().iter().all(|task| task.id != "T-2"), "no rule boosts it");
+    let Ok(next) = with_model(2, model) else { panic!("refused") };
+    assert_eq!(next.files, of.files);
+    assert_ne!(next.hash, of.hash, "another version is another configuration");
+}
+
+/// Each value of the document by its path, the containers too.
+fn paths(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, field)| paths(field, &format!("{at}/{name}"), all));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, item)| paths(item, &format!("{at}/{n}"), all));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn a_model_with_any_one_value_wrong_or_gone_is_taken_or_refused_at_a_place() {
+    let readme = fs::read_to_string(tests().join("../../README.md")).expect("the README");
+    let block = readme.split("```json\n").find(|block| block.contains("\"measures\"")).expect("a document");
+    let document: Value = serde_json::from_str(block.split("```").next().expect("its end")).expect("JSON");
+    let model = document["model"].clone();
+    assert!(with_model(7, model.clone()).is_ok());
+    let mut all = Vec::new();
+    paths(&model, "", &mut all);
+    let wrong = [json!(null), json!("\u{0}/+#")];
+    let (mut taken, mut refused) = (0, 0);
+    for path in &all {
+        for value in &wrong {
+            let mut broken = model.clone();
+            *broken.pointer_mut(path).expect("there") = value.clone();
+            match with_model(7, broken) {
+                Ok(_) => taken += 1,
+                Err(problems) => {
+                    refused += 1;
+                    let text = problems.render(false);
+                    assert!(
+                        text.lines().any(|line| line.contains("error: ") && !line.starts_with("error")),
+                        "{path}: {text}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(refused > taken && taken > 0, "{refused} refused, {taken} taken");
 }

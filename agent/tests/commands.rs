@@ -9,19 +9,19 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rumqttc::PublishOptions;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use support::{Broker, LONG, ROOT, Subscriber, free_port};
+use support::gateway::Gateway;
+use support::{Broker, ROOT, Subscriber};
 
 /// Between the agent and the broker: what the agent says can be kept from it, while it goes on hearing.
 struct Link {
@@ -69,17 +69,13 @@ async fn carry(near: tokio::net::TcpStream, far: tokio::net::TcpStream, muted: w
     tokio::select! { () = up => {}, _ = down => {} }
 }
 
-/// The configuration, the store, and the agent while it runs.
-struct Gateway {
-    dir: TempDir,
-    child: Option<Child>,
-}
-
 const SITE: &str = r#"
 [gateway]
 company = "540170007"
 id = "54017000701"
 name = "试验网关"
+[model]
+source = "upstream"
 [[source]]
 id = "plant"
 name = "罐区采集"
@@ -116,77 +112,14 @@ when = "{LT-101} > 90"
 hazard = { level = "general", confirm = "person", deadline = "24h" }
 "#;
 
-impl Gateway {
-    fn new(plant: u16, upstream: u16) -> Self {
-        let dir = TempDir::new().expect("a directory");
-        let config = dir.path().join("config");
-        std::fs::create_dir(&config).expect("made");
-        let site = SITE.replace("@broker", &plant.to_string());
-        std::fs::write(config.join("site.toml"), site).expect("written");
-        let (state, socket, http) = (dir.path().join("state"), dir.path().join("s.sock"), free_port());
-        let commands: String = examples()
-            .keys()
-            .map(|name| format!("[[uplink.command]]\nname = \"{name}\"\npersons = [\"王敏\"]\n"))
-            .collect();
-        let local = format!(
-            "[uplink]\nhost = \"127.0.0.1\"\nport = {upstream}\n{commands}\
-             [console]\nhttp = \"127.0.0.1:{http}\"\nsocket = \"{}\"\n[store]\ndir = \"{}\"\n",
-            socket.display(),
-            state.display()
-        );
-        std::fs::write(config.join("local.toml"), local).expect("written");
-        let points = "tag,source,address,value\nLT-101,plant,plant/level,$.v\n";
-        std::fs::write(config.join("points.csv"), points).expect("written");
-        Self { dir, child: None }
-    }
-
-    fn start(&mut self) {
-        let log = std::fs::File::create(self.dir.path().join("log")).expect("made");
-        let child = Command::new(env!("CARGO_BIN_EXE_riskgate"))
-            .args(["run", "--config"])
-            .arg(self.dir.path().join("config"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("it starts");
-        self.child = Some(child);
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
-        }
-    }
-
-    /// Waits for a committed count.
-    async fn counts(&self, query: &str, expected: i64) {
-        let counted = async {
-            while self.count(query) < expected {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(LONG, counted).await.unwrap_or_else(|_| panic!("{} and not {expected}", self.count(query)));
-        assert_eq!(self.count(query), expected);
-    }
-
-    fn count(&self, query: &str) -> i64 {
-        let path = self.dir.path().join("state").join("state.db");
-        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opened");
-        reader.query_row(query, [], |row| row.get(0)).expect("read")
-    }
-}
-
-impl Drop for Gateway {
-    #[expect(clippy::print_stderr, reason = "of a test that failed, its log")]
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            eprintln!("{log}");
-        }
-    }
+fn gateway(plant: u16, upstream: u16) -> Gateway {
+    let examples = examples();
+    let acts = examples.keys().map(String::as_str).chain(["model"]);
+    let commands: String =
+        acts.map(|name| format!("[[uplink.command]]\nname = \"{name}\"\npersons = [\"王敏\"]\n")).collect();
+    let site = SITE.replace("@broker", &plant.to_string());
+    let points = "tag,source,address,value\nLT-101,plant,plant/level,$.v\n";
+    Gateway::new(upstream, &[("site.toml", &site), ("points.csv", points)], &commands)
 }
 
 /// The platform, which also plays the plant.
@@ -196,14 +129,22 @@ struct Platform {
     objects: BTreeMap<(String, String), Value>,
     /// Answers, by command id, in the order of their coming: the whole message.
     replies: BTreeMap<String, Vec<Value>>,
-    /// It says that it is online and that it hears the plant.
-    ready: bool,
+    /// When it said last that it is online and hears the plant; `None`: it does not.
+    ready: Option<Timestamp>,
+    /// As `state` told it last.
+    model: Value,
 }
 
 impl Platform {
     async fn connect(port: u16) -> Self {
         let subscriber = Subscriber::connect(port).await;
-        Self { subscriber, objects: BTreeMap::new(), replies: BTreeMap::new(), ready: false }
+        Self {
+            subscriber,
+            objects: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            ready: None,
+            model: Value::Null,
+        }
     }
 
     async fn hear(&mut self) {
@@ -215,7 +156,10 @@ impl Platform {
                 self.replies.entry(id).or_default().push(body);
             }
             "state" => {
-                self.ready = body["status"] == "online" && body["sources"][0]["link"] == "up";
+                let time = body["time"].as_str().map(|time| time.parse().expect("a time"));
+                let hears = body["status"] == "online" && body["sources"][0]["link"] == "up";
+                self.ready = time.filter(|_| hears);
+                self.model = body["model"].clone();
             }
             "alarm" | "candidate" | "hazard" | "stop" | "task" | "record" => {
                 let id = body["data"]["id"].as_str().expect("an id").to_owned();
@@ -241,6 +185,16 @@ impl Platform {
             .publish("plant/level", reading, PublishOptions::at_least_once())
             .await
             .expect("queued");
+    }
+
+    /// The same again, while a configuration is being swapped and nobody may listen to the plant.
+    async fn level_until(&mut self, number: f64, state: &str) {
+        loop {
+            self.level(number).await;
+            if timeout(Duration::from_secs(2), self.alarm(state)).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// Until the alarm is in this state.
@@ -285,11 +239,29 @@ fn examples() -> BTreeMap<String, Value> {
     rows.filter(|(name, _)| !matches!(name.as_str(), "ping" | "resend")).collect()
 }
 
+/// The document of the README, as it is sent.
+fn model(id: &str, version: u64) -> Value {
+    let text = readme();
+    let block = text.split("```json\n").find(|block| block.contains("\"measures\"")).expect("a document");
+    let mut fields: Value = serde_json::from_str(block.split("```").next().expect("its end")).expect("JSON");
+    fields["expires"] = json!(in_five_minutes());
+    fields["id"] = json!(id);
+    fields["version"] = json!(version);
+    fields
+}
+
+/// As the gateway's clock has it.
+fn now() -> Timestamp {
+    Timestamp::from_millisecond(riskgate::clock::now().wall.0).expect("a time")
+}
+
+fn in_five_minutes() -> String {
+    (now() + SignedDuration::from_mins(5)).to_string()
+}
+
 /// An example as it is sent.
 fn command(name: &str, id: &str, more: Value) -> Value {
-    let now = Timestamp::from_millisecond(riskgate::clock::now().wall.0).expect("a time");
-    let expires = now + SignedDuration::from_mins(5);
-    let mut fields = json!({ "id": id, "by": "王敏", "expires": expires.to_string() });
+    let mut fields = json!({ "id": id, "by": "王敏", "expires": in_five_minutes() });
     let of = fields.as_object_mut().expect("an object");
     of.extend(examples()[name].as_object().expect("an object").clone());
     of.extend(more.as_object().expect("an object").clone());
@@ -319,10 +291,10 @@ async fn carry_out(platform: &mut Platform, sent: &mut BTreeSet<String>, name: &
 #[tokio::test(flavor = "multi_thread")]
 async fn each_command_of_the_readme_is_carried_out_once_and_answered_as_often_as_it_comes() {
     let broker = Broker::start();
-    let mut gateway = Gateway::new(broker.port, broker.port);
+    let mut gateway = gateway(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.ready.then_some(())).await;
+    platform.until(|it| it.ready).await;
     platform.level(95.0).await;
     platform.alarm("unacknowledged").await;
     let (p, sent) = (&mut platform, &mut BTreeSet::new());
@@ -365,10 +337,10 @@ async fn each_command_of_the_readme_is_carried_out_once_and_answered_as_often_as
 async fn an_act_that_was_committed_and_not_answered_before_a_crash_is_answered_after_it_and_done_once() {
     let broker = Broker::start();
     let link = Link::to(broker.port).await;
-    let mut gateway = Gateway::new(broker.port, link.port);
+    let mut gateway = gateway(broker.port, link.port);
     let mut platform = Platform::connect(broker.port).await;
     gateway.start();
-    platform.until(|it| it.ready.then_some(())).await;
+    platform.until(|it| it.ready).await;
     platform.level(95.0).await;
     let hazard = platform.at_stage("candidate", "candidate").await;
     let revision = platform.objects[&("candidate".to_owned(), hazard.clone())]["revision"].clone();
@@ -376,11 +348,7 @@ async fn an_act_that_was_committed_and_not_answered_before_a_crash_is_answered_a
     link.mute();
     platform.subscriber.command("confirm", &fields, false).await;
     gateway.counts("SELECT count(*) FROM command WHERE id = 'c1'", 1).await;
-    gateway.kill();
-    gateway.start();
-    // What the first agent said last may still be on its way: it is over where the broker tells its last will.
-    platform.until(|it| (!it.ready).then_some(())).await;
-    platform.until(|it| it.ready.then_some(())).await;
+    restart(&mut gateway, &mut platform).await;
     assert!(!platform.replies.contains_key("c1"), "nobody was told before the crash");
     let answer = platform.ask("confirm", &fields).await;
     assert_eq!((&answer["data"]["ok"], &answer["replayed"]), (&json!(true), &json!(true)), "{answer}");
@@ -395,7 +363,7 @@ async fn an_act_that_was_committed_and_not_answered_before_a_crash_is_answered_a
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     let broker = Broker::start();
-    let mut gateway = Gateway::new(broker.port, broker.port);
+    let mut gateway = gateway(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
     // It was there before the agent, and would come with each of its connections.
     let kept = command("acknowledge", "kept", json!({ "revision": 1 }));
@@ -403,7 +371,7 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     gateway.start();
     let kept = platform.until(|it| it.replies.get("kept").and_then(|all| all.first()).cloned()).await;
     assert_eq!(kept["data"]["code"], json!("retained"));
-    platform.until(|it| it.ready.then_some(())).await;
+    platform.until(|it| it.ready).await;
     // Cleared: no command, and no refusal.
     let clear = PublishOptions::at_least_once().retain(true);
     platform.subscriber.client.publish(format!("{ROOT}/cmd/acknowledge"), "", clear).await.expect("queued");
@@ -439,4 +407,176 @@ async fn what_may_not_be_carried_out_is_refused_with_a_code_and_journalled() {
     assert_eq!(gateway.count("SELECT count(*) FROM journal WHERE line LIKE '%\"what\":\"act\"%'"), 0);
     let refused = "SELECT count(*) FROM journal WHERE line LIKE '%\"what\":\"command\"%\"path\":\"mqtt\"%'";
     gateway.counts(refused, 16).await;
+}
+
+/// The agent is online and tells this version of the model; `null`: none.
+async fn model_is(platform: &mut Platform, version: Value) {
+    platform.until(|it| it.ready.filter(|_| it.model["version"] == version)).await;
+}
+
+/// It starts anew after it was killed. What it had said before may still be on its way: a command on the word of that
+/// would come before it listens.
+async fn restart(gateway: &mut Gateway, platform: &mut Platform) {
+    gateway.kill();
+    let killed = now();
+    gateway.start();
+    platform.until(|it| it.ready.filter(|said| *said > killed)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_stays_open() {
+    let broker = Broker::start();
+    let mut gateway = gateway(broker.port, broker.port);
+    let mut platform = Platform::connect(broker.port).await;
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    assert_eq!(platform.model["source"], "upstream");
+    platform.level(95.0).await;
+    let candidate = platform.at_stage("candidate", "candidate").await;
+    let seven = model("model-7", 7);
+    let taken = platform.ask("model", &seven).await;
+    let result = &taken["data"]["result"];
+    assert_eq!(taken["data"]["ok"], json!(true), "{taken}");
+    let told = ["version", "changed", "measures", "orphans"].map(|field| &result[field]);
+    assert_eq!(told, [&json!(7), &json!(true), &json!(2), &json!([])]);
+    model_is(&mut platform, json!(7)).await;
+    assert_eq!((&platform.model["by"], &platform.model["since"]), (&json!("王敏"), &result["time"]));
+    assert!(gateway.tell(&["show"]).contains("版本 version 7"));
+    // The alarm and the candidate are those of before; the new task is there.
+    let revision = platform.objects[&("candidate".to_owned(), candidate.clone())]["revision"].clone();
+    let confirm = command("confirm", "c1", json!({ "hazard": candidate, "revision": revision }));
+    let confirmed = platform.ask("confirm", &confirm).await;
+    assert_eq!(confirmed["data"]["ok"], json!(true), "{confirmed}");
+    assert_eq!(platform.at_stage("hazard", "rectifying").await, candidate);
+    let record = command("record", "r1", json!({ "task": "T-2", "checkStatus": 0, "revision": 0 }));
+    assert_eq!(platform.ask("record", &record).await["data"]["ok"], json!(true));
+    // Once more, as often as it comes; and what is no news, older or another's is not taken.
+    let again = platform.ask("model", &seven).await;
+    assert_eq!((&again["data"], &again["replayed"]), (&taken["data"], &json!(true)));
+    let mut renamed = model("model-7b", 7);
+    let same = platform.ask("model", &renamed).await["data"].clone();
+    assert_eq!((&same["ok"], &same["result"]["changed"]), (&json!(true), &json!(false)), "{same}");
+    renamed["model"]["units"][0]["riskUnitName"] = json!("罐区甲");
+    let refusals = [("model-7c", 7, "stale"), ("model-6", 6, "stale"), ("model-7", 8, "replayed")];
+    for (id, version, code) in refusals {
+        renamed["id"] = json!(id);
+        renamed["version"] = json!(version);
+        let refused = platform.ask("model", &renamed).await["data"].clone();
+        assert_eq!((&refused["ok"], &refused["code"]), (&json!(false), &json!(code)), "{refused}");
+        assert_eq!(refused["revision"].as_u64(), (code == "stale").then_some(7));
+    }
+    // A model without what the gateway's own rule is bound to: the rule goes on.
+    let mut eight = model("model-8", 8);
+    eight["model"]["measures"].as_array_mut().expect("a list").remove(0);
+    eight["model"]["tasks"].as_array_mut().expect("a list").remove(0);
+    let taken = platform.ask("model", &eight).await["data"].clone();
+    assert_eq!(taken["result"]["orphans"], json!(["M-1"]), "{taken}");
+    model_is(&mut platform, json!(8)).await;
+    assert_eq!(platform.model["orphans"], json!(1));
+    let alarm = platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["revision"].clone();
+    let seen = platform.ask("acknowledge", &command("acknowledge", "a1", json!({ "revision": alarm }))).await;
+    assert_eq!(seen["data"]["ok"], json!(true), "{seen}");
+    platform.level_until(10.0, "latched").await;
+    // It holds after a restart, and so does a reload of the files.
+    restart(&mut gateway, &mut platform).await;
+    assert_eq!(platform.model["version"], json!(8));
+    gateway.tell(&["reload"]);
+    assert_eq!(gateway.count("SELECT count(*) FROM model"), 2);
+    let by = "SELECT count(*) FROM journal WHERE line LIKE '%\"by\":\"王敏\",\"what\":\"model\"%'";
+    assert_eq!(gateway.count(by), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_with_faults_is_refused_whole_with_each_at_its_place() {
+    let broker = Broker::start();
+    let mut gateway = gateway(broker.port, broker.port);
+    let mut platform = Platform::connect(broker.port).await;
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    let mut bad = model("bad", 1);
+    let of = &mut bad["model"];
+    of["rules"] = json!([]);
+    of["units"][0]["riskClass"] = json!(9);
+    of["units"][0]["companyCode"] = json!("540170008");
+    of["events"][0]["riskUnitId"] = json!("tank-b");
+    of["measures"][0]["classify2"] = json!("2-1");
+    of["measures"][0]["points"] = json!(["LT-101"]);
+    of["measures"][1]["riskEventId"] = json!("E-2");
+    of["measures"][1].as_object_mut().expect("a row").remove("dataSrc");
+    of["tasks"][0]["checkCycle"] = json!("often");
+    of["tasks"][1]["riskMeasureId"] = json!("M-3");
+    of["tasks"][1]["deleteMark"] = json!(1);
+    let refused = platform.ask("model", &bad).await["data"].clone();
+    assert_eq!((&refused["ok"], &refused["code"]), (&json!(false), &json!("invalid")), "{refused}");
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("reasons", format!("{:#}", refused["reasons"]));
+    });
+    let nothing = json!({ "units": [], "events": [], "measures": [], "tasks": [] });
+    let cases = [
+        (json!({ "model": nothing }), "invalid"),
+        (json!({ "model": {} }), "invalid"),
+        (json!({ "model": [] }), "malformed"),
+        (json!({ "version": 0 }), "malformed"),
+        (json!({ "versoin": 1 }), "malformed"),
+        (json!({ "by": "李雷" }), "not_allowed"),
+        (json!({ "expires": "2025-06-01T08:00:00+08:00" }), "expired"),
+        (json!({ "model": { "units": "长".repeat(350_000) } }), "too_large"),
+    ];
+    for (n, (more, code)) in cases.iter().enumerate() {
+        let mut fields = model(&format!("r{n}"), 1);
+        fields.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        let refused = platform.ask("model", &fields).await["data"].clone();
+        assert_eq!((&refused["ok"], &refused["code"]), (&json!(false), &json!(code)), "{refused}");
+    }
+    // What was edited at the gateway and not reloaded does not come into force with a model.
+    let site = gateway.config().join("site.toml");
+    let text = std::fs::read_to_string(&site).expect("read") + "# edited\n";
+    std::fs::write(&site, text).expect("written");
+    let refused = platform.ask("model", &model("edited", 1)).await["data"].clone();
+    assert_eq!(refused["code"], json!("not_now"), "{refused}");
+    gateway.tell(&["reload"]);
+    assert_eq!(gateway.count("SELECT count(*) FROM model"), 0);
+    let taken = platform.ask("model", &model("reloaded", 1)).await["data"].clone();
+    assert_eq!(taken["ok"], json!(true), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_that_is_torn_is_told() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    let mut gateway = gateway(broker.port, link.port);
+    let mut platform = Platform::connect(broker.port).await;
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    assert_eq!(platform.ask("model", &model("m1", 1)).await["data"]["ok"], json!(true));
+    let two = {
+        let mut two = model("m2", 2);
+        two["model"]["units"][0]["riskUnitName"] = json!("罐区甲");
+        two
+    };
+    link.mute();
+    platform.subscriber.command("model", &two, false).await;
+    gateway.counts("SELECT count(*) FROM model WHERE version = 2", 1).await;
+    restart(&mut gateway, &mut platform).await;
+    assert_eq!(platform.model["version"], json!(2));
+    assert!(!platform.replies.contains_key("m2"), "nobody was told before the crash");
+    let again = platform.ask("model", &two).await;
+    assert_eq!((&again["data"]["ok"], &again["replayed"]), (&json!(true), &json!(true)), "{again}");
+    // The newest is torn: the one before it. Then both: the files.
+    for (version, left) in [(2, json!(1)), (1, Value::Null)] {
+        let store = Connection::open(gateway.store()).expect("opened");
+        let torn = store.execute(
+            "UPDATE model SET body = substr(body, 1, length(body) / 2) WHERE version = ?1",
+            [version],
+        );
+        assert_eq!(torn.expect("written"), 1);
+        drop(store);
+        restart(&mut gateway, &mut platform).await;
+        assert_eq!(platform.model["version"], left);
+    }
+    let log = gateway.log();
+    assert!(log.contains("model_unreadable") && log.contains("model_of_files"), "{log}");
+    // The files' own chain judges.
+    platform.level_until(95.0, "unacknowledged").await;
+    assert_eq!(platform.ask("model", &model("m3", 1)).await["data"]["ok"], json!(true));
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use riskgate::config::{Commands, Login};
+use riskgate::config::{Commands, Login, ModelInForce};
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
@@ -184,6 +184,9 @@ impl Agent {
             undurable: undurable.clone(),
             // Nobody carries out acts here: see commands.rs.
             orders: mpsc::channel(1).0,
+            models: mpsc::channel(1).0,
+            people: watch::channel(Vec::new()).1,
+            model: watch::channel(ModelInForce::default()).1,
             status: status_sender,
             clock,
         };

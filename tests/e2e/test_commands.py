@@ -83,6 +83,8 @@ def test_the_platform_confirms_and_rectifies_a_candidate(site):
 
 def test_each_example_of_the_readme_fits_the_schema_of_its_command():
     rows = re.findall(r"^\| `cmd/([a-z-]+)` \|.*\| `(\{.*\})` \|$", README.read_text(), re.MULTILINE)
+    # A model is no line of a table.
+    rows += [("model", document) for document in re.findall(r"^```json\n(.*?)^```$", README.read_text(), re.M | re.S)]
     assert {f"cmd-{name}" for name, _ in rows} == {name for name in schemas.VALIDATORS if name.startswith("cmd-")}
     for name, example in rows:
         validator = schemas.VALIDATORS[f"cmd-{name}"]

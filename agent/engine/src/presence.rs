@@ -63,12 +63,14 @@ pub(crate) struct Carrier {
 type Who<'a> = (bool, &'a str);
 
 /// Persons in a zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Count {
     /// With a fix in the last 30 s.
     pub present: u32,
     /// Without one: they count all the same.
     pub lost: u32,
+    /// Present and lost by role; `None`: nobody has said theirs.
+    pub roles: Vec<(Option<Arc<str>>, u32)>,
 }
 
 /// What a fix changed.
@@ -251,13 +253,33 @@ impl Presence {
         }
     }
 
-    /// Of the persons in a zone, those with a fresh fix and those without one.
-    pub(crate) fn count(&self, zone: u32, now: Mono) -> Count {
-        let mut count = Count::default();
+    /// Of the persons in a zone, those with a fresh fix and those without one. `None` where there were more tags than
+    /// there is room for.
+    pub(crate) fn count(&self, zone: u32, now: Mono) -> Option<Count> {
+        if self.full {
+            return None;
+        }
+        let mut count = Count { roles: self.roles(zone), ..Count::default() };
         for seen in self.last_seen(&[zone], None).into_values() {
             if lost_at(seen) <= now { count.lost += 1 } else { count.present += 1 }
         }
-        count
+        Some(count)
+    }
+
+    /// Each person once, in the first role that one of their tags says.
+    fn roles(&self, zone: u32) -> Vec<(Option<Arc<str>>, u32)> {
+        let mut persons: BTreeMap<Who<'_>, Option<Arc<str>>> = BTreeMap::new();
+        for (who, tag) in self.within(&[zone], None) {
+            let role = persons.entry(who).or_default();
+            if role.is_none() {
+                role.clone_from(&tag.carrier.role);
+            }
+        }
+        let mut roles: BTreeMap<Option<Arc<str>>, u32> = BTreeMap::new();
+        for role in persons.into_values() {
+            *roles.entry(role).or_default() += 1;
+        }
+        roles.into_iter().collect()
     }
 
     /// The same people under the zone numbers of another plant; who is in a zone that is gone is out.
@@ -364,12 +386,26 @@ mod tests {
     }
 
     #[test]
+    fn a_person_with_two_tags_has_one_role_and_nobody_is_counted_where_tags_found_no_room() {
+        let mut presence = Presence::default();
+        tell(&mut presence, &fix("t1", Some("li"), None), &[0], Mono(0));
+        tell(&mut presence, &fix("t2", Some("li"), Some("班长")), &[0], Mono(0));
+        tell(&mut presence, &fix("t3", None, None), &[0], Mono(0));
+        let count = presence.count(0, Mono(0)).expect("known");
+        assert_eq!(count.roles, [(None, 1), (Some(Arc::from("班长")), 1)]);
+        assert_eq!((count.present, count.lost), (2, 0));
+        presence.full = true;
+        assert_eq!(presence.count(0, Mono(0)), None);
+    }
+
+    #[test]
     fn a_silent_tag_is_lost_and_counts_until_it_checks_out() {
         let mut presence = Presence::default();
         tell(&mut presence, &fix("t1", None, None), &[0], Mono(0));
         let later = Mono(0).after(Duration::from_secs(30));
-        assert_eq!(presence.count(0, Mono(0)), Count { present: 1, lost: 0 });
-        assert_eq!(presence.count(0, later), Count { present: 0, lost: 1 });
+        let counted = |presence: &Presence, at| presence.count(0, at).map(|of| (of.present, of.lost));
+        assert_eq!(counted(&presence, Mono(0)), Some((1, 0)));
+        assert_eq!(counted(&presence, later), Some((0, 1)));
         assert_eq!(presence.people(&[0], None), Some(1));
         assert_eq!(tell(&mut presence, &fix("t1", None, None), &[], later), Moved::Zones(vec![0]));
         assert_eq!(presence.people(&[0], None), Some(0));

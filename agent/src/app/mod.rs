@@ -7,6 +7,7 @@
 
 mod doors;
 mod history;
+mod model;
 mod once;
 mod parts;
 mod reload;
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
 use crate::clock;
-use crate::config::{Checked, Problems, Site};
+use crate::config::{Checked, ModelInForce, Problems, Site};
 use crate::console::socket::{Reply, Request};
 use crate::console::{self, BoardHandle};
 use crate::events::Event;
@@ -40,19 +41,22 @@ use crate::history::History;
 use crate::pump::{Answer, Left, Order, Pump};
 use crate::store::{JournalEntry, Opened, Store};
 use crate::uplink::wire::{Origin, SourceState};
-use crate::uplink::{self, Undurable, Uplink, UplinkStatus};
+use crate::uplink::{self, ModelOrder, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
+use model::{Held, Reading};
 pub use once::{Line, once};
 use parts::Parts;
 pub use reload::secrets_text;
-use reload::{Asker, Read, Unread};
+use reload::{Asker, Read};
 use sources::Sources;
 use status::Status;
 pub(crate) use trusted::TrustAct;
 
 /// Acts of persons that wait for the pump: more at once are no persons.
 const ORDERS_MAX: usize = 64;
+/// Models from upstream that wait to be looked at, each up to 1 MiB. One is looked at at a time and the next refused.
+const MODELS_MAX: usize = 2;
 /// A stop takes at most 5 s, whatever hangs: each part has a share, and the shares add up to less. The
 /// drivers have theirs in [`sources::END_WITHIN`]; then the pump judges and commits what is left.
 const PUMP_ENDS_WITHIN: Duration = Duration::from_millis(1_300);
@@ -90,8 +94,13 @@ struct Instance {
     folder: PathBuf,
     site: Site,
     hash: String,
+    /// Of the files alone.
+    files: String,
+    /// The newest model from upstream, in force or not.
+    held: Option<Held>,
     passwords: u64,
     clock: Clock,
+    origin: Origin,
     store: Store,
     history: History,
     sources: Sources,
@@ -100,12 +109,14 @@ struct Instance {
     /// Another SIGHUP came while the configuration was being read.
     hung_up_again: bool,
     /// A reload that reads the configuration: at most one.
-    reading: JoinSet<(Result<Read, Unread>, Asker)>,
+    reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
     answers: JoinSet<()>,
     orders: mpsc::Sender<Order>,
     requests: mpsc::Receiver<(Request, oneshot::Sender<Reply>)>,
+    models: mpsc::Receiver<ModelOrder>,
     plant: watch::Sender<Arc<Plant>>,
+    model: watch::Sender<ModelInForce>,
     board: BoardHandle,
     turns: watch::Receiver<u64>,
     uplink: watch::Receiver<UplinkStatus>,
@@ -114,13 +125,16 @@ struct Instance {
 impl Instance {
     /// One straight line of wiring, longer than a function should be: in pieces it would be harder to follow.
     async fn start(folder: PathBuf, hangup: Signal) -> Result<Self, AppError> {
-        let read = reload::read(folder.clone()).await;
-        let Read { checked, passwords } = read.map_err(|unread| unread.into_app_error(folder.clone()))?;
+        let read = reload::read(folder.clone(), None).await;
+        let files = read.map_err(|unread| unread.into_app_error(folder.clone()))?;
         let clock: Clock = clock::now;
         let now = clock();
-        let Checked { site, plant, sources, hash, .. } = checked;
+        let (store, mut opened) = open_store(&files.checked.site, now).await?;
+        let stored = std::mem::replace(&mut opened.models, Ok(Vec::new()));
+        let (Read { checked, passwords }, held) = model::restore(&folder, files, stored).await;
+        let in_force = model::in_force(&checked, held.as_ref());
+        let Checked { site, plant, sources, hash, files, .. } = checked;
         let plant = Arc::new(plant);
-        let (store, opened) = open_store(&site, now).await?;
         let doors = Doors::bind(&site).await?;
         let first_acts = journal_start(&store, &opened, &hash, now).await;
         let origin = origin_of(&site, &opened);
@@ -129,10 +143,14 @@ impl Instance {
         let (history, recorder) = history::open(&site, &plant, now).await?;
         engine.refill(history::past(&history, &plant, now).await);
         let board = board_of(&site, &plant, &engine, clock);
+        board.update(|board| board.set_model(in_force.clone()));
 
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
         let (states, states_receiver) = watch::channel(Vec::<SourceState>::new());
+        let (people, people_receiver) = watch::channel(Vec::new());
         let (orders, orders_receiver) = mpsc::channel(ORDERS_MAX);
+        let (models_sender, models) = mpsc::channel(MODELS_MAX);
+        let (model, model_receiver) = watch::channel(in_force);
         let (requests_sender, requests) = mpsc::channel(ORDERS_MAX);
         let (turns_sender, turns) = watch::channel(0);
         let (status_sender, uplink_status) = watch::channel(UplinkStatus::default());
@@ -150,6 +168,9 @@ impl Instance {
             telemetry: telemetry_receiver,
             undurable: undurable.clone(),
             orders: orders.clone(),
+            models: models_sender,
+            people: people_receiver,
+            model: model_receiver,
             status: status_sender,
             clock,
         };
@@ -183,7 +204,7 @@ impl Instance {
         let pump = Pump {
             engine,
             plant,
-            origin,
+            origin: origin.clone(),
             clock,
             intake,
             tallies: sources.tallies(),
@@ -194,6 +215,7 @@ impl Instance {
             telemetry,
             undurable,
             states,
+            people,
             turns: turns_sender,
             first,
             first_acts,
@@ -208,8 +230,11 @@ impl Instance {
             folder,
             site,
             hash,
+            files,
+            held,
             passwords,
             clock,
+            origin,
             store,
             history,
             sources,
@@ -220,7 +245,9 @@ impl Instance {
             answers: JoinSet::new(),
             orders,
             requests,
+            models,
             plant: plant_sender,
+            model,
             board,
             turns,
             uplink: uplink_status,
@@ -240,6 +267,7 @@ impl Instance {
                 }
                 Some(()) = self.hangup.recv() => self.begin_reload(Asker::Signal),
                 Some((request, answer)) = self.requests.recv() => self.serve(request, answer),
+                Some(offered) = self.models.recv() => self.begin_model(offered),
                 Some(read) = self.reading.join_next() => self.after_reading(read).await,
                 () = watchdog.tick() => {}
                 Some(_) = self.answers.join_next() => {}
@@ -250,9 +278,11 @@ impl Instance {
         outcome.and(ended)
     }
 
-    async fn after_reading(&mut self, read: Result<(Result<Read, Unread>, Asker), JoinError>) {
+    async fn after_reading(&mut self, read: Result<Option<Reading>, JoinError>) {
         match read {
-            Ok((read, asker)) => self.swap(read, asker).await,
+            Ok(Some((read, asker))) => self.swap(read, asker).await,
+            // A model that was answered without being read.
+            Ok(None) => {}
             Err(error) => Event::ReloadRefused { why: &error.to_string() }.emit(),
         }
         if std::mem::take(&mut self.hung_up_again) {

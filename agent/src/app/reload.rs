@@ -12,16 +12,16 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use riskgate_drivers::mqtt;
 use riskgate_engine::Plant;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::sources::Sources;
-use super::{AppError, Instance, ORDERS_MAX};
+use super::{AppError, Instance, ORDERS_MAX, model};
 use crate::causes::chain;
-use crate::config::{self, Checked, Driver, Problems, SecretError, Site};
+use crate::config::{self, Checked, Driver, Problems, SecretError, Site, Synced};
 use crate::console::socket::Reply;
 use crate::events::Event;
-use crate::pump::{Answer, Order};
+use crate::pump::{Answer, Offered, Order, Refused, Verdict};
 use crate::store::JournalEntry;
 
 /// Who asks for a reload.
@@ -31,6 +31,11 @@ pub(super) enum Asker {
     Client {
         uid: u32,
         answer: oneshot::Sender<Reply>,
+    },
+    /// A model from upstream is to be taken.
+    Upstream {
+        offered: Box<Offered>,
+        answer: oneshot::Sender<Verdict>,
     },
 }
 
@@ -49,9 +54,10 @@ pub(super) enum Unread {
 }
 
 /// Reads and checks off the runtime's threads: the folder may lie on a disk that hangs.
-pub(super) async fn read(folder: PathBuf) -> Result<Read, Unread> {
+/// `synced`: the model from upstream, if there is one.
+pub(super) async fn read(folder: PathBuf, synced: Option<Synced>) -> Result<Read, Unread> {
     let blocking = move || {
-        let mut checked = config::check(&folder).map_err(Unread::Refused)?;
+        let mut checked = config::check_with(&folder, synced.as_ref()).map_err(Unread::Refused)?;
         checked.load_secrets(&folder).map_err(Unread::Passwords)?;
         let passwords = passwords_of(&checked);
         Ok(Read { checked, passwords })
@@ -73,7 +79,7 @@ impl Unread {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Refused(problems) => problems.render(false),
             Self::Passwords(errors) => secrets_text(errors),
@@ -85,7 +91,7 @@ impl Unread {
 impl Asker {
     fn uid(&self) -> Option<u32> {
         match self {
-            Self::Signal => None,
+            Self::Signal | Self::Upstream { .. } => None,
             Self::Client { uid, .. } => Some(*uid),
         }
     }
@@ -93,7 +99,7 @@ impl Asker {
     /// One who has gone away does not wait for the answer.
     fn tell(self, reply: Reply) {
         match self {
-            Self::Signal => {}
+            Self::Signal | Self::Upstream { .. } => {}
             Self::Client { answer, .. } => drop(answer.send(reply)),
         }
     }
@@ -104,7 +110,22 @@ impl Asker {
         let first = lines.next().unwrap_or_default();
         let more = if lines.next().is_some() { " (`riskgate check` tells all)" } else { "" };
         Event::ReloadRefused { why: &format!("{first}{more}") }.emit();
-        self.tell(Reply::Refused { why });
+        match self {
+            Self::Upstream { answer, .. } => {
+                drop(answer.send(Verdict::Refused(Refused::new("not_now", why))));
+            }
+            asker @ (Self::Signal | Self::Client { .. }) => asker.tell(Reply::Refused { why }),
+        }
+    }
+
+    fn refuse_unread(self, unread: &Unread) {
+        match (self, unread) {
+            // The files are those that run: what is wrong is the model's, or comes of it.
+            (Self::Upstream { answer, .. }, Unread::Refused(problems)) => {
+                drop(answer.send(Verdict::Refused(model::refusal(problems))));
+            }
+            (asker, unread) => asker.refuse(unread.text()),
+        }
     }
 }
 
@@ -115,7 +136,7 @@ impl Instance {
             match asker {
                 // What changed since that one read the folder is read after it.
                 Asker::Signal => self.hung_up_again = true,
-                client @ Asker::Client { .. } => {
+                client @ (Asker::Client { .. } | Asker::Upstream { .. }) => {
                     client.refuse("another reload is running; ask again when it is done".to_owned());
                 }
             }
@@ -123,7 +144,8 @@ impl Instance {
         }
         Event::Reloading.emit();
         let folder = self.folder.clone();
-        self.reading.spawn(async move { (read(folder).await, asker) });
+        let synced = self.held.as_ref().map(|held| held.synced.clone());
+        self.reading.spawn(async move { Some((read(folder, synced).await, asker)) });
     }
 
     /// Swaps in what was read, or says why not. Waits for the drivers' end and for nothing else; the answer
@@ -131,9 +153,14 @@ impl Instance {
     pub(super) async fn swap(&mut self, read: Result<Read, Unread>, asker: Asker) {
         let Read { checked, passwords } = match read {
             Ok(read) => read,
-            Err(unread) => return asker.refuse(unread.text()),
+            Err(unread) => return asker.refuse_unread(&unread),
         };
-        let Checked { site, plant, sources, hash, .. } = checked;
+        if let (Asker::Upstream { .. }, false) = (&asker, checked.files == self.files) {
+            let words = "the gateway's files were changed and not read anew: `riskgate reload` there first";
+            return asker.refuse(words.to_owned());
+        }
+        let mut in_force = model::in_force(&checked, self.held.as_ref());
+        let Checked { site, plant, sources, hash, files, orphans, .. } = checked;
         if hash == self.hash && passwords == self.passwords {
             Event::Unchanged.emit();
             let said = "the configuration has not changed".to_owned();
@@ -149,39 +176,71 @@ impl Instance {
             return asker.refuse(format!("{ORDERS_MAX} acts wait for the pump already; ask again later"));
         };
         let plant = Arc::new(plant);
+        let now = (self.clock)().wall;
+        let (uid, mut entry) = (
+            asker.uid(),
+            JournalEntry {
+                at: now,
+                by: "riskgate".to_owned(),
+                what: "reload".to_owned(),
+                body: json!({ "old": self.hash, "new": hash }),
+            },
+        );
+        let (asker, taken) = match asker {
+            Asker::Upstream { offered, answer } => {
+                let time = (now, self.origin.time(now));
+                let taking = model::taking(*offered, answer, (&plant, &orphans), self.held.as_ref(), time);
+                entry.by.clone_from(&taking.held.known.by);
+                entry.what = "model".to_owned();
+                put(&mut entry.body, taking.journalled);
+                in_force.taken = Some(taking.held.known.clone());
+                self.held = Some(taking.held);
+                (None, Some(taking.taken))
+            }
+            asker @ (Asker::Signal | Asker::Client { .. }) => {
+                put(&mut entry.body, json!({ "uid": uid }));
+                (Some(asker), None)
+            }
+        };
         self.sources.halt().await;
         let (sources, intake) = Sources::start(sources, &plant, self.clock);
         let tallies = sources.tallies();
         let old_sources = std::mem::replace(&mut self.sources, sources);
         let old = std::mem::replace(&mut self.hash, hash.clone());
-        let entry = JournalEntry {
-            at: (self.clock)().wall,
-            by: "riskgate".to_owned(),
-            what: "reload".to_owned(),
-            body: json!({ "old": old, "new": hash, "uid": asker.uid() }),
-        };
         let (answer, swapped) = oneshot::channel();
-        place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, answer });
+        place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
         let said = describe(&plant);
         self.plant.send_replace(plant);
+        self.board.update(|board| board.set_model(in_force.clone()));
+        self.model.send_replace(in_force);
         self.history.set_limits(site.history);
         self.site = site;
+        self.files = files;
         self.passwords = passwords;
         self.answers.spawn(async move {
             let swapped = swapped.await;
             // Not before: their queue ends with them, and the pump with its queue.
             drop(old_sources);
+            if let Ok(Answer::Done { .. }) = swapped {
+                Event::Reloaded { old: &old, new: &hash }.emit();
+            }
+            // Upstream hears from the pump, when it is on disk.
+            let Some(asker) = asker else { return };
             match swapped {
-                Ok(Answer::Done { durable }) => {
-                    Event::Reloaded { old: &old, new: &hash }.emit();
-                    asker.tell(Reply::Done { durable, said });
-                }
+                Ok(Answer::Done { durable }) => asker.tell(Reply::Done { durable, said }),
                 Ok(Answer::Refused(refusal)) => asker.refuse(refusal.to_string()),
                 Ok(Answer::Full) => asker.refuse("the store has no room".to_owned()),
                 // The agent ends: the socket says so.
                 Err(_) => {}
             }
         });
+    }
+}
+
+/// Adds the fields of one object to another.
+fn put(body: &mut Value, more: Value) {
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
     }
 }
 

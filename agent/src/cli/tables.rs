@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskClass, Words};
 
+use crate::config::ModelSource;
 use crate::console::socket::What;
 use crate::console::source::{CountsLine, SkipLine, SourceState};
-use crate::console::view::{AlarmView, AsideView, BoardView, HazardView, TaskView, UnitView};
+use crate::console::view::{AlarmView, AsideView, BoardView, HazardView, ModelView, TaskView, UnitView};
 
 /// Digits of a hazard's id that are shown; more where they do not tell two apart.
 const ID_DIGITS_MIN: usize = 8;
@@ -37,6 +38,24 @@ pub(super) fn render(view: &BoardView, what: What, width: Option<u16>) -> String
         What::Sources => draw.sources(),
         What::Outbox => draw.outbox(),
     }
+}
+
+/// Of a model that upstream owns: which, since when, and what it lacks.
+fn model_line(model: &ModelView) -> Option<String> {
+    if model.source == ModelSource::Files {
+        return None;
+    }
+    let mut line = match (model.version, &model.since, &model.by) {
+        (Some(version), Some(since), Some(by)) => {
+            let since = since.get(..19).unwrap_or(since).replace('T', " ");
+            format!("管控模型 model: 上级下发 from upstream, 版本 version {version}, {since}, {by}")
+        }
+        (_, _, _) => "管控模型 model: 尚未下发，按本地文件 none from upstream yet, the files hold".to_owned(),
+    };
+    if !model.orphans.is_empty() {
+        line.push_str(&format!("，上级已无 orphans: {}", model.orphans.join(", ")));
+    }
+    Some(line)
 }
 
 struct Draw<'a> {
@@ -94,6 +113,7 @@ impl Draw<'_> {
                 unwatched.join(", ")
             ),
         });
+        lines.extend(model_line(&gateway.model));
         lines.extend(view.health.reasons.iter().map(|reason| format!("注意 attention: {reason}")));
         lines.join("\n")
     }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::fields::Fields;
+use super::owner::COMMAND;
 use super::values::suggest;
 
 /// What anybody upstream may ask for. Neither changes anything in the plant or in our records.
 const OPEN: [&str; 2] = ["ping", "resend"];
 
 /// Acts of persons. Their order is that of the README.
-pub(crate) const ACTS: [&str; 13] = [
+pub(crate) const ACTS: [&str; 14] = [
     "acknowledge",
     "reset",
     "shelve",
@@ -24,6 +25,7 @@ pub(crate) const ACTS: [&str; 13] = [
     "stop-unit",
     "start-unit",
     "record",
+    COMMAND,
 ];
 
 /// What upstream may command.

@@ -38,6 +38,8 @@ pub enum Spot {
     Line { line: usize, column: usize, shown: Shown },
     /// A cell of a workbook, as `D7`.
     Cell { sheet: String, cell: String },
+    /// Of a document of JSON: `/model/units/0/riskClass`.
+    Pointer(String),
 }
 
 /// A line, or the part of it around the place, ready to be underlined.
@@ -78,13 +80,14 @@ impl Location {
         Self { file, spot: Spot::Line { line, column, shown } }
     }
 
-    /// `file:line:column`, `file [sheet] D7`, or the file alone.
-    fn heading(&self) -> String {
+    /// `file:line:column`, `file [sheet] D7`, a JSON pointer, or the file alone.
+    pub(crate) fn heading(&self) -> String {
         let file = self.file.display();
         match &self.spot {
             Spot::File => file.to_string(),
             Spot::Line { line, column, shown: _ } => format!("{file}:{line}:{column}"),
             Spot::Cell { sheet, cell } => format!("{file} [{sheet}] {cell}"),
+            Spot::Pointer(pointer) => pointer.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::place::{Faults, Place};
 use super::values::suggest;
 
 /// The tables that stand once over all files.
-const SINGLE: [&str; 6] = ["gateway", "uplink", "console", "store", "history", "patience"];
+const SINGLE: [&str; 7] = ["gateway", "uplink", "console", "store", "history", "patience", "model"];
 /// The tables of which there are many.
 const MANY: [&str; 10] =
     ["source", "object", "unit", "event", "measure", "task", "person", "zone", "camera", "rule"];

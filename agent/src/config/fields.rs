@@ -46,6 +46,18 @@ impl Origin {
         Self { at, keys: Keys::Row(Rc::clone(asked), places) }
     }
 
+    pub(super) fn with(at: Place, keys: Few<Box<str>, Place>) -> Self {
+        Self { at, keys: Keys::Own(keys) }
+    }
+
+    /// A key that stands elsewhere.
+    pub(super) fn add(&mut self, key: &str, at: Place) {
+        match &mut self.keys {
+            Keys::Own(keys) => keys.add(Box::from(key), at),
+            Keys::Row(..) => {}
+        }
+    }
+
     pub(super) fn at(&self) -> Place {
         self.at
     }

@@ -26,6 +26,7 @@ mod history;
 mod kinds;
 mod lists;
 mod model;
+mod owner;
 pub(crate) mod paste;
 mod patience;
 mod place;
@@ -37,13 +38,14 @@ mod site;
 mod sources;
 mod status_map;
 mod summary;
+mod synced;
 mod table;
 mod tls;
 mod uplink;
 mod values;
 mod verdict;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use riskgate_drivers::mqtt;
 use riskgate_drivers::opcua::{self, Applicant, Password, User};
@@ -53,11 +55,15 @@ use uuid::Uuid;
 
 pub use commands::Commands;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
+pub(crate) use owner::COMMAND as MODEL_COMMAND;
+pub use owner::{ModelInForce, ModelSource, TakenModel};
 pub use read::RawFile;
 pub use secret::{Credentials, Login, Secret, SecretError};
 pub(crate) use site::DEFAULT_TIMEZONE;
 pub use site::{Console, Site, Store, Surroundings};
 pub use sources::{Driver, SourceConfig};
+pub(crate) use synced::{COMPANY, DELETED, LISTS, List, PASSED_OVER};
+pub use synced::{NoModel, Synced};
 pub use uplink::Uplink;
 
 use document::Document;
@@ -73,13 +79,22 @@ pub struct Checked {
     /// In the order of their ids.
     pub sources: Vec<SourceConfig>,
     pub warnings: Vec<Diagnostic>,
-    /// Of the names and bytes of all files: it changes when any of them does.
+    /// Of the names and bytes of all files, and of the model from upstream: it changes when any of them does.
     pub hash: String,
+    /// Of the files alone.
+    pub files: String,
+    /// Measures that points and rules name and the model from upstream does not have: the files' own hold for them.
+    pub orphans: Vec<String>,
     secrets: Vec<SecretFile>,
 }
 
 /// Reads the folder and checks what it holds. The places in problems start at `folder`.
 pub fn check(folder: &Path) -> Result<Checked, Problems> {
+    check_with(folder, None)
+}
+
+/// The same with a model from upstream, which is read where the files say that upstream owns it.
+pub fn check_with(folder: &Path, synced: Option<&Synced>) -> Result<Checked, Problems> {
     let under = |mut diagnostics: Vec<Diagnostic>| {
         for diagnostic in &mut diagnostics {
             diagnostic.start_at(folder);
@@ -87,7 +102,7 @@ pub fn check(folder: &Path) -> Result<Checked, Problems> {
         diagnostics
     };
     let files = read::folder(folder)?;
-    match check_files_within(files, &Surroundings::of_process()) {
+    match check_all(files, &Surroundings::of_process(), synced) {
         Ok(mut checked) => {
             checked.warnings = under(checked.warnings);
             Ok(checked)
@@ -102,12 +117,27 @@ pub fn check_files(files: Vec<RawFile>) -> Result<Checked, Problems> {
 }
 
 /// As [`check_files`], where the service manager gives folders.
-pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) -> Result<Checked, Problems> {
+pub fn check_files_within(files: Vec<RawFile>, surroundings: &Surroundings) -> Result<Checked, Problems> {
+    check_all(files, surroundings, None)
+}
+
+/// Checks files that are in memory, with a model from upstream.
+pub fn check_files_with(files: Vec<RawFile>, synced: &Synced) -> Result<Checked, Problems> {
+    check_all(files, &Surroundings::default(), Some(synced))
+}
+
+fn check_all(
+    mut files: Vec<RawFile>,
+    surroundings: &Surroundings,
+    synced: Option<&Synced>,
+) -> Result<Checked, Problems> {
     files.sort_by(|a, b| a.0.cmp(&b.0));
     files.retain(|(name, _)| Form::of(name).is_some());
-    let hash = hash(&files);
+    let of_files = hash(&files);
     let faults = Faults::default();
-    let (files, sheets) = decode(files, &faults);
+    let (mut files, sheets) = decode(files, &faults);
+    let synced = synced.map(|synced| (synced, files.len()));
+    files.extend(synced.map(|_| File { name: PathBuf::from("model"), ..File::default() }));
     let parsed: Vec<_> = files
         .iter()
         .enumerate()
@@ -124,15 +154,20 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
         faults.error(Place::NOWHERE, "there is no *.toml file here", hint);
         None
     } else {
-        let reading = Reading { document: &document, files: &files, faults: &faults };
+        let reading = Reading { document: &document, files: &files, synced, faults: &faults };
         whole(&reading, sheets, surroundings, &mut secrets)
     };
     let failed = faults.any_error();
     let diagnostics = faults.diagnostics(&files);
     match read {
-        Some((site, plant, sources)) if !failed => {
+        Some(Whole { site, plant, sources, orphans }) if !failed => {
+            let hash = match synced.filter(|_| site.model == ModelSource::Upstream) {
+                Some((synced, _)) => with_model(&of_files, synced),
+                None => of_files.clone(),
+            };
             let plant = plant.with_version(&hash);
-            Ok(Checked { site, plant, sources, warnings: diagnostics, hash, secrets })
+            let warnings = diagnostics;
+            Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, secrets })
         }
         Some(_) | None => Err(Problems { diagnostics }),
     }
@@ -142,7 +177,16 @@ pub fn check_files_within(mut files: Vec<RawFile>, surroundings: &Surroundings) 
 struct Reading<'a> {
     document: &'a Document<'a>,
     files: &'a [File],
+    /// The model from upstream, and its number among the files.
+    synced: Option<(&'a Synced, usize)>,
     faults: &'a Faults,
+}
+
+struct Whole {
+    site: Site,
+    plant: Plant,
+    sources: Vec<SourceConfig>,
+    orphans: Vec<String>,
 }
 
 /// Everything after the files are tables. `None` where the plant does not hold together.
@@ -151,8 +195,8 @@ fn whole(
     sheets: Vec<table::Sheet>,
     surroundings: &Surroundings,
     secrets: &mut Vec<SecretFile>,
-) -> Option<(Site, Plant, Vec<SourceConfig>)> {
-    let Reading { document, files, faults } = *reading;
+) -> Option<Whole> {
+    let Reading { document, files, synced, faults } = *reading;
     let (lists, sheets): (Vec<_>, Vec<_>) = sheets.into_iter().partition(|sheet| sheet.list.is_some());
     let no_sheet = sheets.is_empty();
     let (site, gateway) = site::read(document, surroundings, faults);
@@ -168,10 +212,19 @@ fn whole(
     }
     let uplink = (site.uplink.host.as_str(), site.uplink.port, site.uplink.client_id.as_str());
     sources::check_whole(&sources, uplink, faults);
+    let synced = synced.filter(|_| site.model == ModelSource::Upstream);
+    let (model, orphans) = match synced {
+        Some((synced, file)) => {
+            let chain = synced::read(synced, file, &site.company, &site.timezone, faults);
+            let places = sources.iter().flat_map(sources::Source::names).collect();
+            synced::merge(model, chain, &synced::Kept { points: &points.drafts, places })
+        }
+        None => (model, Vec::new()),
+    };
     let plant = verdict::build(&site, &gateway, &sources, model, points, files, faults)?;
     let configs = (0..).map(SourceId).zip(sources).filter_map(|(id, source)| source.into_config(id));
     let configs = configs.map(|config| with_certificates(config, &site)).collect();
-    Some((site, plant, configs))
+    Some(Whole { site, plant, sources: configs, orphans })
 }
 
 /// Where the certificates of all sources lie, and as whom we show ourselves.
@@ -236,6 +289,12 @@ fn hash(files: &[RawFile]) -> String {
         }
     }
     Uuid::new_v5(&Uuid::NAMESPACE_OID, &all).to_string()
+}
+
+/// UUIDv5 of the files' hash, and the model's with its version.
+fn with_model(files: &str, synced: &Synced) -> String {
+    let all = format!("{files} {} {}", synced.version, synced.digest);
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, all.as_bytes()).to_string()
 }
 
 impl Checked {

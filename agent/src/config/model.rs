@@ -220,18 +220,18 @@ fn required_word<T: Copy + PartialEq>(
     of.word(key, words, more)
 }
 
-fn object(of: &mut impl Asked) -> Option<ObjectDraft> {
+pub(super) fn object(of: &mut impl Asked) -> Option<ObjectDraft> {
     let (id, name) = (id(of), required(of, "name"));
     let major = of.flag("major").unwrap_or(false);
     Some(ObjectDraft { id: id?, name, major })
 }
 
-fn event(of: &mut impl Asked) -> Option<EventDraft> {
+pub(super) fn event(of: &mut impl Asked) -> Option<EventDraft> {
     let (id, unit, name) = (id(of), required(of, "unit"), required(of, "name"));
     Some(EventDraft { id: id?, unit, name })
 }
 
-fn unit(of: &mut impl Asked) -> Option<UnitDraft> {
+pub(super) fn unit(of: &mut impl Asked) -> Option<UnitDraft> {
     let id = of.required_text("id");
     if let Some(id) = &id {
         level(of.faults(), id);
@@ -252,7 +252,7 @@ fn unit(of: &mut impl Asked) -> Option<UnitDraft> {
     Some(UnitDraft { id: id?.value, ..unit })
 }
 
-fn measure(of: &mut impl Asked) -> Option<MeasureDraft> {
+pub(super) fn measure(of: &mut impl Asked) -> Option<MeasureDraft> {
     let id = id(of);
     let unit = required(of, "unit");
     let event = required(of, "event");
@@ -291,7 +291,7 @@ fn measure(of: &mut impl Asked) -> Option<MeasureDraft> {
     Some(MeasureDraft { id: id?, ..measure })
 }
 
-fn task(of: &mut impl Asked, zone: &TimeZone) -> Option<TaskDraft> {
+pub(super) fn task(of: &mut impl Asked, zone: &TimeZone) -> Option<TaskDraft> {
     let id = id(of);
     let measure = required(of, "measure");
     let content = required(of, "content");

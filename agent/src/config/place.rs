@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use riskgate_engine::Severity;
 
 use super::diagnostic::{Diagnostic, Location, Spot, line_starts};
+use super::synced::words;
 
 /// One file as it was read.
 #[derive(Debug, Default)]
@@ -44,6 +45,13 @@ enum At {
         row: u32,
         column: u32,
     },
+    /// A list of a document of JSON, a row of it from 0, a field of that; each may be open.
+    /// The names by their places among `synced::words`; `u32::MAX`: no row.
+    Json {
+        list: u8,
+        key: u8,
+        row: u32,
+    },
 }
 
 impl Place {
@@ -63,11 +71,18 @@ impl Place {
         Self { file: small(file), at: At::Cell { sheet, row, column } }
     }
 
+    /// Empty names are open.
+    pub(super) fn json(file: usize, list: &str, row: Option<u32>, key: &str) -> Self {
+        let word = |name: &str| words().position(|word| word == name).and_then(|at| u8::try_from(at).ok());
+        let (list, key) = (word(list).unwrap_or(0), word(key).unwrap_or(0));
+        Self { file: small(file), at: At::Json { list, key, row: row.unwrap_or(u32::MAX) } }
+    }
+
     /// The same row of the same sheet.
     pub(super) fn beside(self, column: u32) -> Self {
         match self.at {
             At::Cell { sheet, row, column: _ } => Self { at: At::Cell { sheet, row, column }, ..self },
-            At::Whole | At::Span { .. } => self,
+            At::Whole | At::Span { .. } | At::Json { .. } => self,
         }
     }
 
@@ -75,7 +90,7 @@ impl Place {
     pub(super) fn text(self) -> Option<(usize, std::ops::Range<usize>)> {
         match self.at {
             At::Span { start, end } => Some((large(self.file), large(start)..large(end))),
-            At::Whole | At::Cell { .. } => None,
+            At::Whole | At::Cell { .. } | At::Json { .. } => None,
         }
     }
 
@@ -93,6 +108,15 @@ impl Place {
                 let sheet = file.sheets.get(usize::from(sheet)).cloned().unwrap_or_default();
                 let cell = format!("{}{}", letters(column), u64::from(row) + 1);
                 Location { file: file.name.clone(), spot: Spot::Cell { sheet, cell } }
+            }
+            At::Json { list, key, row } => {
+                let word = |at: u8| words().nth(usize::from(at)).unwrap_or_default();
+                let (list, key) = (word(list), word(key));
+                let at = Some(row).filter(|row| *row != u32::MAX).map(|row| row.to_string());
+                let levels = ["model", list, at.as_deref().unwrap_or_default(), key];
+                let levels = levels.into_iter().filter(|level| !level.is_empty());
+                let pointer = levels.map(|level| format!("/{level}")).collect();
+                Location { file: file.name.clone(), spot: Spot::Pointer(pointer) }
             }
         }
     }

@@ -10,6 +10,7 @@ use super::address;
 use super::document::Document;
 use super::fields::{Fields, Origin};
 use super::history;
+use super::owner::{self, ModelSource};
 use super::place::{Faults, Place, Placed};
 use super::secret::SecretFile;
 use super::uplink::Uplink;
@@ -27,6 +28,7 @@ pub struct Site {
     pub console: Console,
     pub store: Store,
     pub history: Limits,
+    pub model: ModelSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,8 +123,9 @@ pub(super) fn read(document: &Document<'_>, surroundings: &Surroundings, faults:
     };
     let (console, store) = local(document, surroundings, faults);
     let history = history::read(document, faults);
+    let model = owner::read(document, &uplink, faults);
     let Gateway { company, id, name, timezone } = gateway;
-    (Site { company, gateway: id, name, timezone, uplink, console, store, history }, origin)
+    (Site { company, gateway: id, name, timezone, uplink, console, store, history, model }, origin)
 }
 
 fn gateway(fields: &mut Fields<'_>) -> Gateway {

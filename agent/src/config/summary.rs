@@ -29,6 +29,11 @@ impl Checked {
             [] => String::new(),
             unwatched => format!(", not {}", unwatched.join(", ")),
         };
+        if site.model == super::ModelSource::Upstream {
+            lines.push(
+                "模型 model      from upstream by cmd/model; the chain here holds until then".to_owned(),
+            );
+        }
         lines.push(format!("措施 measures   {}: {coverage}{without}", plant.measures().len()));
         lines.push(format!("任务 tasks      {tasks}"));
         lines.push(format!("区域 zones      {zones}, 摄像头 cameras {cameras}"));

@@ -24,6 +24,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::source::{CountsLine, SourceLine};
+use crate::config::ModelInForce;
 use crate::store::journal::Head;
 
 /// Changes that a live stream may be behind before it is dropped. A flood makes some ten changes a second,
@@ -116,6 +117,7 @@ pub struct Uplink {
 pub struct Board {
     site: Site,
     plant: Arc<Plant>,
+    model: ModelInForce,
     version: u64,
     alarms: BTreeMap<String, Line<AlarmRecord>>,
     hazards: BTreeMap<Uuid, Line<HazardRecord>>,
@@ -169,6 +171,7 @@ impl Board {
         Self {
             site,
             plant,
+            model: ModelInForce::default(),
             version: 0,
             alarms: BTreeMap::new(),
             hazards: BTreeMap::new(),
@@ -268,6 +271,18 @@ impl Board {
         // A unit that the new plant does not have keeps no colour.
         self.units.retain(|unit, _| self.plant.unit(unit).is_some());
         self.change.whole = true;
+    }
+
+    /// Another model is in force.
+    pub fn set_model(&mut self, model: ModelInForce) {
+        if self.model != model {
+            self.model = model;
+            self.change.whole = true;
+        }
+    }
+
+    pub fn model(&self) -> &ModelInForce {
+        &self.model
     }
 
     /// Counts move with each poll and are no news: they are shown with the next change, or when asked for.

@@ -327,6 +327,10 @@ function linkMarks() {
   if (marks.length === 0) marks.push(mark("up", `数据源正常 ${board.sources.length}`, "sources up"));
   marks.push(board.uplink.connected ? mark("up", "上传正常", "uplink") : mark("down", "上传断开", "uplink down"));
   const waits = board.outbox.lanes.reduce((sum, lane) => sum + lane.pending, 0);
+  const model = board.gateway.model;
+  if (model.version !== null) marks.push(el("span", "", `管控模型 v${model.version} `, el("small", "", `model since ${model.since.slice(0, 16).replace("T", " ")}`)));
+  else if (model.source === "upstream") marks.push(mark("connecting", "管控模型未下发", "no model from upstream: the files hold"));
+  if (model.orphans.length > 0) marks.push(mark("connecting", `上级已无措施 ${model.orphans.length}`, "orphans"));
   if (waits > 0) marks.push(el("span", "", `待发 ${waits} `, el("small", "", "waiting")));
   return marks;
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::board::{Board, BoardHandle, Change, HistoryLine, LaneLine, PUMP_TURN_AGE_MAX};
 use super::source::{CountsLine, SourceState};
+use crate::config::ModelSource;
 use crate::store::journal::Head;
 use alarm::AlarmLists;
 pub use alarm::{
@@ -83,6 +84,20 @@ pub struct GatewayView {
     /// Of the measures that are said to be watched automatically, how many are.
     #[serde(default)]
     pub coverage: CoverageView,
+    #[serde(default)]
+    pub model: ModelView,
+}
+
+/// Which model is in force. Without a version the files hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelView {
+    pub source: ModelSource,
+    pub version: Option<u64>,
+    pub since: Option<String>,
+    /// Who gave it.
+    pub by: Option<String>,
+    /// Measures that points and rules name and upstream does not have any more.
+    pub orphans: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,6 +344,7 @@ impl BoardView {
                 name: site.name.clone(),
                 agent: env!("CARGO_PKG_VERSION").to_owned(),
                 coverage: render.coverage(),
+                model: render.model(),
             },
             alarms: annunciated,
             shelved,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use riskgate_engine::{Act, Effect, Refusal};
 use riskgate_point::{Now, Wall};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -58,12 +59,25 @@ pub struct Refused {
     pub words: String,
     /// The object's present one, where another was expected.
     pub revision: Option<u64>,
+    /// Each thing that is wrong with a model, and how many more there are.
+    pub reasons: Vec<Reason>,
+    pub reasons_left_out: usize,
+}
+
+/// One thing that is wrong with a model from upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// A JSON pointer into the command; or a file of the gateway, its line and column.
+    pub at: String,
+    pub error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 impl Refused {
     pub fn new(code: impl Into<Cow<'static, str>>, words: impl AsRef<str>) -> Self {
         let words = words.as_ref().chars().take(WORDS_CHARS_MAX).collect();
-        Self { code: code.into(), words, revision: None }
+        Self { code: code.into(), words, revision: None, reasons: Vec::new(), reasons_left_out: 0 }
     }
 
     fn stale(present: u64, expected: u64) -> Self {
@@ -131,6 +145,32 @@ impl Commands {
         });
     }
 
+    /// What was carried out before is answered once more; else the way for the answer comes back.
+    pub(super) fn answer_again(
+        &mut self,
+        id: &str,
+        digest: &str,
+        answer: oneshot::Sender<Verdict>,
+    ) -> Option<oneshot::Sender<Verdict>> {
+        let Some((seq, carried)) = self.find(id) else { return Some(answer) };
+        if carried.digest == digest {
+            let result = serde_json::from_str(&carried.result).unwrap_or_default();
+            let seq = *seq;
+            self.wait(seq, Verdict::Carried { result, again: true }, answer);
+        } else {
+            let words = format!("'{id}' was the id of another command, '{}'", carried.name);
+            drop(answer.send(Verdict::Refused(Refused::new("replayed", words))));
+        }
+        None
+    }
+
+    /// Answers when the batch is on disk.
+    pub(super) fn carried_out(&mut self, seq: u64, carried: Carried, answer: oneshot::Sender<Verdict>) {
+        let result = serde_json::from_str(&carried.result).unwrap_or_default();
+        self.keep(seq, carried);
+        self.wait(seq, Verdict::Carried { result, again: false }, answer);
+    }
+
     fn wait(&mut self, seq: u64, verdict: Verdict, answer: oneshot::Sender<Verdict>) {
         self.waiting.push(Waiting { seq, verdict, answer });
     }
@@ -155,17 +195,7 @@ impl Commands {
 impl Pump {
     /// Carries it out, unless it was already or something stands against it.
     pub(super) fn command(&mut self, tail: &mut Tail, command: Commanded, answer: oneshot::Sender<Verdict>) {
-        if let Some((seq, carried)) = tail.commands.find(&command.id) {
-            if carried.digest == command.digest {
-                let result = serde_json::from_str(&carried.result).unwrap_or_default();
-                let seq = *seq;
-                tail.commands.wait(seq, Verdict::Carried { result, again: true }, answer);
-            } else {
-                let words = format!("'{}' was the id of another command, '{}'", command.id, carried.name);
-                drop(answer.send(Verdict::Refused(Refused::new("replayed", words))));
-            }
-            return;
-        }
+        let Some(answer) = tail.commands.answer_again(&command.id, &command.digest, answer) else { return };
         let now = (self.clock)();
         let mut effects = Vec::new();
         if let Err(refused) = self.stands_against(tail, &command, now, &mut effects) {
@@ -187,13 +217,13 @@ impl Pump {
             "changes": effects.len(),
         });
         let Commanded { id, name, digest, expires, .. } = command;
-        let carried = Carried { id, name, digest, at: now.wall, expires, result: result.to_string() };
+        let result = result.to_string();
+        let carried = Carried { id, name, digest, at: now.wall, expires, result, model: None };
         let mut batch = self.batch(tail, effects, vec![entry], now);
         batch.commands.push(carried.clone());
         let seq = batch.seq;
         tail.waiting.push(batch, None, now.mono, &self.store);
-        tail.commands.keep(seq, carried);
-        tail.commands.wait(seq, Verdict::Carried { result, again: false }, answer);
+        tail.commands.carried_out(seq, carried, answer);
     }
 
     /// Everything that may, and at last the engine, which carries it out.
@@ -201,6 +231,24 @@ impl Pump {
         &mut self,
         tail: &Tail,
         command: &Commanded,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.stands_against_all(tail, command.expires, now, effects)?;
+        // Of what there is nothing, the engine says so.
+        if let Some(present) = self.engine.revision_of(&command.act.deed)
+            && present != command.revision
+        {
+            return Err(Refused::stale(present, command.revision));
+        }
+        self.engine.act(&command.act, now, effects).map_err(|refusal| Refused::by_engine(&refusal))
+    }
+
+    /// What stands against a command of any kind now.
+    pub(super) fn stands_against_all(
+        &mut self,
+        tail: &Tail,
+        expires: Wall,
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
@@ -212,10 +260,10 @@ impl Pump {
             let words = "the gateway's clock was set or is wrong: nobody can say whether this has expired";
             return Err(Refused::new("clock_suspect", words));
         }
-        if command.expires < now.wall {
+        if expires < now.wall {
             return Err(Refused::new("expired", "it holds no longer"));
         }
-        if command.expires > now.wall.after(EXPIRES_MAX) {
+        if expires > now.wall.after(EXPIRES_MAX) {
             let words = format!("'expires' is over {} h ahead", EXPIRES_MAX.as_secs() / 3600);
             return Err(Refused::new("malformed", words));
         }
@@ -223,12 +271,6 @@ impl Pump {
             let words = format!("{CARRIED_MAX} commands that have not expired were carried out already");
             return Err(Refused::new("busy", words));
         }
-        // Of what there is nothing, the engine says so.
-        if let Some(present) = self.engine.revision_of(&command.act.deed)
-            && present != command.revision
-        {
-            return Err(Refused::stale(present, command.revision));
-        }
-        self.engine.act(&command.act, now, effects).map_err(|refusal| Refused::by_engine(&refusal))
+        Ok(())
     }
 }

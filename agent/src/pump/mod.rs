@@ -7,6 +7,8 @@
 
 mod commands;
 mod keep;
+mod models;
+mod people;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -29,11 +31,13 @@ use crate::events::Event;
 use crate::history::Recorder;
 use crate::metrics;
 use crate::store::{Batch, Carried, Committed, JournalEntry, Message, Store};
+use crate::uplink::wire::people::ZoneCount;
 use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use commands::Commands;
-pub use commands::{Commanded, Refused, Verdict};
+pub use commands::{Commanded, Reason, Refused, Verdict};
 use keep::Keeping;
+pub use models::{Offered, Taken, Weighing};
 use waiting::Waiting;
 
 /// Reports judged in one turn: at 150 ns each a turn stays well under a millisecond, so that acts and
@@ -60,12 +64,16 @@ pub enum Order {
     },
     /// From upstream; the answer comes when it is on disk, or was refused.
     Command { command: Box<Commanded>, answer: oneshot::Sender<Verdict> },
+    /// Whether a model from upstream may be taken now: the way for the answer comes back through `go`.
+    Weigh { asked: Weighing, go: oneshot::Sender<oneshot::Sender<Verdict>>, answer: oneshot::Sender<Verdict> },
     /// The drivers of the old configuration have ended; go on with the new one.
     Swap {
         plant: Arc<Plant>,
         intake: intake::Receiver,
         tallies: Tallies,
         entry: JournalEntry,
+        /// The model from upstream that this is about.
+        taken: Option<Box<Taken>>,
         answer: oneshot::Sender<Answer>,
     },
 }
@@ -131,6 +139,8 @@ pub struct Pump {
     pub origin: Origin,
     /// How the sources are, for upstream.
     pub states: watch::Sender<Vec<SourceState>>,
+    /// How many people are where, for upstream.
+    pub people: watch::Sender<Vec<ZoneCount>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed, and what the journal could not take of it.
@@ -245,7 +255,8 @@ impl Pump {
                 }
             }
             Order::Command { command, answer } => self.command(tail, *command, answer),
-            Order::Swap { plant, intake, tallies, entry, answer } => {
+            Order::Weigh { asked, go, answer } => self.weigh(tail, &asked, go, answer),
+            Order::Swap { plant, intake, tallies, entry, taken, answer } => {
                 // The old points' reports mean nothing to the new plant: judge them all first.
                 self.take_all(tail).await;
                 let now = (self.clock)();
@@ -259,7 +270,7 @@ impl Pump {
                 self.history.set_plant(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
-                self.commit(tail, effects, vec![entry], Some(answer), now);
+                self.swapped(tail, effects, entry, taken, answer, now);
             }
         }
     }
@@ -344,6 +355,8 @@ impl Pump {
         counted().for_each(|(view, counts)| shown::gauge(&self.plant, view, counts));
         let states: Vec<SourceState> =
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
+        let zones = people::zones(&self.plant, self.engine.people(now.mono), &self.people.borrow(), now.wall);
+        self.people.send_if_modified(|old| std::mem::replace(old, zones) != *old);
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
         shown::gauge_shadows(&self.engine.shadows());

@@ -111,6 +111,7 @@ impl Bench {
         let (telemetry, _telemetry) = uplink::channel();
         let undurable = Undurable::default();
         let (states, _) = watch::channel(Vec::new());
+        let (people, _) = watch::channel(Vec::new());
         let stop = CancellationToken::new();
         let mut pump = JoinSet::new();
         pump.spawn(
@@ -128,6 +129,7 @@ impl Bench {
                 undurable: undurable.clone(),
                 origin,
                 states,
+                people,
                 turns: turns_sender,
                 first,
                 first_acts: Vec::new(),
@@ -301,7 +303,7 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     let plant = plant_of(&more);
     bench
         .orders
-        .send(Order::Swap { plant, intake, tallies: Tallies::default(), entry, answer })
+        .send(Order::Swap { plant, intake, tallies: Tallies::default(), entry, taken: None, answer })
         .await
         .expect("the pump runs");
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));

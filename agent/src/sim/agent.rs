@@ -182,6 +182,7 @@ impl Agent {
             undurable: undurable.clone(),
             origin: origin.clone(),
             states,
+            people: watch::Sender::new(Vec::new()),
             turns: watch::Sender::new(0),
             first,
             first_acts: Vec::new(),
@@ -198,6 +199,10 @@ impl Agent {
             telemetry: telemetry_receiver.clone(),
             undurable,
             orders: orders.clone(),
+            // Neither models nor headcounts are part of its scenarios.
+            models: mpsc::channel(1).0,
+            people: watch::channel(Vec::new()).1,
+            model: watch::channel(crate::config::ModelInForce::default()).1,
             status: status_sender,
             clock,
         };

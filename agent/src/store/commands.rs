@@ -1,12 +1,13 @@
 //! Commands from upstream that were carried out, with their results: what is delivered twice is answered twice and
 //! done once, also across a restart. Each is written in the transaction of what followed from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_point::Wall;
 use rusqlite::{Connection, Row, params};
 
-use super::{StoreError, sql};
+use super::{StoreError, StoredModel, models, sql};
 
 /// A command from upstream that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Carried {
     pub expires: Wall,
     /// The result as it was answered, as JSON.
     pub result: String,
+    /// The model that it gave, written with it; not read back with it.
+    pub model: Option<Arc<StoredModel>>,
 }
 
 /// How many are kept. One that has not expired is never among those that go: beyond so many of these the next is
@@ -42,7 +45,10 @@ impl Carried {
 
 /// Writes one and removes what is kept no longer.
 pub(super) fn write(connection: &Connection, carried: &Carried) -> Result<(), StoreError> {
-    let Carried { id, name, digest, at, expires, result } = carried;
+    let Carried { id, name, digest, at, expires, result, model } = carried;
+    if let Some(model) = model {
+        models::write(connection, model)?;
+    }
     connection
         .prepare_cached(
             // A commit that failed after it was on disk is tried again as it is.
@@ -73,6 +79,7 @@ pub(super) fn read(connection: &Connection) -> Result<Vec<Carried>, StoreError> 
             at: Wall(row.get(3)?),
             expires: Wall(row.get(4)?),
             result: row.get(5)?,
+            model: None,
         })
     };
     connection
@@ -93,6 +100,7 @@ mod tests {
             at: Wall(number),
             expires: Wall(expires),
             result: "{}".to_owned(),
+            model: None,
         }
     }
 

@@ -25,6 +25,7 @@ mod full;
 pub mod journal;
 pub mod lookup;
 mod mark;
+mod models;
 mod open;
 mod outbox;
 mod poison;
@@ -51,6 +52,7 @@ use journal::Head;
 use queue::{Queue, Request};
 
 pub use commands::{CARRIED_KEPT, CARRIED_MAX, Carried};
+pub use models::StoredModel;
 pub use outbox::DATA_BYTES_MAX;
 pub use upkeep::Written;
 
@@ -79,7 +81,7 @@ pub struct Batch {
     pub at: Wall,
 }
 
-/// One entry of the journal, which is append-only. `start` and `reload` have the hash of the configuration that
+/// One entry of the journal, which is append-only. `start`, `reload` and `model` have the hash of the configuration that
 /// holds from then on in `body.new`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
@@ -236,6 +238,8 @@ pub struct Opened {
     pub restored: Restored,
     /// Commands from upstream that were carried out, oldest first.
     pub commands: Vec<Carried>,
+    /// Models from upstream, newest first. That they cannot be read keeps no agent from starting.
+    pub models: Result<Vec<StoredModel>, StoreError>,
     /// The hash of the configuration that held last; empty where none did.
     pub config_before: String,
     /// The damaged or foreign file, under its new name. To be told loudly.

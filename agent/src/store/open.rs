@@ -100,6 +100,7 @@ pub(super) fn database(
     let rows = Rows::count(&connection)?;
     let age = Age::read(&connection)?;
     let commands = super::commands::read(&connection)?;
+    let models = super::models::read(&connection);
     let upkeep = Upkeep::of(&connection)?;
     upkeep.set_end(&connection)?;
     let mut mark = Mark::open(dir, epoch);
@@ -111,6 +112,7 @@ pub(super) fn database(
         new,
         restored,
         commands,
+        models,
         kept_aside,
         unclean: !meta.clean,
         config_before: meta.config,

@@ -8,7 +8,7 @@ use crate::sqlite;
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -225,6 +225,18 @@ const V9: &str = "
 ALTER TABLE outbox ADD COLUMN refused TEXT;
 
 CREATE INDEX outbox_refused ON outbox (row) WHERE refused IS NOT NULL;
+";
+
+const V10: &str = "
+-- Models from upstream: the newest and the one before it. digest is the SHA-256 of body.
+CREATE TABLE model (
+    n       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    version INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    by      TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    body    TEXT NOT NULL
+) STRICT;
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

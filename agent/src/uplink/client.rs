@@ -20,13 +20,17 @@ use rumqttc::{
 use tokio::sync::mpsc;
 
 use super::Config;
+use super::commands::MODEL_BYTES_MAX;
 use super::fault::Fault;
 #[cfg(test)]
 use super::scripted;
 use super::stream::open;
 use crate::config::Credentials;
 
-/// Both ways. The library's own default of 10 KiB turns one larger message into an endless reconnect.
+/// What may come: a model, and as much again as tells one that is too large from one that ends the connection.
+const INCOMING_BYTES_MAX: usize = MODEL_BYTES_MAX + 256 * 1024;
+
+/// What goes. The library's own default of 10 KiB turns one larger message into an endless reconnect.
 const PACKET_BYTES_MAX: usize = 256 * 1024;
 
 /// What fits into a packet beside the longest topic that we make.
@@ -128,7 +132,7 @@ pub(super) fn connect(
         .set_clean_session(true)
         .set_keep_alive(KEEP_ALIVE_S)
         .set_inflight(INFLIGHT_MAX)
-        .set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX)
+        .set_max_packet_size(INCOMING_BYTES_MAX, PACKET_BYTES_MAX)
         .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
     let secured = config.tls.clone().map(|tls| (tls, config.host.clone(), clock));
     options.set_socket_connector(move |address, _| open(address, secured.clone()));

@@ -14,8 +14,8 @@ use riskgate_point::{Mono, Wall};
 use serde_json::{Map, Value, json};
 
 use super::acts::Form;
-use crate::config::Commands;
-use crate::pump::{Commanded, Refused};
+use crate::config::{Commands, MODEL_COMMAND, Synced};
+use crate::pump::{Commanded, Offered, Refused};
 use crate::store::{Lane, Row};
 
 /// Rows that one `resend` gives again; the answer says where to go on.
@@ -35,6 +35,12 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// An act is a few names and a reason; the reason goes into the journal and upstream again.
 const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
+/// A model is the whole chain of a plant: 2,000 measures and as many tasks have about half of this.
+pub(super) const MODEL_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest whole number that every reader of JSON holds exactly.
+const VERSION_MAX: u64 = (1 << 53) - 1;
 
 /// Ranges that are named as missing in one answer; a purge leaves one.
 const MISSING_MAX: usize = 100;
@@ -68,6 +74,7 @@ pub(super) enum Deed {
     Ping,
     Resend { lane: Lane, from: u64, to: u64 },
     Act(Box<Commanded>),
+    Model(Box<Offered>),
 }
 
 /// `epoch` is the one whose sequences and revisions we hold.
@@ -110,8 +117,9 @@ fn deed(
     now: Wall,
 ) -> Result<Deed, Refused> {
     let Received { name, payload, retained } = received;
-    if payload.len() > COMMAND_BYTES_MAX {
-        let words = format!("it has {} bytes; {COMMAND_BYTES_MAX} are taken", payload.len());
+    let bytes_max = if name == MODEL_COMMAND { MODEL_BYTES_MAX } else { COMMAND_BYTES_MAX };
+    if payload.len() > bytes_max {
+        let words = format!("it has {} bytes; {bytes_max} are taken", payload.len());
         return Err(Refused::new("too_large", words));
     }
     if retained {
@@ -136,20 +144,41 @@ fn deed(
         "resend" if is_open => resend(fields).map_err(malformed),
         _ => {
             let (form, persons) = (Form::of(name), allowed.acts.get(name));
-            let Some((form, persons)) = form.zip(persons) else {
-                return Err(not_here(name, form.is_some(), allowed));
+            let is_known = form.is_some() || name == MODEL_COMMAND;
+            let Some(persons) = persons.filter(|_| is_known) else {
+                return Err(not_here(name, is_known, allowed));
             };
             if !persons.iter().any(|person| person == by) {
                 let words = format!("'{by}' may not give '{name}' here; [[uplink.command]] says who may");
                 return Err(Refused::new("not_allowed", words));
             }
-            let (deed, revision) = form.read(fields).map_err(malformed)?;
             let digest = digest_of(name, fields);
+            let Some(form) = form else {
+                let synced = model(fields).map_err(malformed)?;
+                let (id, by) = (id.to_owned(), by.to_owned());
+                return Ok(Deed::Model(Box::new(Offered { id, by, expires, digest, synced })));
+            };
+            let (deed, revision) = form.read(fields).map_err(malformed)?;
             let act = Act { by: by.to_owned(), deed };
             let (id, name) = (id.to_owned(), name.to_owned());
             Ok(Deed::Act(Box::new(Commanded { id, name, act, revision, expires, digest })))
         }
     }
+}
+
+/// What the document says is for the check of the whole configuration.
+fn model(fields: &Map<String, Value>) -> Result<Synced, String> {
+    const OWN: [&str; 6] = ["id", "by", "expires", "epoch", "version", "model"];
+    if let Some(strange) = fields.keys().find(|name| !OWN.contains(&name.as_str())) {
+        return Err(format!("'{MODEL_COMMAND}' has no field '{strange}'"));
+    }
+    let version = fields.get("version").and_then(Value::as_u64);
+    let version = version.filter(|version| (1..=VERSION_MAX).contains(version));
+    let version =
+        version.ok_or_else(|| format!("'version' is missing: a whole number, 1 to {VERSION_MAX}"))?;
+    let model = fields.get("model").filter(|model| model.is_object());
+    let model = model.ok_or("'model' is missing: an object of lists")?;
+    Ok(Synced::new(version, model.clone()))
 }
 
 fn not_here(name: &str, is_known: bool, allowed: &Commands) -> Refused {
@@ -320,11 +349,16 @@ impl Replay {
 pub(super) fn reply(id: &str, name: &str, outcome: &Result<Value, Refused>) -> Value {
     match outcome {
         Ok(result) => json!({ "id": id, "command": name, "ok": true, "result": result }),
-        Err(Refused { code, words, revision: None }) => {
-            json!({ "id": id, "command": name, "ok": false, "code": code, "error": words })
-        }
-        Err(Refused { code, words, revision }) => {
-            json!({ "id": id, "command": name, "ok": false, "code": code, "error": words, "revision": revision })
+        Err(Refused { code, words, revision, reasons, reasons_left_out }) => {
+            let mut data = json!({ "id": id, "command": name, "ok": false, "code": code, "error": words });
+            if let (Some(fields), Some(revision)) = (data.as_object_mut(), revision) {
+                fields.insert("revision".to_owned(), json!(revision));
+            }
+            if let (Some(fields), false) = (data.as_object_mut(), reasons.is_empty()) {
+                fields.insert("reasons".to_owned(), json!(reasons));
+                fields.insert("reasonsLeftOut".to_owned(), json!(reasons_left_out));
+            }
+            data
         }
     }
 }

@@ -5,6 +5,7 @@
 //! everything else, so a slow disk holds up no state message and a slow broker no acknowledgement.
 
 mod commands;
+mod people;
 mod readings;
 mod refused;
 
@@ -30,7 +31,8 @@ use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Sessio
 use super::spool::{self, Next, SpoolError};
 use super::telemetry::Dropped;
 use super::undurable::{self, Object};
-use super::wire::{self, Status};
+use super::wire::people::ZoneCount;
+use super::wire::{self, Present, Status};
 use super::{STOP_WITHIN, Uplink, second};
 use crate::causes::chain;
 use crate::events::Event as Happening;
@@ -55,7 +57,7 @@ enum Answer {
     Leased(Lease, Result<Vec<Row>, StoreError>),
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
-    Present(Result<Box<Present>, StoreError>),
+    Retained(Result<Box<Retained>, StoreError>),
     GapTold(Dropped, Result<(), StoreError>),
     SpoolGapTold(Result<u64, StoreError>),
     Written(&'static str, Result<(), StoreError>),
@@ -66,7 +68,7 @@ enum Answer {
 }
 
 /// What the retained topics say.
-struct Present {
+struct Retained {
     units: Vec<UnitRecord>,
     indicator: Option<IndicatorRecord>,
     outbox: OutboxView,
@@ -115,6 +117,10 @@ pub(super) struct Link<'a> {
     chunks: u64,
     /// The most pages of points that were told on this connection.
     pages_told: usize,
+    /// What was told of the zones on this connection, and of which zone last.
+    people_told: BTreeMap<String, ZoneCount>,
+    people_last: String,
+    people_number: u64,
     /// There was no room for all readings that wait: the rest follows with each acknowledgement.
     draining: bool,
 }
@@ -158,6 +164,9 @@ impl<'a> Link<'a> {
             turns: 0,
             chunks: 0,
             pages_told: 0,
+            people_told: BTreeMap::new(),
+            people_last: String::new(),
+            people_number: 0,
             draining: false,
         }
     }
@@ -170,6 +179,7 @@ impl<'a> Link<'a> {
         batch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut plant = self.uplink.plant.clone();
         let mut sources = self.uplink.sources.clone();
+        let mut model = self.uplink.model.clone();
         let mut undurable = self.uplink.undurable.changed();
         loop {
             if self.connected.is_some() {
@@ -202,6 +212,7 @@ impl<'a> Link<'a> {
                 Ok(()) = undurable.changed() => {}
                 Ok(()) = plant.changed() => self.announce(),
                 Ok(()) = sources.changed() => self.state_changed = true,
+                Ok(()) = model.changed() => self.state_changed = true,
                 () = sleep_until(self.acknowledge_at), if self.has_to_acknowledge() => {}
                 _ = tick.tick() => {
                     self.turn();
@@ -287,8 +298,9 @@ impl<'a> Link<'a> {
         let (last, journal) = self.present();
         let now = self.uplink.now();
         let state = {
-            let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Online, Some((last, &journal)), &sources, now, &self.uplink.origin)
+            let (sources, model) = (self.uplink.sources.borrow(), self.uplink.model.borrow());
+            let present = Present { last, journal: &journal, sources: &sources, model: &model };
+            wire::state_bytes(Status::Online, Some(present), now, &self.uplink.origin)
         };
         self.told = Some((last, journal));
         self.state_changed = false;
@@ -321,13 +333,14 @@ impl<'a> Link<'a> {
             status.turns += 1;
             status.in_flight = in_flight;
         });
-        if self.connected.is_none() {
-            return;
-        }
+        let Some(connected) = self.connected else { return };
         if !self.session.is_announced() {
             self.ask_present();
         } else if self.session.state_is_told() && (self.state_changed || self.told != Some(self.present())) {
             self.push_state();
+        }
+        if self.session.is_announced() {
+            self.tell_people(connected);
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
             self.tell_dropped();
@@ -391,9 +404,9 @@ impl<'a> Link<'a> {
         let store = self.uplink.store.clone();
         let present = async move {
             let (units, indicator) = (store.units().await?, store.indicator().await?);
-            Ok(Box::new(Present { units, indicator, outbox: store.outbox().await? }))
+            Ok(Box::new(Retained { units, indicator, outbox: store.outbox().await? }))
         };
-        self.asked.push(Box::pin(async move { Answer::Present(present.await) }));
+        self.asked.push(Box::pin(async move { Answer::Retained(present.await) }));
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -418,7 +431,7 @@ impl<'a> Link<'a> {
                     replay.read(rows);
                 }
             }
-            Answer::Present(present) => {
+            Answer::Retained(present) => {
                 self.asking_present = false;
                 if let Some(present) = self.heard("units", present) {
                     self.announce_present(&present);
@@ -475,7 +488,7 @@ impl<'a> Link<'a> {
 
     /// State, the indicators, and the retained risk of each unit of the plant; the topics of units that are gone are cleared. Their
     /// records stay: should a unit come back, its revisions count on.
-    fn announce_present(&mut self, present: &Present) {
+    fn announce_present(&mut self, present: &Retained) {
         let mut sent = LastSequences::default();
         for lane in &present.outbox.lanes {
             sent.set(lane.lane, lane.sent);
@@ -579,8 +592,9 @@ impl<'a> Link<'a> {
         let now = self.uplink.now();
         let (last, journal) = self.present();
         let state = {
-            let sources = self.uplink.sources.borrow();
-            wire::state_bytes(Status::Stopped, Some((last, &journal)), &sources, now, &self.uplink.origin)
+            let (sources, model) = (self.uplink.sources.borrow(), self.uplink.model.borrow());
+            let present = Present { last, journal: &journal, sources: &sources, model: &model };
+            wire::state_bytes(Status::Stopped, Some(present), now, &self.uplink.origin)
         };
         let told = self.client.publish(&self.uplink.topic("state"), state, true);
         let rows = self.session.take_acknowledged();

@@ -42,14 +42,14 @@ use riskgate_drivers::backoff::Backoff;
 use riskgate_drivers::tls::Settings;
 use riskgate_engine::Plant;
 use riskgate_point::{Now, Wall};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
-use crate::config::{Commands, Credentials, Login};
+use crate::config::{Commands, Credentials, Login, ModelInForce};
 use crate::events::Event;
-use crate::pump::Order;
+use crate::pump::{Offered, Order, Verdict};
 use crate::store::Store;
 use client::{INFLIGHT_MAX, Will};
 use link::{End, Link};
@@ -60,6 +60,7 @@ pub(crate) use spool::SpoolBounds;
 use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 pub use undurable::Undurable;
+use wire::people::ZoneCount;
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
@@ -78,8 +79,8 @@ const HELD_AFTER: Duration = Duration::from_secs(5);
 /// Reasons of one outage that are told: there are not many more.
 const REASONS_MAX: usize = 8;
 
-/// Events between the connection and the session; commands come seldom and each is small.
-const EVENTS_MAX: usize = 64;
+/// Events between the connection and the session. Commands come seldom, and the largest has over 1 MiB: at most 10 MiB.
+const EVENTS_MAX: usize = 8;
 
 /// Where upstream is, and what may come from there.
 #[derive(Debug, Clone)]
@@ -137,6 +138,9 @@ pub struct UplinkStatus {
     pub commands_refused: u64,
 }
 
+/// A model from upstream, and the way for what becomes of it.
+pub type ModelOrder = (Box<Offered>, oneshot::Sender<Verdict>);
+
 /// What the uplink is made of; wired by the app.
 pub struct Uplink {
     pub config: Config,
@@ -149,6 +153,12 @@ pub struct Uplink {
     pub undurable: Undurable,
     /// To the pump, for acts of persons upstream.
     pub orders: mpsc::Sender<Order>,
+    /// To the app, for models from upstream.
+    pub models: mpsc::Sender<ModelOrder>,
+    /// How many people are where, in the order of the zones' ids.
+    pub people: watch::Receiver<Vec<ZoneCount>>,
+    /// The model in force.
+    pub model: watch::Receiver<ModelInForce>,
     pub status: watch::Sender<UplinkStatus>,
     pub clock: fn() -> Now,
 }
@@ -247,7 +257,7 @@ async fn connection(
 ) -> Ended {
     let will = Will {
         topic: uplink.topic("state"),
-        payload: wire::state_bytes(wire::Status::Offline, None, &[], Wall(0), &uplink.origin),
+        payload: wire::state_bytes(wire::Status::Offline, None, Wall(0), &uplink.origin),
     };
     let (client, connection) = match client::connect(&uplink.config, login, will, uplink.clock) {
         Ok(both) => both,

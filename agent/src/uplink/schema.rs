@@ -42,7 +42,7 @@ const fn undurable(name: &'static str, topic: &'static str, what: &'static str, 
 }
 
 /// In the order of their names.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
     undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
@@ -58,6 +58,7 @@ pub const KINDS: [Kind; 14] = [
             indicator,
         )
     },
+    kind("people", "people/{zone}", "How many people are in a zone, and in which roles", people),
     Kind {
         retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
@@ -395,6 +396,27 @@ fn record() -> Value {
     )
 }
 
+/// Where nobody knows, the numbers are null.
+fn people() -> Value {
+    let role = object([("role", or_null(text())), ("count", count())], []);
+    object(
+        [
+            ("id", text()),
+            ("companyCode", text()),
+            ("zoneName", text()),
+            ("riskUnitId", text()),
+            ("limit", or_null(count())),
+            ("known", flag()),
+            ("count", or_null(count())),
+            ("present", or_null(count())),
+            ("lost", or_null(count())),
+            ("roles", or_null(list(role))),
+            ("since", text()),
+        ],
+        [],
+    )
+}
+
 fn indicator() -> Value {
     let rate = || or_null(json!({ "type": "number", "minimum": 0, "maximum": 1 }));
     let week = || {
@@ -479,10 +501,18 @@ fn gap() -> Value {
 }
 
 fn reply() -> Value {
+    let reason = object([("at", text()), ("error", text())], [("hint", text())]);
     let result = json!({ "type": "object" });
     object(
         [("id", text()), ("command", text()), ("ok", flag())],
-        [("result", result), ("code", text()), ("error", text()), ("revision", count())],
+        [
+            ("result", result),
+            ("code", text()),
+            ("error", text()),
+            ("revision", count()),
+            ("reasons", list(reason)),
+            ("reasonsLeftOut", count()),
+        ],
     )
 }
 
@@ -542,6 +572,10 @@ fn telemetry() -> Value {
 fn state() -> Value {
     let last = object([("critical", count()), ("work", count()), ("gap", count())], []);
     let journal = object([("n", count()), ("hash", text())], []);
+    let model = object(
+        [("source", one_of(&["files", "upstream"])), ("orphans", count())],
+        [("version", count()), ("since", text()), ("by", text())],
+    );
     let source = object(
         [
             ("id", text()),
@@ -557,7 +591,7 @@ fn state() -> Value {
     );
     object(
         [("status", one_of(&["online", "offline", "stopped"])), ("epoch", text())],
-        [("last", last), ("time", text()), ("sources", list(source)), ("journal", journal)],
+        [("last", last), ("time", text()), ("sources", list(source)), ("journal", journal), ("model", model)],
     )
 }
 

@@ -72,6 +72,8 @@ pub(super) enum LooseKind {
     State,
     Risk,
     Indicator,
+    /// How many people are in a zone.
+    People,
     Reply,
     /// An alarm or a hazard before its commit.
     Undurable,
@@ -312,6 +314,13 @@ impl Session {
     /// Answers that wait to be sent.
     pub(super) fn replies(&self) -> usize {
         self.loose.iter().filter(|loose| loose.what == LooseKind::Reply).count()
+    }
+
+    /// No count of people waits to be sent or to be acknowledged.
+    pub(super) fn people_arrived(&self) -> bool {
+        let is = |what: &LooseKind| *what == LooseKind::People;
+        !self.loose.iter().any(|loose| is(&loose.what))
+            && self.count(|sent| matches!(sent, Sent::Loose { what, .. } if is(what))) == 0
     }
 
     /// The list of points as it is now, in pages from 1; an empty page clears its topic. What waits of the

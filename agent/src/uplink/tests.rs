@@ -22,7 +22,7 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
-use crate::config::Commands;
+use crate::config::{Commands, ModelInForce, ModelSource, TakenModel};
 use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
@@ -347,10 +347,15 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     };
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let head = Head { n: 7, hash: "5f1c".to_owned() };
-    let online = wire::state_bytes(Status::Online, Some((last, &head)), &[down], MORNING, &origin());
+    let taken = TakenModel { version: 7, at: MORNING, by: "王敏".to_owned() };
+    let model =
+        ModelInForce { source: ModelSource::Upstream, taken: Some(taken), orphans: vec!["M-9".to_owned()] };
+    let sources = [down];
+    let present = wire::Present { last, journal: &head, sources: &sources, model: &model };
+    let online = wire::state_bytes(Status::Online, Some(present), MORNING, &origin());
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&online)).expect("JSON"));
     fits("state", &parsed(&online));
-    let will = parsed(&wire::state_bytes(Status::Offline, None, &[], MORNING, &origin()));
+    let will = parsed(&wire::state_bytes(Status::Offline, None, MORNING, &origin()));
     fits("state", &will);
     assert_eq!(will, json!({ "status": "offline", "epoch": origin().epoch.0 }));
 }

@@ -8,6 +8,7 @@ mod alarm;
 mod danger;
 mod evidence;
 mod indicator;
+pub mod people;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use self::evidence::evidence;
 use super::telemetry::{Chunk, Values};
+use crate::config::ModelInForce;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -353,25 +355,44 @@ pub(super) fn indicator_again_bytes(of: &IndicatorRecord, origin: &Origin) -> Ve
     loose_bytes(&name, &message.kind, message.time, true, &message.data, origin)
 }
 
-/// `last` is left out of the will: the broker tells it when nobody knows.
+/// What `state` tells of a gateway that is there.
+pub(super) struct Present<'a> {
+    pub(super) last: LastSequences,
+    pub(super) journal: &'a Head,
+    pub(super) sources: &'a [SourceState],
+    pub(super) model: &'a ModelInForce,
+}
+
+/// `present` is left out of the will: the broker tells it when nobody knows.
 pub(super) fn state_bytes(
     status: Status,
-    last: Option<(LastSequences, &Head)>,
-    sources: &[SourceState],
+    present: Option<Present<'_>>,
     at: Wall,
     origin: &Origin,
 ) -> Vec<u8> {
     let mut state = Map::new();
     state.insert("status".to_owned(), json!(status.word()));
     state.insert("epoch".to_owned(), json!(origin.epoch.0));
-    if let Some((last, journal)) = last {
+    if let Some(Present { last, journal, sources, model }) = present {
         state.insert("last".to_owned(), json!(last));
         state.insert("journal".to_owned(), json!(journal));
         state.insert("time".to_owned(), json!(origin.time(at)));
         let sources = sources.iter().map(|source| source_data(source, origin));
         state.insert("sources".to_owned(), Value::Array(sources.collect()));
+        state.insert("model".to_owned(), model_data(model, origin));
     }
     Value::Object(state).to_string().into_bytes()
+}
+
+/// Without a version the files hold, also where upstream owns the model: none was taken yet, or none could be read.
+fn model_data(model: &ModelInForce, origin: &Origin) -> Value {
+    let mut data = json!({ "source": model.source, "orphans": model.orphans.len() });
+    if let (Some(taken), Some(fields)) = (&model.taken, data.as_object_mut()) {
+        fields.insert("version".to_owned(), json!(taken.version));
+        fields.insert("since".to_owned(), json!(origin.time(taken.at)));
+        fields.insert("by".to_owned(), json!(taken.by));
+    }
+    data
 }
 
 fn source_data(source: &SourceState, origin: &Origin) -> Value {

@@ -1,10 +1,10 @@
-//! What the tests against a real broker share: a mosquitto of their own, and a subscriber that hears everything
+//! What the tests against a real broker share: a mosquitto of their own, a gateway, and a subscriber that hears everything
 //! below the root and holds each message against the schema of its kind.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-#[path = "fits.rs"]
 mod fits;
+pub(crate) mod gateway;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

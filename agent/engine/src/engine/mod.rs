@@ -285,7 +285,7 @@ impl Engine {
     pub fn people(&self, now: Mono) -> Vec<Option<Count>> {
         let known = self.present.people_known(&self.plant);
         let zones = (0u32..).zip(self.plant.zones());
-        zones.map(|(at, _)| known.then(|| self.present.presence.count(at, now))).collect()
+        zones.map(|(at, _)| self.present.presence.count(at, now).filter(|_| known)).collect()
     }
 
     pub fn unjudged(&self) -> Unjudged {

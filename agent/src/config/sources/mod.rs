@@ -160,6 +160,11 @@ fn source(
 }
 
 impl Source {
+    /// Zones, units and cameras that its messages are told to mean.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|named| named.name.value.as_str())
+    }
+
     pub(super) fn draft(&self) -> SourceDraft {
         SourceDraft {
             id: self.id.clone(),

@@ -4,9 +4,10 @@ use riskgate_engine::{ActRecord, Boost, Evidence, HazardRecord, HazardStage, Ope
 use riskgate_point::Wall;
 
 use super::{
-    ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, OperandView, OutboxView,
-    RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
+    ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView,
+    OutboxView, RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
 };
+use crate::config::ModelInForce;
 use crate::console::board::{AsideLine, Board, Line};
 use crate::console::source::{CountsLine, SourceLine};
 
@@ -19,6 +20,17 @@ impl Render<'_> {
     pub(super) fn coverage(&self) -> CoverageView {
         let of = self.plant().coverage();
         CoverageView { automatic: of.automatic, watched: of.watched, unwatched: of.unwatched.clone() }
+    }
+
+    pub(super) fn model(&self) -> ModelView {
+        let ModelInForce { source, taken, orphans } = self.board.model();
+        ModelView {
+            source: *source,
+            version: taken.as_ref().map(|taken| taken.version),
+            since: taken.as_ref().map(|taken| self.stamp(taken.at)),
+            by: taken.as_ref().map(|taken| taken.by.clone()),
+            orphans: orphans.clone(),
+        }
     }
 
     pub(super) fn plant(&self) -> &Plant {

@@ -83,7 +83,7 @@ pub(super) fn append(
         .and_then(|mut statement| statement.execute(params![int(n), line, hash]))
         .map_err(sql("append to the journal"))?;
     // Which configuration holds from here on: the next start tells whether it was changed meanwhile.
-    if (what == "start" || what == "reload")
+    if matches!(what.as_str(), "start" | "reload" | "model")
         && let Some(config) = body.get("new").and_then(Value::as_str)
     {
         connection.execute("UPDATE meta SET config = ?1", [config]).map_err(sql("note the configuration"))?;

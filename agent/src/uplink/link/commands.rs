@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use super::{Answer, Link};
-use crate::pump::{Commanded, Order, Refused, Verdict};
+use crate::pump::{Order, Refused, Verdict};
 use crate::store::JournalEntry;
 use crate::uplink::commands::{self, Decision, Deed, Received, Replay};
 use crate::uplink::session::LooseKind;
@@ -67,27 +67,33 @@ impl Link<'_> {
                     last,
                 ));
             }
-            Ok(Deed::Act(command)) => self.hand_to_the_pump(given, command),
+            Ok(Deed::Act(command)) => {
+                let orders = self.uplink.orders.clone();
+                self.hand_on(given, |answer| {
+                    orders.try_send(Order::Command { command, answer }).map_err(full)
+                });
+            }
+            Ok(Deed::Model(offered)) => {
+                let models = self.uplink.models.clone();
+                self.hand_on(given, |answer| models.try_send((offered, answer)).map_err(full));
+            }
             Err(refused) => self.refuse(&given, refused),
         }
     }
 
-    fn hand_to_the_pump(&mut self, given: Given, command: Box<Commanded>) {
+    /// To the pump, or with a model to the app; the answer comes when it does.
+    fn hand_on(&mut self, given: Given, hand: impl FnOnce(oneshot::Sender<Verdict>) -> Result<(), Refused>) {
         if self.commanding >= COMMANDING_MAX {
             let words = format!("{COMMANDING_MAX} commands are being carried out; ask again by the same id");
             return self.refuse(&given, Refused::new("busy", words));
         }
         let (answer, verdict) = oneshot::channel();
-        match self.uplink.orders.try_send(Order::Command { command, answer }) {
+        match hand(answer) {
             Ok(()) => {
                 self.commanding += 1;
                 self.asked.push(Box::pin(async move { Answer::Commanded(given, verdict.await.ok()) }));
             }
-            Err(TrySendError::Full(_)) => {
-                let words = "too many acts wait for the pump; ask again by the same id";
-                self.refuse(&given, Refused::new("busy", words));
-            }
-            Err(TrySendError::Closed(_)) => self.refuse(&given, stopping()),
+            Err(refused) => self.refuse(&given, refused),
         }
     }
 
@@ -157,6 +163,13 @@ impl Link<'_> {
         let unique = format!("reply/{id}/{}", now.0);
         let payload = wire::loose_bytes(&unique, "riskgate.reply.v1", now, again, &data, &self.uplink.origin);
         self.push(format!("reply/{}", wire::level(id)), payload, false, LooseKind::Reply);
+    }
+}
+
+fn full<T>(error: TrySendError<T>) -> Refused {
+    match error {
+        TrySendError::Full(_) => Refused::new("busy", "too many wait already; ask again by the same id"),
+        TrySendError::Closed(_) => stopping(),
     }
 }
 

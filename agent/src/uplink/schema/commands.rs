@@ -4,6 +4,7 @@ use riskgate_engine::CheckStatus;
 use serde_json::{Map, Value, json};
 
 use super::{DIALECT, count, object, one_of, text};
+use crate::config::{COMPANY, DELETED, LISTS, List, MODEL_COMMAND, PASSED_OVER};
 use crate::uplink::acts::{FORMS, Form, Need, Object, STATUSES};
 
 /// One command as a document: `cmd/{name}`.
@@ -26,7 +27,50 @@ pub(super) fn commands() -> Vec<Command> {
     ];
     let open = open.into_iter().map(|(name, what, schema)| Command { name, what, schema });
     let acts = FORMS.iter().map(|form| Command { name: form.name, what: form.what, schema: of(form) });
-    open.chain(acts).collect()
+    let name = MODEL_COMMAND;
+    let what = "管控模型下发: objects, units, events, measures and tasks, whole, with a version";
+    open.chain(acts).chain([Command { name, what, schema: of_model() }]).collect()
+}
+
+/// Out of the lists by which the document is read.
+fn of_model() -> Value {
+    let beside = || PASSED_OVER.into_iter().chain(DELETED).chain([COMPANY]);
+    let lists = LISTS.iter().map(|list| {
+        let mut row = object(
+            [],
+            list.fields
+                .iter()
+                .flat_map(|of| of.names.iter().copied())
+                .chain(beside())
+                .map(|name| (name, field())),
+        );
+        // Where a field has two names, either will do.
+        let must = list.fields.iter().filter(|of| of.must && of.names.len() == 1);
+        let must: Vec<&str> = must.flat_map(|of| of.names.iter().copied()).collect();
+        if let Some(fields) = row.as_object_mut() {
+            fields.insert("required".to_owned(), json!(must));
+            fields.insert("additionalProperties".to_owned(), json!(false));
+        }
+        (list, json!({ "type": "array", "items": row }))
+    });
+    let (may, must): (Vec<_>, Vec<_>) = lists.partition(|(list, _)| list.optional);
+    let named = |lists: Vec<(&'static List, Value)>| lists.into_iter().map(|(list, of)| (list.name, of));
+    let version = json!({ "type": "integer", "minimum": 1 });
+    let mut model = object(named(must), named(may));
+    let own = |model: Value| [("version", version), ("model", model)];
+    if let Some(fields) = model.as_object_mut() {
+        fields.insert("additionalProperties".to_owned(), json!(false));
+    }
+    let mut schema = object(common().into_iter().chain(own(model)), [("epoch", text())]);
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("additionalProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+/// Numbers may stand as texts and texts as numbers; which fits a field, the gateway's answer says.
+fn field() -> Value {
+    json!({ "type": ["string", "number", "boolean", "null"] })
 }
 
 fn common() -> [(&'static str, Value); 3] {

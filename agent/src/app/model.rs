@@ -1,0 +1,206 @@
+//! The model from upstream: taken by `cmd/model` as a reload takes a configuration, and had back from the store at the
+//! start.
+//!
+//! It is checked against the files that run. Where the folder holds other ones by now the model is refused: an edit
+//! that nobody has asked for must not come into force with it. Where the store's newest model cannot be had the one
+//! before it holds, or else the files' own chain, by which `riskgate check` has passed; each is told.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use riskgate_engine::{Plant, Severity};
+use riskgate_point::Wall;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use super::Instance;
+use super::reload::{Asker, Read, Unread, read};
+use crate::causes::chain;
+use crate::config::{Checked, MODEL_COMMAND, ModelInForce, ModelSource, Problems, Synced, TakenModel};
+use crate::events::Event;
+use crate::pump::{Offered, Order, Reason, Refused, Taken, Verdict, Weighing};
+use crate::store::{Carried, StoreError, StoredModel};
+use crate::uplink::ModelOrder;
+
+/// Things that are wrong with a model, of which the answer tells so many: 100 of 1.5 KiB fit into a message.
+const REASONS_MAX: usize = 100;
+const REASON_CHARS_MAX: usize = 200;
+
+/// Orphans that are named in an answer and in the journal.
+const ORPHANS_MAX: usize = 100;
+
+/// The model that this gateway holds.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) synced: Synced,
+    pub(super) known: TakenModel,
+}
+
+/// What is read for one who waits.
+pub(super) type Reading = (Result<Read, Unread>, Asker);
+
+impl Held {
+    fn of(stored: &StoredModel) -> Result<Self, String> {
+        let StoredModel { version, at, by, digest, body } = stored;
+        let synced = Synced::restored(*version, digest, body).map_err(|error| error.to_string())?;
+        Ok(Self { synced, known: TakenModel { version: *version, at: *at, by: by.clone() } })
+    }
+}
+
+/// What upstream and people are told of the model.
+pub(super) fn in_force(checked: &Checked, held: Option<&Held>) -> ModelInForce {
+    let source = checked.site.model;
+    let taken = held.filter(|_| source == ModelSource::Upstream).map(|held| held.known.clone());
+    ModelInForce { source, taken, orphans: checked.orphans.clone() }
+}
+
+/// The configuration with the newest model that can be had; `files`: as the folder alone says, which holds where there
+/// is none.
+pub(super) async fn restore(
+    folder: &Path,
+    files: Read,
+    stored: Result<Vec<StoredModel>, StoreError>,
+) -> (Read, Option<Held>) {
+    let stored = stored.unwrap_or_else(|error| {
+        Event::ModelUnreadable { version: 0, why: &chain(&error) }.emit();
+        Vec::new()
+    });
+    let any = !stored.is_empty();
+    for model in stored {
+        let version = model.version;
+        let held = match Held::of(&model) {
+            Ok(held) => held,
+            Err(why) => {
+                Event::ModelUnreadable { version, why: &why }.emit();
+                continue;
+            }
+        };
+        if files.checked.site.model == ModelSource::Files {
+            // It is not in force, and known should upstream own the model again.
+            return (files, Some(held));
+        }
+        match read(folder.to_owned(), Some(held.synced.clone())).await {
+            Ok(read) => return (read, Some(held)),
+            Err(unread) => Event::ModelUnreadable { version, why: &unread.text() }.emit(),
+        }
+    }
+    if any && files.checked.site.model == ModelSource::Upstream {
+        Event::ModelOfFiles.emit();
+    }
+    (files, None)
+}
+
+impl Instance {
+    /// Begins to look at a model; the swap follows when it was read. One configuration at a time.
+    pub(super) fn begin_model(&mut self, (offered, answer): ModelOrder) {
+        let refuse = |answer: oneshot::Sender<Verdict>, refused| drop(answer.send(Verdict::Refused(refused)));
+        if !self.reading.is_empty() {
+            return refuse(
+                answer,
+                Refused::new("busy", "another configuration is being read; ask again by the same id"),
+            );
+        }
+        if self.site.model != ModelSource::Upstream {
+            return refuse(answer, Refused::new("not_allowed", "the files own the model: [model] source"));
+        }
+        let Offered { id, expires, digest, .. } = &*offered;
+        let asked = Weighing { id: id.clone(), digest: digest.clone(), expires: *expires };
+        let (go, may) = oneshot::channel();
+        if let Err(error) = self.orders.try_send(Order::Weigh { asked, go, answer }) {
+            if let TrySendError::Full(Order::Weigh { answer, .. }) = error {
+                refuse(
+                    answer,
+                    Refused::new("busy", "too many acts wait for the pump; ask again by the same id"),
+                );
+            }
+            return;
+        }
+        let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
+        let (folder, time) = (self.folder.clone(), self.origin.clone());
+        self.reading.spawn(async move {
+            // Where nothing comes back it was answered, or the pump has ended.
+            let answer = may.await.ok()?;
+            match present {
+                Some((held, known))
+                    if held.version == offered.synced.version && held.digest == offered.synced.digest =>
+                {
+                    let result =
+                        json!({ "version": held.version, "time": time.time(known.at), "changed": false });
+                    drop(answer.send(Verdict::Carried { result, again: true }));
+                    None
+                }
+                Some((held, _)) if held.version >= offered.synced.version => {
+                    refuse(answer, Refused::older_model(held.version, offered.synced.version));
+                    None
+                }
+                Some(_) | None => {
+                    let read = read(folder, Some(offered.synced.clone())).await;
+                    Some((read, Asker::Upstream { offered, answer }))
+                }
+            }
+        });
+    }
+}
+
+/// What the swap writes of it, where the model is what was asked for.
+pub(super) struct Taking {
+    pub(super) held: Held,
+    pub(super) taken: Box<Taken>,
+    pub(super) journalled: Value,
+}
+
+pub(super) fn taking(
+    offered: Offered,
+    answer: oneshot::Sender<Verdict>,
+    checked: (&Plant, &[String]),
+    old: Option<&Held>,
+    (at, time): (Wall, String),
+) -> Taking {
+    let (plant, orphans) = checked;
+    let Offered { id, by, expires, digest, synced } = offered;
+    let version = synced.version;
+    let orphans: Vec<&String> = orphans.iter().take(ORPHANS_MAX).collect();
+    let coverage = plant.coverage();
+    let result = json!({
+        "version": version,
+        "time": time,
+        "changed": true,
+        "units": plant.units().len(),
+        "measures": plant.measures().len(),
+        "tasks": plant.tasks().len(),
+        "automatic": coverage.automatic,
+        "watched": coverage.watched,
+        "orphans": orphans,
+    });
+    let journalled = json!({
+        "version": version,
+        "version_before": old.map(|old| old.synced.version),
+        "model": synced.digest,
+        "orphans": orphans,
+        "path": "mqtt",
+        "command": id,
+    });
+    let stored =
+        StoredModel { version, at, by: by.clone(), digest: synced.digest.clone(), body: synced.body() };
+    let (name, result) = (MODEL_COMMAND.to_owned(), result.to_string());
+    let carried = Carried { id, name, digest, at, expires, result, model: Some(Arc::new(stored)) };
+    let held = Held { synced, known: TakenModel { version, at, by } };
+    Taking { held, taken: Box::new(Taken { carried, answer }), journalled }
+}
+
+/// Everything that is wrong with it.
+pub(super) fn refusal(problems: &Problems) -> Refused {
+    let short = |text: &str| -> String { text.chars().take(REASON_CHARS_MAX).collect() };
+    let errors = || problems.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    let reason = |one: &crate::config::Diagnostic| Reason {
+        at: one.location.heading(),
+        error: short(&one.message),
+        hint: one.hint.as_deref().map(short),
+    };
+    let (count, reasons) = (errors().count(), errors().take(REASONS_MAX).map(reason).collect::<Vec<_>>());
+    let first = reasons.first().map(|first| format!("; the first: {}: {}", first.at, first.error));
+    let words = format!("nothing was taken, {count} things are wrong{}", first.unwrap_or_default());
+    let reasons_left_out = count - reasons.len();
+    Refused { reasons, reasons_left_out, ..Refused::new("invalid", words) }
+}
