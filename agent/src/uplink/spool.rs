@@ -135,7 +135,7 @@ impl Spool {
         let path = path.to_owned();
         let connection = connect(&path).map_err(sql("open it", &path))?;
         let (readings, bytes) = connection
-            .query_row("SELECT total(readings), total(length(body)) FROM chunk", [], |row| {
+            .query_row("SELECT total(readings), total(octet_length(body)) FROM chunk", [], |row| {
                 Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))
             })
             .map_err(sql("count it", &path))?;
@@ -308,7 +308,7 @@ impl Spool {
     pub(super) fn remove(&mut self, id: i64) -> Result<(), SpoolError> {
         let gone: Option<(i64, i64)> = self
             .connection
-            .prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING readings, length(body)")
+            .prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING readings, octet_length(body)")
             .and_then(|mut delete| delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(sql("remove from it", &self.path))?;
         if let Some((readings, bytes)) = gone {
@@ -473,6 +473,22 @@ mod tests {
         assert_eq!(next(&mut spool, 0), second);
         spool.remove(2).expect("removed");
         assert_eq!((spool.next(0).expect("read"), spool.readings, spool.bytes), (Next::Nothing, 0, 0));
+    }
+
+    #[test]
+    fn what_is_put_and_removed_leaves_no_byte_counted_whatever_its_script() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let mut kept = readings(3);
+        kept.iter_mut().for_each(|reading| reading.tag = "一号罐区可燃气体".into());
+        let kept = Chunk { readings: Arc::new(kept), ..chunk(0) };
+        spool.put(&[kept]).expect("kept");
+        let counted = spool.bytes;
+        drop(spool);
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert_eq!((spool.readings, spool.bytes), (3, counted), "counted as it was written");
+        spool.remove(1).expect("removed");
+        assert_eq!((spool.readings, spool.bytes), (0, 0));
     }
 
     #[test]
