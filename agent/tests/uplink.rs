@@ -598,6 +598,33 @@ async fn telemetry_outlives_an_outage_up_to_its_bound_and_the_rest_is_told_as_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readings_dropped_while_the_spool_cannot_be_written_are_told_all_the_same() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    agent.until(|status| status.connected).await;
+    let spool = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    for table in ["chunk", "dropped"] {
+        let full = format!(
+            "CREATE TRIGGER full_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'full'); END"
+        );
+        spool.execute_batch(&full).expect("made");
+    }
+    link.set_open(false);
+    agent.until(|status| !status.connected).await;
+    offer(&agent.telemetry, 1..=100_007);
+    link.set_open(true);
+    let gap = subscriber.find(|topic, _| topic == "gap").await["data"].clone();
+    let told = (&gap["lane"], &gap["count"], &gap["reason"]);
+    assert_eq!(told, (&json!("telemetry"), &json!(7), &json!("queue_full")));
+    agent.until(|status| status.readings == 100_000 && status.readings_dropped == 7).await;
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn urgent_rows_go_ahead_of_the_backlog_in_their_own_order() {
     let broker = Broker::start();
     let dir = TempDir::new().expect("a directory");

@@ -29,7 +29,6 @@ use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::spool::{self, Next, SpoolError};
-use super::telemetry::Dropped;
 use super::undurable::{self, Object};
 use super::wire::people::ZoneCount;
 use super::wire::{self, Present, Status};
@@ -58,8 +57,8 @@ enum Answer {
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
     Retained(Result<Box<Retained>, StoreError>),
-    GapTold(Dropped, Result<(), StoreError>),
-    SpoolGapTold(Result<u64, StoreError>),
+    /// How many dropped readings were told, and why the rest was not.
+    GapTold(u64, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
     Spooled(Result<Next, SpoolError>),
@@ -437,18 +436,10 @@ impl<'a> Link<'a> {
                     self.announce_present(&present);
                 }
             }
-            Answer::GapTold(dropped, written) => {
-                if self.heard("gap", written).is_none() {
-                    self.uplink.telemetry.put_back_dropped(dropped);
-                } else {
-                    self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
-                }
-            }
-            Answer::SpoolGapTold(told) => self.told_from_spool(told),
+            Answer::GapTold(count, rest) => self.told_dropped(count, rest),
             Answer::Spooled(next) => self.spooled(next),
             // It is sent once more: the receiver has the same readings twice.
-            Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
-            Answer::Unspooled(Ok(())) => {}
+            Answer::Unspooled(removed) => self.spool_did("remove what was acknowledged from", removed),
             Answer::Refused(row, told) => {
                 self.telling -= 1;
                 let message = format!("{} {}", row.message.topic, row.message.object);

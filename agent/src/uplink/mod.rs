@@ -333,7 +333,7 @@ impl Uplink {
                 if let (Some(place), Some(spool)) = (chunk.spooled.or(spooled_meanwhile), spool)
                     && let Err(error) = spool.with(move |spool| spool.remove(place)).await
                 {
-                    spool::failed("remove what was refused from", &error);
+                    spool.failed("remove what was refused from", &error);
                 }
                 "telemetry".to_owned()
             }

@@ -11,15 +11,18 @@
 //! Bounded by readings and bytes: the oldest go first, counted, and the count stays here until a gap on disk tells
 //! it: an outage may last longer than a run. A damaged file is kept aside, and told.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use riskgate_point::Wall;
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::time::Instant;
 
 use super::telemetry::{Chunk, Dropped, Reading};
 use crate::causes::chain;
+use crate::events::Event;
 use crate::sqlite::{NotAside, is_damage, keep_aside};
 
 /// A day of 50 readings each second.
@@ -404,23 +407,57 @@ fn sql(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> 
     move |source| SpoolError::Sql { operation, path, source }
 }
 
+/// A cause that was not met for so long is news again.
+const QUIET_AFTER: Duration = Duration::from_secs(600);
+
+/// Causes that are remembered: there are not many more.
+const CAUSES_MAX: usize = 8;
+
 /// The spool, for the runtime's threads: each work on it is done beside them.
 #[derive(Clone)]
-pub(super) struct Handle(Arc<Mutex<Spool>>);
+pub(super) struct Handle {
+    spool: Arc<Mutex<Spool>>,
+    /// Why it failed, and when it last did so: a full disk fails each second, for hours.
+    causes: Arc<Mutex<BTreeMap<String, Instant>>>,
+}
 
 impl Handle {
     pub(super) fn new(spool: Spool) -> Self {
-        Self(Arc::new(Mutex::new(spool)))
+        Self { spool: Arc::new(Mutex::new(spool)), causes: Arc::default() }
     }
 
     pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let spool = Arc::clone(&self.0);
+        let spool = Arc::clone(&self.spool);
         // A panic between two statements leaves the file whole.
         let work = move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner));
         beside(work).await.unwrap_or(Err(SpoolError::Ended))
+    }
+
+    /// Told once for each cause: what is lost by it is counted and told where it is dropped.
+    pub(super) fn failed(&self, what: &'static str, error: &SpoolError) {
+        let why = chain(error);
+        if self.is_news(&why) {
+            Event::SpoolFailed { why: &why }.emit();
+        } else {
+            tracing::debug!(what, error = why, "the spool failed; readings stay in memory");
+        }
+    }
+
+    fn is_news(&self, why: &str) -> bool {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.retain(|_, last| last.elapsed() < QUIET_AFTER);
+        if let Some(last) = causes.get_mut(why) {
+            *last = Instant::now();
+            return false;
+        }
+        let has_room = causes.len() < CAUSES_MAX;
+        if has_room {
+            causes.insert(why.to_owned(), Instant::now());
+        }
+        has_room
     }
 }
 
@@ -434,11 +471,6 @@ pub(super) async fn beside<T: Send + 'static>(
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await
-}
-
-/// Each second of a full disk: what is lost by it is counted and told where it is dropped.
-pub(super) fn failed(what: &'static str, error: &SpoolError) {
-    tracing::debug!(what, error = chain(error), "the spool failed; readings stay in memory");
 }
 
 #[cfg(test)]
@@ -473,6 +505,17 @@ mod tests {
         assert_eq!(next(&mut spool, 0), second);
         spool.remove(2).expect("removed");
         assert_eq!((spool.next(0).expect("read"), spool.readings, spool.bytes), (Next::Nothing, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cause_of_failure_is_news_once_until_it_was_quiet() {
+        let dir = TempDir::new().expect("a directory");
+        let spool = Handle::new(Spool::open(dir.path(), MORNING).expect("opens").0);
+        assert_eq!(["full", "full", "broken"].map(|why| spool.is_news(why)), [true, false, true]);
+        tokio::time::advance(QUIET_AFTER / 2).await;
+        assert!(!spool.is_news("full"), "it goes on");
+        tokio::time::advance(QUIET_AFTER / 2).await;
+        assert_eq!(["full", "broken"].map(|why| spool.is_news(why)), [false, true]);
     }
 
     #[test]
