@@ -808,4 +808,16 @@ async fn readings_outlive_a_restart_and_what_a_crash_may_cost_is_told() {
     let range = (&gap["from"], &gap["to"]);
     assert_eq!(range, (&json!("2025-06-01T07:58:30.000+08:00"), &json!("2025-06-01T08:00:00.000+08:00")));
     agent.stop().await;
+
+    // A spool that is damaged is told too, from when on nobody knows.
+    for ending in ["-wal", "-shm"] {
+        drop(std::fs::remove_file(dir.path().join(format!("spool.db{ending}"))));
+    }
+    std::fs::write(dir.path().join("spool.db"), "no database, and long enough to be looked at")
+        .expect("written");
+    let agent = Agent::start(dir.path(), broker.port);
+    let gap = subscriber.find(|topic, body| topic == "gap" && body["data"]["reason"] == "damaged").await;
+    let told = (&gap["data"]["from"], &gap["data"]["to"], &gap["data"]["count"]);
+    assert_eq!(told, (&Value::Null, &json!("2025-06-01T08:00:00.000+08:00"), &Value::Null));
+    agent.stop().await;
 }

@@ -62,7 +62,7 @@ pub(super) async fn open(uplink: &Uplink, dir: PathBuf) -> Option<Handle> {
         Event::StoreKeptAside { path: &path.display().to_string() }.emit();
     }
     if let Some((from, to)) = lost {
-        tracing::warn!(from = from.0, to = to.0, "the last run ended without a word: a gap is told");
+        tracing::warn!(from = from.0, to = to.0, "readings of an earlier run may be missing: a gap is told");
     }
     Some(Handle::new(spool))
 }
@@ -79,9 +79,9 @@ pub(super) async fn tell_lost(
         let mut tick = second();
         loop {
             tick.tick().await;
-            match spool.with(|spool| spool.untold()).await {
-                Ok(Some((from, to))) => {
-                    let told = gap::of_crash(from, to, now(), origin);
+            match spool.with(|spool| Ok((spool.untold()?, spool.was_damaged()?))).await {
+                Ok((Some(lost), damaged)) => {
+                    let told = gap::of_lost(lost, damaged, now(), origin);
                     // A kill between the two tells it once more, under the same id.
                     match store.append(vec![told], Vec::new()).await {
                         Ok(()) => match spool.with(|spool| spool.told()).await {
@@ -96,7 +96,7 @@ pub(super) async fn tell_lost(
                         }
                     }
                 }
-                Ok(None) => return,
+                Ok((None, _)) => return,
                 Err(error) => spool.failed("read", &error),
             }
         }

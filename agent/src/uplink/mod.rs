@@ -9,6 +9,7 @@
 //! `client` knows the MQTT library; `wire`, `birth`, `session` and `commands` are pure.
 
 mod acts;
+mod aside;
 mod birth;
 mod client;
 mod commands;

@@ -20,6 +20,7 @@ use riskgate_point::Wall;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::time::Instant;
 
+use super::aside::{self, Damaged};
 use super::telemetry::{Chunk, Dropped, Reading};
 use crate::causes::chain;
 use crate::events::Event;
@@ -66,6 +67,9 @@ CREATE TABLE IF NOT EXISTS untold (
     low  INTEGER NOT NULL,
     high INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS damaged (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1)
+) STRICT;
 CREATE TABLE IF NOT EXISTS dropped (
     telling INTEGER NOT NULL PRIMARY KEY CHECK (telling IN (0, 1)),
     at      INTEGER NOT NULL,
@@ -105,9 +109,10 @@ pub(super) struct Spool {
 /// What opening it found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// A run did not end by itself, and no gap tells it yet: readings of this time may be missing.
+    /// A run did not end by itself, or the file was damaged, and no gap tells it yet: readings of this time may be
+    /// missing.
     pub(super) lost: Option<(Wall, Wall)>,
-    /// The damaged file, under its new name. What was in it is within `lost` if that is known.
+    /// The damaged file, under its new name. What was in it is within `lost`.
     pub(super) kept_aside: Option<PathBuf>,
 }
 
@@ -126,8 +131,11 @@ impl Spool {
         match Self::open_at(&path, now) {
             Err(SpoolError::Sql { operation, source, .. }) if is_damage(&source) => {
                 tracing::error!(operation, error = %source, "the spool is damaged");
+                let damaged = aside::read(&path, now);
                 let kept_aside = keep_aside(&path, now, ASIDES_MAX)?;
-                let (spool, lost) = Self::open_at(&path, now)?;
+                let (spool, _) = Self::open_at(&path, now)?;
+                spool.stands_for(&damaged)?;
+                let lost = spool.untold()?;
                 Ok((spool, Found { lost, kept_aside }))
             }
             opened => opened.map(|(spool, lost)| (spool, Found { lost, kept_aside: None })),
@@ -170,19 +178,37 @@ impl Spool {
     fn begin(&mut self, lost: Option<(Wall, Wall)>, now: Wall) -> Result<(), SpoolError> {
         let failed = || sql("mark it", &self.path);
         let transaction = self.connection.unchecked_transaction().map_err(failed())?;
-        if let Some((from, to)) = lost {
-            transaction
-                .execute(
-                    "INSERT INTO untold (one, low, high) VALUES (1, ?1, ?2)
-                     ON CONFLICT (one) DO UPDATE SET low = min(low, ?1), high = max(high, ?2)",
-                    params![from.0, to.0],
-                )
-                .map_err(failed())?;
+        if let Some(lost) = lost {
+            add_untold(&transaction, lost).map_err(failed())?;
         }
         transaction
             .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, 0)", [now.0])
             .map_err(failed())?;
         transaction.commit().map_err(failed())
+    }
+
+    /// It takes the place of a damaged one: what that knew is to be told is told by this one.
+    fn stands_for(&self, damaged: &Damaged) -> Result<(), SpoolError> {
+        let failed = || sql("note what was damaged in", &self.path);
+        let transaction = self.connection.unchecked_transaction().map_err(failed())?;
+        add_untold(&transaction, damaged.lost).map_err(failed())?;
+        transaction.execute("INSERT OR REPLACE INTO damaged (one) VALUES (1)", []).map_err(failed())?;
+        for (telling, at, body) in &damaged.dropped {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO dropped (telling, at, body) VALUES (?1, ?2, ?3)",
+                    params![telling, at, body],
+                )
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())
+    }
+
+    /// What is untold is so since a file was damaged, and not by a crash alone.
+    pub(super) fn was_damaged(&self) -> Result<bool, SpoolError> {
+        self.connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM damaged)", [], |row| row.get(0))
+            .map_err(sql("read what is untold in", &self.path))
     }
 
     /// Of which time readings may be missing, as long as no gap on disk tells it.
@@ -195,8 +221,7 @@ impl Spool {
 
     pub(super) fn told(&self) -> Result<(), SpoolError> {
         self.connection
-            .execute("DELETE FROM untold", [])
-            .map(|_| ())
+            .execute_batch("BEGIN; DELETE FROM untold; DELETE FROM damaged; COMMIT;")
             .map_err(sql("note what was told in", &self.path))
     }
 
@@ -322,6 +347,16 @@ impl Spool {
     }
 }
 
+fn add_untold(connection: &Connection, (from, to): (Wall, Wall)) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO untold (one, low, high) VALUES (1, ?1, ?2)
+             ON CONFLICT (one) DO UPDATE SET low = min(low, ?1), high = max(high, ?2)",
+            params![from.0, to.0],
+        )
+        .map(|_| ())
+}
+
 fn drop_more(connection: &Connection, dropped: Option<Dropped>) -> rusqlite::Result<()> {
     if dropped.is_none() {
         return Ok(());
@@ -363,7 +398,7 @@ fn bounds() -> SpoolBounds {
 
 /// The stamps that readings may have which were in memory when a run ended without a word: from
 /// [`OLDEST_IN_MEMORY`] before its last mark until now. The clock may have been set meanwhile, or in the run.
-fn lost_around(mark: i64, step: Option<(i64, i64)>, now: Wall) -> (Wall, Wall) {
+pub(super) fn lost_around(mark: i64, step: Option<(i64, i64)>, now: Wall) -> (Wall, Wall) {
     let margin = i64::try_from(OLDEST_IN_MEMORY.as_millis()).unwrap_or(i64::MAX);
     let (low, high) = step.map_or((mark, mark), |(low, high)| (low.min(mark), high.max(mark)));
     // After the newest stamp that is known of, the run went on for a moment.
@@ -610,6 +645,7 @@ mod tests {
     fn a_damaged_file_is_kept_aside_and_a_damaged_chunk_is_counted() {
         let dir = TempDir::new().expect("a directory");
         let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let hour = Duration::from_secs(3_600);
         spool.put(&[chunk(4)]).expect("kept");
         spool.connection.execute("UPDATE chunk SET body = '[{'", []).expect("damaged");
         assert_eq!(spool.next(0).expect("read"), Next::Damaged);
@@ -622,6 +658,32 @@ mod tests {
         let (mut spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
         assert!(found.kept_aside.is_some_and(|aside| aside.exists()));
         assert_eq!(spool.next(0).expect("read"), Next::Nothing);
+        // Nothing in it can be read: readings of any time before may have been there.
+        assert_eq!((found.lost, spool.was_damaged().expect("read")), (Some((aside::UNKNOWN, MORNING)), true));
+        drop(spool);
+        let (spool, found) = Spool::open(dir.path(), MORNING.after(hour)).expect("opens");
+        assert_eq!(found.lost, Some((aside::UNKNOWN, MORNING.after(hour))), "until it is told");
+        spool.told().expect("noted");
+        assert_eq!((spool.untold().expect("read"), spool.was_damaged().expect("read")), (None, false));
+    }
+
+    #[test]
+    fn a_damaged_file_tells_what_can_still_be_read_of_it() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let hour = Duration::from_secs(3_600);
+        spool.put(&[chunk(4)]).expect("kept");
+        let seven = Dropped::unknown(MORNING, MORNING, 7);
+        spool.note_dropped(seven).expect("noted");
+        let told = spool.begin_telling(MORNING).expect("read");
+        spool.mark(MORNING.after(hour), true).expect("marked");
+        // Another shape, where nothing needs to be read of it.
+        spool.connection.execute_batch("ALTER TABLE chunk RENAME COLUMN readings TO n").expect("changed");
+        drop(spool);
+        let (mut spool, found) = Spool::open(dir.path(), MORNING.after(2 * hour)).expect("opens");
+        assert!(found.kept_aside.is_some());
+        assert_eq!(found.lost, Some((MORNING, MORNING.after(2 * hour))), "from the oldest that waited in it");
+        assert_eq!(spool.begin_telling(MORNING.after(hour)).expect("read"), told, "under the same id");
     }
 
     #[test]
