@@ -480,6 +480,45 @@ async fn retained_topics_tell_the_present_and_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_that_is_gone() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    link.set_open(false);
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    let told = |unit: &str| Message {
+        topic: format!("risk/{unit}"),
+        retain: true,
+        kind: "riskgate.risk.v1".to_owned(),
+        object: unit.to_owned(),
+        data: json!({ "id": unit, "revision": 3, "riskClass": 1 }),
+        ..hazard(1)
+    };
+    let effects = vec![risk("U-1"), risk("U-2")];
+    commit(&agent.store, 1, effects, vec![told("U-1"), told("U-2")]).await;
+    agent.plant.send_replace(plant(&["U-1"]));
+    link.set_open(true);
+    let is_row = |body: &Value| body["sequence"] == json!(2);
+    subscriber.find(|topic, body| topic == "risk/U-2" && is_row(body)).await;
+    agent.drained().await;
+    // One of it that is decided just now is told, and not retained either.
+    commit(&agent.store, 2, Vec::new(), vec![told("U-2")]).await;
+    subscriber.find(|topic, body| topic == "risk/U-2" && body["sequence"] == json!(3)).await;
+    agent.stop().await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "stopped").await;
+
+    let mut late = Subscriber::connect(broker.port).await;
+    let mut retained = BTreeMap::new();
+    while retained.len() < 3 {
+        let (topic, body) = late.next().await;
+        retained.insert(topic, body);
+    }
+    assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
+    assert_eq!(retained["risk/U-1"]["replayed"], json!(true), "as the store has it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_points_are_listed_upstream_and_a_shorter_list_clears_the_rest() {
     let broker = Broker::start();
     let dir = TempDir::new().expect("a directory");

@@ -37,7 +37,7 @@ use crate::causes::chain;
 use crate::events::Event as Happening;
 use crate::pump::Verdict;
 use crate::store::journal::Head;
-use crate::store::{Committed, LastSequences, OutboxView, Row, StoreError};
+use crate::store::{Committed, LastSequences, Message, OutboxView, Row, StoreError};
 
 /// While connected, drops are told at most this often: each gap is a row on the card.
 const GAP_EVERY_TURNS: u64 = 60;
@@ -535,7 +535,10 @@ impl<'a> Link<'a> {
                 let late = row.sequence <= self.before.of(row.message.lane);
                 let payload = wire::row_bytes(&row, origin, late);
                 let sent = Sent::Row { seq: row.seq, lane: row.message.lane, sequence: row.sequence };
-                (self.uplink.topic(&row.message.topic), payload, row.message.retain, sent)
+                // The topics tell the present already, and those of units that are gone are cleared: neither an older
+                // message nor one of such a unit becomes the retained one.
+                let retain = row.message.retain && !late && !self.is_of_gone_unit(&row.message);
+                (self.uplink.topic(&row.message.topic), payload, retain, sent)
             }
             // An old message must not become the retained one.
             Outgoing::Again(row) => {
@@ -547,6 +550,10 @@ impl<'a> Link<'a> {
                 (self.uplink.topic("telemetry"), payload, false, Sent::Telemetry(chunk))
             }
         }
+    }
+
+    fn is_of_gone_unit(&self, message: &Message) -> bool {
+        message.kind == "riskgate.risk.v1" && self.uplink.plant.borrow().unit(&message.object).is_none()
     }
 
     /// Since this connection was begun.
