@@ -680,3 +680,33 @@ fn a_model_with_any_one_value_wrong_or_gone_is_taken_or_refused_at_a_place() {
     }
     assert!(refused > taken && taken > 0, "{refused} refused, {taken} taken");
 }
+
+/// The same with these files more.
+fn with_files(more: &str, model: Value) -> Result<Checked, riskgate::config::Problems> {
+    let text = format!("[model]\nsource = \"upstream\"\n{more}");
+    let files = over_base(vec![(PathBuf::from("more.toml"), text.into_bytes())]);
+    check_files_with(files, &Synced::new(1, model))
+}
+
+/// Upstream's chain: one measure of tank-b, and `E-1` is an event there.
+fn of_tank_b() -> Value {
+    let unit = json!({
+        "id": "tank-b", "riskUnitName": "罐区B", "hazardCode": "540170007002", "riskClass": "2",
+        "hazardLiablePerson": "李四",
+    });
+    let event = json!({ "id": "E-1", "riskUnitId": "tank-b", "riskEventName": "泄漏" });
+    let measure = json!({
+        "id": "M-9", "riskEventId": "E-1", "riskMeasureDesc": "巡检", "dataSrc": "2", "classify1": 3, "classify2": "3-2",
+    });
+    json!({ "units": [unit], "events": [event], "measures": [measure], "tasks": [] })
+}
+
+#[test]
+fn of_a_flood_of_faults_a_model_is_told_some_and_the_number_of_the_others() {
+    let mut model = of_tank_b();
+    model["measures"] = json!(vec![json!({}); 20_000]);
+    let problems = with_files("", model).expect_err("refused");
+    assert!(problems.diagnostics.len() <= 1_100, "{}", problems.diagnostics.len());
+    assert!(problems.left_out > 100_000, "{}", problems.left_out);
+    assert!(problems.render(false).contains(&format!("{} more", problems.left_out)));
+}

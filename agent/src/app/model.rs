@@ -198,7 +198,8 @@ pub(super) fn refusal(problems: &Problems) -> Refused {
         error: short(&one.message),
         hint: one.hint.as_deref().map(short),
     };
-    let (count, reasons) = (errors().count(), errors().take(REASONS_MAX).map(reason).collect::<Vec<_>>());
+    let count = errors().count() + problems.left_out;
+    let reasons = errors().take(REASONS_MAX).map(reason).collect::<Vec<_>>();
     let first = reasons.first().map(|first| format!("; the first: {}: {}", first.at, first.error));
     let words = format!("nothing was taken, {count} things are wrong{}", first.unwrap_or_default());
     let reasons_left_out = count - reasons.len();

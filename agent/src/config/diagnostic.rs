@@ -267,11 +267,17 @@ pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     pub diagnostics: Vec<Diagnostic>,
+    /// Errors of a model from upstream beyond those that are told one by one.
+    pub left_out: usize,
 }
 
 impl Problems {
     pub fn render(&self, colour: bool) -> String {
-        render(&self.diagnostics, colour)
+        let mut out = render(&self.diagnostics, colour);
+        if self.left_out > 0 {
+            _ = writeln!(out, "and {} more errors of the model", self.left_out);
+        }
+        out
     }
 }
 

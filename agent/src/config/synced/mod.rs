@@ -7,13 +7,15 @@
 
 mod merge;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, Digest, SHA256};
 use riskgate_engine::{EventDraft, MeasureDraft, ObjectDraft, TaskDraft, UnitDraft};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::few::Few;
@@ -46,7 +48,7 @@ pub enum NoModel {
 
 impl Synced {
     pub fn new(version: u64, model: Value) -> Self {
-        let digest = hex(model.to_string().as_bytes());
+        let digest = sha256(&model);
         Self { version, digest, model: Arc::new(model) }
     }
 
@@ -55,7 +57,7 @@ impl Synced {
     /// # Errors
     /// It is not what was written.
     pub fn restored(version: u64, digest: &str, body: &str) -> Result<Self, NoModel> {
-        let is = hex(body.as_bytes());
+        let is = hex(&ring::digest::digest(&SHA256, body.as_bytes()));
         if is != digest {
             return Err(NoModel::Digest { is, was: digest.to_owned() });
         }
@@ -69,8 +71,28 @@ impl Synced {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+/// Of the JSON of it, as it is written: a document may be large, and is not copied for this.
+pub(crate) fn sha256(said: &impl Serialize) -> String {
+    struct Hashing(Context);
+    impl Write for Hashing {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(Context::new(&SHA256));
+    // A digest takes every byte, and a document of JSON is JSON.
+    let written = serde_json::to_writer(&mut hashing, said);
+    debug_assert!(written.is_ok(), "{written:?}");
+    hex(&hashing.0.finish())
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The chain, each item with its place.
@@ -209,7 +231,7 @@ pub(super) fn read(synced: &Synced, file: usize, company: &str, zone: &TimeZone,
         };
         faults.error(whole(file), format!("the model has no list '{name}'"), hint);
     }
-    let reading = Reading { model, file, company, faults };
+    let reading = Reading { model, events: events_of(model), file, company, faults };
     let units = reading.items(UNITS, |row| model::unit(row));
     if model.get(UNITS).and_then(Value::as_array).is_some_and(Vec::is_empty) {
         let place = Place::json(file, UNITS, None, "");
@@ -224,12 +246,26 @@ pub(super) fn read(synced: &Synced, file: usize, company: &str, zone: &TimeZone,
     }
 }
 
+/// Of events that have one id the first holds; that there are others is told where ids are compared.
+fn events_of(model: &Map<String, Value>) -> HashMap<&Value, &Value> {
+    let rows = model.get(EVENTS).and_then(Value::as_array).into_iter().flatten();
+    let mut events = HashMap::new();
+    for row in rows {
+        if let Some(id) = row.get("id") {
+            events.entry(id).or_insert(row);
+        }
+    }
+    events
+}
+
 fn whole(file: usize) -> Place {
     Place::json(file, "", None, "")
 }
 
 struct Reading<'a> {
     model: &'a Map<String, Value>,
+    /// By id: each measure asks for its own.
+    events: HashMap<&'a Value, &'a Value>,
     file: usize,
     company: &'a str,
     faults: &'a Faults,
@@ -351,12 +387,14 @@ impl<'a> Row<'a> {
     /// The unit of the event that a measure names.
     fn unit_of_event(&self) -> Option<Placed<String>> {
         let (_, event) = self.value("event")?;
-        let events = self.reading.model.get(EVENTS)?.as_array()?;
         let place = self.place_of("event");
-        let Some(of) = events.iter().find(|of| of.get("id") == Some(event)) else {
+        let Some(of) = self.reading.events.get(event) else {
             let event = event.as_str().unwrap_or_default();
-            let all = events.iter().filter_map(|of| of.get("id")?.as_str());
-            self.reading.faults.error(place, format!("there is no event '{event}'"), suggest(event, all));
+            let faults = self.reading.faults;
+            // To compare each with all would take minutes where many are wrong.
+            let all = self.reading.model.get(EVENTS)?.as_array()?.iter().filter(|_| faults.left_out() == 0);
+            let all = all.filter_map(|of| of.get("id")?.as_str());
+            faults.error(place, format!("there is no event '{event}'"), suggest(event, all));
             return None;
         };
         let unit = of.get("riskUnitId")?.as_str()?;
