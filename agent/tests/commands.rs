@@ -580,3 +580,34 @@ async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_t
     platform.level_until(95.0, "unacknowledged").await;
     assert_eq!(platform.ask("model", &model("m3", 1)).await["data"]["ok"], json!(true));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_the_disk_has_yet_to_take_is_told_to_nobody_and_no_other_is_taken() {
+    let broker = Broker::start();
+    let mut gateway = gateway(broker.port, broker.port);
+    let mut platform = Platform::connect(broker.port).await;
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    // Another program holds the file: nothing commits.
+    let other = Connection::open(gateway.store()).expect("opened");
+    other.busy_timeout(Duration::from_secs(60)).expect("set");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    platform.subscriber.command("model", &model("m1", 1), false).await;
+    let mut n = 0;
+    let said = loop {
+        n += 1;
+        let said = platform.ask("model", &model(&format!("same-{n}"), 1)).await["data"].clone();
+        if !said["error"].as_str().is_some_and(|why| why.contains("is being read")) {
+            break said;
+        }
+    };
+    assert_eq!((&said["ok"], &said["code"]), (&json!(false), &json!("busy")), "{said}");
+    assert!(!platform.replies.contains_key("m1"));
+    assert_eq!(platform.model["version"], Value::Null);
+    drop(other);
+    platform.until(|it| it.replies.get("m1").cloned()).await;
+    assert_eq!(platform.replies["m1"][0]["data"]["ok"], json!(true));
+    model_is(&mut platform, json!(1)).await;
+    let same = platform.ask("model", &model("same", 1)).await["data"].clone();
+    assert_eq!(same["result"]["changed"], json!(false), "{same}");
+}

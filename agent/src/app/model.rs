@@ -37,6 +37,12 @@ pub(super) struct Held {
     pub(super) known: TakenModel,
 }
 
+/// What became of a model that was swapped in, and who waits to hear of it.
+pub(super) struct Committed {
+    verdict: Verdict,
+    answer: oneshot::Sender<Verdict>,
+}
+
 /// What is read for one who waits.
 pub(super) type Reading = (Result<Read, Unread>, Asker);
 
@@ -118,9 +124,16 @@ impl Instance {
         }
         let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
         let (folder, time) = (self.folder.clone(), self.origin.clone());
+        let waits = !self.committing.is_empty();
         self.reading.spawn(async move {
             // Where nothing comes back it was answered, or the pump has ended.
             let answer = may.await.ok()?;
+            if waits {
+                // Nobody may be told that it is held, and each that waits is 1 MiB.
+                let words = "the disk has yet to take the model that runs; ask again by the same id";
+                refuse(answer, Refused::new("busy", words));
+                return None;
+            }
             match present {
                 Some((held, known))
                     if held.version == offered.synced.version && held.digest == offered.synced.digest =>
@@ -140,6 +153,34 @@ impl Instance {
                 }
             }
         });
+    }
+}
+
+impl Instance {
+    /// The answer of a model that is being swapped in goes this way; it follows the commit, and what upstream and
+    /// people are told of the model with it.
+    pub(super) fn await_commit(&mut self, answer: oneshot::Sender<Verdict>) -> oneshot::Sender<Verdict> {
+        let (done, waiting) = oneshot::channel();
+        self.committing.spawn(async move {
+            // The pump ends: who asked is told that it does.
+            let verdict = waiting.await.ok()?;
+            Some(Committed { verdict, answer })
+        });
+        done
+    }
+
+    pub(super) fn model_committed(&mut self, Committed { verdict, answer }: Committed) {
+        self.tell_model();
+        drop(answer.send(verdict));
+    }
+
+    /// Unless the disk has yet to take it.
+    pub(super) fn tell_model(&mut self) {
+        if self.committing.is_empty() {
+            let in_force = self.in_force.clone();
+            self.board.update(|board| board.set_model(in_force.clone()));
+            self.model.send_replace(in_force);
+        }
     }
 }
 

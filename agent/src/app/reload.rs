@@ -189,6 +189,7 @@ impl Instance {
         let (asker, taken) = match asker {
             Asker::Upstream { offered, answer } => {
                 let time = (now, self.origin.time(now));
+                let answer = self.await_commit(answer);
                 let taking = model::taking(*offered, answer, (&plant, &orphans), self.held.as_ref(), time);
                 entry.by.clone_from(&taking.held.known.by);
                 entry.what = "model".to_owned();
@@ -211,8 +212,8 @@ impl Instance {
         place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
         let said = describe(&plant);
         self.plant.send_replace(plant);
-        self.board.update(|board| board.set_model(in_force.clone()));
-        self.model.send_replace(in_force);
+        self.in_force = in_force;
+        self.tell_model();
         self.history.set_limits(site.history);
         self.site = site;
         self.files = files;
