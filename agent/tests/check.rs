@@ -688,6 +688,14 @@ fn with_files(more: &str, model: Value) -> Result<Checked, riskgate::config::Pro
     check_files_with(files, &Synced::new(1, model))
 }
 
+/// A measure of the files, with what more it says.
+fn own_measure(id: &str, unit: &str, event: &str, more: &str) -> String {
+    format!(
+        "[[measure]]\nid = \"{id}\"\nunit = \"{unit}\"\nevent = \"{event}\"\nname = \"{id}\"\n\
+         classify1 = \"3\"\nclassify2 = \"3-2\"\n{more}\n"
+    )
+}
+
 /// Upstream's chain: one measure of tank-b, and `E-1` is an event there.
 fn of_tank_b() -> Value {
     let unit = json!({
@@ -699,6 +707,15 @@ fn of_tank_b() -> Value {
         "id": "M-9", "riskEventId": "E-1", "riskMeasureDesc": "巡检", "dataSrc": "2", "classify1": 3, "classify2": "3-2",
     });
     json!({ "units": [unit], "events": [event], "measures": [measure], "tasks": [] })
+}
+
+#[test]
+fn a_measure_that_the_files_bind_something_to_is_an_orphan_where_upstream_has_it_no_more() {
+    let more = own_measure("M-2", "tank-a", "储罐满溢", "zones = [\"dike\"]")
+        + &own_measure("M-3", "tank-a", "储罐满溢", "auto_record = true")
+        + &own_measure("M-4", "tank-a", "储罐满溢", "");
+    let of = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(of.orphans, ["M-2", "M-3", "M-1"], "M-4 is nothing but a copy");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //!
 //! The chain is upstream's. The files hold bindings and `auto_record` of its measures, and an own copy of the chain,
 //! by which the gateway runs before the first model and where none can be read. From that copy come the items that
-//! points, rules, zones and sources name and upstream does not have any more: such a measure is an orphan. Its rules
+//! points, rules, bindings, zones and sources name and upstream does not have any more: such a measure is an orphan. Its rules
 //! go on judging, since that a platform drops a row is no word on the plant.
 
 use std::collections::BTreeSet;
 
-use riskgate_engine::{EventDraft, Given, MeasureDraft, ObjectDraft, PointDraft, RuleDraft, UnitDraft};
+use riskgate_engine::{
+    Binding, EventDraft, Given, MeasureDraft, ObjectDraft, PointDraft, RuleDraft, UnitDraft,
+};
 
 use super::Chain;
 use crate::config::fields::Origin;
@@ -31,6 +33,8 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
     let mut named: BTreeSet<&str> = files.rules.iter().map(|(rule, _)| rule.measure.as_str()).collect();
     named.extend(kept.points.iter().filter_map(|point| point.measure.as_deref()));
     named.extend(lost_tasks.iter().map(|(task, _)| task.measure.as_str()));
+    let own = files.measures.iter().filter(|(measure, _)| has_own(measure));
+    named.extend(own.map(|(measure, _)| measure.id.as_str()));
     let orphans = lost(&files.measures, &measures, |measure| &measure.id, |id| named.contains(id));
 
     let mut places: BTreeSet<&str> = kept.places.iter().copied().collect();
@@ -50,6 +54,12 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
     measures.extend(orphans);
     tasks.extend(lost_tasks);
     (Model { objects, units, events, measures, tasks, ..files }, ids)
+}
+
+/// Whether the files say more of it than a copy of the chain would.
+fn has_own(measure: &MeasureDraft) -> bool {
+    let Binding { points, zones, cameras, permits } = &measure.bound;
+    measure.auto_record || [points, zones, cameras, permits].iter().any(|bound| !bound.is_empty())
 }
 
 /// Of our items those that are asked for and that upstream does not have.
