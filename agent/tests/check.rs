@@ -719,6 +719,52 @@ fn a_measure_that_the_files_bind_something_to_is_an_orphan_where_upstream_has_it
 }
 
 #[test]
+fn orphans_of_two_units_with_one_event_by_its_words_or_its_id_are_kept() {
+    let unit = |id: &str| {
+        format!(
+            "[[unit]]\nid = \"{id}\"\nname = \"{id}\"\nhazard_code = \"540170007003\"\nbase_class = \"blue\"\n\
+             liable_person = \"王强\"\n"
+        )
+    };
+    let of = |event: &str, more: &str| {
+        let more = unit("tank-c")
+            + &unit("tank-d")
+            + &own_measure("M-5", "tank-c", event, "auto_record = true")
+            + &own_measure("M-6", "tank-d", event, "auto_record = true")
+            + &own_measure("M-7", "tank-d", event, "auto_record = true")
+            + more;
+        let checked = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut ids: Vec<String> = checked.plant.events().iter().map(|event| event.id.clone()).collect();
+        let events = |unit: &str| {
+            let events = checked.plant.events().iter().filter(|event| event.unit == unit);
+            events.map(|event| event.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((events("tank-c"), events("tank-d")), (vec!["泄漏".to_owned()], vec!["泄漏".to_owned()]));
+        for measure in checked.plant.measures() {
+            let mut own = checked.plant.events().iter().filter(|event| event.unit == measure.unit);
+            assert!(own.any(|event| event.id == measure.event), "{measure:?}");
+        }
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    };
+    of("泄漏", "");
+}
+
+#[test]
+fn an_event_that_upstream_has_moved_to_another_unit_stays_for_the_orphan_of_the_first() {
+    let event = "[[event]]\nid = \"E-1\"\nunit = \"tank-a\"\nname = \"泄漏\"\n\
+                 [[event]]\nid = \"E-0\"\nunit = \"tank-a\"\nname = \"储罐满溢\"\n";
+    let more = event.to_owned() + &own_measure("M-5", "tank-a", "E-1", "auto_record = true");
+    let of = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+    let events = of.plant.events().iter().map(|event| (event.unit.as_str(), event.name.as_str()));
+    let events: std::collections::BTreeSet<_> = events.collect();
+    assert_eq!(Vec::from_iter(events), [("tank-a", "储罐满溢"), ("tank-a", "泄漏"), ("tank-b", "泄漏")]);
+    assert!(of.orphans.contains(&"M-5".to_owned()));
+}
+
+#[test]
 fn of_a_flood_of_faults_a_model_is_told_some_and_the_number_of_the_others() {
     let mut model = of_tank_b();
     model["measures"] = json!(vec![json!({}); 20_000]);
