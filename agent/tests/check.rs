@@ -765,6 +765,40 @@ fn an_event_that_upstream_has_moved_to_another_unit_stays_for_the_orphan_of_the_
 }
 
 #[test]
+fn the_name_of_the_code_says_whether_an_object_is_major() {
+    let major = |object: Value, unit: (&str, &str)| {
+        let mut model = of_tank_b();
+        let row = model["units"][0].as_object_mut().expect("a row");
+        row.remove("hazardCode");
+        row.insert(unit.0.to_owned(), json!(unit.1));
+        if !object.is_null() {
+            model["objects"] = json!([object]);
+        }
+        let of = with_files("", model).map_err(|problems| problems.render(false))?;
+        let unit = of.plant.unit("tank-b").expect("the unit");
+        Ok::<bool, String>(of.plant.is_major(unit))
+    };
+    let code = "540170007002";
+    let one = |name: &str| json!({ name: code, "hazardName": "罐区" });
+    assert_eq!(major(one("hazardCode"), ("hazardCode", code)), Ok(true));
+    assert_eq!(major(one("hazardCode1"), ("hazardCode1", code)), Ok(false));
+    let blank = json!({ "hazardCode": "", "hazardCode1": code, "hazardName": "罐区" });
+    assert_eq!(major(blank, ("hazardCode1", code)), Ok(false));
+    assert_eq!(major(Value::Null, ("hazardCode", code)), Ok(true), "by the unit alone");
+    assert_eq!(major(Value::Null, ("hazardCode1", code)), Ok(false), "by the unit alone");
+    let wrong = [
+        (json!({ "hazardCode": code, "hazardName": "罐区", "major": false }), "hazardCode", "'major'"),
+        (json!({ "hazardCode1": code, "hazardName": "罐区", "major": 1 }), "hazardCode1", "'major'"),
+        (json!({ "hazardCode": code, "hazardCode1": "2", "hazardName": "罐区" }), "hazardCode", "both"),
+        (one("hazardCode"), "hazardCode1", "the object"),
+    ];
+    for (object, name, why) in wrong {
+        let said = major(object, (name, code)).expect_err("refused");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
 fn of_a_flood_of_faults_a_model_is_told_some_and_the_number_of_the_others() {
     let mut model = of_tank_b();
     model["measures"] = json!(vec![json!({}); 20_000]);
