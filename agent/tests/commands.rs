@@ -491,6 +491,11 @@ async fn a_model_with_faults_is_refused_whole_with_each_at_its_place() {
     let broker = Broker::start();
     let mut gateway = gateway(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
+    let site = gateway.config().join("site.toml");
+    let text = std::fs::read_to_string(&site).expect("read");
+    let login = "kind = \"mqtt\"\nuser = \"gateway\"\npassword_file = \"password\"";
+    std::fs::write(&site, text.replace("kind = \"mqtt\"", login)).expect("written");
+    std::fs::write(gateway.config().join("password"), "of then").expect("written");
     gateway.start();
     model_is(&mut platform, Value::Null).await;
     let mut bad = model("bad", 1);
@@ -530,9 +535,18 @@ async fn a_model_with_faults_is_refused_whole_with_each_at_its_place() {
     }
     // What was edited at the gateway and not reloaded does not come into force with a model.
     let site = gateway.config().join("site.toml");
-    let text = std::fs::read_to_string(&site).expect("read") + "# edited\n";
-    std::fs::write(&site, text).expect("written");
-    let refused = platform.ask("model", &model("edited", 1)).await["data"].clone();
+    let text = std::fs::read_to_string(&site).expect("read");
+    // Torn, and whole: neither is a fault of the model.
+    for (n, edited) in ["[[unit", "# edited\n"].into_iter().enumerate() {
+        std::fs::write(&site, text.clone() + edited).expect("written");
+        let refused = platform.ask("model", &model(&format!("edited-{n}"), 1)).await["data"].clone();
+        assert_eq!(refused["code"], json!("not_now"), "{refused}");
+    }
+    let password = gateway.config().join("password");
+    std::fs::write(&password, "changed").expect("written");
+    gateway.tell(&["reload"]);
+    std::fs::write(&password, "once more").expect("written");
+    let refused = platform.ask("model", &model("password", 1)).await["data"].clone();
     assert_eq!(refused["code"], json!("not_now"), "{refused}");
     gateway.tell(&["reload"]);
     assert_eq!(gateway.count("SELECT count(*) FROM model"), 0);

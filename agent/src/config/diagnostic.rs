@@ -269,6 +269,8 @@ pub struct Problems {
     pub diagnostics: Vec<Diagnostic>,
     /// Errors of a model from upstream beyond those that are told one by one.
     pub left_out: usize,
+    /// As [`super::Checked::files`]; `None`: they could not be read.
+    pub files: Option<String>,
 }
 
 impl Problems {

@@ -169,7 +169,7 @@ fn check_all(
             let warnings = diagnostics;
             Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, secrets })
         }
-        Some(_) | None => Err(Problems { diagnostics, left_out }),
+        Some(_) | None => Err(Problems { diagnostics, left_out, files: Some(of_files) }),
     }
 }
 
