@@ -433,6 +433,7 @@ async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_s
     assert_eq!(platform.model["source"], "upstream");
     platform.level(95.0).await;
     let candidate = platform.at_stage("candidate", "candidate").await;
+    assert_eq!(platform.objects[&("candidate".to_owned(), candidate.clone())]["orphan"], json!(false));
     let seven = model("model-7", 7);
     let taken = platform.ask("model", &seven).await;
     let result = &taken["data"]["result"];
@@ -471,12 +472,14 @@ async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_s
     eight["model"]["tasks"].as_array_mut().expect("a list").remove(0);
     let taken = platform.ask("model", &eight).await["data"].clone();
     assert_eq!(taken["result"]["orphans"], json!(["M-1"]), "{taken}");
+    assert_eq!(taken["result"]["orphansLeftOut"], json!(0));
     model_is(&mut platform, json!(8)).await;
     assert_eq!(platform.model["orphans"], json!(1));
     let alarm = platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["revision"].clone();
     let seen = platform.ask("acknowledge", &command("acknowledge", "a1", json!({ "revision": alarm }))).await;
     assert_eq!(seen["data"]["ok"], json!(true), "{seen}");
     platform.level_until(10.0, "latched").await;
+    assert_eq!(platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["orphan"], json!(true));
     // It holds after a restart, and so does a reload of the files.
     restart(&mut gateway, &mut platform).await;
     assert_eq!(platform.model["version"], json!(8));

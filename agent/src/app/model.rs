@@ -201,6 +201,7 @@ pub(super) fn taking(
     let (plant, orphans) = checked;
     let Offered { id, by, expires, digest, synced } = offered;
     let version = synced.version;
+    let orphans_left_out = orphans.len().saturating_sub(ORPHANS_MAX);
     let orphans: Vec<&String> = orphans.iter().take(ORPHANS_MAX).collect();
     let coverage = plant.coverage();
     let result = json!({
@@ -213,12 +214,14 @@ pub(super) fn taking(
         "automatic": coverage.automatic,
         "watched": coverage.watched,
         "orphans": orphans,
+        "orphansLeftOut": orphans_left_out,
     });
     let journalled = json!({
         "version": version,
         "version_before": old.map(|old| old.synced.version),
         "model": synced.digest,
         "orphans": orphans,
+        "orphans_left_out": orphans_left_out,
         "path": "mqtt",
         "command": id,
     });

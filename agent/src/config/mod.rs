@@ -165,7 +165,7 @@ fn check_all(
                 Some((synced, _)) => with_model(&of_files, synced),
                 None => of_files.clone(),
             };
-            let plant = plant.with_version(&hash);
+            let plant = plant.with_version(&hash).with_orphans(&orphans);
             let warnings = diagnostics;
             Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, secrets })
         }
