@@ -233,6 +233,56 @@ async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_
 }
 
 #[tokio::test]
+async fn a_store_that_is_lost_while_it_waits_for_room_ends_the_run_and_the_next_start_tells_it() {
+    let gone = |dir: &Path| fs::remove_file(dir.join("state.db-wal")).expect("removed");
+    let all_gone = |dir: &Path| {
+        for name in ["state.db", "state.db-wal"] {
+            fs::remove_file(dir.join(name)).expect("removed");
+        }
+    };
+    let torn = |dir: &Path| fs::write(dir.join("state.db"), "what a card gives back").expect("written");
+    let other = |dir: &Path| {
+        fs::remove_file(dir.join("state.db-wal")).expect("removed");
+        let (another, source) = (TempDir::new().expect("a directory"), "state.db");
+        open(another.path()).0.close().expect("closes");
+        fs::copy(another.path().join(source), dir.join(source)).expect("copied");
+    };
+    let changes: [(&str, Change<'_>, Option<&str>); 4] = [
+        ("rolled_back", &gone, Some("rolled_back")),
+        ("lost_file", &all_gone, Some("lost_file")),
+        ("not_a_store", &torn, Some("not_a_store")),
+        ("another_epoch", &other, None),
+    ];
+    for (found, change, told) in changes {
+        let Some(disk) = Disk::of("8m") else { return };
+        let (killed, epoch) = killed().await;
+        for name in FILES {
+            fs::copy(killed.path().join(name), disk.path().join(name)).expect("copied");
+        }
+        disk.fill();
+        let (store, opened) = open(disk.path());
+        assert_eq!((opened.epoch, opened.new), (epoch, None), "{found}");
+        let mut committed = store.committed();
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        change(disk.path());
+        store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+        let ended = async { while committed.changed().await.is_ok() {} };
+        tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the writer ends");
+        assert_eq!(
+            (asides(disk.path()), committed.borrow().seq),
+            (Vec::new(), 0),
+            "{found}: nothing is touched"
+        );
+        let why = committed.borrow().failed.clone().expect("told");
+        assert!(why.contains(found), "{found}: {why}");
+        store.close().expect_err("a batch was not written");
+        let (_store, opened) = open(disk.path());
+        assert_eq!(opened.new, told, "{found}");
+        assert_ne!(opened.epoch, epoch, "{found}");
+    }
+}
+
+#[tokio::test]
 async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room() {
     let Some(disk) = Disk::of("4m") else { return };
     disk.fill();

@@ -55,7 +55,7 @@ pub(super) enum Unusable {
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
     make(dir)?;
     let lock = Arc::new(lock(dir)?);
-    match open_locked(dir, now, None, &lock) {
+    match open_locked(dir, now, &Start::default(), &lock) {
         Err(why) if is_full(&why) => full::open(dir, now, why, &lock),
         opened => {
             let (database, opened) = opened?;
@@ -65,19 +65,30 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     }
 }
 
-/// `epoch`: of the new store, where one begins.
+/// What one try of a start goes by.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Start {
+    /// Of the new store, where one begins; of the one that was read, where the agent runs already. `None`: any.
+    pub(super) epoch: Option<Epoch>,
+    /// Why a new one begins, which is decided already.
+    pub(super) new: Option<&'static str>,
+    /// The agent runs already, under this epoch. Nobody would be told of a store that is lost now and of a new one in
+    /// its place, so nothing is kept aside any more: it is an error.
+    pub(super) is_running: bool,
+}
+
 pub(super) fn open_locked(
     dir: &Path,
     now: Wall,
-    epoch: Option<Epoch>,
+    start: &Start,
     lock: &Arc<File>,
 ) -> Result<(Database, Opened), StoreError> {
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
-    let (usable, kept_aside) = match open_or_begin(dir, &path, now, epoch) {
+    let (usable, kept_aside) = match open_or_begin(dir, &path, now, start) {
         Err(error) if is_full(&error) && ballast.give_back() => {
             tracing::error!("the disk is full: the room that was kept for this is given back");
-            open_or_begin(dir, &path, now, epoch)
+            open_or_begin(dir, &path, now, start)
         }
         opened => opened,
     }
@@ -118,8 +129,20 @@ pub(super) fn database(
         config_before: meta.config,
     };
     let (ballast, lock) = (Ballast::of(dir), Arc::clone(lock));
-    let database =
-        Database { connection, last, rows, head, sealer, mark, ballast, upkeep, age, lock, unbegun: None };
+    let database = Database {
+        connection,
+        last,
+        rows,
+        head,
+        sealer,
+        mark,
+        ballast,
+        upkeep,
+        age,
+        lock,
+        unbegun: None,
+        is_lost: false,
+    };
     Ok((database, opened))
 }
 
@@ -148,19 +171,23 @@ fn open_or_begin(
     dir: &Path,
     path: &Path,
     now: Wall,
-    epoch: Option<Epoch>,
+    start: &Start,
 ) -> Result<(Usable, Option<PathBuf>), StoreError> {
     let marked = Marked::read(dir);
     let wal_is_there = || fs::metadata(suffixed(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-    let is_lost = !exists(path)? && (marked.is_some() || wal_is_there());
+    let was_there = || start.is_running || marked.is_some() || wal_is_there();
+    let is_lost = start.new.is_none() && !exists(path)? && was_there();
     let usable = if is_lost {
         Err(Unusable::Aside("lost_file"))
     } else {
-        try_open(path, now, &Run { epoch, marked: marked.as_ref(), ..Run::default() })
+        try_open(path, now, &Run { start: *start, marked: marked.as_ref(), full: false })
     };
     let reason = match usable {
         Ok(file) => return Ok((file, None)),
         Err(Unusable::Error(error)) => return Err(error),
+        Err(Unusable::Aside(reason)) if start.is_running => {
+            return Err(StoreError::Lost { path: path.to_owned(), reason });
+        }
         Err(Unusable::Aside(reason)) => reason,
     };
     let aside = keep_aside(path, now, ASIDES_MAX)
@@ -170,7 +197,7 @@ fn open_or_begin(
         kept = aside.as_ref().map(|aside| aside.display().to_string()),
         "the store is lost or cannot be used; what is left of it is kept aside, a new one begins, and with it a new epoch"
     );
-    let run = Run { epoch, reason: Some(reason), ..Run::default() };
+    let run = Run { start: Start { new: Some(reason), ..*start }, ..Run::default() };
     Ok((try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))?, aside))
 }
 
@@ -197,6 +224,7 @@ pub(super) fn is_full(error: &StoreError) -> bool {
         StoreError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
         StoreError::Full { .. } => true,
         StoreError::InUse { .. }
+        | StoreError::Lost { .. }
         | StoreError::Record { .. }
         | StoreError::Encode { .. }
         | StoreError::Lane { .. }
@@ -246,10 +274,7 @@ struct Meta {
 /// How a file is opened.
 #[derive(Default)]
 pub(super) struct Run<'a> {
-    /// Of the new store, where one begins; `None`: any.
-    pub(super) epoch: Option<Epoch>,
-    /// Why the file that was there before is not used.
-    pub(super) reason: Option<&'static str>,
+    pub(super) start: Start,
     /// What a mark beside it says.
     pub(super) marked: Option<&'a Marked>,
     /// There is no room to write anything: what would be written stays in memory, in a transaction that the caller
@@ -287,23 +312,16 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
     if user_version > schema::newest() {
         return Err(Unusable::Aside("newer_version"));
     }
-    let reason = run.reason.or_else(|| (existed && tables == 0).then_some("empty_file"));
+    if run.start.is_running
+        && let Some(reason) =
+            is_another(&connection, tables, &run.start).map_err(judge("read whose it is"))?
+    {
+        return Err(Unusable::Aside(reason));
+    }
+    let reason = run.start.new.or_else(|| (existed && tables == 0).then_some("empty_file"));
     configure(&connection, tables == 0).map_err(judge("set it up"))?;
-    let closed_clean: Option<bool> = if tables > 0 {
-        connection
-            .query_row("SELECT clean FROM meta", [], |row| row.get(0))
-            .optional()
-            .map_err(judge("read whether it was closed"))?
-    } else {
-        Some(true)
-    };
-    if closed_clean != Some(true) {
-        let verdict: String =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(judge("check it"))?;
-        if verdict != "ok" {
-            tracing::error!(path = %path.display(), verdict, "the store is damaged");
-            return Err(Unusable::Aside("damaged"));
-        }
+    if tables > 0 && !is_whole(path, &connection)? {
+        return Err(Unusable::Aside("damaged"));
     }
     if let Some(marked) = run.marked.filter(|_| user_version >= schema::CHAINED)
         && is_rolled_back(&connection, marked).map_err(judge("compare it with its mark"))?
@@ -314,12 +332,47 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
         connection.execute_batch("BEGIN IMMEDIATE").map_err(judge("begin a transaction"))?;
     }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
-    let (meta, new) = begin_run(&connection, now, reason, run.epoch).map_err(judge("begin the run"))?;
+    let (meta, new) = begin_run(&connection, now, reason, run.start.epoch).map_err(judge("begin the run"))?;
     let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
     keep_wal(&connection, run.full).map_err(judge("set it up"))?;
     Ok(Usable { connection, meta, new, restored, last, head })
+}
+
+/// Checks a file that was not closed.
+fn is_whole(path: &Path, connection: &Connection) -> Result<bool, Unusable> {
+    let judge = |operation: &'static str| move |error| judge(path, operation, error);
+    let closed_clean: Option<bool> = connection
+        .query_row("SELECT clean FROM meta", [], |row| row.get(0))
+        .optional()
+        .map_err(judge("read whether it was closed"))?;
+    if closed_clean == Some(true) {
+        return Ok(true);
+    }
+    let verdict: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(judge("check it"))?;
+    let is_whole = verdict == "ok";
+    if !is_whole {
+        tracing::error!(path = %path.display(), verdict, "the store is damaged");
+    }
+    Ok(is_whole)
+}
+
+/// Why the file is not the one that the agent runs with, where it is not.
+fn is_another(connection: &Connection, tables: i64, start: &Start) -> rusqlite::Result<Option<&'static str>> {
+    let epoch: Option<String> = if tables > 0 {
+        connection.query_row("SELECT epoch FROM meta", [], |row| row.get(0)).optional()?
+    } else {
+        None
+    };
+    Ok(match epoch {
+        // Of a new one there may be a part, from a try that had too little room.
+        None => start.new.is_none().then_some("empty_file"),
+        Some(found) => {
+            (start.epoch.map(|epoch| epoch.0.to_string()) != Some(found)).then_some("another_epoch")
+        }
+    })
 }
 
 fn configure(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
@@ -434,6 +487,7 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
         StoreError::File { .. }
         | StoreError::Full { .. }
         | StoreError::InUse { .. }
+        | StoreError::Lost { .. }
         | StoreError::Open { .. }
         | StoreError::Encode { .. }
         | StoreError::Lane { .. }

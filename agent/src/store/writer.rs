@@ -56,6 +56,8 @@ pub(super) struct Database {
     pub(super) lock: Arc<File>,
     /// There was no room for the start itself: nothing is written before that is done.
     pub(super) unbegun: Option<Unbegun>,
+    /// What was read at the start is not there any more: only a restart can tell that, and begin anew.
+    pub(super) is_lost: bool,
 }
 
 impl Database {
@@ -67,7 +69,8 @@ impl Database {
     fn begin(&mut self) -> Result<(), StoreError> {
         let Some(unbegun) = self.unbegun.take() else { return Ok(()) };
         let begun = full::begin(self, &unbegun);
-        if begun.is_err() {
+        if let Err(error) = &begun {
+            self.is_lost |= matches!(error, StoreError::Lost { .. });
             self.unbegun = Some(unbegun);
         }
         begun
@@ -350,6 +353,9 @@ impl Writer {
             }
         }
         self.answer_all(work.requests, committed);
+        if self.database.is_lost {
+            return Turn::End;
+        }
         let at = work.batches.last().map(|batch| batch.at);
         let evicted = self.database.keep_up(at, queue.batches() == 0);
         committed.send_if_modified(|committed| {
@@ -403,7 +409,7 @@ impl Writer {
         committed.send_modify(|committed| committed.failed = Some(why));
         self.closing_tries += u32::from(work.closed);
         self.answer_all(work.requests, committed);
-        if self.closing_tries >= CLOSING_TRIES {
+        if self.closing_tries >= CLOSING_TRIES || self.database.is_lost {
             return Turn::End;
         }
         // The first failure of a group is tried again at once, one batch at a time.
