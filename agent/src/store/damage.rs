@@ -10,7 +10,7 @@ use riskgate_engine::HazardStage;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::tests::{alarm, asides, batch, commit, hazard, message, until};
+use super::tests::{alarm, asides, batch, commit, hazard, make_old, message, until};
 use super::*;
 
 const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.mark"];
@@ -211,7 +211,7 @@ async fn a_disk_that_is_full_at_the_start_gets_the_room_that_was_kept_for_it() {
 }
 
 #[tokio::test]
-async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_room() {
+async fn a_killed_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_room() {
     let Some(disk) = Disk::of("8m") else { return };
     let (killed, epoch) = killed().await;
     for name in FILES {
@@ -230,6 +230,32 @@ async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_
     store.close().expect("closes");
     let (_store, opened) = open(disk.path());
     assert_eq!((opened.epoch, opened.restored.hazards.len(), opened.restored.alarms.len()), (epoch, 2, 1));
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_on_a_full_disk_can_be_sent_from_and_is_brought_to_the_newest_later() {
+    for version in 1..schema::MIGRATIONS.len() {
+        let Some(disk) = Disk::of("8m") else { return };
+        make_old(disk.path(), version);
+        disk.fill();
+        let (store, opened) = open(disk.path());
+        assert_eq!((opened.new, opened.restored.units[0].revision), (None, 4), "version {version}");
+        for _ in 0..2 {
+            let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+            assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [7], "version {version}");
+            assert_eq!(store.range(Lane::Critical, 1, 9, 9).await.expect("read").len(), 2);
+            assert_eq!(store.outbox().await.expect("read").lanes[0].pending, 1);
+            assert_eq!(store.units().await.expect("read").len(), 1);
+            assert_eq!(store.indicator().await.expect("read"), None);
+            // A try that fails reads on as before.
+            store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
+        }
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        commit(&store, batch(1, Vec::new(), vec![message(Lane::Critical, "h", 1)])).await;
+        assert_eq!(store.committed().borrow().last.critical, 8, "numbers go on");
+        store.close().expect("closes");
+        journal::prove(disk.path(), None, &mut |_| {}).expect("read").expect("whole");
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(super) fn open(
     tracing::error!(why, "the store cannot be begun: until there is room nothing is durable");
     let (usable, kept_aside) = read(dir, now, &Start::default())?;
     let (mut database, opened) = database(dir, usable, kept_aside, lock)?;
-    end_reading(&database.connection)?;
+    keep_tables(&database.connection)?;
     let start = Start { epoch: Some(opened.epoch), new: opened.new, is_running: true };
     let is_in_memory = is_in_memory(&database.connection);
     database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, start, is_in_memory, why });
@@ -80,7 +80,7 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
         Err(why) => {
             if !is_in_memory {
                 let (usable, _) = read(dir, *now, start)?;
-                end_reading(&usable.connection)?;
+                keep_tables(&usable.connection)?;
                 database.connection = usable.connection;
             }
             Err(why)
@@ -130,8 +130,11 @@ fn is_in_memory(connection: &Connection) -> bool {
     connection.path().is_none_or(str::is_empty)
 }
 
-fn end_reading(connection: &Connection) -> Result<(), StoreError> {
-    // In memory there is nobody else to see it, and the tables are needed.
-    let end = if is_in_memory(connection) { "COMMIT" } else { "ROLLBACK" };
-    connection.execute_batch(end).map_err(sql("end the reading of the store"))
+/// A file is read on in the transaction that is still open: there it is of the newest version, which is what each query
+/// is written for. It is rolled back when the connection is dropped. In memory there is nobody else to see it.
+fn keep_tables(connection: &Connection) -> Result<(), StoreError> {
+    if !is_in_memory(connection) {
+        return Ok(());
+    }
+    connection.execute_batch("COMMIT").map_err(sql("end the reading of the store"))
 }

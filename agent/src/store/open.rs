@@ -277,8 +277,8 @@ pub(super) struct Run<'a> {
     pub(super) start: Start,
     /// What a mark beside it says.
     pub(super) marked: Option<&'a Marked>,
-    /// There is no room to write anything: what would be written stays in memory, in a transaction that the caller
-    /// rolls back.
+    /// There is no room to write anything: what would be written stays in memory, in a transaction that is never
+    /// committed to the file.
     pub(super) full: bool,
 }
 

@@ -228,6 +228,9 @@ impl Database {
 
     /// What follows a commit while nothing waits for it. A disk that refuses tells with the next commit.
     fn keep_up(&mut self, at: Option<Wall>, is_idle: bool) -> usize {
+        if self.unbegun.is_some() {
+            return 0;
+        }
         let evicted = at.map_or(Ok(0), |at| (0..BITES_MAX).try_fold(0, |gone, _| Ok(gone + self.evict(at)?)));
         let kept = evicted.and_then(|gone| self.upkeep.after_commit(&self.connection).map(|()| gone));
         let gone = kept.unwrap_or_else(|error| {
