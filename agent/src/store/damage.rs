@@ -137,6 +137,20 @@ fn of_stores_that_were_kept_aside_the_newest_three_stay() {
     assert_eq!(days, ["19700104", "19700105", "19700106"]);
 }
 
+#[test]
+fn what_was_kept_aside_just_now_stays_also_where_the_clock_is_in_1970() {
+    let dir = TempDir::new().expect("a directory");
+    let days = [20_000, 20_001, 20_002, 1, 0];
+    for day in days {
+        let damage = format!("damage of day {day}, which is long enough");
+        fs::write(dir.path().join("state.db"), &damage).expect("written");
+        let (store, opened) = Store::open(dir.path(), Wall(day * 86_400_000)).expect("opens");
+        store.close().expect("closes");
+        assert_eq!(fs::read_to_string(opened.kept_aside.expect("kept")).expect("it is there"), damage);
+    }
+    assert_eq!(asides(dir.path()).len(), 3);
+}
+
 /// A small file system of its own. Only root can have one: elsewhere the test says so and ends.
 struct Disk(TempDir);
 
