@@ -179,6 +179,19 @@ impl Disk {
         while file.write_all(&[1; 4_096]).is_ok() {}
     }
 
+    /// Takes every file that can still be made, however small.
+    fn use_up_files(&self) {
+        let made = (0..).take_while(|n| fs::File::create_new(self.path().join(format!("file-{n}"))).is_ok());
+        assert!(made.count() > 0, "none could be made");
+    }
+
+    fn free_files(&self) {
+        let mut n = 0;
+        while fs::remove_file(self.path().join(format!("file-{n}"))).is_ok() {
+            n += 1;
+        }
+    }
+
     fn remount(&self, how: &str) {
         let done = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()).status();
         assert!(done.expect("runs").success());
@@ -244,6 +257,32 @@ async fn a_killed_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_roo
     store.close().expect("closes");
     let (_store, opened) = open(disk.path());
     assert_eq!((opened.epoch, opened.restored.hazards.len(), opened.restored.alarms.len()), (epoch, 2, 1));
+}
+
+#[tokio::test]
+async fn a_disk_on_which_no_more_files_can_be_made_is_a_full_one() {
+    let Some(disk) = Disk::of("8m,nr_inodes=32") else { return };
+    let (store, first) = open(disk.path());
+    commit(&store, batch(1, vec![alarm("A", 1)], Vec::new())).await;
+    store.close().expect("closes");
+    disk.use_up_files();
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+    let failed = store.committed().borrow().failed.clone().expect("nothing is durable, from the start on");
+    assert!(failed.contains("the disk is full: no room for"), "{failed}");
+    store.try_commit(batch(1, vec![alarm("A", 2)], Vec::new())).expect("it waits");
+    disk.free_files();
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    assert_eq!(open(disk.path()).1.restored.alarms[0].revision, 2);
+}
+
+#[test]
+fn a_first_start_where_no_file_can_be_made_says_that_the_disk_is_full() {
+    let Some(disk) = Disk::of("8m,nr_inodes=32") else { return };
+    disk.use_up_files();
+    let said = crate::causes::chain(&Store::open(disk.path(), Wall(1)).expect_err("refused"));
+    assert!(said.contains("the disk is full") && said.contains("state.lock"), "{said}");
 }
 
 #[tokio::test]

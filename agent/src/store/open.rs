@@ -26,6 +26,9 @@ use crate::sqlite::{NotAside, is_damage, keep_aside, suffixed};
 
 pub(super) const FILE: &str = "state.db";
 
+/// Made and removed, to see whether a file can be made.
+const PROBE: &str = "state.probe";
+
 /// Held by a lock for as long as the store is open; the system lets go of it however the process ends.
 const LOCK: &str = "state.lock";
 
@@ -36,6 +39,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a checkpoint the WAL is cut to this: what 1,000 pages (the automatic checkpoint) take. Without it
 /// one long reader leaves a WAL of hundreds of MB on the card for ever.
 const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// The file that SQLite shares with other readers cannot be made.
+const IOERR_SHMOPEN: i32 = 4618;
 
 /// The file that SQLite shares with other readers cannot be made larger: SQLite does not say that it was for room.
 const IOERR_SHMSIZE: i32 = 4874;
@@ -53,8 +59,7 @@ pub(super) enum Unusable {
 }
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
-    make(dir)?;
-    let lock = Arc::new(lock(dir)?);
+    let lock = Arc::new(make(dir).and_then(|()| lock(dir)).map_err(|error| full_if(dir, error))?);
     match open_locked(dir, now, &Start::default(), &lock) {
         Err(why) if is_full(&why) => full::open(dir, now, why, &lock),
         opened => {
@@ -86,15 +91,13 @@ pub(super) fn open_locked(
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
     let (usable, kept_aside) = match open_or_begin(dir, &path, now, start) {
-        Err(error) if is_full(&error) && ballast.give_back() => {
+        Err(error) if has_no_room(dir, &error) && ballast.give_back() => {
             tracing::error!("the disk is full: the room that was kept for this is given back");
             open_or_begin(dir, &path, now, start)
         }
         opened => opened,
     }
-    .map_err(|error| {
-        if is_full(&error) { StoreError::Full { path: path.clone(), source: Box::new(error) } } else { error }
-    })?;
+    .map_err(|error| full_if(dir, error))?;
     database(dir, usable, kept_aside, lock)
 }
 
@@ -212,6 +215,36 @@ impl Unusable {
                 source: io::Error::from(io::ErrorKind::InvalidData),
             },
         }
+    }
+}
+
+fn full_if(dir: &Path, error: StoreError) -> StoreError {
+    if has_no_room(dir, &error) {
+        StoreError::Full { path: dir.join(FILE), source: Box::new(error) }
+    } else {
+        error
+    }
+}
+
+/// A file system can have room for bytes and none for another file. SQLite then says only that it cannot open one.
+fn has_no_room(dir: &Path, error: &StoreError) -> bool {
+    is_full(error) || (is_unopened(error) && has_no_room_for_a_file(dir))
+}
+
+fn is_unopened(error: &StoreError) -> bool {
+    let (StoreError::Open { source, .. } | StoreError::Sql { source, .. }) = error else { return false };
+    source.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+        || source.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHMOPEN)
+}
+
+fn has_no_room_for_a_file(dir: &Path) -> bool {
+    let probe = dir.join(PROBE);
+    match File::create_new(&probe) {
+        Ok(_) => {
+            drop(fs::remove_file(probe));
+            false
+        }
+        Err(error) => error.kind() == io::ErrorKind::StorageFull,
     }
 }
 
