@@ -376,6 +376,18 @@ async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room
 }
 
 #[tokio::test]
+async fn a_store_that_is_begun_by_a_request_fails_no_longer() {
+    let Some(disk) = Disk::of("4m") else { return };
+    disk.fill();
+    let (store, _) = open(disk.path());
+    store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    store.append(vec![message(Lane::Critical, "A", 1)], Vec::new()).await.expect("there is room");
+    let committed = until(&store, |committed| committed.failed.is_none()).await;
+    assert_eq!((committed.last.critical, committed.journal.n), (1, 1));
+}
+
+#[tokio::test]
 async fn a_disk_that_fills_up_while_it_runs_fails_commits_until_there_is_room_and_loses_none() {
     let Some(disk) = Disk::of("8m") else { return };
     let (store, _) = open(disk.path());

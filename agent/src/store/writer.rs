@@ -427,8 +427,16 @@ impl Writer {
     }
 
     fn answer_all(&mut self, requests: Vec<Request>, committed: &watch::Sender<Committed>) {
+        let was_unbegun = self.database.unbegun.is_some();
         for request in requests {
             answer(&mut self.database, request, committed, &mut self.next_purge);
+        }
+        if was_unbegun && self.database.unbegun.is_none() {
+            committed.send_modify(|committed| {
+                committed.last = self.database.last;
+                committed.journal.clone_from(&self.database.head);
+                committed.failed = None;
+            });
         }
     }
 }
