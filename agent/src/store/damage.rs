@@ -366,6 +366,7 @@ async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room
     let Some(disk) = Disk::of("4m") else { return };
     disk.fill();
     let (store, first) = open(disk.path());
+    assert_eq!((first.new, first.epoch_reason.as_str()), (Some("created"), "created"));
     assert!(store.committed().borrow().failed.is_some());
     store.try_commit(batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "A", 1)])).expect("it waits");
     fs::remove_file(disk.path().join("filler")).expect("removed");
@@ -373,6 +374,30 @@ async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room
     store.close().expect("closes");
     let (_store, opened) = open(disk.path());
     assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+    assert_eq!(opened.epoch_reason, "created", "each birth tells the same");
+}
+
+#[tokio::test]
+async fn a_damaged_store_on_a_full_disk_is_told_as_that_before_and_after_there_is_room() {
+    for mark in [None, Some("0c9b4b9e-0000-4000-8000-000000000000 00000000000000000009\n")] {
+        let Some(disk) = Disk::of("4m") else { return };
+        fs::write(disk.path().join("state.db"), "not a database, but somebody's notes").expect("written");
+        if let Some(mark) = mark {
+            fs::write(disk.path().join("state.mark"), mark).expect("written");
+        }
+        disk.fill();
+        let (store, first) = open(disk.path());
+        assert_eq!((first.new, first.epoch_reason.as_str()), (Some("not_a_store"), "not_a_store"));
+        assert!(first.kept_aside.is_some_and(|kept| kept.exists()), "told");
+        assert!(store.committed().borrow().failed.is_some());
+        store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        until(&store, |committed| committed.seq == 1).await;
+        store.close().expect("closes");
+        let (_store, opened) = open(disk.path());
+        assert_eq!((opened.epoch, opened.new), (first.epoch, None));
+        assert_eq!(opened.epoch_reason, "not_a_store", "each birth tells the same");
+    }
 }
 
 #[tokio::test]

@@ -36,14 +36,15 @@ pub(super) fn open(
     dir: &Path,
     now: Wall,
     why: StoreError,
+    mut start: Start,
     lock: &Arc<File>,
 ) -> Result<(Database, Opened), StoreError> {
     let why = chain(&why);
     tracing::error!(why, "the store cannot be begun: until there is room nothing is durable");
-    let (usable, kept_aside) = read(dir, now, &Start::default())?;
-    let (mut database, opened) = database(dir, usable, kept_aside, lock)?;
+    let usable = read(dir, now, &mut start)?;
+    let (mut database, opened) = database(dir, usable, start.kept_aside, lock)?;
     keep_tables(&database.connection)?;
-    let start = Start { epoch: Some(opened.epoch), new: opened.new, is_running: true };
+    let start = Start { epoch: Some(opened.epoch), new: opened.new, kept_aside: None, is_running: true };
     let is_in_memory = is_in_memory(&database.connection);
     database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, start, is_in_memory, why });
     Ok((database, opened))
@@ -68,8 +69,8 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
         // It holds the file alone.
         database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
     }
-    let lock = Arc::clone(&database.lock);
-    match open_locked(dir, *now, start, &lock) {
+    let (mut start, lock) = (start.clone(), Arc::clone(&database.lock));
+    match open_locked(dir, *now, &mut start, &lock) {
         Ok((begun, _)) => {
             *database = begun;
             database.ballast.take();
@@ -79,7 +80,7 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
         Err(why @ StoreError::Lost { .. }) => Err(why),
         Err(why) => {
             if !is_in_memory {
-                let (usable, _) = read(dir, *now, start)?;
+                let usable = read(dir, *now, &mut start)?;
                 keep_tables(&usable.connection)?;
                 database.connection = usable.connection;
             }
@@ -89,34 +90,36 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
 }
 
 /// What there is of a store, in a transaction that is still open; an empty one in memory where there is nothing.
-fn read(dir: &Path, now: Wall, start: &Start) -> Result<(Usable, Option<PathBuf>), StoreError> {
+fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
     let path = dir.join(FILE);
     let marked = Marked::read(dir);
     let is_there = std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
-    let (reason, kept_aside) = if is_there {
-        let run = Run { start: *start, marked: marked.as_ref(), full: true };
+    if start.new.is_some() && !start.is_running {
+        // There is no more than the beginning of what a try before this one began.
+    } else if is_there {
+        let run = Run { start: start.clone(), marked: marked.as_ref(), full: true };
         match try_open(&path, now, &run) {
-            Ok(usable) => return Ok((usable, None)),
+            Ok(usable) => return Ok(usable),
             Err(Unusable::Error(error)) => return Err(error),
             Err(Unusable::Aside(reason)) if start.is_running => {
                 return Err(StoreError::Lost { path, reason });
             }
             Err(Unusable::Aside(reason)) => {
-                let aside =
+                start.begin_new(reason);
+                start.kept_aside =
                     keep_aside(&path, now, usize::MAX).map_err(|NotAside { operation, path, source }| {
                         StoreError::File { operation, path, source }
                     })?;
-                (Some(reason), aside)
             }
         }
     } else if start.is_running {
         return Err(StoreError::Lost { path, reason: "lost_file" });
     } else {
-        (marked.map(|_| "lost_file"), None)
-    };
-    let run = Run { start: Start { new: reason, ..*start }, marked: None, full: true };
+        start.begin_new(if marked.is_some() { "lost_file" } else { "empty_file" });
+    }
+    let run = Run { start: start.clone(), marked: None, full: true };
     let memory = Path::new(":memory:");
-    Ok((try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))?, kept_aside))
+    try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))
 }
 
 /// SQLite shares no memory by a file, which would need room, and keeps what is not committed out of the files.

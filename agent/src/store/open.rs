@@ -60,8 +60,9 @@ pub(super) enum Unusable {
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
     let lock = Arc::new(make(dir).and_then(|()| lock(dir)).map_err(|error| full_if(dir, error))?);
-    match open_locked(dir, now, &Start::default(), &lock) {
-        Err(why) if is_full(&why) => full::open(dir, now, why, &lock),
+    let mut start = Start::default();
+    match open_locked(dir, now, &mut start, &lock) {
+        Err(why) if is_full(&why) => full::open(dir, now, why, start, &lock),
         opened => {
             let (database, opened) = opened?;
             database.ballast.take();
@@ -70,13 +71,16 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     }
 }
 
-/// What one try of a start goes by.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a start goes by, from try to try: one that fails for want of room is followed by another, which must not judge
+/// by what the one before left.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Start {
     /// Of the new store, where one begins; of the one that was read, where the agent runs already. `None`: any.
     pub(super) epoch: Option<Epoch>,
     /// Why a new one begins, which is decided already.
     pub(super) new: Option<&'static str>,
+    /// What was there instead.
+    pub(super) kept_aside: Option<PathBuf>,
     /// The agent runs already, under this epoch. Nobody would be told of a store that is lost now and of a new one in
     /// its place, so nothing is kept aside any more: it is an error.
     pub(super) is_running: bool,
@@ -85,12 +89,12 @@ pub(super) struct Start {
 pub(super) fn open_locked(
     dir: &Path,
     now: Wall,
-    start: &Start,
+    start: &mut Start,
     lock: &Arc<File>,
 ) -> Result<(Database, Opened), StoreError> {
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
-    let (usable, kept_aside) = match open_or_begin(dir, &path, now, start) {
+    let usable = match open_or_begin(dir, &path, now, start) {
         Err(error) if has_no_room(dir, &error) && ballast.give_back() => {
             tracing::error!("the disk is full: the room that was kept for this is given back");
             open_or_begin(dir, &path, now, start)
@@ -98,7 +102,7 @@ pub(super) fn open_locked(
         opened => opened,
     }
     .map_err(|error| full_if(dir, error))?;
-    database(dir, usable, kept_aside, lock)
+    database(dir, usable, start.kept_aside.clone(), lock)
 }
 
 /// What the writer needs of a file that was read.
@@ -170,38 +174,45 @@ fn make(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
-fn open_or_begin(
-    dir: &Path,
-    path: &Path,
-    now: Wall,
-    start: &Start,
-) -> Result<(Usable, Option<PathBuf>), StoreError> {
+fn open_or_begin(dir: &Path, path: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
     let marked = Marked::read(dir);
     let wal_is_there = || fs::metadata(suffixed(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     let was_there = || start.is_running || marked.is_some() || wal_is_there();
-    let is_lost = start.new.is_none() && !exists(path)? && was_there();
+    let is_there = exists(path)?;
+    let is_lost = start.new.is_none() && !is_there && was_there();
+    if start.new.is_none() && !is_there && !is_lost {
+        start.begin_new("created");
+    }
     let usable = if is_lost {
         Err(Unusable::Aside("lost_file"))
     } else {
-        try_open(path, now, &Run { start: *start, marked: marked.as_ref(), full: false })
+        try_open(path, now, &Run { start: start.clone(), marked: marked.as_ref(), full: false })
     };
     let reason = match usable {
-        Ok(file) => return Ok((file, None)),
+        Ok(file) => return Ok(file),
         Err(Unusable::Error(error)) => return Err(error),
         Err(Unusable::Aside(reason)) if start.is_running => {
             return Err(StoreError::Lost { path: path.to_owned(), reason });
         }
         Err(Unusable::Aside(reason)) => reason,
     };
-    let aside = keep_aside(path, now, ASIDES_MAX)
+    start.begin_new(reason);
+    start.kept_aside = keep_aside(path, now, ASIDES_MAX)
         .map_err(|NotAside { operation, path, source }| StoreError::File { operation, path, source })?;
     tracing::error!(
         reason,
-        kept = aside.as_ref().map(|aside| aside.display().to_string()),
+        kept = start.kept_aside.as_ref().map(|aside| aside.display().to_string()),
         "the store is lost or cannot be used; what is left of it is kept aside, a new one begins, and with it a new epoch"
     );
-    let run = Run { start: Start { new: Some(reason), ..*start }, ..Run::default() };
-    Ok((try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))?, aside))
+    let run = Run { start: start.clone(), ..Run::default() };
+    try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))
+}
+
+impl Start {
+    /// A new store begins, and in each later try the same one.
+    pub(super) fn begin_new(&mut self, reason: &'static str) {
+        (self.epoch, self.new) = (Some(Epoch(drawn())), Some(reason));
+    }
 }
 
 impl Unusable {
@@ -460,7 +471,9 @@ fn begin_run(
         .optional()?;
     if let Some(meta) = read {
         connection.execute("UPDATE meta SET clean = 0", [])?;
-        return Ok((meta, None));
+        // Begun by a try of this start that went no further.
+        let begun = reason.filter(|_| epoch == Some(meta.epoch));
+        return Ok((meta, begun));
     }
     let reason = reason.unwrap_or("created");
     let meta = Meta {
