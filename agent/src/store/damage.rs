@@ -290,6 +290,8 @@ async fn a_store_of_an_older_version_on_a_full_disk_can_be_sent_from_and_is_brou
     for version in 1..schema::MIGRATIONS.len() {
         let Some(disk) = Disk::of("8m") else { return };
         make_old(disk.path(), version);
+        let mark = "0c9b4b9e-0000-4000-8000-000000000000 00000000000000000000\n";
+        fs::write(disk.path().join("state.mark"), mark).expect("written");
         disk.fill();
         let (store, opened) = open(disk.path());
         assert_eq!((opened.new, opened.restored.units[0].revision), (None, 4), "version {version}");
@@ -303,6 +305,8 @@ async fn a_store_of_an_older_version_on_a_full_disk_can_be_sent_from_and_is_brou
             // A try that fails reads on as before.
             store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
         }
+        let marked = fs::read_to_string(disk.path().join("state.mark")).expect("read");
+        assert_eq!(marked, mark, "nothing was committed yet");
         fs::remove_file(disk.path().join("filler")).expect("removed");
         commit(&store, batch(1, Vec::new(), vec![message(Lane::Critical, "h", 1)])).await;
         assert_eq!(store.committed().borrow().last.critical, 8, "numbers go on");

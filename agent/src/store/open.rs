@@ -102,10 +102,14 @@ pub(super) fn open_locked(
         opened => opened,
     }
     .map_err(|error| full_if(dir, error))?;
-    database(dir, usable, start.kept_aside.clone(), lock)
+    let (mut database, opened) = database(dir, usable, start.kept_aside.clone(), lock)?;
+    database.mark = Mark::open(dir, opened.epoch.0.to_string());
+    database.mark.set(&database.head);
+    Ok((database, opened))
 }
 
-/// What the writer needs of a file that was read.
+/// What the writer needs of a file that was read. No mark is set: what is read on a full disk is never committed, and a
+/// mark must not be ahead of the file.
 pub(super) fn database(
     dir: &Path,
     usable: Usable,
@@ -121,8 +125,7 @@ pub(super) fn database(
     let models = super::models::read(&connection);
     let upkeep = Upkeep::of(&connection)?;
     upkeep.set_end(&connection)?;
-    let mut mark = Mark::open(dir, epoch);
-    mark.set(&head);
+    let mark = Mark::none(epoch);
     let opened = Opened {
         epoch: meta.epoch,
         epoch_began: meta.created,
