@@ -151,10 +151,10 @@ fn what_was_kept_aside_just_now_stays_also_where_the_clock_is_in_1970() {
     assert_eq!(asides(dir.path()).len(), 3);
 }
 
-/// A small file system of its own. Only root can have one: elsewhere the test says so and ends, and where this is set,
-/// as `tests/run` does for root, it fails.
+/// Where this is set, as `tests/run` does for root, a test that cannot mount its disk fails.
 const MUST_MOUNT: &str = "RISKGATE_TESTS_MUST_MOUNT";
 
+/// A small file system of its own. Only root can have one: elsewhere the test says so and ends.
 struct Disk(TempDir);
 
 impl Disk {
