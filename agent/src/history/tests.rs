@@ -323,6 +323,7 @@ async fn a_full_queue_drops_counts_and_tells_a_gap_and_then_says_what_is_in_forc
     bench.now = now.after(Duration::from_secs(1));
     bench.pass(2, |_| vec![(0, 599_999.0)]);
     let trend = bench.trend_now("P-0").await;
+    assert!(trend.contains(&line(1.0, "bad stale")), "what was lost of one moment is a gap");
     assert_eq!(
         trend.last(),
         Some(&line(2.0, "599999")),
