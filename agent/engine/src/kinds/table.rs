@@ -93,7 +93,7 @@ pub const KINDS: &[Kind] = &[
         priority: Priority::High, on_delay: secs(0), off_delay: secs(0),
         example: "works = [\"hot_work\", \"blind_plate\"], near = [\"tank-b\"]", write: conflicting_work },
     Kind { name: "gas_test", zh: "气体分析超时未做", en: "special work begins, or goes on, without a gas test that is recent enough (GB 30871)",
-        keys: &[key("point", Form::Text, "", "the point that each gas test is a reading of"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
+        keys: &[key("point", Form::Text, "", "the point of this place that each gas test is a reading of; its age counts from when it was received, whatever time it tells"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
         priority: Priority::High, on_delay: secs(10), off_delay: secs(0),
         example: "point = \"QT-101\", work = \"hot_work\"", write: gas_test },
     Kind { name: "permit_expired", zh: "作业票到期仍有人", en: "a permit is over and people are still inside",
