@@ -93,11 +93,14 @@ impl Plant {
     /// Of its points rules read the age and nothing else: a link is all that shows that it is there, since
     /// nothing says when the next reading comes.
     pub(crate) fn is_read_by_age(&self, source: SourceId) -> bool {
-        let is_aged = |id: PointId| {
-            let mut rules = self.rules_of_age(id).iter().filter_map(|rule| self.rule(*rule));
-            rules.any(|rule| rule.aged.contains(&id))
-        };
-        self.points_of(source).any(is_aged) && !self.points_of(source).any(|id| self.is_watched(id))
+        self.points_of(source).any(|id| self.is_told_by_age(id))
+            && !self.points_of(source).any(|id| self.is_watched(id))
+    }
+
+    /// When it was read is all that rules ask of it: a reading that repeats the value is news.
+    pub fn is_told_by_age(&self, id: PointId) -> bool {
+        let mut rules = self.rules_of_age(id).iter().filter_map(|rule| self.rule(*rule));
+        rules.any(|rule| rule.aged.contains(&id)) && !self.is_watched(id)
     }
 
     /// The measures that hang on this point whatever rules read it: that of its row, and those whose
