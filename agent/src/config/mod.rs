@@ -21,6 +21,7 @@ mod document;
 mod few;
 mod fields;
 mod gas_levels;
+mod gas_tests;
 mod headers;
 mod history;
 mod kinds;
