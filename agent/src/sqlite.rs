@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use riskgate_point::Wall;
@@ -69,8 +70,8 @@ pub(crate) struct NotAside {
 }
 
 /// Renames the file at `path` and its WAL so that both can still be opened together, makes the renaming durable, and
-/// removes all but the newest `kept` that were renamed before: each may be as large as the file. `None`: there was
-/// nothing to rename.
+/// removes all but it and the newest that were renamed before, `kept` in all: each may be as large as the file.
+/// `None`: there was nothing to rename.
 pub(crate) fn keep_aside(path: &Path, now: Wall, kept: usize) -> Result<Option<PathBuf>, NotAside> {
     let stamp = Timestamp::from_millisecond(now.0)
         .map_or_else(|_| now.0.to_string(), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string());
@@ -98,26 +99,33 @@ pub(crate) fn keep_aside(path: &Path, now: Wall, kept: usize) -> Result<Option<P
         path: dir.to_owned(),
         source,
     })?;
-    forget_oldest(dir, path, kept);
+    forget_oldest(dir, path, &aside, kept);
     Ok(found.then_some(aside))
 }
 
 /// How the name of a file goes on that was kept aside.
 const ASIDE: &str = ".damaged-";
 
-/// A file that breaks each day must not fill the disk with what is left of it.
-fn forget_oldest(dir: &Path, path: &Path, kept_max: usize) {
+/// A file that breaks each day must not fill the disk with what is left of it. `newest` stays: a clock that was in 1970
+/// until it was set gives it the oldest name, so the names tell no order; when they were written to last does.
+fn forget_oldest(dir: &Path, path: &Path, newest: &Path, kept_max: usize) {
     let (Ok(names), Some(file)) = (fs::read_dir(dir), path.file_name()) else { return };
     let prefix = format!("{}{ASIDE}", file.to_string_lossy());
+    let newest = newest.file_name().map(|name| name.to_string_lossy().into_owned());
     let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut kept: BTreeSet<String> = BTreeSet::new();
+    let mut bases: BTreeSet<String> = BTreeSet::new();
     for name in names.filter(|name| name.starts_with(&prefix)) {
         let base = ENDINGS.iter().rev().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-        kept.insert(base.to_owned());
+        if newest.as_deref() != Some(base) {
+            bases.insert(base.to_owned());
+        }
     }
-    let over = kept.len().saturating_sub(kept_max);
-    // The names rise with the time.
-    for base in kept.iter().take(over) {
+    let over = (bases.len() + 1).saturating_sub(kept_max);
+    let mut kept: Vec<(Option<SystemTime>, String)> =
+        bases.into_iter().map(|base| (written(dir, &base), base)).collect();
+    // Stable: of two at one time the lower name goes first.
+    kept.sort_by_key(|(written, _)| *written);
+    for (_, base) in kept.iter().take(over) {
         tracing::warn!(name = base, "the oldest of what was kept aside is removed");
         for ending in ENDINGS {
             match fs::remove_file(dir.join(format!("{base}{ending}"))) {
@@ -128,6 +136,12 @@ fn forget_oldest(dir: &Path, path: &Path, kept_max: usize) {
             }
         }
     }
+}
+
+/// When any of its files was written to last.
+fn written(dir: &Path, base: &str) -> Option<SystemTime> {
+    let of = |ending: &&str| fs::metadata(dir.join(format!("{base}{ending}"))).ok()?.modified().ok();
+    ENDINGS.iter().filter_map(of).max()
 }
 
 /// A page has a header of so many bytes in the WAL.

@@ -680,3 +680,130 @@ fn a_model_with_any_one_value_wrong_or_gone_is_taken_or_refused_at_a_place() {
     }
     assert!(refused > taken && taken > 0, "{refused} refused, {taken} taken");
 }
+
+/// The same with these files more.
+fn with_files(more: &str, model: Value) -> Result<Checked, riskgate::config::Problems> {
+    let text = format!("[model]\nsource = \"upstream\"\n{more}");
+    let files = over_base(vec![(PathBuf::from("more.toml"), text.into_bytes())]);
+    check_files_with(files, &Synced::new(1, model))
+}
+
+/// A measure of the files, with what more it says.
+fn own_measure(id: &str, unit: &str, event: &str, more: &str) -> String {
+    format!(
+        "[[measure]]\nid = \"{id}\"\nunit = \"{unit}\"\nevent = \"{event}\"\nname = \"{id}\"\n\
+         classify1 = \"3\"\nclassify2 = \"3-2\"\n{more}\n"
+    )
+}
+
+/// Upstream's chain: one measure of tank-b, and `E-1` is an event there.
+fn of_tank_b() -> Value {
+    let unit = json!({
+        "id": "tank-b", "riskUnitName": "罐区B", "hazardCode": "540170007002", "riskClass": "2",
+        "hazardLiablePerson": "李四",
+    });
+    let event = json!({ "id": "E-1", "riskUnitId": "tank-b", "riskEventName": "泄漏" });
+    let measure = json!({
+        "id": "M-9", "riskEventId": "E-1", "riskMeasureDesc": "巡检", "dataSrc": "2", "classify1": 3, "classify2": "3-2",
+    });
+    json!({ "units": [unit], "events": [event], "measures": [measure], "tasks": [] })
+}
+
+#[test]
+fn a_measure_that_the_files_bind_something_to_is_an_orphan_where_upstream_has_it_no_more() {
+    let more = own_measure("M-2", "tank-a", "储罐满溢", "zones = [\"dike\"]")
+        + &own_measure("M-3", "tank-a", "储罐满溢", "auto_record = true")
+        + &own_measure("M-4", "tank-a", "储罐满溢", "");
+    let of = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(of.orphans, ["M-2", "M-3", "M-1"], "M-4 is nothing but a copy");
+}
+
+#[test]
+fn orphans_of_two_units_with_one_event_by_its_words_or_its_id_are_kept() {
+    let unit = |id: &str| {
+        format!(
+            "[[unit]]\nid = \"{id}\"\nname = \"{id}\"\nhazard_code = \"540170007003\"\nbase_class = \"blue\"\n\
+             liable_person = \"王强\"\n"
+        )
+    };
+    let of = |event: &str, more: &str| {
+        let more = unit("tank-c")
+            + &unit("tank-d")
+            + &own_measure("M-5", "tank-c", event, "auto_record = true")
+            + &own_measure("M-6", "tank-d", event, "auto_record = true")
+            + &own_measure("M-7", "tank-d", event, "auto_record = true")
+            + more;
+        let checked = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut ids: Vec<String> = checked.plant.events().iter().map(|event| event.id.clone()).collect();
+        let events = |unit: &str| {
+            let events = checked.plant.events().iter().filter(|event| event.unit == unit);
+            events.map(|event| event.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((events("tank-c"), events("tank-d")), (vec!["泄漏".to_owned()], vec!["泄漏".to_owned()]));
+        for measure in checked.plant.measures() {
+            let mut own = checked.plant.events().iter().filter(|event| event.unit == measure.unit);
+            assert!(own.any(|event| event.id == measure.event), "{measure:?}");
+        }
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    };
+    of("泄漏", "");
+}
+
+#[test]
+fn an_event_that_upstream_has_moved_to_another_unit_stays_for_the_orphan_of_the_first() {
+    let event = "[[event]]\nid = \"E-1\"\nunit = \"tank-a\"\nname = \"泄漏\"\n\
+                 [[event]]\nid = \"E-0\"\nunit = \"tank-a\"\nname = \"储罐满溢\"\n";
+    let more = event.to_owned() + &own_measure("M-5", "tank-a", "E-1", "auto_record = true");
+    let of = with_files(&more, of_tank_b()).unwrap_or_else(|problems| panic!("{problems}"));
+    let events = of.plant.events().iter().map(|event| (event.unit.as_str(), event.name.as_str()));
+    let events: std::collections::BTreeSet<_> = events.collect();
+    assert_eq!(Vec::from_iter(events), [("tank-a", "储罐满溢"), ("tank-a", "泄漏"), ("tank-b", "泄漏")]);
+    assert!(of.orphans.contains(&"M-5".to_owned()));
+}
+
+#[test]
+fn the_name_of_the_code_says_whether_an_object_is_major() {
+    let major = |object: Value, unit: (&str, &str)| {
+        let mut model = of_tank_b();
+        let row = model["units"][0].as_object_mut().expect("a row");
+        row.remove("hazardCode");
+        row.insert(unit.0.to_owned(), json!(unit.1));
+        if !object.is_null() {
+            model["objects"] = json!([object]);
+        }
+        let of = with_files("", model).map_err(|problems| problems.render(false))?;
+        let unit = of.plant.unit("tank-b").expect("the unit");
+        Ok::<bool, String>(of.plant.is_major(unit))
+    };
+    let code = "540170007002";
+    let one = |name: &str| json!({ name: code, "hazardName": "罐区" });
+    assert_eq!(major(one("hazardCode"), ("hazardCode", code)), Ok(true));
+    assert_eq!(major(one("hazardCode1"), ("hazardCode1", code)), Ok(false));
+    let blank = json!({ "hazardCode": "", "hazardCode1": code, "hazardName": "罐区" });
+    assert_eq!(major(blank, ("hazardCode1", code)), Ok(false));
+    assert_eq!(major(Value::Null, ("hazardCode", code)), Ok(true), "by the unit alone");
+    assert_eq!(major(Value::Null, ("hazardCode1", code)), Ok(false), "by the unit alone");
+    let wrong = [
+        (json!({ "hazardCode": code, "hazardName": "罐区", "major": false }), "hazardCode", "'major'"),
+        (json!({ "hazardCode1": code, "hazardName": "罐区", "major": 1 }), "hazardCode1", "'major'"),
+        (json!({ "hazardCode": code, "hazardCode1": "2", "hazardName": "罐区" }), "hazardCode", "both"),
+        (one("hazardCode"), "hazardCode1", "the object"),
+    ];
+    for (object, name, why) in wrong {
+        let said = major(object, (name, code)).expect_err("refused");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn of_a_flood_of_faults_a_model_is_told_some_and_the_number_of_the_others() {
+    let mut model = of_tank_b();
+    model["measures"] = json!(vec![json!({}); 20_000]);
+    let problems = with_files("", model).expect_err("refused");
+    assert!(problems.diagnostics.len() <= 1_100, "{}", problems.diagnostics.len());
+    assert!(problems.left_out > 100_000, "{}", problems.left_out);
+    assert!(problems.render(false).contains(&format!("{} more", problems.left_out)));
+}

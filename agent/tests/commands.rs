@@ -433,6 +433,7 @@ async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_s
     assert_eq!(platform.model["source"], "upstream");
     platform.level(95.0).await;
     let candidate = platform.at_stage("candidate", "candidate").await;
+    assert_eq!(platform.objects[&("candidate".to_owned(), candidate.clone())]["orphan"], json!(false));
     let seven = model("model-7", 7);
     let taken = platform.ask("model", &seven).await;
     let result = &taken["data"]["result"];
@@ -471,12 +472,14 @@ async fn the_model_of_the_readme_is_taken_whole_told_and_kept_and_what_is_open_s
     eight["model"]["tasks"].as_array_mut().expect("a list").remove(0);
     let taken = platform.ask("model", &eight).await["data"].clone();
     assert_eq!(taken["result"]["orphans"], json!(["M-1"]), "{taken}");
+    assert_eq!(taken["result"]["orphansLeftOut"], json!(0));
     model_is(&mut platform, json!(8)).await;
     assert_eq!(platform.model["orphans"], json!(1));
     let alarm = platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["revision"].clone();
     let seen = platform.ask("acknowledge", &command("acknowledge", "a1", json!({ "revision": alarm }))).await;
     assert_eq!(seen["data"]["ok"], json!(true), "{seen}");
     platform.level_until(10.0, "latched").await;
+    assert_eq!(platform.objects[&("alarm".to_owned(), "tank-a-full".to_owned())]["orphan"], json!(true));
     // It holds after a restart, and so does a reload of the files.
     restart(&mut gateway, &mut platform).await;
     assert_eq!(platform.model["version"], json!(8));
@@ -491,6 +494,11 @@ async fn a_model_with_faults_is_refused_whole_with_each_at_its_place() {
     let broker = Broker::start();
     let mut gateway = gateway(broker.port, broker.port);
     let mut platform = Platform::connect(broker.port).await;
+    let site = gateway.config().join("site.toml");
+    let text = std::fs::read_to_string(&site).expect("read");
+    let login = "kind = \"mqtt\"\nuser = \"gateway\"\npassword_file = \"password\"";
+    std::fs::write(&site, text.replace("kind = \"mqtt\"", login)).expect("written");
+    std::fs::write(gateway.config().join("password"), "of then").expect("written");
     gateway.start();
     model_is(&mut platform, Value::Null).await;
     let mut bad = model("bad", 1);
@@ -530,9 +538,18 @@ async fn a_model_with_faults_is_refused_whole_with_each_at_its_place() {
     }
     // What was edited at the gateway and not reloaded does not come into force with a model.
     let site = gateway.config().join("site.toml");
-    let text = std::fs::read_to_string(&site).expect("read") + "# edited\n";
-    std::fs::write(&site, text).expect("written");
-    let refused = platform.ask("model", &model("edited", 1)).await["data"].clone();
+    let text = std::fs::read_to_string(&site).expect("read");
+    // Torn, and whole: neither is a fault of the model.
+    for (n, edited) in ["[[unit", "# edited\n"].into_iter().enumerate() {
+        std::fs::write(&site, text.clone() + edited).expect("written");
+        let refused = platform.ask("model", &model(&format!("edited-{n}"), 1)).await["data"].clone();
+        assert_eq!(refused["code"], json!("not_now"), "{refused}");
+    }
+    let password = gateway.config().join("password");
+    std::fs::write(&password, "changed").expect("written");
+    gateway.tell(&["reload"]);
+    std::fs::write(&password, "once more").expect("written");
+    let refused = platform.ask("model", &model("password", 1)).await["data"].clone();
     assert_eq!(refused["code"], json!("not_now"), "{refused}");
     gateway.tell(&["reload"]);
     assert_eq!(gateway.count("SELECT count(*) FROM model"), 0);
@@ -579,4 +596,35 @@ async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_t
     // The files' own chain judges.
     platform.level_until(95.0, "unacknowledged").await;
     assert_eq!(platform.ask("model", &model("m3", 1)).await["data"]["ok"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_the_disk_has_yet_to_take_is_told_to_nobody_and_no_other_is_taken() {
+    let broker = Broker::start();
+    let mut gateway = gateway(broker.port, broker.port);
+    let mut platform = Platform::connect(broker.port).await;
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    // Another program holds the file: nothing commits.
+    let other = Connection::open(gateway.store()).expect("opened");
+    other.busy_timeout(Duration::from_secs(60)).expect("set");
+    other.execute_batch("BEGIN IMMEDIATE").expect("held");
+    platform.subscriber.command("model", &model("m1", 1), false).await;
+    let mut n = 0;
+    let said = loop {
+        n += 1;
+        let said = platform.ask("model", &model(&format!("same-{n}"), 1)).await["data"].clone();
+        if !said["error"].as_str().is_some_and(|why| why.contains("is being read")) {
+            break said;
+        }
+    };
+    assert_eq!((&said["ok"], &said["code"]), (&json!(false), &json!("busy")), "{said}");
+    assert!(!platform.replies.contains_key("m1"));
+    assert_eq!(platform.model["version"], Value::Null);
+    drop(other);
+    platform.until(|it| it.replies.get("m1").cloned()).await;
+    assert_eq!(platform.replies["m1"][0]["data"]["ok"], json!(true));
+    model_is(&mut platform, json!(1)).await;
+    let same = platform.ask("model", &model("same", 1)).await["data"].clone();
+    assert_eq!(same["result"]["changed"], json!(false), "{same}");
 }

@@ -124,6 +124,18 @@ def test_killed_before_anything_was_sent_the_hazard_arrives(site):
     assert {each for each, _ in hazards(reader.applied())} == {hazard["id"]}
 
 
+def test_the_consumer_hears_each_topic_that_has_a_sequence(site):
+    agent = site.start()
+    reader = consumer(site)
+    for words in (["stop", "U-TA", "--why", "年度检修", "--by", "王敏"], ["start", "U-TA", "--by", "王敏"]):
+        done = agent.command(*words)
+        assert done.returncode == 0, done.stderr
+    until(
+        "the stop of the unit is applied, its begin and its end",
+        lambda: sum(each["type"] == "riskgate.stop.v1" for each in reader.applied()) >= 2,
+    )
+
+
 def test_dead_sources_leave_the_period_of_the_others_alone(site):
     silent, closes = site.own(Misbehaving(closes=False)), site.own(Misbehaving(closes=True))
     ports = {"silent": silent.port, "closes": closes.port, "refuses": free_port()}

@@ -50,7 +50,8 @@ def on_message(client, _, message):
 
 def on_connect(client, *_):
     asked.clear()
-    topics = "state", "alarm/+", "candidate/+", "hazard/+", "risk/+", "task/#", "record/+", "gap"
+    topics = ("state", "alarm/+", "candidate/+", "hazard/+", "risk/+", "task/#", "record/+", "stop/+", "indicator",
+              "gap")
     client.subscribe([(f"{root}/{topic}", 1) for topic in topics])
 
 

@@ -44,7 +44,7 @@ use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, ModelOrder, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
-use model::{Held, Reading};
+use model::{Committed, Held, Reading};
 pub use once::{Line, once};
 use parts::Parts;
 pub use reload::secrets_text;
@@ -112,6 +112,10 @@ struct Instance {
     reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
     answers: JoinSet<()>,
+    /// A model that runs and is not on disk: at most one, and no further is looked at while it waits.
+    committing: JoinSet<Option<Committed>>,
+    /// What holds now; upstream and people are told of it when it is on disk.
+    in_force: ModelInForce,
     orders: mpsc::Sender<Order>,
     requests: mpsc::Receiver<(Request, oneshot::Sender<Reply>)>,
     models: mpsc::Receiver<ModelOrder>,
@@ -150,7 +154,7 @@ impl Instance {
         let (people, people_receiver) = watch::channel(Vec::new());
         let (orders, orders_receiver) = mpsc::channel(ORDERS_MAX);
         let (models_sender, models) = mpsc::channel(MODELS_MAX);
-        let (model, model_receiver) = watch::channel(in_force);
+        let (model, model_receiver) = watch::channel(in_force.clone());
         let (requests_sender, requests) = mpsc::channel(ORDERS_MAX);
         let (turns_sender, turns) = watch::channel(0);
         let (status_sender, uplink_status) = watch::channel(UplinkStatus::default());
@@ -243,6 +247,8 @@ impl Instance {
             hung_up_again: false,
             reading: JoinSet::new(),
             answers: JoinSet::new(),
+            committing: JoinSet::new(),
+            in_force,
             orders,
             requests,
             models,
@@ -271,6 +277,7 @@ impl Instance {
                 Some(read) = self.reading.join_next() => self.after_reading(read).await,
                 () = watchdog.tick() => {}
                 Some(_) = self.answers.join_next() => {}
+                Some(Ok(Some(committed))) = self.committing.join_next() => self.model_committed(committed),
             }
         };
         tell_systemd(&[sd_notify::NotifyState::Stopping]);

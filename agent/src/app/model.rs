@@ -37,6 +37,12 @@ pub(super) struct Held {
     pub(super) known: TakenModel,
 }
 
+/// What became of a model that was swapped in, and who waits to hear of it.
+pub(super) struct Committed {
+    verdict: Verdict,
+    answer: oneshot::Sender<Verdict>,
+}
+
 /// What is read for one who waits.
 pub(super) type Reading = (Result<Read, Unread>, Asker);
 
@@ -118,9 +124,16 @@ impl Instance {
         }
         let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
         let (folder, time) = (self.folder.clone(), self.origin.clone());
+        let waits = !self.committing.is_empty();
         self.reading.spawn(async move {
             // Where nothing comes back it was answered, or the pump has ended.
             let answer = may.await.ok()?;
+            if waits {
+                // Nobody may be told that it is held, and each that waits is 1 MiB.
+                let words = "the disk has yet to take the model that runs; ask again by the same id";
+                refuse(answer, Refused::new("busy", words));
+                return None;
+            }
             match present {
                 Some((held, known))
                     if held.version == offered.synced.version && held.digest == offered.synced.digest =>
@@ -143,6 +156,34 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// The answer of a model that is being swapped in goes this way; it follows the commit, and what upstream and
+    /// people are told of the model with it.
+    pub(super) fn await_commit(&mut self, answer: oneshot::Sender<Verdict>) -> oneshot::Sender<Verdict> {
+        let (done, waiting) = oneshot::channel();
+        self.committing.spawn(async move {
+            // The pump ends: who asked is told that it does.
+            let verdict = waiting.await.ok()?;
+            Some(Committed { verdict, answer })
+        });
+        done
+    }
+
+    pub(super) fn model_committed(&mut self, Committed { verdict, answer }: Committed) {
+        self.tell_model();
+        drop(answer.send(verdict));
+    }
+
+    /// Unless the disk has yet to take it.
+    pub(super) fn tell_model(&mut self) {
+        if self.committing.is_empty() {
+            let in_force = self.in_force.clone();
+            self.board.update(|board| board.set_model(in_force.clone()));
+            self.model.send_replace(in_force);
+        }
+    }
+}
+
 /// What the swap writes of it, where the model is what was asked for.
 pub(super) struct Taking {
     pub(super) held: Held,
@@ -160,6 +201,7 @@ pub(super) fn taking(
     let (plant, orphans) = checked;
     let Offered { id, by, expires, digest, synced } = offered;
     let version = synced.version;
+    let orphans_left_out = orphans.len().saturating_sub(ORPHANS_MAX);
     let orphans: Vec<&String> = orphans.iter().take(ORPHANS_MAX).collect();
     let coverage = plant.coverage();
     let result = json!({
@@ -172,12 +214,14 @@ pub(super) fn taking(
         "automatic": coverage.automatic,
         "watched": coverage.watched,
         "orphans": orphans,
+        "orphansLeftOut": orphans_left_out,
     });
     let journalled = json!({
         "version": version,
         "version_before": old.map(|old| old.synced.version),
         "model": synced.digest,
         "orphans": orphans,
+        "orphans_left_out": orphans_left_out,
         "path": "mqtt",
         "command": id,
     });
@@ -198,7 +242,8 @@ pub(super) fn refusal(problems: &Problems) -> Refused {
         error: short(&one.message),
         hint: one.hint.as_deref().map(short),
     };
-    let (count, reasons) = (errors().count(), errors().take(REASONS_MAX).map(reason).collect::<Vec<_>>());
+    let count = errors().count() + problems.left_out;
+    let reasons = errors().take(REASONS_MAX).map(reason).collect::<Vec<_>>();
     let first = reasons.first().map(|first| format!("; the first: {}: {}", first.at, first.error));
     let words = format!("nothing was taken, {count} things are wrong{}", first.unwrap_or_default());
     let reasons_left_out = count - reasons.len();

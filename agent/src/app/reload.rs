@@ -46,6 +46,10 @@ pub(super) struct Read {
     pub(super) passwords: u64,
 }
 
+/// What nobody has asked for must not come into force with a model, and its faults are not the model's.
+const EDITED: &str = "the gateway's files, or the passwords and certificates that they name, were changed and not \
+                      read anew: `riskgate reload` there first";
+
 /// Why it could not be had.
 pub(super) enum Unread {
     Refused(Problems),
@@ -118,10 +122,16 @@ impl Asker {
         }
     }
 
-    fn refuse_unread(self, unread: &Unread) {
+    /// `files`: those that run.
+    fn refuse_unread(self, unread: &Unread, files: &str) {
         match (self, unread) {
+            (asker @ Self::Upstream { .. }, Unread::Refused(Problems { files: Some(read), .. }))
+                if read != files =>
+            {
+                asker.refuse(EDITED.to_owned());
+            }
             // The files are those that run: what is wrong is the model's, or comes of it.
-            (Self::Upstream { answer, .. }, Unread::Refused(problems)) => {
+            (Self::Upstream { answer, .. }, Unread::Refused(problems)) if problems.files.is_some() => {
                 drop(answer.send(Verdict::Refused(model::refusal(problems))));
             }
             (asker, unread) => asker.refuse(unread.text()),
@@ -153,11 +163,11 @@ impl Instance {
     pub(super) async fn swap(&mut self, read: Result<Read, Unread>, asker: Asker) {
         let Read { checked, passwords } = match read {
             Ok(read) => read,
-            Err(unread) => return asker.refuse_unread(&unread),
+            Err(unread) => return asker.refuse_unread(&unread, &self.files),
         };
-        if let (Asker::Upstream { .. }, false) = (&asker, checked.files == self.files) {
-            let words = "the gateway's files were changed and not read anew: `riskgate reload` there first";
-            return asker.refuse(words.to_owned());
+        let is_as_it_runs = checked.files == self.files && passwords == self.passwords;
+        if let (Asker::Upstream { .. }, false) = (&asker, is_as_it_runs) {
+            return asker.refuse(EDITED.to_owned());
         }
         let mut in_force = model::in_force(&checked, self.held.as_ref());
         let Checked { site, plant, sources, hash, files, orphans, .. } = checked;
@@ -189,6 +199,7 @@ impl Instance {
         let (asker, taken) = match asker {
             Asker::Upstream { offered, answer } => {
                 let time = (now, self.origin.time(now));
+                let answer = self.await_commit(answer);
                 let taking = model::taking(*offered, answer, (&plant, &orphans), self.held.as_ref(), time);
                 entry.by.clone_from(&taking.held.known.by);
                 entry.what = "model".to_owned();
@@ -211,8 +222,8 @@ impl Instance {
         place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
         let said = describe(&plant);
         self.plant.send_replace(plant);
-        self.board.update(|board| board.set_model(in_force.clone()));
-        self.model.send_replace(in_force);
+        self.in_force = in_force;
+        self.tell_model();
         self.history.set_limits(site.history);
         self.site = site;
         self.files = files;

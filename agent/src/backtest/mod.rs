@@ -52,7 +52,7 @@ use riskgate_engine::Plant;
 
 use crate::history::HistoryError;
 
-pub use compare::{Change, Difference};
+pub use compare::{Change, Difference, Partly};
 pub use findings::Findings;
 pub use report::{EpisodeReport, Report, RuleReport, RunReport};
 pub use table::Layout;

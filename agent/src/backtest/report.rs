@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use riskgate_point::Wall;
 use serde::Serialize;
 
-use super::compare::{Difference, differences};
+use super::compare::{Difference, Partly, differences, partly};
 use super::findings::Findings;
 use super::watch::{Episode, Line, Run};
 use crate::history::export::time;
@@ -22,6 +22,9 @@ pub struct Report {
     /// Episode by episode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences: Option<Vec<Difference>>,
+    /// Rules that are compared up to a time only: they have more episodes than are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compared_until: Vec<Partly>,
     pub findings: Findings,
 }
 
@@ -80,6 +83,7 @@ impl Report {
             to: time(to, timezone),
             samples,
             differences: against.as_ref().map(|old| differences(&new, old, timezone)),
+            compared_until: against.as_ref().map(|old| partly(&new, old, timezone)).unwrap_or_default(),
             new: RunReport::of(&new, timezone),
             against: against.map(|old| RunReport::of(&old, timezone)),
             findings,

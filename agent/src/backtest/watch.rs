@@ -165,6 +165,12 @@ impl Line {
         }
     }
 
+    /// Where there are more than are kept, the onset of the last one that is.
+    pub(super) fn kept_until(&self) -> Option<Wall> {
+        let kept = u64::try_from(self.episodes.len()).unwrap_or(u64::MAX);
+        self.episodes.last().filter(|_| kept < self.alarms).map(|last| last.onset)
+    }
+
     /// Of the episodes kept that ended; of an even number the mean of the two in the middle.
     pub(super) fn median(&self) -> Option<Duration> {
         let lengths =

@@ -10,8 +10,8 @@ use riskgate_point::Now;
 use super::tools::progress::Progress as Bar;
 use super::{Outcome, Screen};
 use crate::backtest::{
-    Asked, BacktestError, Change, Difference, EpisodeReport, Findings, Layout, Progress, Report, RuleReport,
-    RunReport, run,
+    Asked, BacktestError, Change, Difference, EpisodeReport, Findings, Layout, Partly, Progress, Report,
+    RuleReport, RunReport, run,
 };
 use crate::causes::chain;
 use crate::config::{self, Checked};
@@ -36,7 +36,7 @@ Reads: the CSV of riskgate history export, or time,tag,value alone; process data
 follow one another.
 --layout FILE (TOML): columns = [\"TI-1\", \"\", …]; tags = { \"列名\" = \"TI-1\" }; time = \"Time\"; interval = \"3m\"; start = \"2026-01-01T00:00:00+08:00\"
 没有人确认或整改，未关闭的隐患再次出现计为重复。Nobody confirms or rectifies here: what comes again is a repeat.
---json：字段只增不改。{from, to, samples, new, against, differences, findings}；new.rules 每条规则一项，含每次过程。
+--json：字段只增不改。{from, to, samples, new, against, differences, compared_until, findings}；new.rules 每条规则一项，含每次过程。
 退出码 Exit codes: 0 完成 done; 1 配置或文件有错误，或有读不懂的行 configuration or files are at fault, or rows could not be read
 下一步 Next: shadow = true 试运行新规则，riskgate show shadow / try the rule beside the others: shadow = true";
 
@@ -141,7 +141,7 @@ fn refused(error: &BacktestError, screen: &mut Screen) -> Outcome {
 }
 
 fn in_words(report: &Report, width: Option<u16>) -> String {
-    let Report { from, to, samples, new, against, differences, findings: _ } = report;
+    let Report { from, to, samples, new, against, differences, compared_until, findings: _ } = report;
     let mut parts = vec![format!("{from} — {to}, {samples} 个采样 samples")];
     match against {
         None => parts.push(run_in_words(new, width)),
@@ -151,6 +151,13 @@ fn in_words(report: &Report, width: Option<u16>) -> String {
         }
     }
     parts.extend(differences.as_ref().map(|all| differences_in_words(all, width)));
+    parts.extend(compared_until.iter().take(LISTED_MAX).map(|Partly { rule, until }| {
+        format!("{rule}: 过程过多，只比较到 {until} / more episodes than are kept: compared up to {until}")
+    }));
+    let more = compared_until.len().saturating_sub(LISTED_MAX);
+    if more > 0 {
+        parts.push(format!("另有 {more} 条规则同样 / and {more} rules more in the same way: --json"));
+    }
     parts.join("\n\n")
 }
 

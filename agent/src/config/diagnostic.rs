@@ -267,11 +267,19 @@ pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     pub diagnostics: Vec<Diagnostic>,
+    /// Errors of a model from upstream beyond those that are told one by one.
+    pub left_out: usize,
+    /// As [`super::Checked::files`]; `None`: they could not be read.
+    pub files: Option<String>,
 }
 
 impl Problems {
     pub fn render(&self, colour: bool) -> String {
-        render(&self.diagnostics, colour)
+        let mut out = render(&self.diagnostics, colour);
+        if self.left_out > 0 {
+            _ = writeln!(out, "and {} more errors of the model", self.left_out);
+        }
+        out
     }
 }
 

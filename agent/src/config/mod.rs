@@ -21,6 +21,7 @@ mod document;
 mod few;
 mod fields;
 mod gas_levels;
+mod gas_tests;
 mod headers;
 mod history;
 mod kinds;
@@ -62,7 +63,7 @@ pub use secret::{Credentials, Login, Secret, SecretError};
 pub(crate) use site::DEFAULT_TIMEZONE;
 pub use site::{Console, Site, Store, Surroundings};
 pub use sources::{Driver, SourceConfig};
-pub(crate) use synced::{COMPANY, DELETED, LISTS, List, PASSED_OVER};
+pub(crate) use synced::{COMPANY, DELETED, LISTS, List, PASSED_OVER, sha256};
 pub use synced::{NoModel, Synced};
 pub use uplink::Uplink;
 
@@ -107,7 +108,7 @@ pub fn check_with(folder: &Path, synced: Option<&Synced>) -> Result<Checked, Pro
             checked.warnings = under(checked.warnings);
             Ok(checked)
         }
-        Err(problems) => Err(Problems { diagnostics: under(problems.diagnostics) }),
+        Err(problems) => Err(Problems { diagnostics: under(problems.diagnostics), ..problems }),
     }
 }
 
@@ -157,7 +158,7 @@ fn check_all(
         let reading = Reading { document: &document, files: &files, synced, faults: &faults };
         whole(&reading, sheets, surroundings, &mut secrets)
     };
-    let failed = faults.any_error();
+    let (failed, left_out) = (faults.any_error(), faults.left_out());
     let diagnostics = faults.diagnostics(&files);
     match read {
         Some(Whole { site, plant, sources, orphans }) if !failed => {
@@ -165,11 +166,11 @@ fn check_all(
                 Some((synced, _)) => with_model(&of_files, synced),
                 None => of_files.clone(),
             };
-            let plant = plant.with_version(&hash);
+            let plant = plant.with_version(&hash).with_orphans(&orphans);
             let warnings = diagnostics;
             Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, secrets })
         }
-        Some(_) | None => Err(Problems { diagnostics }),
+        Some(_) | None => Err(Problems { diagnostics, left_out, files: Some(of_files) }),
     }
 }
 

@@ -12,6 +12,10 @@ use riskgate_engine::Severity;
 use super::diagnostic::{Diagnostic, Location, Spot, line_starts};
 use super::synced::words;
 
+/// Faults of a document from upstream that are kept; of the others their number. Nobody mends more of them at once,
+/// and a document of 1 MiB can have a hundred thousand.
+const OF_DOCUMENT_MAX: usize = 1_000;
+
 /// One file as it was read.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -164,6 +168,9 @@ struct Found {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     found: RefCell<Vec<Found>>,
+    /// Of a document from upstream: how many of them are kept, and how many errors are not.
+    of_document: Cell<usize>,
+    left_out: Cell<usize>,
     incomplete: Cell<bool>,
 }
 
@@ -177,7 +184,23 @@ impl Faults {
     }
 
     pub(super) fn add(&self, severity: Severity, place: Place, message: String, hint: Option<String>) {
-        self.found.borrow_mut().push(Found { severity, place, message, hint, also: Vec::new() });
+        self.keep(Found { severity, place, message, hint, also: Vec::new() });
+    }
+
+    fn keep(&self, found: Found) {
+        if matches!(found.place.at, At::Json { .. }) {
+            if self.of_document.get() >= OF_DOCUMENT_MAX {
+                let is_error = found.severity == Severity::Error;
+                return self.left_out.set(self.left_out.get() + usize::from(is_error));
+            }
+            self.of_document.set(self.of_document.get() + 1);
+        }
+        self.found.borrow_mut().push(found);
+    }
+
+    /// Errors that were found and are not kept.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out.get()
     }
 
     /// An error at `place` that has to do with `other`.
@@ -190,12 +213,12 @@ impl Faults {
         hint: Option<String>,
     ) {
         let also = vec![(other, how.to_owned())];
-        self.found.borrow_mut().push(Found { severity: Severity::Error, place, message, hint, also });
+        self.keep(Found { severity: Severity::Error, place, message, hint, also });
     }
 
     pub(super) fn warning_with(&self, place: Place, message: String, other: Place, how: &str) {
         let also = vec![(other, how.to_owned())];
-        self.found.borrow_mut().push(Found { severity: Severity::Warning, place, message, hint: None, also });
+        self.keep(Found { severity: Severity::Warning, place, message, hint: None, also });
     }
 
     /// A whole part could not be read: names that are said elsewhere may well stand in it.
@@ -208,7 +231,7 @@ impl Faults {
     }
 
     pub(super) fn any_error(&self) -> bool {
-        self.found.borrow().iter().any(|found| found.severity == Severity::Error)
+        self.left_out() > 0 || self.found.borrow().iter().any(|found| found.severity == Severity::Error)
     }
 
     /// The places of all errors so far.

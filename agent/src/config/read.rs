@@ -51,7 +51,7 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<RawFile>, Problems> {
     reading.folder(Path::new(""), 0);
     let Reading { root: _, mut files, problems, too_deep: _ } = reading;
     if !problems.is_empty() {
-        return Err(Problems { diagnostics: problems });
+        return Err(Problems { diagnostics: problems, left_out: 0, files: None });
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(files)

@@ -45,6 +45,7 @@ pub(super) fn build(
         faults.warning(Place::NOWHERE, message, None);
         return None;
     }
+    super::gas_tests::check(&model.rules, &points.drafts, sources, faults);
     let rules: Vec<RuleDraft> = model.rules.iter().map(|(rule, _)| rule.clone()).collect();
     let (objects, object_origins) = model.objects.into_iter().unzip();
     let (events, event_origins) = model.events.into_iter().unzip();

@@ -65,8 +65,8 @@ impl Consumer {
         let (channel, below) = topic.split_once('/').unwrap_or((topic, ""));
         match channel {
             "state" => return self.state(&message),
-            // Who is there, and what was read: no objects of the plant.
-            "birth" | "telemetry" => return None,
+            // Who is there, what was read and where people are: no objects of the plant.
+            "birth" | "telemetry" | "people" => return None,
             _ => {}
         }
         // A task comes twice, by its unit and by its assignee: the second is no news.
@@ -81,7 +81,7 @@ impl Consumer {
             "candidate" | "hazard" => Some(self.hazard(channel == "hazard", data, &unit, at)),
             "task" => Some(self.task(data, &unit, at)),
             "risk" => Some(self.risk(below, data, at)),
-            "record" => None,
+            "record" | "indicator" | "stop" => None,
             "gap" => {
                 self.fault(format!("{topic}: the agent tells a gap: {data}"));
                 None
@@ -100,7 +100,7 @@ impl Consumer {
     /// Checks the envelope; a repeat and an older revision are no news.
     fn is_new(&mut self, topic: &str, message: &Value) -> bool {
         let channel = topic.split('/').next().unwrap_or(topic);
-        let wrong = wrong_in(message, channel == "risk");
+        let wrong = wrong_in(message, matches!(channel, "risk" | "indicator"));
         if !wrong.is_empty() {
             self.fault(format!("{topic}: {}", wrong.join("; ")));
         }

@@ -29,6 +29,8 @@ pub(super) struct Keeper {
 struct Point {
     source: SourceId,
     stale_after: Duration,
+    /// Rules ask how old it is and nothing else: a reading of another time is new, be the value the same.
+    by_age: bool,
     /// `None`: nothing is known to be in the history, so the next sample is kept.
     last: Option<Last>,
 }
@@ -48,12 +50,13 @@ struct Last {
 
 impl Keeper {
     pub(super) fn new(plant: &Plant) -> Self {
-        let point = |point: &riskgate_engine::PointDraft| Point {
+        let point = |(id, point): (PointId, &riskgate_engine::PointDraft)| Point {
             source: point.source,
             stale_after: point.stale_after,
+            by_age: plant.is_told_by_age(id),
             last: None,
         };
-        let points = plant.points().iter().map(point).collect();
+        let points = (0..).map(PointId).zip(plant.points()).map(point).collect();
         Self { points, refreshed: vec![None; plant.sources().len()], looked: None }
     }
 
@@ -76,8 +79,14 @@ impl Keeper {
         if let Some(last) = &mut point.last {
             kept.extend(last.fall_silent(sample.point, point.stale_after, of_source, received));
             last.refreshed = received;
+            let moved = point.by_age && last.source_time != sample.source_time;
             last.source_time = sample.source_time;
-            if !last.silent && !last.untold && last.value == sample.value && last.quality == sample.quality {
+            if !moved
+                && !last.silent
+                && !last.untold
+                && last.value == sample.value
+                && last.quality == sample.quality
+            {
                 return;
             }
         }

@@ -14,6 +14,8 @@
 //!
 //! - where nothing refreshed a point for its `stale_after`, a bad sample `stale` at that moment, as the engine
 //!   judges it: silence is not taken for a value that goes on;
+//! - of a point of which rules ask the age alone, each reading of another source time, be the value the same: when
+//!   the last gas test was;
 //! - each 15 min what is in force is written again, so that no reader has to look back further.
 //!
 //! So between two samples of a point its value was in force: nothing that rules could see is lost. The

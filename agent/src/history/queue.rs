@@ -77,7 +77,9 @@ impl Queue {
                 Item::Tags(_) => None,
             });
             for at in times {
-                let lost = inner.work.lost.get_or_insert(Lost { from: at, to: at, count: 0 });
+                // Of one moment too it is a gap: one without length would be none to a reader.
+                let first = Lost { from: at, to: at.after(Duration::from_millis(1)), count: 0 };
+                let lost = inner.work.lost.get_or_insert(first);
                 *lost = Lost { from: lost.from.min(at), to: lost.to.max(at), count: lost.count + 1 };
             }
             return false;

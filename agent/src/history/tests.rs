@@ -323,6 +323,7 @@ async fn a_full_queue_drops_counts_and_tells_a_gap_and_then_says_what_is_in_forc
     bench.now = now.after(Duration::from_secs(1));
     bench.pass(2, |_| vec![(0, 599_999.0)]);
     let trend = bench.trend_now("P-0").await;
+    assert!(trend.contains(&line(1.0, "bad stale")), "what was lost of one moment is a gap");
     assert_eq!(
         trend.last(),
         Some(&line(2.0, "599999")),
@@ -600,6 +601,41 @@ async fn a_restart_in_the_middle_of_a_ten_minute_average_goes_on_with_it() {
     let before = Now { wall: Wall(START.wall.0 - 1), ..bench.now };
     assert_eq!(refill::samples(&bench.path(), &bench.plant, before).expect("it reads"), (Vec::new(), 0));
     bench.stop();
+}
+
+/// Gas tests that read the same, each of its own time. What the history writes again is none.
+#[tokio::test]
+async fn a_test_that_repeats_the_value_is_as_old_after_a_restart_as_it_is() {
+    let rule = "[[rule]]\nid = \"untested\"\nmeasure = \"M-1\"\nname = \"未分析\"\npriority = \"high\"\n\
+                when = \"{P-0} > 5 and age({P-1}) > 2h\"\n";
+    let rows = "tag,source,address,type,class,stale_after\nP-0,dcs,holding:0,f32,process,\n\
+                P-1,dcs,holding:2,f32,process,1d\n";
+    let files = vec![
+        (PathBuf::from("site.toml"), format!("{SITE}{rule}").into_bytes()),
+        (PathBuf::from("points.csv"), rows.as_bytes().to_vec()),
+    ];
+    let plant = Arc::new(config::check_files(files).expect("it passes").plant);
+    let dir = TempDir::new().expect("a directory");
+    let mut bench = Bench { dir, plant, running: None, limits: LIMITS, now: START };
+    bench.open();
+    let mut last = START;
+    for _ in 0..2 {
+        last = bench.now;
+        let sample = Sample::good(PointId(1), Value::float(0.0).expect("finite"), last);
+        let sample = Sample { source_time: Some(last.wall), ..sample };
+        bench.recorder().offer(&[Report::Sample(sample)]);
+        bench.pass(1_200, |_| vec![(0, 1.0)]);
+    }
+    bench.stop();
+    bench.now = bench.now.after(Duration::from_secs(10));
+    let (samples, _) = refill::samples(&bench.path(), &bench.plant, bench.now).expect("it reads");
+    assert!(samples.iter().any(|of| of.point == PointId(1) && of.received.wall > last.wall), "{samples:?}");
+    let epoch = Epoch(uuid::Uuid::from_u128(1));
+    let mut engine =
+        Engine::new(Arc::clone(&bench.plant), epoch, Restored::default(), bench.now, &mut Vec::new());
+    engine.refill(samples);
+    let received = engine.points().find(|(id, _)| *id == PointId(1)).and_then(|(_, view)| view.received);
+    assert_eq!(received, Some(last));
 }
 
 /// A noisy 12-bit loop on each of 300 points, all of which change each second. `cargo test -p riskgate --lib

@@ -10,7 +10,7 @@ use riskgate_engine::HazardStage;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::tests::{alarm, asides, batch, commit, hazard, message, until};
+use super::tests::{alarm, asides, batch, commit, hazard, make_old, message, until};
 use super::*;
 
 const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.mark"];
@@ -137,6 +137,23 @@ fn of_stores_that_were_kept_aside_the_newest_three_stay() {
     assert_eq!(days, ["19700104", "19700105", "19700106"]);
 }
 
+#[test]
+fn what_was_kept_aside_just_now_stays_also_where_the_clock_is_in_1970() {
+    let dir = TempDir::new().expect("a directory");
+    let days = [20_000, 20_001, 20_002, 1, 0];
+    for day in days {
+        let damage = format!("damage of day {day}, which is long enough");
+        fs::write(dir.path().join("state.db"), &damage).expect("written");
+        let (store, opened) = Store::open(dir.path(), Wall(day * 86_400_000)).expect("opens");
+        store.close().expect("closes");
+        assert_eq!(fs::read_to_string(opened.kept_aside.expect("kept")).expect("it is there"), damage);
+    }
+    assert_eq!(asides(dir.path()).len(), 3);
+}
+
+/// Where this is set, as `tests/run` does for root, a test that cannot mount its disk fails.
+const MUST_MOUNT: &str = "RISKGATE_TESTS_MUST_MOUNT";
+
 /// A small file system of its own. Only root can have one: elsewhere the test says so and ends.
 struct Disk(TempDir);
 
@@ -148,6 +165,7 @@ impl Disk {
             .arg(dir.path())
             .output();
         if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+            assert!(std::env::var_os(MUST_MOUNT).is_none(), "no file system can be mounted here");
             eprintln!("skipped: no file system can be mounted here");
             return None;
         }
@@ -163,6 +181,19 @@ impl Disk {
         let mut file =
             OpenOptions::new().append(true).create(true).open(self.path().join("filler")).expect("opens");
         while file.write_all(&[1; 4_096]).is_ok() {}
+    }
+
+    /// Takes every file that can still be made, however small.
+    fn use_up_files(&self) {
+        let made = (0..).take_while(|n| fs::File::create_new(self.path().join(format!("file-{n}"))).is_ok());
+        assert!(made.count() > 0, "none could be made");
+    }
+
+    fn free_files(&self) {
+        let mut n = 0;
+        while fs::remove_file(self.path().join(format!("file-{n}"))).is_ok() {
+            n += 1;
+        }
     }
 
     fn remount(&self, how: &str) {
@@ -196,8 +227,12 @@ async fn a_disk_that_is_full_at_the_start_gets_the_room_that_was_kept_for_it() {
     assert!(failed.contains("the disk is full: no room for"), "{failed}");
     let pending = store.lease(Lane::Critical, 0, 10).await.expect("what was committed can be sent");
     assert_eq!(pending.len(), 1);
+    let mut tries = store.committed();
+    tries.mark_unchanged();
     store.try_commit(batch(1, vec![alarm("A", 3)], vec![message(Lane::Critical, "A", 3)])).expect("it waits");
-    until(&store, |committed| committed.failed.is_some() && committed.seq == 0).await;
+    let tried = tokio::time::timeout(std::time::Duration::from_secs(20), tries.changed()).await;
+    tried.expect("in time").expect("open");
+    assert!(tries.borrow().failed.is_some() && tries.borrow().seq == 0, "the batch was tried in vain");
     let refused = store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
     assert!(open::is_full(&refused), "{refused}");
     assert_eq!(asides(disk.path()), Vec::<String>::new());
@@ -211,7 +246,7 @@ async fn a_disk_that_is_full_at_the_start_gets_the_room_that_was_kept_for_it() {
 }
 
 #[tokio::test]
-async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_room() {
+async fn a_killed_store_on_a_full_disk_is_read_whole_and_begun_when_there_is_room() {
     let Some(disk) = Disk::of("8m") else { return };
     let (killed, epoch) = killed().await;
     for name in FILES {
@@ -233,10 +268,117 @@ async fn a_killed_or_an_older_store_on_a_full_disk_is_read_whole_and_begun_when_
 }
 
 #[tokio::test]
+async fn a_disk_on_which_no_more_files_can_be_made_is_a_full_one() {
+    let Some(disk) = Disk::of("8m,nr_inodes=32") else { return };
+    let (store, first) = open(disk.path());
+    commit(&store, batch(1, vec![alarm("A", 1)], Vec::new())).await;
+    store.close().expect("closes");
+    disk.use_up_files();
+    let (store, opened) = open(disk.path());
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+    let failed = store.committed().borrow().failed.clone().expect("nothing is durable, from the start on");
+    assert!(failed.contains("the disk is full: no room for"), "{failed}");
+    store.try_commit(batch(1, vec![alarm("A", 2)], Vec::new())).expect("it waits");
+    disk.free_files();
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    assert_eq!(open(disk.path()).1.restored.alarms[0].revision, 2);
+}
+
+#[test]
+fn a_first_start_where_no_file_can_be_made_says_that_the_disk_is_full() {
+    let Some(disk) = Disk::of("8m,nr_inodes=32") else { return };
+    disk.use_up_files();
+    let said = crate::causes::chain(&Store::open(disk.path(), Wall(1)).expect_err("refused"));
+    assert!(said.contains("the disk is full") && said.contains("state.lock"), "{said}");
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_on_a_full_disk_can_be_sent_from_and_is_brought_to_the_newest_later() {
+    for version in 1..schema::MIGRATIONS.len() {
+        let Some(disk) = Disk::of("8m") else { return };
+        make_old(disk.path(), version);
+        let mark = "0c9b4b9e-0000-4000-8000-000000000000 00000000000000000000\n";
+        fs::write(disk.path().join("state.mark"), mark).expect("written");
+        disk.fill();
+        let (store, opened) = open(disk.path());
+        assert_eq!((opened.new, opened.restored.units[0].revision), (None, 4), "version {version}");
+        for _ in 0..2 {
+            let rows = store.lease(Lane::Critical, 0, 10).await.expect("leased");
+            assert_eq!(rows.iter().map(|row| row.sequence).collect::<Vec<_>>(), [7], "version {version}");
+            assert_eq!(store.range(Lane::Critical, 1, 9, 9).await.expect("read").len(), 2);
+            assert_eq!(store.outbox().await.expect("read").lanes[0].pending, 1);
+            assert_eq!(store.units().await.expect("read").len(), 1);
+            assert_eq!(store.indicator().await.expect("read"), None);
+            // A try that fails reads on as before.
+            store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
+        }
+        let marked = fs::read_to_string(disk.path().join("state.mark")).expect("read");
+        assert_eq!(marked, mark, "nothing was committed yet");
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        commit(&store, batch(1, Vec::new(), vec![message(Lane::Critical, "h", 1)])).await;
+        assert_eq!(store.committed().borrow().last.critical, 8, "numbers go on");
+        store.close().expect("closes");
+        journal::prove(disk.path(), None, &mut |_| {}).expect("read").expect("whole");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_lost_while_it_waits_for_room_ends_the_run_and_the_next_start_tells_it() {
+    let gone = |dir: &Path| fs::remove_file(dir.join("state.db-wal")).expect("removed");
+    let all_gone = |dir: &Path| {
+        for name in ["state.db", "state.db-wal"] {
+            fs::remove_file(dir.join(name)).expect("removed");
+        }
+    };
+    let torn = |dir: &Path| fs::write(dir.join("state.db"), "what a card gives back").expect("written");
+    let other = |dir: &Path| {
+        fs::remove_file(dir.join("state.db-wal")).expect("removed");
+        let (another, source) = (TempDir::new().expect("a directory"), "state.db");
+        open(another.path()).0.close().expect("closes");
+        fs::copy(another.path().join(source), dir.join(source)).expect("copied");
+    };
+    let changes: [(&str, Change<'_>, Option<&str>); 4] = [
+        ("rolled_back", &gone, Some("rolled_back")),
+        ("lost_file", &all_gone, Some("lost_file")),
+        ("not_a_store", &torn, Some("not_a_store")),
+        ("another_epoch", &other, None),
+    ];
+    for (found, change, told) in changes {
+        let Some(disk) = Disk::of("8m") else { return };
+        let (killed, epoch) = killed().await;
+        for name in FILES {
+            fs::copy(killed.path().join(name), disk.path().join(name)).expect("copied");
+        }
+        disk.fill();
+        let (store, opened) = open(disk.path());
+        assert_eq!((opened.epoch, opened.new), (epoch, None), "{found}");
+        let mut committed = store.committed();
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        change(disk.path());
+        store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+        let ended = async { while committed.changed().await.is_ok() {} };
+        tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the writer ends");
+        assert_eq!(
+            (asides(disk.path()), committed.borrow().seq),
+            (Vec::new(), 0),
+            "{found}: nothing is touched"
+        );
+        let why = committed.borrow().failed.clone().expect("told");
+        assert!(why.contains(found), "{found}: {why}");
+        store.close().expect_err("a batch was not written");
+        let (_store, opened) = open(disk.path());
+        assert_eq!(opened.new, told, "{found}");
+        assert_ne!(opened.epoch, epoch, "{found}");
+    }
+}
+
+#[tokio::test]
 async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room() {
     let Some(disk) = Disk::of("4m") else { return };
     disk.fill();
     let (store, first) = open(disk.path());
+    assert_eq!((first.new, first.epoch_reason.as_str()), (Some("created"), "created"));
     assert!(store.committed().borrow().failed.is_some());
     store.try_commit(batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "A", 1)])).expect("it waits");
     fs::remove_file(disk.path().join("filler")).expect("removed");
@@ -244,6 +386,42 @@ async fn a_first_start_on_a_full_disk_goes_on_under_its_epoch_when_there_is_room
     store.close().expect("closes");
     let (_store, opened) = open(disk.path());
     assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+    assert_eq!(opened.epoch_reason, "created", "each birth tells the same");
+}
+
+#[tokio::test]
+async fn a_damaged_store_on_a_full_disk_is_told_as_that_before_and_after_there_is_room() {
+    for mark in [None, Some("0c9b4b9e-0000-4000-8000-000000000000 00000000000000000009\n")] {
+        let Some(disk) = Disk::of("4m") else { return };
+        fs::write(disk.path().join("state.db"), "not a database, but somebody's notes").expect("written");
+        if let Some(mark) = mark {
+            fs::write(disk.path().join("state.mark"), mark).expect("written");
+        }
+        disk.fill();
+        let (store, first) = open(disk.path());
+        assert_eq!((first.new, first.epoch_reason.as_str()), (Some("not_a_store"), "not_a_store"));
+        assert!(first.kept_aside.is_some_and(|kept| kept.exists()), "told");
+        assert!(store.committed().borrow().failed.is_some());
+        store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+        fs::remove_file(disk.path().join("filler")).expect("removed");
+        until(&store, |committed| committed.seq == 1).await;
+        store.close().expect("closes");
+        let (_store, opened) = open(disk.path());
+        assert_eq!((opened.epoch, opened.new), (first.epoch, None));
+        assert_eq!(opened.epoch_reason, "not_a_store", "each birth tells the same");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_begun_by_a_request_fails_no_longer() {
+    let Some(disk) = Disk::of("4m") else { return };
+    disk.fill();
+    let (store, _) = open(disk.path());
+    store.append(Vec::new(), Vec::new()).await.expect_err("the disk is full");
+    fs::remove_file(disk.path().join("filler")).expect("removed");
+    store.append(vec![message(Lane::Critical, "A", 1)], Vec::new()).await.expect("there is room");
+    let committed = until(&store, |committed| committed.failed.is_none()).await;
+    assert_eq!((committed.last.critical, committed.journal.n), (1, 1));
 }
 
 #[tokio::test]

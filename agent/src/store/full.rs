@@ -9,12 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use riskgate_engine::Epoch;
 use riskgate_point::Wall;
 use rusqlite::Connection;
 
 use super::mark::Marked;
-use super::open::{FILE, Run, Unusable, Usable, database, open_locked, try_open};
+use super::open::{FILE, Run, Start, Unusable, Usable, database, open_locked, try_open};
 use super::writer::Database;
 use super::{Opened, StoreError, sql};
 use crate::causes::chain;
@@ -25,8 +24,10 @@ use crate::sqlite::{NotAside, keep_aside};
 pub(super) struct Unbegun {
     dir: PathBuf,
     now: Wall,
-    /// Whose the run is: it goes on under that.
-    epoch: Epoch,
+    /// Whose the run is: it goes on under that, and under no other.
+    start: Start,
+    /// There is nothing to be read in a file.
+    is_in_memory: bool,
     pub(super) why: String,
 }
 
@@ -35,23 +36,26 @@ pub(super) fn open(
     dir: &Path,
     now: Wall,
     why: StoreError,
+    mut start: Start,
     lock: &Arc<File>,
 ) -> Result<(Database, Opened), StoreError> {
     let why = chain(&why);
     tracing::error!(why, "the store cannot be begun: until there is room nothing is durable");
-    let (usable, kept_aside) = read(dir, now, None)?;
-    let (mut database, opened) = database(dir, usable, kept_aside, lock)?;
-    end_reading(&database.connection)?;
-    database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, epoch: opened.epoch, why });
+    let usable = read(dir, now, &mut start)?;
+    let (mut database, opened) = database(dir, usable, start.kept_aside, lock)?;
+    keep_tables(&database.connection)?;
+    let start = Start { epoch: Some(opened.epoch), new: opened.new, kept_aside: None, is_running: true };
+    let is_in_memory = is_in_memory(&database.connection);
+    database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, start, is_in_memory, why });
     Ok((database, opened))
 }
 
 /// Begins the store now, if there is room.
 ///
 /// # Errors
-/// There is none, or it is not the store that was read. It is read on as before.
+/// There is none: it is read on as before. Or it is not the store that was read, which is [`StoreError::Lost`].
 pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), StoreError> {
-    let Unbegun { dir, now, epoch, .. } = unbegun;
+    let Unbegun { dir, now, start, is_in_memory, .. } = unbegun;
     let path = dir.join(FILE);
     if !database.ballast.try_take() {
         let source = Box::new(StoreError::File {
@@ -61,53 +65,61 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
         });
         return Err(StoreError::Full { path, source });
     }
-    // It holds the file alone.
-    database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
-    let lock = Arc::clone(&database.lock);
-    let why = match open_locked(dir, *now, Some(*epoch), &lock) {
-        Ok((begun, opened)) if opened.epoch == *epoch => {
+    if !is_in_memory {
+        // It holds the file alone.
+        database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
+    }
+    let (mut start, lock) = (start.clone(), Arc::clone(&database.lock));
+    match open_locked(dir, *now, &mut start, &lock) {
+        Ok((begun, _)) => {
             *database = begun;
             database.ballast.take();
             tracing::warn!("there is room again: the store is begun");
-            return Ok(());
+            Ok(())
         }
-        Ok((_, opened)) => StoreError::File {
-            operation: "go on, before a restart, with the new epoch of",
-            path,
-            source: io::Error::new(io::ErrorKind::InvalidData, opened.epoch_reason),
-        },
-        Err(why) => why,
-    };
-    let (usable, _) = read(dir, *now, Some(*epoch))?;
-    end_reading(&usable.connection)?;
-    database.connection = usable.connection;
-    Err(why)
+        Err(why @ StoreError::Lost { .. }) => Err(why),
+        Err(why) => {
+            if !is_in_memory {
+                let usable = read(dir, *now, &mut start)?;
+                keep_tables(&usable.connection)?;
+                database.connection = usable.connection;
+            }
+            Err(why)
+        }
+    }
 }
 
 /// What there is of a store, in a transaction that is still open; an empty one in memory where there is nothing.
-fn read(dir: &Path, now: Wall, epoch: Option<Epoch>) -> Result<(Usable, Option<PathBuf>), StoreError> {
+fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
     let path = dir.join(FILE);
     let marked = Marked::read(dir);
     let is_there = std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
-    let (reason, kept_aside) = if is_there {
-        let run = Run { epoch, marked: marked.as_ref(), full: true, ..Run::default() };
+    if start.new.is_some() && !start.is_running {
+        // There is no more than the beginning of what a try before this one began.
+    } else if is_there {
+        let run = Run { start: start.clone(), marked: marked.as_ref(), full: true };
         match try_open(&path, now, &run) {
-            Ok(usable) => return Ok((usable, None)),
+            Ok(usable) => return Ok(usable),
             Err(Unusable::Error(error)) => return Err(error),
+            Err(Unusable::Aside(reason)) if start.is_running => {
+                return Err(StoreError::Lost { path, reason });
+            }
             Err(Unusable::Aside(reason)) => {
-                let aside =
+                start.begin_new(reason);
+                start.kept_aside =
                     keep_aside(&path, now, usize::MAX).map_err(|NotAside { operation, path, source }| {
                         StoreError::File { operation, path, source }
                     })?;
-                (Some(reason), aside)
             }
         }
+    } else if start.is_running {
+        return Err(StoreError::Lost { path, reason: "lost_file" });
     } else {
-        (marked.map(|_| "lost_file"), None)
-    };
-    let run = Run { epoch, reason, full: true, ..Run::default() };
+        start.begin_new(if marked.is_some() { "lost_file" } else { "empty_file" });
+    }
+    let run = Run { start: start.clone(), marked: None, full: true };
     let memory = Path::new(":memory:");
-    Ok((try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))?, kept_aside))
+    try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))
 }
 
 /// SQLite shares no memory by a file, which would need room, and keeps what is not committed out of the files.
@@ -117,8 +129,15 @@ pub(super) fn keep_in_memory(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_spill", false)
 }
 
-fn end_reading(connection: &Connection) -> Result<(), StoreError> {
-    // In memory there is nobody else to see it, and the tables are needed.
-    let end = if connection.path().is_none_or(str::is_empty) { "COMMIT" } else { "ROLLBACK" };
-    connection.execute_batch(end).map_err(sql("end the reading of the store"))
+fn is_in_memory(connection: &Connection) -> bool {
+    connection.path().is_none_or(str::is_empty)
+}
+
+/// A file is read on in the transaction that is still open: there it is of the newest version, which is what each query
+/// is written for. It is rolled back when the connection is dropped. In memory there is nobody else to see it.
+fn keep_tables(connection: &Connection) -> Result<(), StoreError> {
+    if !is_in_memory(connection) {
+        return Ok(());
+    }
+    connection.execute_batch("COMMIT").map_err(sql("end the reading of the store"))
 }

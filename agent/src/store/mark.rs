@@ -52,7 +52,7 @@ impl Marked {
 /// The mark of the open store.
 #[derive(Debug)]
 pub(super) struct Mark {
-    /// `None`: it cannot be written, which was told.
+    /// `None`: it cannot be written, which was told; or it is not to be.
     file: Option<File>,
     epoch: String,
 }
@@ -63,6 +63,11 @@ impl Mark {
         let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(path);
         let file = opened.map_err(|error| Self::tell(&error)).ok();
         Self { file, epoch }
+    }
+
+    /// Nothing is marked.
+    pub(super) fn none(epoch: String) -> Self {
+        Self { file: None, epoch }
     }
 
     /// Always as long, so that one mark covers the last.

@@ -258,6 +258,12 @@ pub enum StoreError {
     Open { operation: &'static str, path: PathBuf, source: rusqlite::Error },
     #[error("the disk is full: no room for {}; free some, and it starts by itself", path.display())]
     Full { path: PathBuf, source: Box<StoreError> },
+    #[error(
+        "{} is not the store any more that was read at the start ({reason}): it was removed, replaced or damaged \
+         while the disk was full; the next start begins a new epoch and tells it",
+        path.display()
+    )]
+    Lost { path: PathBuf, reason: &'static str },
     #[error("store: cannot {operation}")]
     Sql { operation: &'static str, source: rusqlite::Error },
     #[error("store: the {table} '{key}' cannot be read back")]

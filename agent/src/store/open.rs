@@ -26,6 +26,9 @@ use crate::sqlite::{NotAside, is_damage, keep_aside, suffixed};
 
 pub(super) const FILE: &str = "state.db";
 
+/// Made and removed, to see whether a file can be made.
+const PROBE: &str = "state.probe";
+
 /// Held by a lock for as long as the store is open; the system lets go of it however the process ends.
 const LOCK: &str = "state.lock";
 
@@ -36,6 +39,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 /// After a checkpoint the WAL is cut to this: what 1,000 pages (the automatic checkpoint) take. Without it
 /// one long reader leaves a WAL of hundreds of MB on the card for ever.
 const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
+/// The file that SQLite shares with other readers cannot be made.
+const IOERR_SHMOPEN: i32 = 4618;
 
 /// The file that SQLite shares with other readers cannot be made larger: SQLite does not say that it was for room.
 const IOERR_SHMSIZE: i32 = 4874;
@@ -53,10 +59,10 @@ pub(super) enum Unusable {
 }
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
-    make(dir)?;
-    let lock = Arc::new(lock(dir)?);
-    match open_locked(dir, now, None, &lock) {
-        Err(why) if is_full(&why) => full::open(dir, now, why, &lock),
+    let lock = Arc::new(make(dir).and_then(|()| lock(dir)).map_err(|error| full_if(dir, error))?);
+    let mut start = Start::default();
+    match open_locked(dir, now, &mut start, &lock) {
+        Err(why) if is_full(&why) => full::open(dir, now, why, start, &lock),
         opened => {
             let (database, opened) = opened?;
             database.ballast.take();
@@ -65,29 +71,45 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     }
 }
 
-/// `epoch`: of the new store, where one begins.
+/// What a start goes by, from try to try: one that fails for want of room is followed by another, which must not judge
+/// by what the one before left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Start {
+    /// Of the new store, where one begins; of the one that was read, where the agent runs already. `None`: any.
+    pub(super) epoch: Option<Epoch>,
+    /// Why a new one begins, which is decided already.
+    pub(super) new: Option<&'static str>,
+    /// What was there instead.
+    pub(super) kept_aside: Option<PathBuf>,
+    /// The agent runs already, under this epoch. Nobody would be told of a store that is lost now and of a new one in
+    /// its place, so nothing is kept aside any more: it is an error.
+    pub(super) is_running: bool,
+}
+
 pub(super) fn open_locked(
     dir: &Path,
     now: Wall,
-    epoch: Option<Epoch>,
+    start: &mut Start,
     lock: &Arc<File>,
 ) -> Result<(Database, Opened), StoreError> {
     let path = dir.join(FILE);
     let ballast = Ballast::of(dir);
-    let (usable, kept_aside) = match open_or_begin(dir, &path, now, epoch) {
-        Err(error) if is_full(&error) && ballast.give_back() => {
+    let usable = match open_or_begin(dir, &path, now, start) {
+        Err(error) if has_no_room(dir, &error) && ballast.give_back() => {
             tracing::error!("the disk is full: the room that was kept for this is given back");
-            open_or_begin(dir, &path, now, epoch)
+            open_or_begin(dir, &path, now, start)
         }
         opened => opened,
     }
-    .map_err(|error| {
-        if is_full(&error) { StoreError::Full { path: path.clone(), source: Box::new(error) } } else { error }
-    })?;
-    database(dir, usable, kept_aside, lock)
+    .map_err(|error| full_if(dir, error))?;
+    let (mut database, opened) = database(dir, usable, start.kept_aside.clone(), lock)?;
+    database.mark = Mark::open(dir, opened.epoch.0.to_string());
+    database.mark.set(&database.head);
+    Ok((database, opened))
 }
 
-/// What the writer needs of a file that was read.
+/// What the writer needs of a file that was read. No mark is set: what is read on a full disk is never committed, and a
+/// mark must not be ahead of the file.
 pub(super) fn database(
     dir: &Path,
     usable: Usable,
@@ -103,8 +125,7 @@ pub(super) fn database(
     let models = super::models::read(&connection);
     let upkeep = Upkeep::of(&connection)?;
     upkeep.set_end(&connection)?;
-    let mut mark = Mark::open(dir, epoch);
-    mark.set(&head);
+    let mark = Mark::none(epoch);
     let opened = Opened {
         epoch: meta.epoch,
         epoch_began: meta.created,
@@ -118,8 +139,20 @@ pub(super) fn database(
         config_before: meta.config,
     };
     let (ballast, lock) = (Ballast::of(dir), Arc::clone(lock));
-    let database =
-        Database { connection, last, rows, head, sealer, mark, ballast, upkeep, age, lock, unbegun: None };
+    let database = Database {
+        connection,
+        last,
+        rows,
+        head,
+        sealer,
+        mark,
+        ballast,
+        upkeep,
+        age,
+        lock,
+        unbegun: None,
+        is_lost: false,
+    };
     Ok((database, opened))
 }
 
@@ -144,34 +177,45 @@ fn make(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// The store that is there; or a new one, where there is none or none that can be used.
-fn open_or_begin(
-    dir: &Path,
-    path: &Path,
-    now: Wall,
-    epoch: Option<Epoch>,
-) -> Result<(Usable, Option<PathBuf>), StoreError> {
+fn open_or_begin(dir: &Path, path: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
     let marked = Marked::read(dir);
     let wal_is_there = || fs::metadata(suffixed(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-    let is_lost = !exists(path)? && (marked.is_some() || wal_is_there());
+    let was_there = || start.is_running || marked.is_some() || wal_is_there();
+    let is_there = exists(path)?;
+    let is_lost = start.new.is_none() && !is_there && was_there();
+    if start.new.is_none() && !is_there && !is_lost {
+        start.begin_new("created");
+    }
     let usable = if is_lost {
         Err(Unusable::Aside("lost_file"))
     } else {
-        try_open(path, now, &Run { epoch, marked: marked.as_ref(), ..Run::default() })
+        try_open(path, now, &Run { start: start.clone(), marked: marked.as_ref(), full: false })
     };
     let reason = match usable {
-        Ok(file) => return Ok((file, None)),
+        Ok(file) => return Ok(file),
         Err(Unusable::Error(error)) => return Err(error),
+        Err(Unusable::Aside(reason)) if start.is_running => {
+            return Err(StoreError::Lost { path: path.to_owned(), reason });
+        }
         Err(Unusable::Aside(reason)) => reason,
     };
-    let aside = keep_aside(path, now, ASIDES_MAX)
+    start.begin_new(reason);
+    start.kept_aside = keep_aside(path, now, ASIDES_MAX)
         .map_err(|NotAside { operation, path, source }| StoreError::File { operation, path, source })?;
     tracing::error!(
         reason,
-        kept = aside.as_ref().map(|aside| aside.display().to_string()),
+        kept = start.kept_aside.as_ref().map(|aside| aside.display().to_string()),
         "the store is lost or cannot be used; what is left of it is kept aside, a new one begins, and with it a new epoch"
     );
-    let run = Run { epoch, reason: Some(reason), ..Run::default() };
-    Ok((try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))?, aside))
+    let run = Run { start: start.clone(), ..Run::default() };
+    try_open(path, now, &run).map_err(|unusable| unusable.of_new(path))
+}
+
+impl Start {
+    /// A new store begins, and in each later try the same one.
+    pub(super) fn begin_new(&mut self, reason: &'static str) {
+        (self.epoch, self.new) = (Some(Epoch(drawn())), Some(reason));
+    }
 }
 
 impl Unusable {
@@ -188,6 +232,36 @@ impl Unusable {
     }
 }
 
+fn full_if(dir: &Path, error: StoreError) -> StoreError {
+    if has_no_room(dir, &error) {
+        StoreError::Full { path: dir.join(FILE), source: Box::new(error) }
+    } else {
+        error
+    }
+}
+
+/// A file system can have room for bytes and none for another file. SQLite then says only that it cannot open one.
+fn has_no_room(dir: &Path, error: &StoreError) -> bool {
+    is_full(error) || (is_unopened(error) && has_no_room_for_a_file(dir))
+}
+
+fn is_unopened(error: &StoreError) -> bool {
+    let (StoreError::Open { source, .. } | StoreError::Sql { source, .. }) = error else { return false };
+    source.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+        || source.sqlite_error().is_some_and(|error| error.extended_code == IOERR_SHMOPEN)
+}
+
+fn has_no_room_for_a_file(dir: &Path) -> bool {
+    let probe = dir.join(PROBE);
+    match File::create_new(&probe) {
+        Ok(_) => {
+            drop(fs::remove_file(probe));
+            false
+        }
+        Err(error) => error.kind() == io::ErrorKind::StorageFull,
+    }
+}
+
 pub(super) fn is_full(error: &StoreError) -> bool {
     match error {
         StoreError::Open { source, .. } | StoreError::Sql { source, .. } => {
@@ -197,6 +271,7 @@ pub(super) fn is_full(error: &StoreError) -> bool {
         StoreError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
         StoreError::Full { .. } => true,
         StoreError::InUse { .. }
+        | StoreError::Lost { .. }
         | StoreError::Record { .. }
         | StoreError::Encode { .. }
         | StoreError::Lane { .. }
@@ -246,14 +321,11 @@ struct Meta {
 /// How a file is opened.
 #[derive(Default)]
 pub(super) struct Run<'a> {
-    /// Of the new store, where one begins; `None`: any.
-    pub(super) epoch: Option<Epoch>,
-    /// Why the file that was there before is not used.
-    pub(super) reason: Option<&'static str>,
+    pub(super) start: Start,
     /// What a mark beside it says.
     pub(super) marked: Option<&'a Marked>,
-    /// There is no room to write anything: what would be written stays in memory, in a transaction that the caller
-    /// rolls back.
+    /// There is no room to write anything: what would be written stays in memory, in a transaction that is never
+    /// committed to the file.
     pub(super) full: bool,
 }
 
@@ -287,23 +359,16 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
     if user_version > schema::newest() {
         return Err(Unusable::Aside("newer_version"));
     }
-    let reason = run.reason.or_else(|| (existed && tables == 0).then_some("empty_file"));
+    if run.start.is_running
+        && let Some(reason) =
+            is_another(&connection, tables, &run.start).map_err(judge("read whose it is"))?
+    {
+        return Err(Unusable::Aside(reason));
+    }
+    let reason = run.start.new.or_else(|| (existed && tables == 0).then_some("empty_file"));
     configure(&connection, tables == 0).map_err(judge("set it up"))?;
-    let closed_clean: Option<bool> = if tables > 0 {
-        connection
-            .query_row("SELECT clean FROM meta", [], |row| row.get(0))
-            .optional()
-            .map_err(judge("read whether it was closed"))?
-    } else {
-        Some(true)
-    };
-    if closed_clean != Some(true) {
-        let verdict: String =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(judge("check it"))?;
-        if verdict != "ok" {
-            tracing::error!(path = %path.display(), verdict, "the store is damaged");
-            return Err(Unusable::Aside("damaged"));
-        }
+    if tables > 0 && !is_whole(path, &connection)? {
+        return Err(Unusable::Aside("damaged"));
     }
     if let Some(marked) = run.marked.filter(|_| user_version >= schema::CHAINED)
         && is_rolled_back(&connection, marked).map_err(judge("compare it with its mark"))?
@@ -314,12 +379,47 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
         connection.execute_batch("BEGIN IMMEDIATE").map_err(judge("begin a transaction"))?;
     }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
-    let (meta, new) = begin_run(&connection, now, reason, run.epoch).map_err(judge("begin the run"))?;
+    let (meta, new) = begin_run(&connection, now, reason, run.start.epoch).map_err(judge("begin the run"))?;
     let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
     keep_wal(&connection, run.full).map_err(judge("set it up"))?;
     Ok(Usable { connection, meta, new, restored, last, head })
+}
+
+/// Checks a file that was not closed.
+fn is_whole(path: &Path, connection: &Connection) -> Result<bool, Unusable> {
+    let judge = |operation: &'static str| move |error| judge(path, operation, error);
+    let closed_clean: Option<bool> = connection
+        .query_row("SELECT clean FROM meta", [], |row| row.get(0))
+        .optional()
+        .map_err(judge("read whether it was closed"))?;
+    if closed_clean == Some(true) {
+        return Ok(true);
+    }
+    let verdict: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(judge("check it"))?;
+    let is_whole = verdict == "ok";
+    if !is_whole {
+        tracing::error!(path = %path.display(), verdict, "the store is damaged");
+    }
+    Ok(is_whole)
+}
+
+/// Why the file is not the one that the agent runs with, where it is not.
+fn is_another(connection: &Connection, tables: i64, start: &Start) -> rusqlite::Result<Option<&'static str>> {
+    let epoch: Option<String> = if tables > 0 {
+        connection.query_row("SELECT epoch FROM meta", [], |row| row.get(0)).optional()?
+    } else {
+        None
+    };
+    Ok(match epoch {
+        // Of a new one there may be a part, from a try that had too little room.
+        None => start.new.is_none().then_some("empty_file"),
+        Some(found) => {
+            (start.epoch.map(|epoch| epoch.0.to_string()) != Some(found)).then_some("another_epoch")
+        }
+    })
 }
 
 fn configure(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
@@ -374,7 +474,9 @@ fn begin_run(
         .optional()?;
     if let Some(meta) = read {
         connection.execute("UPDATE meta SET clean = 0", [])?;
-        return Ok((meta, None));
+        // Begun by a try of this start that went no further.
+        let begun = reason.filter(|_| epoch == Some(meta.epoch));
+        return Ok((meta, begun));
     }
     let reason = reason.unwrap_or("created");
     let meta = Meta {
@@ -434,6 +536,7 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
         StoreError::File { .. }
         | StoreError::Full { .. }
         | StoreError::InUse { .. }
+        | StoreError::Lost { .. }
         | StoreError::Open { .. }
         | StoreError::Encode { .. }
         | StoreError::Lane { .. }

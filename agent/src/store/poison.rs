@@ -31,6 +31,7 @@ pub(super) fn is_poison(error: &StoreError) -> bool {
         StoreError::File { .. }
         | StoreError::Full { .. }
         | StoreError::InUse { .. }
+        | StoreError::Lost { .. }
         | StoreError::Open { .. }
         | StoreError::Record { .. }
         | StoreError::Lane { .. }

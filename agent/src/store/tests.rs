@@ -427,6 +427,20 @@ UPDATE lane SET last = 7 WHERE lane = 'critical';
 INSERT INTO journal (at, by, what, body) VALUES (1, '张三', 'act', '{}');
 "#;
 
+/// A store as that version of the program closed it.
+pub(super) fn make_old(dir: &Path, version: usize) {
+    let old = Connection::open(dir.join("state.db")).expect("opens");
+    old.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).expect("set");
+    for (number, migration) in (1_i64..).zip(&schema::MIGRATIONS[..version]) {
+        old.execute_batch(migration).expect("applied");
+        old.pragma_update(None, "application_id", schema::APPLICATION_ID).expect("set");
+        old.pragma_update(None, "user_version", number).expect("set");
+        if number == 1 {
+            old.execute_batch(V1_ROWS).expect("filled");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_older_version_is_brought_to_the_newest_with_all_that_it_holds() {
     let schema_of = |path: &Path| -> Vec<String> {
@@ -442,16 +456,7 @@ async fn every_older_version_is_brought_to_the_newest_with_all_that_it_holds() {
     for version in 0..schema::MIGRATIONS.len() {
         let dir = TempDir::new().expect("a directory");
         let path = dir.path().join("state.db");
-        let old = Connection::open(&path).expect("opens");
-        for (number, migration) in (1_i64..).zip(&schema::MIGRATIONS[..version]) {
-            old.execute_batch(migration).expect("applied");
-            old.pragma_update(None, "application_id", schema::APPLICATION_ID).expect("set");
-            old.pragma_update(None, "user_version", number).expect("set");
-            if number == 1 {
-                old.execute_batch(V1_ROWS).expect("filled");
-            }
-        }
-        drop(old);
+        make_old(dir.path(), version);
         let (store, opened) = open(&dir);
         assert_eq!(opened.kept_aside, None, "version {version}");
         if version >= 1 {

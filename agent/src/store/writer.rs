@@ -56,6 +56,8 @@ pub(super) struct Database {
     pub(super) lock: Arc<File>,
     /// There was no room for the start itself: nothing is written before that is done.
     pub(super) unbegun: Option<Unbegun>,
+    /// What was read at the start is not there any more: only a restart can tell that, and begin anew.
+    pub(super) is_lost: bool,
 }
 
 impl Database {
@@ -67,7 +69,8 @@ impl Database {
     fn begin(&mut self) -> Result<(), StoreError> {
         let Some(unbegun) = self.unbegun.take() else { return Ok(()) };
         let begun = full::begin(self, &unbegun);
-        if begun.is_err() {
+        if let Err(error) = &begun {
+            self.is_lost |= matches!(error, StoreError::Lost { .. });
             self.unbegun = Some(unbegun);
         }
         begun
@@ -225,6 +228,9 @@ impl Database {
 
     /// What follows a commit while nothing waits for it. A disk that refuses tells with the next commit.
     fn keep_up(&mut self, at: Option<Wall>, is_idle: bool) -> usize {
+        if self.unbegun.is_some() {
+            return 0;
+        }
         let evicted = at.map_or(Ok(0), |at| (0..BITES_MAX).try_fold(0, |gone, _| Ok(gone + self.evict(at)?)));
         let kept = evicted.and_then(|gone| self.upkeep.after_commit(&self.connection).map(|()| gone));
         let gone = kept.unwrap_or_else(|error| {
@@ -350,6 +356,9 @@ impl Writer {
             }
         }
         self.answer_all(work.requests, committed);
+        if self.database.is_lost {
+            return Turn::End;
+        }
         let at = work.batches.last().map(|batch| batch.at);
         let evicted = self.database.keep_up(at, queue.batches() == 0);
         committed.send_if_modified(|committed| {
@@ -403,7 +412,7 @@ impl Writer {
         committed.send_modify(|committed| committed.failed = Some(why));
         self.closing_tries += u32::from(work.closed);
         self.answer_all(work.requests, committed);
-        if self.closing_tries >= CLOSING_TRIES {
+        if self.closing_tries >= CLOSING_TRIES || self.database.is_lost {
             return Turn::End;
         }
         // The first failure of a group is tried again at once, one batch at a time.
@@ -418,8 +427,16 @@ impl Writer {
     }
 
     fn answer_all(&mut self, requests: Vec<Request>, committed: &watch::Sender<Committed>) {
+        let was_unbegun = self.database.unbegun.is_some();
         for request in requests {
             answer(&mut self.database, request, committed, &mut self.next_purge);
+        }
+        if was_unbegun && self.database.unbegun.is_none() {
+            committed.send_modify(|committed| {
+                committed.last = self.database.last;
+                committed.journal.clone_from(&self.database.head);
+                committed.failed = None;
+            });
         }
     }
 }

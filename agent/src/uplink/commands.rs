@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ring::digest::{SHA256, digest};
 use riskgate_engine::{Act, Epoch};
 use riskgate_point::{Mono, Wall};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::acts::Form;
-use crate::config::{Commands, MODEL_COMMAND, Synced};
+use crate::config::{Commands, MODEL_COMMAND, Synced, sha256};
 use crate::pump::{Commanded, Offered, Refused};
 use crate::store::{Lane, Row};
 
@@ -38,6 +38,10 @@ const COMMAND_BYTES_MAX: usize = 16 * 1024;
 
 /// A model is the whole chain of a plant: 2,000 measures and as many tasks have about half of this.
 pub(super) const MODEL_BYTES_MAX: usize = 1024 * 1024;
+
+/// Objects and lists in one message: with the shortest words a row of a model has fifty bytes, so that no model has
+/// more. A row of seven bytes, such as `{"":0}`, takes hundreds when it is read, and a message of them the memory.
+const CONTAINERS_MAX: usize = MODEL_BYTES_MAX / 50;
 
 /// The largest whole number that every reader of JSON holds exactly.
 const VERSION_MAX: u64 = (1 << 53) - 1;
@@ -79,44 +83,55 @@ pub(super) enum Deed {
 
 /// `epoch` is the one whose sequences and revisions we hold.
 pub(super) fn decide(received: Received<'_>, allowed: &Commands, epoch: Epoch, now: Wall) -> Decision {
-    let fields = match serde_json::from_slice::<Value>(received.payload) {
-        Ok(Value::Object(fields)) => Some(fields),
-        Ok(_) | Err(_) => None,
+    let name = received.name.chars().take(NAME_CHARS_MAX).collect();
+    let decision = |id: &str, by: &str, deed| {
+        let (id, by) = (text(id, ID_CHARS_MAX), text(by, BY_CHARS_MAX));
+        Decision { name, id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
     };
-    let text = |field: &str| {
-        let text =
-            fields.as_ref().and_then(|fields| fields.get(field)).and_then(Value::as_str).map(str::trim);
-        text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+    if let Err(refused) = may_be_read(received) {
+        let Head { id, by } = Head::of(received.payload);
+        return decision(&id, &by, Err(refused));
+    }
+    let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(received.payload) else {
+        return decision("", "", Err(malformed("it is no JSON object")));
     };
-    let id = text("id").filter(|id| id.chars().count() <= ID_CHARS_MAX);
-    let by = text("by").filter(|by| by.chars().count() <= BY_CHARS_MAX);
-    let deed = match (&fields, &id, &by) {
-        (None, _, _) => Err(malformed("it is no JSON object")),
-        (_, None, _) => {
-            Err(malformed(format!("'id' is missing: a text of at most {ID_CHARS_MAX} characters")))
-        }
-        (_, _, None) => Err(malformed(format!(
+    let (id, by) = (text_of(&fields, "id").to_owned(), text_of(&fields, "by").to_owned());
+    let deed = match (text(&id, ID_CHARS_MAX), text(&by, BY_CHARS_MAX)) {
+        (None, _) => Err(malformed(format!("'id' is missing: a text of at most {ID_CHARS_MAX} characters"))),
+        (_, None) => Err(malformed(format!(
             "'by' is missing: the name of who gives the command, at most {BY_CHARS_MAX} characters"
         ))),
-        (Some(fields), Some(id), Some(by)) => deed(received, fields, (id, by), allowed, epoch, now),
+        (Some(id), Some(by)) => deed(received.name, fields, (&id, &by), allowed, epoch, now),
     };
-    let name = received.name.chars().take(NAME_CHARS_MAX).collect();
-    Decision { name, id, by: by.unwrap_or_else(|| "unknown".to_owned()), deed }
+    decision(&id, &by, deed)
 }
 
-fn malformed(words: impl AsRef<str>) -> Refused {
-    Refused::new("malformed", words)
+/// Without the blanks around it; `None`: there is none, or it is too long.
+fn text(said: &str, chars_max: usize) -> Option<String> {
+    let said = said.trim();
+    let fits = !said.is_empty() && said.chars().count() <= chars_max;
+    fits.then(|| said.to_owned())
 }
 
-fn deed(
-    received: Received<'_>,
-    fields: &Map<String, Value>,
-    (id, by): (&str, &str),
-    allowed: &Commands,
-    epoch: Epoch,
-    now: Wall,
-) -> Result<Deed, Refused> {
-    let Received { name, payload, retained } = received;
+/// Whom to answer, of a message that is not read for anything else.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    id: String,
+    by: String,
+}
+
+impl Head {
+    fn of(payload: &[u8]) -> Self {
+        // A list would be taken for the fields in their order.
+        let is_object = payload.trim_ascii_start().starts_with(b"{");
+        let head = if is_object { serde_json::from_slice(payload).ok() } else { None };
+        head.unwrap_or_default()
+    }
+}
+
+/// Before it is read: what anybody may send to any command must cost next to nothing.
+fn may_be_read(Received { name, payload, retained }: Received<'_>) -> Result<(), Refused> {
     let bytes_max = if name == MODEL_COMMAND { MODEL_BYTES_MAX } else { COMMAND_BYTES_MAX };
     if payload.len() > bytes_max {
         let words = format!("it has {} bytes; {bytes_max} are taken", payload.len());
@@ -127,7 +142,42 @@ fn deed(
             "it is retained and would be repeated at each reconnect: publish it without, and clear the topic";
         return Err(Refused::new("retained", words));
     }
-    let expires = expiry(fields)?;
+    let containers = containers(payload);
+    if containers > CONTAINERS_MAX {
+        let words = format!("it has {containers} objects and lists; {CONTAINERS_MAX} are taken");
+        return Err(Refused::new("too_large", words));
+    }
+    Ok(())
+}
+
+/// How many objects and lists begin in a text of JSON.
+fn containers(payload: &[u8]) -> usize {
+    let (mut count, mut in_text, mut escaped) = (0, false, false);
+    for byte in payload {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+fn malformed(words: impl AsRef<str>) -> Refused {
+    Refused::new("malformed", words)
+}
+
+fn deed(
+    name: &str,
+    mut fields: Map<String, Value>,
+    (id, by): (&str, &str),
+    allowed: &Commands,
+    epoch: Epoch,
+    now: Wall,
+) -> Result<Deed, Refused> {
+    let expires = expiry(&fields)?;
     let ours = epoch.0.to_string();
     if let Some(asked) = fields.get("epoch").and_then(Value::as_str)
         && asked != ours
@@ -138,10 +188,10 @@ fn deed(
     let is_open = allowed.open.iter().any(|allowed| allowed == name);
     match name {
         "ping" | "resend" if is_open && expires < now => {
-            Err(Refused::new("expired", format!("expired at {}", text_of(fields, "expires"))))
+            Err(Refused::new("expired", format!("expired at {}", text_of(&fields, "expires"))))
         }
         "ping" if is_open => Ok(Deed::Ping),
-        "resend" if is_open => resend(fields).map_err(malformed),
+        "resend" if is_open => resend(&fields).map_err(malformed),
         _ => {
             let (form, persons) = (Form::of(name), allowed.acts.get(name));
             let is_known = form.is_some() || name == MODEL_COMMAND;
@@ -152,13 +202,14 @@ fn deed(
                 let words = format!("'{by}' may not give '{name}' here; [[uplink.command]] says who may");
                 return Err(Refused::new("not_allowed", words));
             }
-            let digest = digest_of(name, fields);
+            fields.remove("expires");
+            let digest = digest_of(name, &fields);
             let Some(form) = form else {
                 let synced = model(fields).map_err(malformed)?;
                 let (id, by) = (id.to_owned(), by.to_owned());
                 return Ok(Deed::Model(Box::new(Offered { id, by, expires, digest, synced })));
             };
-            let (deed, revision) = form.read(fields).map_err(malformed)?;
+            let (deed, revision) = form.read(&fields).map_err(malformed)?;
             let act = Act { by: by.to_owned(), deed };
             let (id, name) = (id.to_owned(), name.to_owned());
             Ok(Deed::Act(Box::new(Commanded { id, name, act, revision, expires, digest })))
@@ -167,8 +218,8 @@ fn deed(
 }
 
 /// What the document says is for the check of the whole configuration.
-fn model(fields: &Map<String, Value>) -> Result<Synced, String> {
-    const OWN: [&str; 6] = ["id", "by", "expires", "epoch", "version", "model"];
+fn model(mut fields: Map<String, Value>) -> Result<Synced, String> {
+    const OWN: [&str; 5] = ["id", "by", "epoch", "version", "model"];
     if let Some(strange) = fields.keys().find(|name| !OWN.contains(&name.as_str())) {
         return Err(format!("'{MODEL_COMMAND}' has no field '{strange}'"));
     }
@@ -176,9 +227,9 @@ fn model(fields: &Map<String, Value>) -> Result<Synced, String> {
     let version = version.filter(|version| (1..=VERSION_MAX).contains(version));
     let version =
         version.ok_or_else(|| format!("'version' is missing: a whole number, 1 to {VERSION_MAX}"))?;
-    let model = fields.get("model").filter(|model| model.is_object());
+    let model = fields.remove("model").filter(Value::is_object);
     let model = model.ok_or("'model' is missing: an object of lists")?;
-    Ok(Synced::new(version, model.clone()))
+    Ok(Synced::new(version, model))
 }
 
 fn not_here(name: &str, is_known: bool, allowed: &Commands) -> Refused {
@@ -205,12 +256,9 @@ fn expiry(fields: &Map<String, Value>) -> Result<Wall, Refused> {
     Ok(Wall(until.as_millisecond()))
 }
 
-/// Of all but the expiry: who asks again for the same may give it more time.
+/// Of all fields but the expiry, which is not among them any more: who asks again for the same may give it more time.
 fn digest_of(name: &str, fields: &Map<String, Value>) -> String {
-    let mut fields = fields.clone();
-    fields.remove("expires");
-    let said = json!([name, fields]).to_string();
-    digest(&SHA256, said.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&(name, fields))
 }
 
 /// How many commands were journalled in this minute.

@@ -288,7 +288,7 @@ fn alarm() -> Value {
             ("suppressed", or_null(suppression)),
             ("outOfService", or_null(out)),
         ],
-        [],
+        [("orphan", flag())],
     )
 }
 
@@ -324,6 +324,7 @@ fn hazard() -> Value {
             ("late", flag()),
             ("groupId", or_null(text())),
             ("recurrences", count()),
+            ("orphan", flag()),
         ],
     )
 }

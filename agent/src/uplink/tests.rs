@@ -612,6 +612,27 @@ fn a_command_needs_an_id_a_name_an_expiry_and_leave() {
 }
 
 #[test]
+fn what_is_too_large_or_retained_is_refused_before_it_is_read_and_answered_where_it_says_to_whom() {
+    let code = |name: &str, payload: &[u8], retained: bool| {
+        let received = Received { name, payload, retained };
+        let Decision { id, deed, .. } = decide(received, &Commands::default(), origin().epoch, MORNING);
+        (deed.expect_err("refused").code.into_owned(), id)
+    };
+    let is = |code: &str, id: Option<&str>| (code.to_owned(), id.map(str::to_owned));
+    let torn = |length: usize| vec![b'['; length];
+    assert_eq!(code("ping", &torn(16 * 1024 + 1), false), is("too_large", None));
+    assert_eq!(code("ping", &torn(16), true), is("retained", None));
+    // Of seven bytes each: a hundred and fifty thousand in a model of 1 MiB.
+    let rows =
+        format!("{{\"id\":\"m\",\"by\":\"[{{\\\"\",\"model\":[{}]}}", vec!["{\"\":0}"; 100_000].join(","));
+    assert_eq!(code("model", rows.as_bytes(), false), is("too_large", Some("m")));
+    let few = json!({ "id": "m", "by": "王敏", "text": "{[".repeat(200_000) }).to_string();
+    assert_eq!(code("model", few.as_bytes(), false), is("malformed", Some("m")), "'expires' is missing");
+    let large = json!({ "id": "c1", "by": "平台", "more": "x".repeat(16 * 1024) }).to_string();
+    assert_eq!(code("ping", large.as_bytes(), false), is("too_large", Some("c1")));
+}
+
+#[test]
 fn the_same_command_with_more_time_is_the_same_and_with_another_object_it_is_not() {
     let fields = |hazard: u128, expires: &str| {
         json!({

@@ -86,7 +86,7 @@ impl Status {
 /// What upstream is to hear of an effect.
 pub fn messages(effect: &Effect, plant: &Plant, origin: &Origin) -> Vec<Message> {
     match effect {
-        Effect::Alarm(alarm) => vec![alarm::alarm_message(alarm, origin)],
+        Effect::Alarm(alarm) => vec![alarm::alarm_message(alarm, plant, origin)],
         Effect::Hazard(hazard) => vec![danger::hazard_message(hazard, plant, origin)],
         Effect::Task(task) => task_messages(task, plant, origin),
         Effect::Unit(unit) => vec![risk_message(unit, plant, origin)],

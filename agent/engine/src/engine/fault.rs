@@ -69,19 +69,12 @@ impl Blinded {
 }
 
 impl Engine {
-    /// A point that nothing judges and whose row names no measure is shown as bad and alarms nobody.
-    pub(super) fn is_watched(&self, id: PointId) -> bool {
-        let named = self.plant.point(id).is_some_and(|point| self.plant.measures_of(point).next().is_some());
-        let mut rules = self.plant.rules_of_point(id).iter().filter_map(|rule| self.plant.rule(*rule));
-        named || rules.any(|rule| !rule.shadow)
-    }
-
     /// A point turned bad at `at`.
     pub(super) fn watch_fault(&mut self, id: PointId, at: Mono) {
         self.look_at_point(id, at);
         let raised = self.present.point(id).is_none_or(|point| point.fault);
         if let Some(point) = self.plant.point(id).filter(|_| !raised)
-            && self.is_watched(id)
+            && self.plant.is_watched(id)
         {
             self.timers.set(Timer::PointFault(id), at.after(fault_after(self.plant.patience(), point.class)));
         }

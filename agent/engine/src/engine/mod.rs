@@ -465,7 +465,7 @@ impl Engine {
     }
 
     fn link(&mut self, id: SourceId, link: Link, at: Now, effects: &mut Vec<Effect>) {
-        let has_points = self.plant.points_of(id).next().is_some();
+        let has_points = self.plant.points_of(id).next().is_some() && !self.plant.is_read_by_age(id);
         let Some(source) = self.present.source_mut(id) else {
             self.unjudged.stray += 1;
             return;
@@ -491,7 +491,8 @@ impl Engine {
         // Silence counts from here.
         source.listen(at.mono);
         self.offer_silent(id);
-        // With points, a link alone is no sight: it counts once one of them reads something.
+        // With points, a link alone is no sight: it counts once one of them reads something. But for a test by
+        // hand nobody can wait.
         if !has_points {
             self.found(id, at, effects);
         }

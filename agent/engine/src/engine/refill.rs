@@ -1,19 +1,19 @@
 //! Windows over a restart: what a history kept is laid into the memories of the rules, so that an average of
-//! ten minutes need not wait for ten minutes.
+//! ten minutes need not wait for ten minutes, and a gas test of an hour ago is an hour old.
 //!
 //! The samples run past a present of their own, in the order of their times, and each rule that reads them
 //! looks on as it would have then, at its own deadlines too. Only the memories of its expressions are the
-//! wiser: no phase, no timer, no effect and nothing of the engine's own present. So a restored window is
-//! judged with the first new reading, and not before.
+//! wiser: no phase, no timer, no effect and nothing of the engine's own present but when a point was received
+//! last, where a rule asks for its age. So what is restored is judged with the first new report, and not before.
 //!
 //! People, cameras, conditions and permits are not in the history of points: what a memory holds of them is
 //! unknown for that time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Mono, PointId, Sample};
+use riskgate_point::{Mono, Now, PointId, Sample, Value, Wall};
 
 use super::Engine;
 use crate::plant::{Condition, Plant};
@@ -28,12 +28,36 @@ impl Plant {
             rules
                 .map(|rule| match &rule.condition {
                     Condition::Limit(_) => Duration::ZERO,
-                    Condition::Text { when, clear } => when.remembers().max(clear.remembers()),
+                    Condition::Text { when, clear } => {
+                        let ages = when.oldest(id).max(clear.oldest(id));
+                        when.remembers().max(clear.remembers()).max(ages)
+                    }
                 })
                 .max()
                 .filter(|length| !length.is_zero())
         };
         ids.filter_map(|id| Some((id, longest(id)?))).collect()
+    }
+}
+
+/// The newest reading that surely was one.
+struct Aged {
+    value: Value,
+    source_time: Option<Wall>,
+    received: Now,
+}
+
+/// A history also writes again what is in force, and that is no reading. So a value that is the same counts from
+/// where it began, and for older than it may be; but where a reading is kept whenever its source tells another time.
+fn note_age(plant: &Plant, sample: &Sample, ages: &mut BTreeMap<PointId, Aged>) {
+    let Some(value) = sample.value.as_ref().filter(|_| !sample.quality.is_bad()) else { return };
+    let again = ages.get(&sample.point).is_some_and(|last| {
+        let moved = sample.source_time.is_some() && sample.source_time != last.source_time;
+        last.value == *value && !(moved && plant.is_told_by_age(sample.point))
+    });
+    if !again {
+        let Sample { source_time, received, .. } = *sample;
+        ages.insert(sample.point, Aged { value: value.clone(), source_time, received });
     }
 }
 
@@ -47,10 +71,13 @@ impl Engine {
         let Some(first) = samples.first() else { return };
         let plant = Arc::clone(&self.plant);
         let mut past = Present::new(&plant, first.received);
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut ages) = (BTreeSet::new(), BTreeMap::new());
         for sample in samples {
             let (point, at) = (sample.point, sample.received.mono);
             let rules = plant.rules_of_point(point);
+            if !plant.rules_of_age(point).is_empty() {
+                note_age(&plant, &sample, &mut ages);
+            }
             // What was due before this sample came saw the present without it.
             rules.iter().for_each(|rule| self.look_back_until(*rule, &past, at));
             if let Some(Heard::Changed { .. }) = past.sample(&plant, sample, at) {
@@ -60,6 +87,11 @@ impl Engine {
         }
         for rule in touched {
             self.look_back_until(rule, &past, self.latest);
+        }
+        for (point, age) in ages {
+            if let Some(point) = self.present.point_mut(point) {
+                point.received = point.received.or(Some(age.received));
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Now, PointId, SourceId};
+use riskgate_point::{Link, Now, PointId, SourceId};
 
 use super::fault::{of_point, of_source};
 use super::judge::hold_of;
@@ -16,7 +16,7 @@ use super::{Engine, Epoch, Memories, Restored, RuleState, Unjudged};
 use crate::alarm::Alarms;
 use crate::hazard::Hazards;
 use crate::plant::{Condition, Plant, Rule};
-use crate::present::Present;
+use crate::present::{Present, SourceState};
 use crate::quality::Tally;
 use crate::record::Watches;
 use crate::rule::Phase;
@@ -187,7 +187,11 @@ impl Engine {
     /// What a source was blind to may be nothing that it tells any more.
     fn end_faults_without_cause(&mut self, at: Now, effects: &mut Vec<Effect>) {
         for id in self.source_ids() {
-            if self.present.source(id).is_some_and(|source| source.fault && !source.is_blind()) {
+            let by_link = |source: &SourceState| {
+                source.link == Link::Up && source.lost && self.plant.is_read_by_age(id)
+            };
+            let is_there = |source: &SourceState| (source.fault && !source.is_blind()) || by_link(source);
+            if self.present.source(id).is_some_and(is_there) {
                 self.found(id, at, effects);
             }
         }
@@ -203,7 +207,7 @@ impl Engine {
             }
             self.watch_fault(id, now.mono);
             // Nobody waits for a point that nothing judges any more.
-            let point = plant.point(id).filter(|_| self.is_watched(id));
+            let point = plant.point(id).filter(|_| plant.is_watched(id));
             let before = point.and_then(|point| old.point_id(&point.tag));
             if let Some(due) = before.and_then(|before| timers.due(Timer::PointFault(before))) {
                 self.timers.set_no_later(Timer::PointFault(id), due);

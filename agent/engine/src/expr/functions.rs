@@ -201,7 +201,7 @@ impl Checker<'_> {
             ("stddev", [point, length]) => self.window(WindowKind::Deviation, point, length, span),
             ("bad", [point]) => self.point_argument(point).map(|point| Typed::Bool(Test::Bad(point.id))),
             ("stale", [point]) => self.point_argument(point).map(|point| Typed::Bool(Test::Stale(point.id))),
-            ("age", [point]) => self.point_argument(point).map(|point| Typed::Duration(Age::Of(point.id))),
+            ("age", [point]) => self.age(point),
             ("people" | "present", [place, role @ ..]) if role.len() < 2 => {
                 self.people(place, role.first(), function.name == "present", span)
             }
@@ -462,6 +462,13 @@ impl Checker<'_> {
         self.reads_point(name.id);
         self.term(&argument.span, TermOf::Point(name.id));
         Some(name)
+    }
+
+    fn age(&mut self, argument: &Ast) -> Option<Typed> {
+        let id = self.point_name(argument)?.id;
+        self.reads_age(id);
+        self.term(&argument.span, TermOf::Point(id));
+        Some(Typed::Duration(Age::Of(id)))
     }
 
     fn point_name(&mut self, argument: &Ast) -> Option<PointName> {

@@ -268,6 +268,8 @@ pub(crate) enum Beyond {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Reads {
     pub(crate) points: Vec<PointId>,
+    /// Of these, those of which it reads the age and nothing else.
+    pub(crate) aged: Vec<PointId>,
     /// Places in the plant's zone list.
     pub(crate) zones: Vec<u32>,
     /// Places in the plant's camera list.
@@ -282,7 +284,7 @@ pub(crate) struct Reads {
 
 impl Reads {
     pub(crate) fn count(&self) -> usize {
-        let Self { points, zones, cameras, conditions, permits, rules } = self;
+        let Self { points, aged: _, zones, cameras, conditions, permits, rules } = self;
         points.len() + zones.len() + cameras.len() + conditions.len() + permits.len() + rules.len()
     }
 }

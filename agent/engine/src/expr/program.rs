@@ -344,6 +344,11 @@ impl Program {
         !self.marks.is_empty()
     }
 
+    /// The longest age of this point that it compares with.
+    pub(crate) fn oldest(&self, id: PointId) -> Duration {
+        self.marks.iter().filter(|(point, _)| *point == id).map(|(_, age)| *age).max().unwrap_or_default()
+    }
+
     /// When a condition is back on the safe side: `not` it, with each threshold of a point, or of its
     /// `avg`, `min` or `max`, against a constant moved by the point's deadband away from where the
     /// condition holds; also within `held` and `recently`. Within `count` and `then` they stay where they are:

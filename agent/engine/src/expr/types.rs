@@ -56,6 +56,8 @@ pub(super) struct Checker<'a> {
     marks: Vec<(PointId, Duration)>,
     terms: Vec<(usize, Term)>,
     points: BTreeSet<PointId>,
+    /// Points of which more than the age is read.
+    valued: BTreeSet<PointId>,
     pub(super) zones: BTreeSet<u32>,
     pub(super) cameras: BTreeSet<u32>,
     pub(super) condition_sources: BTreeSet<SourceId>,
@@ -81,6 +83,7 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
         marks: Vec::new(),
         terms: Vec::new(),
         points: BTreeSet::new(),
+        valued: BTreeSet::new(),
         zones: BTreeSet::new(),
         cameras: BTreeSet::new(),
         condition_sources: BTreeSet::new(),
@@ -121,6 +124,7 @@ pub(super) fn check(text: &str, tree: &Ast, names: &dyn Names) -> (Option<Progra
             found.into()
         },
         reads: Arc::new(Reads {
+            aged: checker.points.difference(&checker.valued).copied().collect(),
             points: checker.points.into_iter().collect(),
             zones: checker.zones.into_iter().collect(),
             cameras: checker.cameras.into_iter().collect(),
@@ -151,6 +155,11 @@ impl Checker<'_> {
     }
 
     pub(super) fn reads_point(&mut self, id: PointId) {
+        self.points.insert(id);
+        self.valued.insert(id);
+    }
+
+    pub(super) fn reads_age(&mut self, id: PointId) {
         self.points.insert(id);
     }
 

@@ -75,8 +75,8 @@ pub(crate) fn expand(draft: &mut Draft, faults: &mut Vec<Fault>) {
         let Some(of) = &rule.kind else { continue };
         let unit = draft.measures.iter().find(|measure| measure.id == rule.measure);
         let unit = unit.map(|measure| measure.unit.as_str());
-        let mut writer =
-            write::Writer { draft, unit, of, item: Item::Rule(at), faults: Vec::new(), clear: None };
+        let (item, for_) = (Item::Rule(at), rule.for_);
+        let mut writer = write::Writer { draft, unit, of, item, for_, faults: Vec::new(), clear: None };
         let written = (of.kind.write)(&mut writer);
         let (found, clear) = (writer.faults, writer.clear);
         if let Some(rule) = draft.rules.get_mut(at) {

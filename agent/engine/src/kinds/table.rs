@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::write::{Writer, is_volume, quoted_eu, tag, text};
+use super::write::{Writer, duration_text, is_volume, quoted_eu, tag, text};
 use super::{Form, Key, Kind, PointDraft};
 use crate::Priority;
 
@@ -93,7 +93,7 @@ pub const KINDS: &[Kind] = &[
         priority: Priority::High, on_delay: secs(0), off_delay: secs(0),
         example: "works = [\"hot_work\", \"blind_plate\"], near = [\"tank-b\"]", write: conflicting_work },
     Kind { name: "gas_test", zh: "气体分析超时未做", en: "special work begins, or goes on, without a gas test that is recent enough (GB 30871)",
-        keys: &[key("point", Form::Text, "", "the point that each gas test is a reading of"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
+        keys: &[key("point", Form::Text, "", "the point of this place that each gas test is a reading of; its age counts from when it was received, whatever time it tells"), WORK, key("before", Form::Duration, "30m", "how old the test may be when work begins"), key("pause", Form::Duration, "30m", "a longer break wants another: 60m for second-class hot work and confined spaces"), key("interval", Form::Duration, "8h", "how old it may be at all: 2h in confined spaces"), PLACE],
         priority: Priority::High, on_delay: secs(10), off_delay: secs(0),
         example: "point = \"QT-101\", work = \"hot_work\"", write: gas_test },
     Kind { name: "permit_expired", zh: "作业票到期仍有人", en: "a permit is over and people are still inside",
@@ -349,17 +349,32 @@ fn conflicting_work(of: &mut Writer<'_>) -> Option<String> {
     Some(format!("at_least(2, {})", works.iter().map(somewhere).collect::<Vec<_>>().join(", ")))
 }
 
+/// Work that begins is judged for so long. A test ages meanwhile by as much, and that is not held against it.
+const BEGINS: Duration = secs(60);
+/// A condition that holds for so long at most is not waited for any longer: what is left over of `BEGINS` is by
+/// how much a test may be too old and still be told.
+const BEGINS_FOR: Duration = secs(50);
+
 /// Judged in the minute after work begins, where `recently` bridges what is no break: a test that is too old by then stays so until
 /// the next one, or until the work is over for as long as a break.
 fn gas_test(of: &mut Writer<'_>) -> Option<String> {
     let (unit, point, work) = (of.unit(), of.point("point"), of.needed_text("work"));
-    let before = of.duration("before", secs(1_800));
-    let (pause, interval) = (of.duration("pause", secs(1_800)), of.duration("interval", secs(8 * 3600)));
+    let (before, interval) = (of.length("before", secs(1_800)), of.duration("interval", secs(8 * 3600)));
+    let pause = of.duration("pause", secs(1_800));
+    if of.for_ >= BEGINS_FOR {
+        let message = format!(
+            "'for' = {} leaves no time: work is judged for 1m when it begins",
+            duration_text(of.for_)
+        );
+        of.error("for", message, Some("write less than 50s, or leave it out: it is 10s".to_owned()));
+        return None;
+    }
     let (permit, age) =
         (format!("permit({}, {})", text(unit?), text(work?)), format!("age({})", tag(point?)));
     let work = format!("recently({permit}, {pause})");
-    of.clear = Some(format!("{age} <= {before} or not {work}"));
-    Some(format!("{permit} and ({age} > {interval} or ({age} > {before} and count({work}, 1m) >= 1))"))
+    let (begins, at_most) = (duration_text(BEGINS), duration_text(before.saturating_add(BEGINS)));
+    of.clear = Some(format!("{age} <= {} or not {work}", duration_text(before)));
+    Some(format!("{permit} and ({age} > {interval} or ({age} > {at_most} and count({work}, {begins}) >= 1))"))
 }
 
 fn permit_expired(of: &mut Writer<'_>) -> Option<String> {

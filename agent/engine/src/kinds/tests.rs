@@ -133,7 +133,7 @@ fn each_kind_writes_its_condition_in_the_language() {
         (
             "gas_test",
             vec![("point", word("QT")), ("work", word("hot_work")), ("pause", length(3600))],
-            "permit('U-1', 'hot_work') and (age({QT}) > 8h or (age({QT}) > 30m and \
+            "permit('U-1', 'hot_work') and (age({QT}) > 8h or (age({QT}) > 31m and \
              count(recently(permit('U-1', 'hot_work'), 1h), 1m) >= 1))",
         ),
         ("lone", vec![("place", word("Z-1"))], "lone('Z-1')"),

@@ -11,6 +11,8 @@ pub(super) struct Writer<'a> {
     pub(super) unit: Option<&'a str>,
     pub(super) of: &'a KindDraft,
     pub(super) item: Item,
+    /// The rule's delay, its own or that of the kind.
+    pub(super) for_: Duration,
     pub(super) faults: Vec<Fault>,
     /// When its alarm ends, where that is not when its condition holds no more.
     pub(super) clear: Option<String>,
@@ -56,11 +58,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub(super) fn duration(&self, key: &str, default: Duration) -> String {
+    pub(super) fn length(&self, key: &str, default: Duration) -> Duration {
         match self.given(key) {
-            Some(Given::Duration(duration)) => duration_text(*duration),
-            Some(Given::Text(_) | Given::Texts(_) | Given::Number(_)) | None => duration_text(default),
+            Some(Given::Duration(duration)) => *duration,
+            Some(Given::Text(_) | Given::Texts(_) | Given::Number(_)) | None => default,
         }
+    }
+
+    pub(super) fn duration(&self, key: &str, default: Duration) -> String {
+        duration_text(self.length(key, default))
     }
 
     fn missing(&mut self, key: &'static str) {
@@ -217,7 +223,7 @@ pub(super) fn text(text: &str) -> String {
 }
 
 /// A duration as the language writes it, in the largest unit that it is a whole number of.
-fn duration_text(length: Duration) -> String {
+pub(super) fn duration_text(length: Duration) -> String {
     let ms = length.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let (unit, name) =

@@ -34,7 +34,7 @@ impl std::fmt::Display for Coverage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sight {
     pub points: BTreeSet<PointId>,
-    /// Sources of fixes, sightings, permits and conditions.
+    /// Sources of fixes, sightings, permits and conditions, and of points of which only the age is read.
     pub sources: BTreeSet<SourceId>,
 }
 
@@ -53,7 +53,10 @@ impl Plant {
         let mut sight = Sight::default();
         let (mut zones, mut cameras, mut permits) = (false, BTreeSet::new(), false);
         for rule in self.rules.iter().filter(|rule| rule.measure() == Some(&*measure.id)) {
-            sight.points.extend(&rule.points);
+            let (aged, read): (Vec<PointId>, Vec<PointId>) =
+                rule.points.iter().partition(|id| self.is_aged_by(rule, **id));
+            sight.points.extend(read);
+            sight.sources.extend(aged.into_iter().filter_map(|id| Some(self.point(id)?.source)));
             sight.sources.extend(&rule.conditions);
             zones |= !rule.zones.is_empty();
             permits |= !rule.permits.is_empty();
@@ -70,6 +73,34 @@ impl Plant {
         let feeds = ids.filter(|(_, source)| (zones && source.fixes) || (permits && source.permits));
         sight.sources.extend(feeds.map(|(id, _)| id));
         sight
+    }
+
+    /// The rule reads its age and nothing else, and its row names no measure. A test by hand comes when it is
+    /// made: that none came is what such a rule judges, and no loss of sight.
+    fn is_aged_by(&self, rule: &Rule, id: PointId) -> bool {
+        let own = self.point(id).is_some_and(|point| point.measure.is_some());
+        !own && rule.aged.contains(&id)
+    }
+
+    /// A point that nothing judges but by its age, and whose row names no measure, is shown as bad and alarms
+    /// nobody.
+    pub(crate) fn is_watched(&self, id: PointId) -> bool {
+        let named = self.point(id).is_some_and(|point| self.measures_of(point).next().is_some());
+        let mut rules = self.rules_of_point(id).iter().filter_map(|rule| self.rule(*rule));
+        named || rules.any(|rule| !rule.shadow && !self.is_aged_by(rule, id))
+    }
+
+    /// Of its points rules read the age and nothing else: a link is all that shows that it is there, since
+    /// nothing says when the next reading comes.
+    pub(crate) fn is_read_by_age(&self, source: SourceId) -> bool {
+        self.points_of(source).any(|id| self.is_told_by_age(id))
+            && !self.points_of(source).any(|id| self.is_watched(id))
+    }
+
+    /// When it was read is all that rules ask of it: a reading that repeats the value is news.
+    pub fn is_told_by_age(&self, id: PointId) -> bool {
+        let mut rules = self.rules_of_age(id).iter().filter_map(|rule| self.rule(*rule));
+        rules.any(|rule| rule.aged.contains(&id)) && !self.is_watched(id)
     }
 
     /// The measures that hang on this point whatever rules read it: that of its row, and those whose

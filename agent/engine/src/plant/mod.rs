@@ -17,7 +17,7 @@ mod tags;
 mod tests;
 mod touch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use riskgate_point::{PointId, SourceId};
@@ -65,6 +65,8 @@ pub struct Plant {
     rules_of_permits: Index,
     /// See [`Self::with_version`].
     version: String,
+    /// See [`Self::with_orphans`].
+    orphans: BTreeSet<String>,
     rules_of_rule: Index,
     points_of_source: Index,
 }
@@ -93,6 +95,16 @@ impl Plant {
     #[must_use]
     pub fn with_version(self, version: &str) -> Self {
         Self { version: version.to_owned(), ..self }
+    }
+
+    /// Says which measures upstream does not have any more: what hangs on them is told with that mark.
+    #[must_use]
+    pub fn with_orphans(self, orphans: &[String]) -> Self {
+        Self { orphans: orphans.iter().cloned().collect(), ..self }
+    }
+
+    pub fn is_orphan(&self, measure: &str) -> bool {
+        self.orphans.contains(measure)
     }
 
     pub fn version(&self) -> &str {
@@ -150,6 +162,7 @@ impl Plant {
             rules_of_rule,
             points_of_source,
             version: String::new(),
+            orphans: BTreeSet::new(),
             draft,
             rules,
         }

@@ -49,6 +49,8 @@ pub struct Rule {
     pub(crate) task: Option<TaskEffectDraft>,
     pub(crate) raise: Option<UnitEffectDraft>,
     pub(crate) points: Vec<PointId>,
+    /// Of these, those of which it reads the age and nothing else: that they are silent is what it judges.
+    pub(crate) aged: Vec<PointId>,
     pub(crate) zones: Vec<u32>,
     pub(crate) cameras: Vec<u32>,
     /// Whose conditions it reads.
@@ -309,6 +311,7 @@ fn limit_rule(
         task: None,
         raise: None,
         points: vec![id],
+        aged: Vec::new(),
         zones: Vec::new(),
         cameras: Vec::new(),
         conditions: Vec::new(),
@@ -413,6 +416,7 @@ fn written_rule(
         task: rule.task.clone().filter(|_| !rule.shadow),
         raise: rule.unit.clone().filter(|_| !rule.shadow),
         points: reads.points,
+        aged: reads.aged,
         zones: reads.zones,
         cameras: reads.cameras,
         conditions: reads.conditions,
@@ -488,8 +492,12 @@ fn both(one: &Reads, other: &Reads) -> Reads {
         let all: BTreeSet<T> = one.iter().chain(other).copied().collect();
         all.into_iter().collect()
     }
+    let points = merged(&one.points, &other.points);
+    let valued =
+        |of: &Reads, id: &PointId| of.points.binary_search(id).is_ok() && of.aged.binary_search(id).is_err();
     Reads {
-        points: merged(&one.points, &other.points),
+        aged: points.iter().filter(|id| !valued(one, id) && !valued(other, id)).copied().collect(),
+        points,
         zones: merged(&one.zones, &other.zones),
         cameras: merged(&one.cameras, &other.cameras),
         conditions: merged(&one.conditions, &other.conditions),

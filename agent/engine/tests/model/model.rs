@@ -19,6 +19,8 @@ const SETTLED: u64 = 30 * SECOND;
 #[derive(Debug, Clone, Default)]
 struct Reads {
     points: BTreeSet<usize>,
+    /// Of these, those of which it reads more than the age.
+    valued: BTreeSet<usize>,
     zones: BTreeSet<&'static str>,
     cameras: bool,
     conditions: bool,
@@ -41,14 +43,17 @@ impl Reads {
                 self.of(left);
                 self.of(right);
             }
-            Cond::On(point)
-            | Cond::Word(point, ..)
-            | Cond::Bad(point)
-            | Cond::Stale(point)
-            | Cond::Age(point, ..) => {
+            Cond::On(point) | Cond::Word(point, ..) | Cond::Bad(point) | Cond::Stale(point) => {
+                self.points.insert(*point);
+                self.valued.insert(*point);
+            }
+            Cond::Age(point, ..) => {
                 self.points.insert(*point);
             }
-            Cond::FirstOut(points) => self.points.extend(points),
+            Cond::FirstOut(points) => {
+                self.points.extend(points);
+                self.valued.extend(points);
+            }
             Cond::Limit(num, ..) => self.num(num),
             Cond::Numbers(left, _, right) => {
                 self.num(left);
@@ -74,6 +79,7 @@ impl Reads {
         match num {
             Num::Point(point) | Num::Window(_, point, _) => {
                 self.points.insert(*point);
+                self.valued.insert(*point);
             }
             Num::Constant(_) => {}
             Num::Negative(inner) => self.num(inner),
@@ -196,7 +202,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             },
             text: format!("{limit} {back} {on_delay}"),
             question: Question::Limit(at, high, limit, back),
-            reads: Reads { points: BTreeSet::from([at]), ..Reads::default() },
+            reads: Reads { points: BTreeSet::from([at]), valued: BTreeSet::from([at]), ..Reads::default() },
             measure: point.measure,
             plan,
             on_delay,
@@ -378,7 +384,7 @@ impl Model {
         let now = self.desk.now;
         for point in 0..TAGS.len() {
             let named = self.site().points[point].measure.is_some();
-            if named || self.rules.iter().any(|rule| rule.reads.points.contains(&point)) {
+            if named || self.rules.iter().any(|rule| rule.reads.valued.contains(&point)) {
                 self.watched.entry(point).or_insert(now);
             } else {
                 self.watched.remove(&point);

@@ -2,12 +2,14 @@
 //!
 //! The chain is upstream's. The files hold bindings and `auto_record` of its measures, and an own copy of the chain,
 //! by which the gateway runs before the first model and where none can be read. From that copy come the items that
-//! points, rules, zones and sources name and upstream does not have any more: such a measure is an orphan. Its rules
+//! points, rules, bindings, zones and sources name and upstream does not have any more: such a measure is an orphan. Its rules
 //! go on judging, since that a platform drops a row is no word on the plant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use riskgate_engine::{EventDraft, Given, MeasureDraft, ObjectDraft, PointDraft, RuleDraft, UnitDraft};
+use riskgate_engine::{
+    Binding, EventDraft, Given, MeasureDraft, ObjectDraft, PointDraft, RuleDraft, UnitDraft,
+};
 
 use super::Chain;
 use crate::config::fields::Origin;
@@ -31,7 +33,9 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
     let mut named: BTreeSet<&str> = files.rules.iter().map(|(rule, _)| rule.measure.as_str()).collect();
     named.extend(kept.points.iter().filter_map(|point| point.measure.as_deref()));
     named.extend(lost_tasks.iter().map(|(task, _)| task.measure.as_str()));
-    let orphans = lost(&files.measures, &measures, |measure| &measure.id, |id| named.contains(id));
+    let own = files.measures.iter().filter(|(measure, _)| has_own(measure));
+    named.extend(own.map(|(measure, _)| measure.id.as_str()));
+    let mut orphans = lost(&files.measures, &measures, |measure| &measure.id, |id| named.contains(id));
 
     let mut places: BTreeSet<&str> = kept.places.iter().copied().collect();
     places.extend(files.zones.iter().map(|(zone, _)| zone.unit.as_str()));
@@ -43,13 +47,20 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
     let is_named = |id: &str| places.contains(id) || files.rules.iter().any(|(rule, _)| speaks_of(rule, id));
     let lost_units = lost(&files.units, &units, |unit| &unit.id, is_named);
 
-    events.extend(events_of(&orphans, &files.events, &events));
+    let of_orphans = events_of(&mut orphans, &files.events, &events);
+    events.extend(of_orphans);
     objects.extend(objects_of(&lost_units, &files.objects, &objects));
     let ids = orphans.iter().map(|(measure, _)| measure.id.clone()).collect();
     units.extend(lost_units);
     measures.extend(orphans);
     tasks.extend(lost_tasks);
     (Model { objects, units, events, measures, tasks, ..files }, ids)
+}
+
+/// Whether the files say more of it than a copy of the chain would.
+fn has_own(measure: &MeasureDraft) -> bool {
+    let Binding { points, zones, cameras, permits } = &measure.bound;
+    measure.auto_record || [points, zones, cameras, permits].iter().any(|bound| !bound.is_empty())
 }
 
 /// Of our items those that are asked for and that upstream does not have.
@@ -92,23 +103,39 @@ fn speaks_of(rule: &RuleDraft, unit: &str) -> bool {
         })
 }
 
-/// The events of orphans: as our list has them, or by their words alone.
+/// The events of orphans: as our list has them, or by their words alone. Ids are one space over all units, and these
+/// were given in ignorance of upstream's: where one stands already, the event and its orphans get another.
 fn events_of(
-    orphans: &Items<MeasureDraft>,
+    orphans: &mut Items<MeasureDraft>,
     ours: &Items<EventDraft>,
     theirs: &Items<EventDraft>,
 ) -> Items<EventDraft> {
     let mut added: Items<EventDraft> = Vec::new();
+    // By unit, and the id that it had.
+    let mut given: BTreeMap<(String, String), String> = BTreeMap::new();
     for (measure, origin) in orphans {
-        let is = |event: &EventDraft| event.id == measure.event || event.name == measure.event;
-        if theirs.iter().chain(&added).any(|(event, _)| is(event) && event.unit == measure.unit) {
+        let is = |event: &EventDraft| {
+            (event.id == measure.event || event.name == measure.event) && event.unit == measure.unit
+        };
+        if theirs.iter().any(|(event, _)| is(event)) {
             continue;
         }
-        let own = ours.iter().find(|(event, _)| is(event) && event.unit == measure.unit).cloned();
-        added.push(own.unwrap_or_else(|| {
+        let own = ours.iter().find(|(event, _)| is(event)).cloned();
+        let (mut event, origin) = own.unwrap_or_else(|| {
             let (id, unit) = (measure.event.clone(), measure.unit.clone());
             (EventDraft { name: id.clone(), id, unit }, origin.clone())
-        }));
+        });
+        let known = (event.unit.clone(), event.id.clone());
+        if let Some(id) = given.get(&known) {
+            measure.event.clone_from(id);
+            continue;
+        }
+        while theirs.iter().chain(&added).any(|(of, _)| of.id == event.id) {
+            event.id = format!("{}@{}", event.id, event.unit);
+        }
+        measure.event.clone_from(&event.id);
+        given.insert(known, event.id.clone());
+        added.push((event, origin));
     }
     added
 }

@@ -7,13 +7,15 @@
 
 mod merge;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, Digest, SHA256};
 use riskgate_engine::{EventDraft, MeasureDraft, ObjectDraft, TaskDraft, UnitDraft};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::few::Few;
@@ -46,7 +48,7 @@ pub enum NoModel {
 
 impl Synced {
     pub fn new(version: u64, model: Value) -> Self {
-        let digest = hex(model.to_string().as_bytes());
+        let digest = sha256(&model);
         Self { version, digest, model: Arc::new(model) }
     }
 
@@ -55,7 +57,7 @@ impl Synced {
     /// # Errors
     /// It is not what was written.
     pub fn restored(version: u64, digest: &str, body: &str) -> Result<Self, NoModel> {
-        let is = hex(body.as_bytes());
+        let is = hex(&ring::digest::digest(&SHA256, body.as_bytes()));
         if is != digest {
             return Err(NoModel::Digest { is, was: digest.to_owned() });
         }
@@ -69,8 +71,28 @@ impl Synced {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+/// Of the JSON of it, as it is written: a document may be large, and is not copied for this.
+pub(crate) fn sha256(said: &impl Serialize) -> String {
+    struct Hashing(Context);
+    impl Write for Hashing {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(Context::new(&SHA256));
+    // A digest takes every byte, and a document of JSON is JSON.
+    let written = serde_json::to_writer(&mut hashing, said);
+    debug_assert!(written.is_ok(), "{written:?}");
+    hex(&hashing.0.finish())
+}
+
+fn hex(digest: &Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The chain, each item with its place.
@@ -106,6 +128,10 @@ const fn may(key: &'static str, names: &'static [&'static str]) -> Field {
     Field { key, names, must: false }
 }
 
+/// The code of an object that is a 重大危险源, and of one that is not.
+const MAJOR: &str = "hazardCode";
+const MINOR: &str = "hazardCode1";
+
 const OBJECTS: &str = "objects";
 const UNITS: &str = "units";
 const EVENTS: &str = "events";
@@ -117,11 +143,7 @@ pub(crate) static LISTS: [List; 5] = [
     List {
         name: OBJECTS,
         optional: true,
-        fields: &[
-            must("id", &["hazardCode", "hazardCode1"]),
-            must("name", &["hazardName"]),
-            may("major", &["major"]),
-        ],
+        fields: &[must("id", &[MAJOR, MINOR]), must("name", &["hazardName"]), may("major", &["major"])],
     },
     List {
         name: UNITS,
@@ -129,7 +151,7 @@ pub(crate) static LISTS: [List; 5] = [
         fields: &[
             must("id", &["id"]),
             must("name", &["riskUnitName"]),
-            must("hazard_code", &["hazardCode", "hazardCode1"]),
+            must("hazard_code", &[MAJOR, MINOR]),
             must("base_class", &["riskClass"]),
             may("department", &["hazardDep"]),
             must("liable_person", &["hazardLiablePerson"]),
@@ -209,19 +231,68 @@ pub(super) fn read(synced: &Synced, file: usize, company: &str, zone: &TimeZone,
         };
         faults.error(whole(file), format!("the model has no list '{name}'"), hint);
     }
-    let reading = Reading { model, file, company, faults };
-    let units = reading.items(UNITS, |row| model::unit(row));
+    let reading = Reading { model, events: events_of(model), file, company, faults };
+    let mut objects = reading.items(OBJECTS, |row| model::object(row));
+    // By their codes: whether it is a 重大危险源, and where the unit says so.
+    let mut told: Items<ObjectDraft> = Vec::new();
+    let units = reading.items(UNITS, |row| {
+        let (major, at) = (row.is_major(), row.place_of("hazard_code"));
+        let unit = model::unit(row)?;
+        let of = (unit.hazard_code.clone(), major);
+        told.push((ObjectDraft { id: of.0.clone(), name: of.0, major: of.1 }, Origin::bare(at)));
+        Some(unit)
+    });
+    settle(&mut objects, told, faults);
     if model.get(UNITS).and_then(Value::as_array).is_some_and(Vec::is_empty) {
         let place = Place::json(file, UNITS, None, "");
         faults.error(place, "a model without a unit would leave the plant without one", None);
     }
     Chain {
-        objects: reading.items(OBJECTS, |row| model::object(row)),
+        objects,
         units,
         events: reading.items(EVENTS, |row| model::event(row)),
         measures: reading.items(MEASURES, |row| model::measure(row)),
         tasks: reading.items(TASKS, |row| model::task(row, zone)),
     }
+}
+
+/// What units say of their objects by the name of the code. It is held against the list of objects; without one it is
+/// the list, where it has anything to say.
+fn settle(objects: &mut Items<ObjectDraft>, told: Items<ObjectDraft>, faults: &Faults) {
+    let is_given = !objects.is_empty();
+    if !is_given && told.iter().all(|(told, _)| told.major) {
+        return;
+    }
+    let mut known: HashMap<String, bool> =
+        objects.iter().map(|(object, _)| (object.id.clone(), object.major)).collect();
+    for (told, origin) in told {
+        match known.get(&told.id) {
+            Some(major) if *major != told.major => {
+                let (is, not) = if *major { (MAJOR, MINOR) } else { (MINOR, MAJOR) };
+                let message = format!("the object {} is given by '{is}' and here by '{not}'", told.id);
+                faults.error(origin.at(), message, None);
+            }
+            Some(_) => {}
+            // One that a list of objects lacks is told by the check of the whole.
+            None if is_given || told.id.is_empty() => {}
+            None => {
+                known.insert(told.id.clone(), told.major);
+                objects.push((told, origin));
+            }
+        }
+    }
+}
+
+/// Of events that have one id the first holds; that there are others is told where ids are compared.
+fn events_of(model: &Map<String, Value>) -> HashMap<&Value, &Value> {
+    let rows = model.get(EVENTS).and_then(Value::as_array).into_iter().flatten();
+    let mut events = HashMap::new();
+    for row in rows {
+        if let Some(id) = row.get("id") {
+            events.entry(id).or_insert(row);
+        }
+    }
+    events
 }
 
 fn whole(file: usize) -> Place {
@@ -230,6 +301,8 @@ fn whole(file: usize) -> Place {
 
 struct Reading<'a> {
     model: &'a Map<String, Value>,
+    /// By id: each measure asks for its own.
+    events: HashMap<&'a Value, &'a Value>,
     file: usize,
     company: &'a str,
     faults: &'a Faults,
@@ -284,9 +357,20 @@ impl<'a> Row<'a> {
         self.list.fields.iter().find(|field| field.key == key)
     }
 
+    /// Null and a blank text are how exports write that there is none.
+    fn said(&self, name: &str) -> Option<&'a Value> {
+        let is_blank = |said: &Value| said.as_str().is_some_and(|text| text.trim().is_empty());
+        self.fields.get(name).filter(|said| !said.is_null() && !is_blank(said))
+    }
+
+    /// Whether the row gives its object's code by the name of a 重大危险源's.
+    fn is_major(&self) -> bool {
+        self.said(MINOR).is_none()
+    }
+
     /// The value that stands for the key, under the name that it has here.
     fn value(&self, key: &str) -> Option<(&'static str, &'a Value)> {
-        let said = |name: &'static str| Some((name, self.fields.get(name).filter(|said| !said.is_null())?));
+        let said = |name: &'static str| Some((name, self.said(name)?));
         self.field(key)?.names.iter().find_map(|name| said(name))
     }
 
@@ -335,6 +419,10 @@ impl<'a> Row<'a> {
                 self.reading.faults.error(self.place(name), "a row that was deleted", hint);
             }
         }
+        if self.said(MAJOR).is_some() && self.said(MINOR).is_some() {
+            let message = format!("a row has '{MAJOR}' of a 重大危险源 or '{MINOR}' of another, not both");
+            self.reading.faults.error(self.place(MINOR), message, None);
+        }
         // What the reader itself does without, the standard does not.
         for field in self.list.fields.iter().filter(|field| field.must) {
             if matches!(field.key, "automatic" | "cycle_unit" | "description") && !self.has(field.key) {
@@ -351,16 +439,35 @@ impl<'a> Row<'a> {
     /// The unit of the event that a measure names.
     fn unit_of_event(&self) -> Option<Placed<String>> {
         let (_, event) = self.value("event")?;
-        let events = self.reading.model.get(EVENTS)?.as_array()?;
         let place = self.place_of("event");
-        let Some(of) = events.iter().find(|of| of.get("id") == Some(event)) else {
+        let Some(of) = self.reading.events.get(event) else {
             let event = event.as_str().unwrap_or_default();
-            let all = events.iter().filter_map(|of| of.get("id")?.as_str());
-            self.reading.faults.error(place, format!("there is no event '{event}'"), suggest(event, all));
+            let faults = self.reading.faults;
+            // To compare each with all would take minutes where many are wrong.
+            let all = self.reading.model.get(EVENTS)?.as_array()?.iter().filter(|_| faults.left_out() == 0);
+            let all = all.filter_map(|of| of.get("id")?.as_str());
+            faults.error(place, format!("there is no event '{event}'"), suggest(event, all));
             return None;
         };
         let unit = of.get("riskUnitId")?.as_str()?;
         Some(Placed { value: unit.trim().to_owned(), place })
+    }
+}
+
+impl Row<'_> {
+    /// 管控方式 says it in the standard's numbers, 1 自动化监控 and 2 隐患排查; every other is true or false.
+    fn number_or_bool(&self, key: &'static str) -> Option<bool> {
+        let (_, value) = self.value(key)?;
+        let of_number = match (key, value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok())) {
+            ("automatic", Some(number @ (1 | 2))) => Some(number == 1),
+            (_, Some(number @ (0 | 1))) if key != "automatic" => Some(number == 1),
+            (_, _) => None,
+        };
+        let read = of_number.or_else(|| value.as_bool().filter(|_| key != "automatic"));
+        if read.is_none() {
+            self.wrong(key, if key == "automatic" { "1 自动化监控 or 2 隐患排查" } else { "true or false" });
+        }
+        read
     }
 }
 
@@ -415,19 +522,19 @@ impl Asked for Row<'_> {
         found
     }
 
-    /// 管控方式 says it in the standard's numbers, 1 自动化监控 and 2 隐患排查; every other is true or false.
+    /// Whether an object is a 重大危险源, the name of its code says; `major` may say it once more.
     fn flag(&mut self, key: &'static str) -> Option<bool> {
-        let (_, value) = self.value(key)?;
-        let of_number = match (key, value.as_str().map_or_else(|| value.as_i64(), |text| text.parse().ok())) {
-            ("automatic", Some(number @ (1 | 2))) => Some(number == 1),
-            (_, Some(number @ (0 | 1))) if key != "automatic" => Some(number == 1),
-            (_, _) => None,
-        };
-        let read = of_number.or_else(|| value.as_bool().filter(|_| key != "automatic"));
-        if read.is_none() {
-            self.wrong(key, if key == "automatic" { "1 自动化监控 or 2 隐患排查" } else { "true or false" });
+        if key != "major" {
+            return self.number_or_bool(key);
         }
-        read
+        let by_name = self.is_major();
+        if self.number_or_bool(key).is_some_and(|said| said != by_name) {
+            let name = if by_name { MAJOR } else { MINOR };
+            let message = format!("'major' contradicts '{name}'");
+            let hint = format!("'{MAJOR}' is of a 重大危险源, '{MINOR}' of any other object");
+            Asked::error(self, key, message, Some(hint));
+        }
+        Some(by_name)
     }
 
     fn whole(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {

@@ -9,7 +9,7 @@ use crate::store::{Lane, Message};
 /// `stopReason` holds 500 characters.
 const REASON_CHARS: usize = 500;
 
-pub(super) fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
+pub(super) fn alarm_message(alarm: &AlarmRecord, plant: &Plant, origin: &Origin) -> Message {
     let unit = alarm.unit.as_deref().unwrap_or("_site");
     let data = json!({
         "id": alarm.id,
@@ -23,6 +23,7 @@ pub(super) fn alarm_message(alarm: &AlarmRecord, origin: &Origin) -> Message {
         "companyCode": origin.company,
         "riskUnitId": alarm.unit,
         "riskMeasureId": alarm.measure,
+        "orphan": alarm.measure.as_deref().is_some_and(|measure| plant.is_orphan(measure)),
         "words": alarm.words,
         "guidance": alarm.guidance,
         "tags": alarm.tags,

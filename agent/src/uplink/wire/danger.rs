@@ -52,6 +52,7 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
         "durable": true,
         "companyCode": origin.company,
         "riskMeasureId": hazard.measure,
+        "orphan": plant.is_orphan(&hazard.measure),
         "riskUnitId": hazard.unit,
         "hazardCode": unit.map(|unit| &unit.hazard_code).filter(|_| is_major),
         "hazardCode1": unit.map(|unit| &unit.hazard_code).filter(|_| !is_major),

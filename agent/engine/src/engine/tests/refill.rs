@@ -1,6 +1,7 @@
 //! A restart in the middle of windows: what a history kept covers them again.
 
-use crate::site::{check, rule, ruled};
+use crate::RuleDraft;
+use crate::site::{check, rule, ruled, secs, told};
 
 #[test]
 fn an_average_of_ten_minutes_goes_on_over_a_restart_with_what_the_history_kept() {
@@ -96,6 +97,34 @@ fn held_is_not_held_over_the_outage() {
 231s alive plc
   232s alarm long unacknowledged #1
 232s alive plc
+",
+    );
+}
+
+/// A gas test of an hour ago, while work goes on: only what the history knows of it says how old it is.
+#[test]
+fn a_reading_is_as_old_after_a_restart_as_it_was_before() {
+    let test = RuleDraft { for_: secs(10), ..rule("test", "permit('U-1', 'hot_work') and age({TI}) > 2h") };
+    check(
+        told(vec![test]),
+        "
+1s alive ptw
+100s TI 51
+200s permit DH-1 working U-1
+300s stop
+310s restart
+310s refill
+311s up plc
+311s up rtls
+311s up nvr
+311s up dcs
+311s told dcs
+311s up ptw
+312s LI 50
+312s permit DH-1 working U-1
+  7310s alarm test unacknowledged #1
+7400s TI 51
+  7400s alarm test returned #1
 ",
     );
 }

@@ -3,8 +3,8 @@
 use riskgate_point::SourceId;
 
 use super::{ruled_gas, silent, stale};
-use crate::site::{check, check_all, draft, rule, ruled, secs};
-use crate::{Draft, Limits, RuleDraft};
+use crate::site::{check, check_all, draft, plant, point, rule, ruled, secs, source};
+use crate::{Class, Draft, Limits, PointDraft, RuleDraft};
 
 #[test]
 fn a_gas_detector_that_fails_beyond_its_limit_counts_as_still_beyond_it() {
@@ -275,6 +275,37 @@ fn a_rule_on_the_age_of_a_reading_turns_when_the_same_value_comes_again() {
   31s alarm old unacknowledged #1
 40s TI 51
   40s alarm old returned #1
+",
+    );
+}
+
+/// Gas tests by hand: nobody knows when the next one comes, and a rule judges that by its age.
+#[test]
+fn a_reading_of_which_only_the_age_is_asked_is_seen_by_the_link_of_its_source() {
+    let mut draft = ruled(vec![rule("untested", "{TI} > 80 and age({QT}) > 1d")]);
+    draft.sources.push(source("lab", false, false));
+    let lab = SourceId(3);
+    draft.points.push(PointDraft { source: lab, stale_after: secs(3600), ..point("QT", Class::Gas) });
+    let built = plant(draft.clone());
+    let sight = built.sight(built.measure("M-1").unwrap());
+    assert_eq!(sight.points, [built.point_id("TI").unwrap()].into());
+    assert_eq!(sight.sources, [lab].into());
+    check(
+        draft,
+        "
+0s cold
+0s up plc
+0s up rtls
+0s up nvr
+0s up lab
+1s TI 50
+4000s QT 0
+8000s alive plc
+9000s down lab
+  9010s alarm fault:source:lab unacknowledged #1 blinds M-1
+9020s up lab
+  9020s alarm fault:source:lab returned #1 blinds M-1
+9100s TI 50
 ",
     );
 }

@@ -388,6 +388,26 @@ fn work_wants_a_gas_test_that_is_recent_when_it_begins_and_not_too_old_while_it_
     );
 }
 
+/// What a test ages while it is judged is not held against it.
+#[test]
+fn a_gas_test_that_was_recent_enough_when_work_began_stays_so() {
+    let given = vec![("point", word("QT")), ("work", word("hot_work"))];
+    check(
+        site(vec![of("test", "gas_test", given)]),
+        "
+1s alive ptw
+100s QT 0
+1880s permit DH-1 working U-1
+2000s permit DH-1 after U-1
+10000s QT 0
+11830s permit DH-2 working U-1
+  11870s alarm test unacknowledged #1
+11900s QT 0
+  11900s alarm test returned #1
+",
+    );
+}
+
 /// Who calls for help outside of all zones is heard as well.
 #[test]
 fn a_call_for_help_is_heard_wherever_it_comes_from() {
