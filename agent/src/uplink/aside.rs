@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path, now: Wall) -> Damaged {
     let nothing = || Damaged { lost: (UNKNOWN, now), dropped: Vec::new() };
     let Ok(connection) = Connection::open(path) else { return nothing() };
     Damaged {
-        lost: lost(&connection, now).unwrap_or_else(|_| (UNKNOWN, now)),
+        lost: lost(&connection, now).unwrap_or((UNKNOWN, now)),
         dropped: dropped(&connection).unwrap_or_default(),
     }
 }

@@ -34,15 +34,15 @@ impl Telling {
             keeper::note_dropped(spool, &self.telemetry).await;
         }
         let mut count = 0;
-        let told = match self.from_memory(&mut count).await {
-            Ok(()) => self.from_spool(&mut count).await,
+        let told = match self.tell_memory(&mut count).await {
+            Ok(()) => self.tell_spool(&mut count).await,
             failed @ Err(_) => failed,
         };
         Answer::GapTold(count, told)
     }
 
     /// What no spool counts: there is none, or it cannot be written. Cut short it is told again, under the same id.
-    async fn from_memory(&self, count: &mut u64) -> Result<(), StoreError> {
+    async fn tell_memory(&self, count: &mut u64) -> Result<(), StoreError> {
         let Some((dropped, at)) = self.telemetry.begin_telling(self.now) else { return Ok(()) };
         self.append(&dropped, at).await?;
         self.telemetry.told_dropped();
@@ -52,7 +52,7 @@ impl Telling {
 
     /// What the spool has counted is told, and forgotten there once the gap is on disk. Cut short by the end of the
     /// connection or of the agent it is told again, under the same id.
-    async fn from_spool(&self, count: &mut u64) -> Result<(), StoreError> {
+    async fn tell_spool(&self, count: &mut u64) -> Result<(), StoreError> {
         let (Some(spool), now) = (&self.spool, self.now) else { return Ok(()) };
         let (dropped, at) = match spool.with(move |spool| spool.begin_telling(now)).await {
             Ok(Some(telling)) => telling,
