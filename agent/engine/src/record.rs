@@ -1,5 +1,5 @@
 //! Records of inspections (排查记录), and what the agent needs to know to write those of automatic measures: for
-//! how long each could not be seen.
+//! how long each could not be seen, and what stood in the cycle, though it may be over or gone by its end.
 //!
 //! A measure counts as not seen while any of what it hangs on is not: of three detectors, the one that is
 //! dark watches a place that the other two do not. Time that the agent was not there for is time that nobody
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use riskgate_point::{Mono, PointId, SourceId, Wall};
+use serde::{Deserialize, Serialize};
 
 use crate::Period;
 use crate::plant::{Plant, Sight};
@@ -25,17 +26,37 @@ pub(crate) struct Watches {
     all: BTreeMap<u32, Watch>,
     of_point: BTreeMap<PointId, Vec<u32>>,
     of_source: BTreeMap<SourceId, Vec<u32>>,
+    of_measure: BTreeMap<String, Vec<u32>>,
+    /// How often a cycle had something new to tell.
+    noted: u64,
 }
 
-/// How well the measure of a task was seen in its present cycle.
+/// How well the measure of a task was seen in its present cycle, and what stood in it.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
+    pub(crate) measure: String,
     unseen_since: Option<Mono>,
     /// What the stretch that goes on had behind it when this engine began.
     carried: Duration,
     unseen: Duration,
     longest: Duration,
+    stood: Stood,
+}
+
+/// What stood in a cycle at any time, of each kind the first: a record names one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stood {
+    /// A rule of the measure whose episode was on.
+    pub passed: Option<String>,
+}
+
+/// What is to be said of a cycle that is over.
+#[derive(Debug, Default)]
+pub(crate) struct Over {
+    /// Too much of it was not seen.
+    pub(crate) lost: bool,
+    pub(crate) stood: Stood,
 }
 
 impl Watches {
@@ -50,8 +71,8 @@ impl Watches {
             for source in &sight.sources {
                 watches.of_source.entry(*source).or_default().push(at);
             }
-            let (carried, unseen, longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
-            watches.all.insert(at, Watch { sight, unseen_since: None, carried, unseen, longest });
+            watches.of_measure.entry(measure.id.clone()).or_default().push(at);
+            watches.all.insert(at, Watch::new(sight, &measure.id));
         }
         watches
     }
@@ -62,6 +83,23 @@ impl Watches {
 
     pub(crate) fn of_source(&self, source: SourceId) -> Vec<u32> {
         self.of_source.get(&source).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn of_measure(&self, measure: &str) -> Vec<u32> {
+        self.of_measure.get(measure).cloned().unwrap_or_default()
+    }
+
+    /// Moves with each that is noted of what stood in a cycle.
+    pub(crate) fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// An episode of a rule is on in the present cycle of a task.
+    pub(crate) fn note_passed(&mut self, task: u32, rule: &str) {
+        if let Some(watch) = self.all.get_mut(&task).filter(|watch| watch.stood.passed.is_none()) {
+            watch.stood.passed = Some(rule.to_owned());
+            self.noted += 1;
+        }
     }
 
     pub(crate) fn tasks(&self) -> Vec<u32> {
@@ -82,6 +120,18 @@ impl Watches {
 }
 
 impl Watch {
+    fn new(sight: Sight, measure: &str) -> Self {
+        Self {
+            sight,
+            measure: measure.to_owned(),
+            unseen_since: None,
+            carried: Duration::ZERO,
+            unseen: Duration::ZERO,
+            longest: Duration::ZERO,
+            stood: Stood::default(),
+        }
+    }
+
     pub(crate) fn see(&mut self, seen: bool, at: Mono) {
         match (seen, self.unseen_since) {
             (true, Some(since)) => {
@@ -100,8 +150,8 @@ impl Watch {
         self.longest = self.longest.max(unseen);
     }
 
-    /// Whether too much of the cycle that is over was not seen; the next one begins.
-    pub(crate) fn was_lost(&mut self, period: Period, at: Mono) -> bool {
+    /// The cycle is over; the next one begins.
+    pub(crate) fn end(&mut self, period: Period, at: Mono) -> Over {
         if let Some(since) = self.unseen_since.as_mut() {
             let from = std::mem::replace(since, at);
             let carried = std::mem::take(&mut self.carried);
@@ -109,13 +159,19 @@ impl Watch {
         }
         let lost = self.unseen > period.length() / UNSEEN_PART || self.longest > UNSEEN_AT_ONCE;
         (self.unseen, self.longest) = (Duration::ZERO, Duration::ZERO);
-        lost
+        Over { lost, stood: std::mem::take(&mut self.stood) }
     }
 
     /// What is counted of the present cycle, for the engine after this one.
     pub(crate) fn counted(&self, period: Period, at: Mono) -> WatchedCycle {
         let stretch = self.unseen_since.map(|since| self.carried.saturating_add(at.since(since)));
-        WatchedCycle { period, unseen: self.unseen, longest: self.longest, stretch }
+        WatchedCycle {
+            period,
+            unseen: self.unseen,
+            longest: self.longest,
+            stretch,
+            stood: self.stood.clone(),
+        }
     }
 
     /// Goes on with what an engine before this one had counted up to `at`. Between that and `began`, when this
@@ -124,6 +180,7 @@ impl Watch {
     pub(crate) fn go_on(&mut self, with: &WatchedCycle, at: Wall, began: Wall, now: Mono) {
         let away = Period { start: at, end: began.min(with.period.end) }.length();
         (self.unseen, self.longest) = (with.unseen, with.longest);
+        self.stood = with.stood.clone();
         let carried = with.stretch.unwrap_or_default().saturating_add(away);
         match self.unseen_since {
             Some(_) => self.carried = carried,
@@ -137,8 +194,9 @@ impl Watch {
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight: _, unseen_since, carried, unseen, longest } = from;
+        let Self { sight: _, measure: _, unseen_since, carried, unseen, longest, stood } = from;
         (self.unseen_since, self.carried, self.unseen, self.longest) =
             (unseen_since, carried, unseen, longest);
+        self.stood = stood;
     }
 }

@@ -1,5 +1,5 @@
 //! What an engine counts between two decisions, and what the one after a restart goes on with: for how long the
-//! measures of the present cycles could not be seen, and when the latest episodes began of rules that raise after
+//! measures of the present cycles could not be seen, what stood in them, and when the latest episodes began of rules that raise after
 //! repeats.
 //!
 //! None of it is a decision, so it comes as no effect: whoever keeps it asks for it ([`crate::Engine::running`]),
@@ -13,6 +13,7 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
 use crate::Period;
+pub use crate::record::Stood;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Running {
 }
 
 /// The present cycle of a task whose records the agent writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedCycle {
     pub period: Period,
     /// How much of it nobody saw, without the stretch that goes on.
@@ -34,6 +35,8 @@ pub struct WatchedCycle {
     pub longest: Duration,
     /// It cannot be seen: for how long already.
     pub stretch: Option<Duration>,
+    #[serde(default)]
+    pub stood: Stood,
 }
 
 impl Running {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use riskgate_engine::{
     AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Evidence, HazardRecord, HazardStage, Level, Period,
-    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, WatchedCycle, Withheld, Words,
+    Priority, RiskClass, StopRecord, Stood, TaskRecord, Truth, UnitRecord, WatchedCycle, Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
@@ -478,10 +478,11 @@ fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
     let period = Period { start: Wall(1_000), end: Wall(9_000) };
     let (unseen, longest, stretch) =
         (Duration::from_millis(70), Duration::from_millis(50), Some(Duration::ZERO));
-    let cycle = WatchedCycle { period, unseen, longest, stretch };
+    let stood = Stood { passed: Some("hot".to_owned()) };
+    let cycle = WatchedCycle { period, unseen, longest, stretch, stood };
     let of = |at| Running {
         at: Wall(at),
-        watched: BTreeMap::from([("T-1".to_owned(), cycle)]),
+        watched: BTreeMap::from([("T-1".to_owned(), cycle.clone())]),
         onsets: BTreeMap::from([("hot".to_owned(), vec![Duration::from_secs(3)])]),
     };
     store.keep(of(2_000)).expect("queued");

@@ -322,6 +322,7 @@ impl Engine {
         for effect in effects.iter().skip(from) {
             match effect {
                 Effect::Alarm(record) => {
+                    self.note_passed(record);
                     if let Some(due) = self.quality.note(record, at) {
                         self.timers.set(Timer::FloodEnd, due);
                     }

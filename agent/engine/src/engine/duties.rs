@@ -12,9 +12,11 @@ use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::indicator::Cycle;
 use crate::plant::Plant;
-use crate::record::Watches;
+use crate::record::{Over, Watches};
 use crate::timer::Timer;
-use crate::{CheckRecord, CheckStatus, Duty, Effect, HazardStage, Period, Refusal, TaskDraft};
+use crate::{
+    AlarmKind, AlarmRecord, CheckRecord, CheckStatus, Duty, Effect, HazardStage, Period, Refusal, TaskDraft,
+};
 
 /// The namespace of record ids. Drawn once.
 const RECORDS: Uuid = Uuid::from_u128(0x9b1c_6a0d_57f2_4e83_b0c4_2f6d_18ea_7745);
@@ -58,7 +60,41 @@ impl Engine {
         if let Some(watch) = self.watches.get_mut(task) {
             watch.add(Period { start: period.start, end: wall }.length());
         }
+        self.note_standing(task, period);
         self.look(&[task], now);
+    }
+
+    /// What stands when the watching of a cycle begins stood in it.
+    pub(super) fn note_standing(&mut self, task: u32, period: Period) {
+        let passed = self.watches.get(task).and_then(|watch| self.passed(&watch.measure, period));
+        if let Some(rule) = passed {
+            self.watches.note_passed(task, &rule);
+        }
+    }
+
+    /// A rule of the measure whose newest episode was on in a period, as far as its alarm tells. One that was
+    /// never on has an alarm as well once a person has laid something over it.
+    fn passed(&self, measure: &str, period: Period) -> Option<String> {
+        let mut rules = self.plant.rules().iter().filter(|rule| rule.measure() == Some(measure));
+        let passed = rules.find(|rule| {
+            let began = |of: &AlarmRecord| of.episode > 0 && period.holds(of.since);
+            self.alarms.get(rule.id()).is_some_and(|of| of.state.is_active() || began(of))
+        });
+        passed.map(|rule| rule.id().to_owned())
+    }
+
+    /// An alarm that is on is told by the records of the present cycles. A fault is no limit that was passed.
+    pub(super) fn note_passed(&mut self, alarm: &AlarmRecord) {
+        let passed = match alarm.kind {
+            AlarmKind::Limit | AlarmKind::Rule => alarm.state.is_active(),
+            AlarmKind::Fault => false,
+        };
+        let measure = alarm.measure.as_deref().filter(|_| passed);
+        for task in measure.map_or_else(Vec::new, |measure| self.watches.of_measure(measure)) {
+            if self.periods.contains_key(&task) {
+                self.watches.note_passed(task, &alarm.id);
+            }
+        }
     }
 
     /// A cycle is over, or one may begin.
@@ -72,14 +108,15 @@ impl Engine {
             && period.end <= wall
         {
             self.periods.remove(&task);
-            let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
+            let over = self.watches.get_mut(task).map(|watch| watch.end(period, at.mono));
+            let over = over.unwrap_or(Over { lost: true, ..Over::default() });
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
             let cycle = if self.stops.since(unit).is_some() {
                 // Its tasks are suspended: nobody owes this cycle.
                 Cycle::Suspended
             } else if plant.writes_records(draft) {
-                let (status, why) = self.status(draft, period, lost, touched);
+                let (status, why) = self.status(draft, period, over, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
                 if status == CheckStatus::Unchecked { Cycle::Missed } else { Cycle::Done }
@@ -95,7 +132,7 @@ impl Engine {
 
     /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
     /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
-    fn status(&self, draft: &TaskDraft, period: Period, lost: bool, stopped: bool) -> (CheckStatus, String) {
+    fn status(&self, draft: &TaskDraft, period: Period, over: Over, stopped: bool) -> (CheckStatus, String) {
         let of_measure = || self.hazards.newest().filter(|of| of.measure == draft.measure);
         let open = of_measure().find(|of| {
             let confirmed = match of.stage {
@@ -112,19 +149,14 @@ impl Engine {
         if self.plant.coverage().unwatched.contains(&draft.measure) {
             return (CheckStatus::Unchecked, "没有规则监测".to_owned());
         }
-        if lost && !stopped {
+        if over.lost && !stopped {
             return (CheckStatus::Unchecked, "监测中断".to_owned());
         }
         if let Some(candidate) = of_measure().find(|of| of.stage == HazardStage::Candidate) {
             return (CheckStatus::Other, format!("待确认：{}", candidate.words.zh));
         }
-        let rules = self.plant.rules().iter().filter(|rule| rule.measure() == Some(&*draft.measure));
-        let passed = rules.into_iter().find(|rule| {
-            let began = self.alarms.since(rule.id()).is_some_and(|since| period.holds(since));
-            began || self.alarms.is_active(rule.id())
-        });
-        match passed {
-            Some(rule) => (CheckStatus::Other, format!("报警：{}", rule.id())),
+        match over.stood.passed.or_else(|| self.passed(&draft.measure, period)) {
+            Some(rule) => (CheckStatus::Other, format!("报警：{rule}")),
             None if stopped => (CheckStatus::Other, "期间单元停用".to_owned()),
             None => (CheckStatus::Normal, String::new()),
         }

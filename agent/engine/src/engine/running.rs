@@ -23,7 +23,7 @@ impl Engine {
 
     /// Moves with each change of what is counted that a restart in the next minutes would be missing.
     pub fn running_mark(&self) -> u64 {
-        self.hazards.counted()
+        self.hazards.counted().wrapping_add(self.watches.noted())
     }
 
     /// The cycle of a task that the engine before was in, if that is the present one or is over without its record.
@@ -37,6 +37,7 @@ impl Engine {
         let watch = self.watches.get_mut(task).filter(|_| known)?;
         watch.go_on(&with, at, began, now);
         self.periods.insert(task, with.period);
+        self.note_standing(task, with.period);
         Some(with.period)
     }
 
@@ -56,6 +57,7 @@ impl Engine {
                 (Some(_), None) | (None, Some(_)) => continue,
             }
             self.periods.insert(task, period);
+            self.note_standing(task, period);
         }
         self.look(&self.watches.tasks(), now);
     }

@@ -1,0 +1,104 @@
+//! What the records of automatic measures say of a whole cycle, and not of its last moment. Cycles of an hour end
+//! at 2800 s, 6400 s, 10000 s; a loss of more than 180 s is over a twentieth of one.
+
+use crate::site::{check, check_all, rule, ruled, secs};
+use crate::*;
+
+/// The agent writes the records of T-1, which hangs on TI alone.
+fn automatic(rules: Vec<RuleDraft>) -> Draft {
+    let mut draft = ruled(rules);
+    draft.points[3].stale_after = secs(1_000_000);
+    draft.sources.truncate(1);
+    draft.cameras.clear();
+    draft.tasks.truncate(1);
+    draft.tasks[0].cycle = secs(3600);
+    draft.measures[0].auto_record = true;
+    draft
+}
+
+fn hot() -> Draft {
+    automatic(vec![rule("hot", "{TI} > 80")])
+}
+
+#[test]
+fn a_limit_that_was_passed_when_the_cycle_began_is_told_with_it() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6000s TI 90
+  6000s alarm hot unacknowledged #1
+  6400s record T-1 Other by 54017000701 of 2800s to 6400s: 报警：hot
+6500s TI 50
+  6500s alarm hot returned #1
+  10000s record T-1 Other by 54017000701 of 6400s to 10000s: 报警：hot
+10001s TI 50
+  13600s record T-1 Normal by 54017000701 of 10000s to 13600s
+13601s TI 50
+",
+    );
+}
+
+#[test]
+fn a_limit_that_was_passed_is_told_though_its_rule_has_left_the_plant() {
+    check_all(
+        vec![hot(), automatic(vec![rule("very-hot", "{TI} > 95")])],
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s TI 90
+  3000s alarm hot unacknowledged #1
+3001s TI 50
+  3001s alarm hot returned #1
+4000s reload 1
+  4000s alarm hot normal #1
+  6400s record T-1 Other by 54017000701 of 2800s to 6400s: 报警：hot
+6401s TI 50
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
+",
+    );
+}
+
+#[test]
+fn a_limit_that_was_passed_is_told_over_a_restart() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6000s TI 90
+  6000s alarm hot unacknowledged #1
+  6400s record T-1 Other by 54017000701 of 2800s to 6400s: 报警：hot
+6500s TI 50
+  6500s alarm hot returned #1
+7000s keep
+7001s off
+7020s restart
+7020s up plc
+7020s TI 50
+  10000s record T-1 Other by 54017000701 of 6400s to 10000s: 报警：hot
+10001s TI 50
+",
+    );
+}
+
+#[test]
+fn what_is_laid_over_an_alarm_for_a_short_time_is_no_limit_that_was_passed() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s out hot 60s
+  3000s alarm hot normal #0 out of service
+  3060s alarm hot normal #0, out_of_service_ended
+3100s shelve hot 1000s
+  3100s alarm hot normal #0 shelved
+  4100s alarm hot normal #0, shelf_ended
+  6400s record T-1 Normal by 54017000701 of 2800s to 6400s
+6401s TI 50
+",
+    );
+}
