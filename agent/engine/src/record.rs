@@ -49,6 +49,9 @@ pub(crate) struct Watch {
 pub struct Stood {
     /// A rule of the measure whose episode was on.
     pub passed: Option<String>,
+    /// A hazard of the measure, no candidate: what it said.
+    #[serde(default)]
+    pub hazard: Option<String>,
 }
 
 /// What is to be said of a cycle that is over.
@@ -98,6 +101,14 @@ impl Watches {
     pub(crate) fn note_passed(&mut self, task: u32, rule: &str) {
         if let Some(watch) = self.all.get_mut(&task).filter(|watch| watch.stood.passed.is_none()) {
             watch.stood.passed = Some(rule.to_owned());
+            self.noted += 1;
+        }
+    }
+
+    /// A hazard is open in the present cycle of a task.
+    pub(crate) fn note_open(&mut self, task: u32, words: &str) {
+        if let Some(watch) = self.all.get_mut(&task).filter(|watch| watch.stood.hazard.is_none()) {
+            watch.stood.hazard = Some(words.to_owned());
             self.noted += 1;
         }
     }

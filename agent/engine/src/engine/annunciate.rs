@@ -342,6 +342,7 @@ impl Engine {
                 Effect::Hazard(hazard) => {
                     self.reminders.remove(&hazard.id);
                     self.count_hazard(hazard, at);
+                    self.note_open(hazard);
                 }
                 Effect::Task(_)
                 | Effect::Unit(_)

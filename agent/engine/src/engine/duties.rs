@@ -15,7 +15,8 @@ use crate::plant::Plant;
 use crate::record::{Over, Watches};
 use crate::timer::Timer;
 use crate::{
-    AlarmKind, AlarmRecord, CheckRecord, CheckStatus, Duty, Effect, HazardStage, Period, Refusal, TaskDraft,
+    AlarmKind, AlarmRecord, CheckRecord, CheckStatus, Duty, Effect, HazardRecord, HazardStage, Period,
+    Refusal, TaskDraft,
 };
 
 /// The namespace of record ids. Drawn once.
@@ -66,9 +67,40 @@ impl Engine {
 
     /// What stands when the watching of a cycle begins stood in it.
     pub(super) fn note_standing(&mut self, task: u32, period: Period) {
-        let passed = self.watches.get(task).and_then(|watch| self.passed(&watch.measure, period));
+        let Some(measure) = self.watches.get(task).map(|watch| watch.measure.as_str()) else { return };
+        let (passed, open) = (self.passed(measure, period), self.was_open(measure, period));
         if let Some(rule) = passed {
             self.watches.note_passed(task, &rule);
+        }
+        if let Some(words) = open {
+            self.watches.note_open(task, &words);
+        }
+    }
+
+    /// A hazard of the measure that was open in a period, by the newest of each cause.
+    fn was_open(&self, measure: &str, period: Period) -> Option<String> {
+        let mut of_measure = self.hazards.newest().filter(|of| of.measure == measure);
+        let open = of_measure.find(|of| {
+            let confirmed = match of.stage {
+                HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
+                HazardStage::Accepted => of.changed >= period.start,
+                HazardStage::Candidate | HazardStage::Rejected => false,
+            };
+            confirmed && of.raised < period.end
+        });
+        open.map(|of| of.words.zh.clone())
+    }
+
+    /// A hazard that is open is told by the records of the present cycles.
+    pub(super) fn note_open(&mut self, hazard: &HazardRecord) {
+        let open = match hazard.stage {
+            HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
+            HazardStage::Candidate | HazardStage::Rejected | HazardStage::Accepted => false,
+        };
+        for task in if open { self.watches.of_measure(&hazard.measure) } else { Vec::new() } {
+            if self.periods.contains_key(&task) {
+                self.watches.note_open(task, &hazard.words.zh);
+            }
         }
     }
 
@@ -133,17 +165,8 @@ impl Engine {
     /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
     /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
     fn status(&self, draft: &TaskDraft, period: Period, over: Over, stopped: bool) -> (CheckStatus, String) {
-        let of_measure = || self.hazards.newest().filter(|of| of.measure == draft.measure);
-        let open = of_measure().find(|of| {
-            let confirmed = match of.stage {
-                HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
-                HazardStage::Accepted => of.changed >= period.start,
-                HazardStage::Candidate | HazardStage::Rejected => false,
-            };
-            confirmed && of.raised < period.end
-        });
-        if let Some(open) = open {
-            return (CheckStatus::Hazard, open.words.zh.clone());
+        if let Some(open) = over.stood.hazard.or_else(|| self.was_open(&draft.measure, period)) {
+            return (CheckStatus::Hazard, open);
         }
         // What no rule judges was never in sight, however well its points read.
         if self.plant.coverage().unwatched.contains(&draft.measure) {
@@ -152,7 +175,8 @@ impl Engine {
         if over.lost && !stopped {
             return (CheckStatus::Unchecked, "监测中断".to_owned());
         }
-        if let Some(candidate) = of_measure().find(|of| of.stage == HazardStage::Candidate) {
+        let mut of_measure = self.hazards.newest().filter(|of| of.measure == draft.measure);
+        if let Some(candidate) = of_measure.find(|of| of.stage == HazardStage::Candidate) {
             return (CheckStatus::Other, format!("待确认：{}", candidate.words.zh));
         }
         match over.stood.passed.or_else(|| self.passed(&draft.measure, period)) {

@@ -1,7 +1,7 @@
 //! What the records of automatic measures say of a whole cycle, and not of its last moment. Cycles of an hour end
 //! at 2800 s, 6400 s, 10000 s; a loss of more than 180 s is over a twentieth of one.
 
-use crate::site::{check, check_all, rule, ruled, secs};
+use crate::site::{check, check_all, hazard, rule, ruled, secs};
 use crate::*;
 
 /// The agent writes the records of T-1, which hangs on TI alone.
@@ -80,6 +80,46 @@ fn a_limit_that_was_passed_is_told_over_a_restart() {
 7020s TI 50
   10000s record T-1 Other by 54017000701 of 6400s to 10000s: 报警：hot
 10001s TI 50
+",
+    );
+}
+
+#[test]
+fn a_hazard_that_was_open_is_told_though_it_is_accepted_and_another_waits_for_a_person() {
+    let of_temperature = |id: &str, when: &str, confirm| RuleDraft {
+        hazard: Some(HazardDraft { cause: Some("temperature".to_owned()), ..hazard(confirm) }),
+        ..rule(id, when)
+    };
+    check(
+        automatic(vec![
+            of_temperature("hot", "{TI} > 80", Confirm::Auto),
+            of_temperature("cold", "{TI} < 20", Confirm::Person),
+        ]),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6000s TI 90
+  6000s alarm hot unacknowledged #1
+  6000s hazard M-1 temperature: rectifying by hot
+6001s TI 50
+  6001s alarm hot returned #1
+  6001s hazard M-1 temperature: rectifying by hot returned
+  6400s record T-1 Hazard by 54017000701 of 2800s to 6400s: 规则 hot：TI = 90
+6500s rectify temperature
+  6500s hazard M-1 temperature: awaiting acceptance by hot returned
+6501s accept temperature
+  6501s hazard M-1 temperature: accepted by hot returned
+9900s TI 10
+  9900s alarm cold unacknowledged #1
+  9900s hazard M-1 temperature: a candidate by cold opening 2 recurrence 1
+  10000s record T-1 Hazard by 54017000701 of 6400s to 10000s: 规则 hot：TI = 90
+10001s TI 50
+  10001s alarm cold returned #1
+  10001s hazard M-1 temperature: a candidate by cold opening 2 returned recurrence 1
+10002s reject temperature 误报
+  10002s hazard M-1 temperature: rejected by cold opening 2 returned recurrence 1
+  13600s record T-1 Other by 54017000701 of 10000s to 13600s: 报警：cold
+13601s TI 50
 ",
     );
 }
