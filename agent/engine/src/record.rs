@@ -2,8 +2,9 @@
 //! how long each could not be seen, and what stood in the cycle, though it may be over or gone by its end.
 //!
 //! A measure counts as not seen while any of what it hangs on is not: of three detectors, the one that is
-//! dark watches a place that the other two do not. Time that the agent was not there for is time that nobody
-//! saw.
+//! dark watches a place that the other two do not. So it does while no rule judges it, or one of its rules is
+//! out of service: what is read and not judged is not watched. Time that the agent was not there for is time
+//! that nobody saw.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(crate) struct Watches {
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
     pub(crate) measure: String,
+    /// What judges the measure.
+    pub(crate) rules: Vec<String>,
     unseen_since: Option<Mono>,
     /// What the stretch that goes on had behind it when this engine began.
     carried: Duration,
@@ -75,7 +78,9 @@ impl Watches {
                 watches.of_source.entry(*source).or_default().push(at);
             }
             watches.of_measure.entry(measure.id.clone()).or_default().push(at);
-            watches.all.insert(at, Watch::new(sight, &measure.id));
+            let of_measure = plant.rules().iter().filter(|rule| rule.measure() == Some(&*measure.id));
+            let rules = of_measure.map(|rule| rule.id().to_owned()).collect();
+            watches.all.insert(at, Watch::new(sight, &measure.id, rules));
         }
         watches
     }
@@ -131,10 +136,11 @@ impl Watches {
 }
 
 impl Watch {
-    fn new(sight: Sight, measure: &str) -> Self {
+    fn new(sight: Sight, measure: &str, rules: Vec<String>) -> Self {
         Self {
             sight,
             measure: measure.to_owned(),
+            rules,
             unseen_since: None,
             carried: Duration::ZERO,
             unseen: Duration::ZERO,
@@ -205,7 +211,7 @@ impl Watch {
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight: _, measure: _, unseen_since, carried, unseen, longest, stood } = from;
+        let Self { sight: _, measure: _, rules: _, unseen_since, carried, unseen, longest, stood } = from;
         (self.unseen_since, self.carried, self.unseen, self.longest) =
             (unseen_since, carried, unseen, longest);
         self.stood = stood;

@@ -118,6 +118,7 @@ impl Engine {
             self.alarms.cover(&alarm, Laid::OutOfService(out.clone()), end, idle, at.wall, effects);
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -137,6 +138,7 @@ impl Engine {
             return Err(Refusal::AlreadySo { is: So::InService });
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -268,6 +270,7 @@ impl Engine {
             self.uncover(&alarm, cover, turn(event, None), at, effects);
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
     }
 
     pub(super) fn offer_withheld_end(&mut self) {

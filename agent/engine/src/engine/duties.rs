@@ -245,7 +245,7 @@ impl Engine {
 
     pub(super) fn watch_records(&mut self, now: Mono) {
         self.watches = Watches::of(&self.plant);
-        self.look(&self.watches.tasks(), now);
+        self.look_at_all(now);
     }
 
     pub(super) fn look_at_point(&mut self, point: PointId, now: Mono) {
@@ -256,13 +256,23 @@ impl Engine {
         self.look(&self.watches.of_source(source), now);
     }
 
-    /// Sees whether the measures of these tasks can be seen.
+    /// After a person took something out of service or put it back.
+    pub(super) fn look_at_all(&mut self, now: Mono) {
+        self.look(&self.watches.tasks(), now);
+    }
+
+    /// Sees whether the measures of these tasks can be seen, and are judged.
     pub(super) fn look(&mut self, tasks: &[u32], now: Mono) {
         for task in tasks {
             let Some(watch) = self.watches.get(*task) else { continue };
             let is_bad = |id: &PointId| self.present.point(*id).is_none_or(|point| point.quality.is_bad());
             let is_blind = |id: &SourceId| self.present.source(*id).is_none_or(|source| source.is_blind());
-            let seen = !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
+            let is_out = |rule: &String| {
+                self.alarms.get(rule).is_some_and(|alarm| alarm.withheld.out_of_service.is_some())
+            };
+            let judged = !watch.rules.is_empty() && !watch.rules.iter().any(is_out);
+            let seen =
+                judged && !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
             if let Some(watch) = self.watches.get_mut(*task) {
                 watch.see(seen, now);
             }

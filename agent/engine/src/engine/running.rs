@@ -59,7 +59,7 @@ impl Engine {
             self.periods.insert(task, period);
             self.note_standing(task, period);
         }
-        self.look(&self.watches.tasks(), now);
+        self.look_at_all(now);
     }
 }
 

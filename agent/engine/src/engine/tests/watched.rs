@@ -125,6 +125,38 @@ fn a_hazard_that_was_open_is_told_though_it_is_accepted_and_another_waits_for_a_
 }
 
 #[test]
+fn what_was_out_of_service_was_not_watched() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s out hot
+  3000s alarm hot normal #0 out of service
+3200s in hot
+  3200s alarm hot normal #0, put_back
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6500s out hot 200s
+  6500s alarm hot normal #0 out of service
+  6700s alarm hot normal #0, out_of_service_ended
+  10000s record T-1 Unchecked by 54017000701 of 6400s to 10000s: 监测中断
+10100s out hot
+  10100s alarm hot normal #0 out of service
+13500s keep
+13501s off
+13510s restart
+13510s up plc
+13510s TI 50
+  13600s record T-1 Unchecked by 54017000701 of 10000s to 13600s: 监测中断
+13601s in hot
+  13601s alarm hot normal #0, put_back
+  17200s record T-1 Normal by 54017000701 of 13600s to 17200s
+17201s TI 50
+",
+    );
+}
+
+#[test]
 fn what_is_laid_over_an_alarm_for_a_short_time_is_no_limit_that_was_passed() {
     check(
         hot(),
@@ -139,6 +171,24 @@ fn what_is_laid_over_an_alarm_for_a_short_time_is_no_limit_that_was_passed() {
   4100s alarm hot normal #0, shelf_ended
   6400s record T-1 Normal by 54017000701 of 2800s to 6400s
 6401s TI 50
+",
+    );
+}
+
+#[test]
+fn a_rule_that_comes_with_the_end_of_the_cycle_has_not_watched_it() {
+    let shadow = RuleDraft { shadow: true, ..rule("hot", "{TI} > 80") };
+    check_all(
+        vec![hot(), automatic(vec![shadow])],
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+2900s reload 1
+6300s reload 0
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6401s TI 50
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
 ",
     );
 }
