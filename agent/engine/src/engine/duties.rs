@@ -72,6 +72,7 @@ impl Engine {
             && period.end <= wall
         {
             self.periods.remove(&task);
+            self.cycles_over = self.cycles_over.wrapping_add(1);
             let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
@@ -82,7 +83,7 @@ impl Engine {
                 let (status, why) = self.status(draft, period, lost, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
-                if status == CheckStatus::Unchecked { Cycle::Missed } else { Cycle::Done }
+                Cycle::of(status)
             } else if touched {
                 Cycle::Suspended
             } else {

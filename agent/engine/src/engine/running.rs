@@ -23,7 +23,7 @@ impl Engine {
 
     /// Moves with each change of what is counted that a restart in the next minutes would be missing.
     pub fn running_mark(&self) -> u64 {
-        self.hazards.counted()
+        self.hazards.counted().wrapping_add(self.cycles_over)
     }
 
     /// The cycle of a task that the engine before was in, if that is the present one or is over without its record.

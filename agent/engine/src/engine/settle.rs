@@ -38,7 +38,8 @@ impl Engine {
     ) -> Self {
         let alarms = Alarms::restored(restored.alarms, now);
         let shadows = Shadows::restored(restored.shadows, now);
-        let running = restored.running.unwrap_or_default();
+        let mut running = restored.running.unwrap_or_default();
+        running.recorded(&restored.records);
         let rules = plant.rules().iter().map(|rule| {
             let active = if rule.shadow { shadows.is_active(rule) } else { alarms.is_active(&rule.id) };
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
@@ -61,6 +62,7 @@ impl Engine {
             stops: Stops::restored(restored.stops),
             shadows,
             unseen: None,
+            cycles_over: 0,
             before: running,
             quality: Tally::new(now.mono),
             reminders: BTreeMap::new(),
@@ -86,6 +88,7 @@ impl Engine {
         engine.offer_duties(now.mono);
         engine.resume_annunciation(now);
         engine.offer_indicators(now.mono);
+        engine.count_recorded(&restored.records, now.mono);
         engine
     }
 

@@ -245,3 +245,28 @@ fn a_wait_that_was_over_before_the_start_is_given_the_time_to_look_first() {
 ",
     );
 }
+
+#[test]
+fn a_cycle_whose_record_is_written_is_not_recorded_again_after_a_crash() {
+    // Before its count was told, and after.
+    for (restart, seen) in [(6410, 2920), (6500, 6520)] {
+        check(
+            automatic(),
+            &format!(
+                "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6200s keep
+  6400s record T-1 Normal by 54017000701 of 2800s to 6400s
+{restart}s restart
+{restart}s up plc
+{restart}s TI 50
+6700s indicators
+  week from -195200s seen {seen}s: tasks 1/2, missed T-1 x1, suspended 0, unknown 0; hazards 0/0
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
+"
+            ),
+        );
+    }
+}
