@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, CheckRecord, CheckStatus, Class, Evidence, HazardRecord, HazardStage, Level, Period,
-    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, WatchedCycle, Withheld, Words,
+    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, CheckRecord, CheckStatus, Class, Evidence, HazardRecord,
+    HazardStage, Level, Period, Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, WatchedCycle,
+    Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;

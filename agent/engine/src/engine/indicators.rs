@@ -42,7 +42,9 @@ impl Engine {
     /// After a start: cycles whose records are kept, and whose count was not told any more.
     pub(super) fn count_recorded(&mut self, records: &[CheckRecord], at: Mono) {
         let told = self.indicators.as_ref().map(|of| of.changed);
-        for record in records.iter().filter(|record| record.automatic && told.is_none_or(|told| told < record.at)) {
+        for record in
+            records.iter().filter(|record| record.automatic && told.is_none_or(|told| told < record.at))
+        {
             if let Some(period) = record.period {
                 self.count_cycle(&record.task, Cycle::of(record.status), period.end, at);
             }

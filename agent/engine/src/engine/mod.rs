@@ -48,8 +48,8 @@ use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, CheckRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, Running,
-    ShadowRecord, StopRecord, TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, CheckRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period,
+    Refusal, Running, ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.

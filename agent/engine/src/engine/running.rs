@@ -40,11 +40,12 @@ impl Engine {
         Some(with.period)
     }
 
-    /// Under another plant: cycles of tasks that are due as before go on, with what was seen of them.
+    /// Under another plant: cycles of tasks that are due as before go on, with what was seen of them; also of one that
+    /// waits for the clock to be set.
     pub(super) fn move_cycles(&mut self, old: &Plant, now: Mono) {
         let mut watches = std::mem::replace(&mut self.watches, Watches::of(&self.plant));
-        for (before, period) in std::mem::take(&mut self.periods) {
-            let Some(draft) = old.task_at(before) else { continue };
+        let mut periods = std::mem::take(&mut self.periods);
+        for (before, draft) in (0u32..).zip(old.tasks()) {
             let Some((task, new)) = self.plant.task(&draft.id) else { continue };
             if !(is_due_like(draft, new) && old.time() == self.plant.time()) {
                 continue;
@@ -55,7 +56,9 @@ impl Engine {
                 // Whose records these are has changed with the cycle half over.
                 (Some(_), None) | (None, Some(_)) => continue,
             }
-            self.periods.insert(task, period);
+            if let Some(period) = periods.remove(&before) {
+                self.periods.insert(task, period);
+            }
         }
         self.look(&self.watches.tasks(), now);
     }
