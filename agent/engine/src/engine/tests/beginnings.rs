@@ -411,3 +411,23 @@ fn a_window_is_not_lost_when_the_rows_above_its_point_go() {
 ",
     );
 }
+
+#[test]
+fn a_changed_deadband_reaches_a_return_that_is_held() {
+    let wide = || {
+        let mut draft = ruled(vec![rule("hot", "held({TI} > 80, 10s)")]);
+        draft.points[3].deadband = 5.0;
+        draft
+    };
+    check_all(
+        vec![ruled(vec![rule("hot", "held({TI} > 80, 10s)")]), wide()],
+        "
+1s TI 90
+  11s alarm hot unacknowledged #1
+12s reload 1
+20s TI 78
+30s TI 70
+  30s alarm hot returned #1
+",
+    );
+}
