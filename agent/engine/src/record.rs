@@ -40,6 +40,8 @@ pub(crate) struct Watch {
     /// What judges the measure.
     pub(crate) rules: Vec<String>,
     unseen_since: Option<Mono>,
+    /// How long nobody could see it at first, once that is over.
+    at_first: Option<Duration>,
     /// What the stretch that goes on had behind it when this engine began.
     carried: Duration,
     unseen: Duration,
@@ -142,6 +144,7 @@ impl Watch {
             measure: measure.to_owned(),
             rules,
             unseen_since: None,
+            at_first: None,
             carried: Duration::ZERO,
             unseen: Duration::ZERO,
             longest: Duration::ZERO,
@@ -152,12 +155,17 @@ impl Watch {
     pub(crate) fn see(&mut self, seen: bool, at: Mono) {
         match (seen, self.unseen_since) {
             (true, Some(since)) => {
+                let unseen = at.since(since);
+                self.at_first.get_or_insert(unseen);
                 let carried = std::mem::take(&mut self.carried);
-                self.add(carried.saturating_add(at.since(since)));
+                self.add(carried.saturating_add(unseen));
                 self.unseen_since = None;
             }
             (false, None) => self.unseen_since = Some(at),
-            (true, None) | (false, Some(_)) => {}
+            (true, None) => {
+                self.at_first.get_or_insert(Duration::ZERO);
+            }
+            (false, Some(_)) => {}
         }
     }
 
@@ -192,28 +200,38 @@ impl Watch {
     }
 
     /// Goes on with what an engine before this one had counted up to `at`. Between that and `began`, when this
-    /// engine did, nobody saw anything; that and what was not seen before is one stretch with what nobody has
-    /// seen yet.
+    /// engine did, nobody saw anything; that, what was not seen right before, and what could not be seen at first are
+    /// one stretch. This engine may have counted for a while already: until its clock was set.
     pub(crate) fn go_on(&mut self, with: &WatchedCycle, at: Wall, began: Wall, now: Mono) {
         let away = Period { start: at, end: began.min(with.period.end) }.length();
-        (self.unseen, self.longest) = (with.unseen, with.longest);
-        self.stood = with.stood.clone();
-        let carried = with.stretch.unwrap_or_default().saturating_add(away);
-        match self.unseen_since {
-            Some(_) => self.carried = carried,
-            None => self.add(carried),
-        }
+        let before = with.stretch.unwrap_or_default().saturating_add(away);
         // Of a cycle that was over before this engine began, nothing more is to be seen.
         if began >= with.period.end {
+            (self.unseen, self.longest, self.carried) = (with.unseen, with.longest, Duration::ZERO);
+            self.add(before);
             self.unseen_since = self.unseen_since.map(|_| now);
+            self.stood = with.stood.clone();
+            return;
+        }
+        let stood = std::mem::replace(&mut self.stood, with.stood.clone());
+        self.stood.passed = self.stood.passed.take().or(stood.passed);
+        self.stood.hazard = self.stood.hazard.take().or(stood.hazard);
+        self.unseen = self.unseen.saturating_add(with.unseen);
+        self.longest = self.longest.max(with.longest);
+        match self.at_first {
+            // It goes on.
+            None if self.unseen_since.is_some() => self.carried = before,
+            at_first => {
+                self.unseen = self.unseen.saturating_add(before);
+                self.longest = self.longest.max(before.saturating_add(at_first.unwrap_or_default()));
+            }
         }
     }
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight: _, measure: _, rules: _, unseen_since, carried, unseen, longest, stood } = from;
-        (self.unseen_since, self.carried, self.unseen, self.longest) =
-            (unseen_since, carried, unseen, longest);
-        self.stood = stood;
+        let Self { sight, measure, rules, .. } = self;
+        let (sight, measure) = (std::mem::take(sight), std::mem::take(measure));
+        *self = Self { sight, measure, rules: std::mem::take(rules), ..from };
     }
 }

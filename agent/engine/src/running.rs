@@ -12,8 +12,8 @@ use std::time::Duration;
 use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
-use crate::Period;
 pub use crate::record::Stood;
+use crate::{CheckRecord, Period};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,5 +42,16 @@ pub struct WatchedCycle {
 impl Running {
     pub fn is_empty(&self) -> bool {
         self.watched.is_empty() && self.onsets.is_empty()
+    }
+
+    /// What was counted of a cycle whose record is written since is of no more use: it would be written again.
+    pub(crate) fn recorded(&mut self, records: &[CheckRecord]) {
+        for record in records.iter().filter(|record| record.automatic) {
+            if let Some(period) = record.period
+                && self.watched.get(&record.task).is_some_and(|with| with.period.start <= period.start)
+            {
+                self.watched.remove(&record.task);
+            }
+        }
     }
 }

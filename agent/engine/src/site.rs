@@ -609,9 +609,9 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             | Effect::Hazard(_)
             | Effect::Task(_)
             | Effect::Unit(_)
-            | Effect::Record(_)
             | Effect::Stop(_)
             | Effect::Shadow(_) => {}
+            Effect::Record(of) => kept.records.push(CheckRecord::clone(of)),
             Effect::Indicator(of) => {
                 kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
             }

@@ -91,6 +91,11 @@ impl Engine {
         open.map(|of| of.words.zh.clone())
     }
 
+    /// Between two cycles nothing is told; which of both it is shows when the clock is set.
+    fn may_be_in_cycle(&self, task: u32) -> bool {
+        self.periods.contains_key(&task) || self.present.calendar.sure(self.latest).is_none()
+    }
+
     /// A hazard that is open is told by the records of the present cycles.
     pub(super) fn note_open(&mut self, hazard: &HazardRecord) {
         let open = match hazard.stage {
@@ -98,7 +103,7 @@ impl Engine {
             HazardStage::Candidate | HazardStage::Rejected | HazardStage::Accepted => false,
         };
         for task in if open { self.watches.of_measure(&hazard.measure) } else { Vec::new() } {
-            if self.periods.contains_key(&task) {
+            if self.may_be_in_cycle(task) {
                 self.watches.note_open(task, &hazard.words.zh);
             }
         }
@@ -123,7 +128,7 @@ impl Engine {
         };
         let measure = alarm.measure.as_deref().filter(|_| passed);
         for task in measure.map_or_else(Vec::new, |measure| self.watches.of_measure(measure)) {
-            if self.periods.contains_key(&task) {
+            if self.may_be_in_cycle(task) {
                 self.watches.note_passed(task, &alarm.id);
             }
         }
@@ -140,6 +145,7 @@ impl Engine {
             && period.end <= wall
         {
             self.periods.remove(&task);
+            self.cycles_over = self.cycles_over.wrapping_add(1);
             let over = self.watches.get_mut(task).map(|watch| watch.end(period, at.mono));
             let over = over.unwrap_or(Over { lost: true, ..Over::default() });
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
@@ -151,7 +157,7 @@ impl Engine {
                 let (status, why) = self.status(draft, period, over, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
-                if status == CheckStatus::Unchecked { Cycle::Missed } else { Cycle::Done }
+                Cycle::of(status)
             } else if touched {
                 Cycle::Suspended
             } else {

@@ -23,7 +23,8 @@ impl Engine {
 
     /// Moves with each change of what is counted that a restart in the next minutes would be missing.
     pub fn running_mark(&self) -> u64 {
-        self.hazards.counted().wrapping_add(self.watches.noted())
+        let noted = self.cycles_over.wrapping_add(self.watches.noted());
+        self.hazards.counted().wrapping_add(noted)
     }
 
     /// The cycle of a task that the engine before was in, if that is the present one or is over without its record.
@@ -41,11 +42,12 @@ impl Engine {
         Some(with.period)
     }
 
-    /// Under another plant: cycles of tasks that are due as before go on, with what was seen of them.
+    /// Under another plant: cycles of tasks that are due as before go on, with what was seen of them; also of one that
+    /// waits for the clock to be set.
     pub(super) fn move_cycles(&mut self, old: &Plant, now: Mono) {
         let mut watches = std::mem::replace(&mut self.watches, Watches::of(&self.plant));
-        for (before, period) in std::mem::take(&mut self.periods) {
-            let Some(draft) = old.task_at(before) else { continue };
+        let mut periods = std::mem::take(&mut self.periods);
+        for (before, draft) in (0u32..).zip(old.tasks()) {
             let Some((task, new)) = self.plant.task(&draft.id) else { continue };
             if !(is_due_like(draft, new) && old.time() == self.plant.time()) {
                 continue;
@@ -56,8 +58,10 @@ impl Engine {
                 // Whose records these are has changed with the cycle half over.
                 (Some(_), None) | (None, Some(_)) => continue,
             }
-            self.periods.insert(task, period);
-            self.note_standing(task, period);
+            if let Some(period) = periods.remove(&before) {
+                self.periods.insert(task, period);
+                self.note_standing(task, period);
+            }
         }
         self.look_at_all(now);
     }

@@ -85,6 +85,33 @@ fn a_limit_that_was_passed_is_told_over_a_restart() {
 }
 
 #[test]
+fn a_limit_that_was_passed_before_the_clock_was_set_is_told() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+5000s keep
+5001s off
+5002s wall -1690000000
+5003s restart
+5004s up plc
+5005s TI 50
+5006s TI 90
+  5006s alarm hot unacknowledged #1
+5007s TI 50
+  5007s alarm hot returned #1
+5010s wall 1690000000
+5010s TI 50
+  6400s record T-1 Other by 54017000701 of 2800s to 6400s: 报警：hot
+6401s TI 50
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
+",
+    );
+}
+
+#[test]
 fn a_hazard_that_was_open_is_told_though_it_is_accepted_and_another_waits_for_a_person() {
     let of_temperature = |id: &str, when: &str, confirm| RuleDraft {
         hazard: Some(HazardDraft { cause: Some("temperature".to_owned()), ..hazard(confirm) }),
