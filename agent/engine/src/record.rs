@@ -12,9 +12,9 @@ use std::time::Duration;
 use riskgate_point::{Mono, PointId, SourceId, Wall};
 use serde::{Deserialize, Serialize};
 
-use crate::Period;
-use crate::plant::{Plant, Sight};
+use crate::plant::{Plant, Sight, version};
 use crate::running::WatchedCycle;
+use crate::{Period, SiteTime, TaskDraft};
 
 /// Of a cycle, the part that may go unseen, as one in so many.
 const UNSEEN_PART: u32 = 20;
@@ -37,6 +37,8 @@ pub(crate) struct Watches {
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
     pub(crate) measure: String,
+    /// What the cycles of the task hang on.
+    pub(crate) version: String,
     /// What judges the measure.
     pub(crate) rules: Vec<String>,
     unseen_since: Option<Mono>,
@@ -47,6 +49,19 @@ pub(crate) struct Watch {
     unseen: Duration,
     longest: Duration,
     stood: Stood,
+}
+
+/// Tasks of one version have the same cycles, of the same measure.
+pub(crate) fn cycle_version(plant: &Plant, task: &TaskDraft) -> String {
+    let TaskDraft { measure, cycle, months, start, hours, days, .. } = task;
+    let SiteTime { zone, days: calendar } = plant.time();
+    let calendar = calendar.iter().map(|(day, works)| format!("{day} {works}"));
+    version(&[
+        measure,
+        &format!("{} {months:?} {start:?} {hours:?} {days:?}", cycle.as_nanos()),
+        &format!("{zone:?}"),
+        &calendar.collect::<Vec<_>>().join(" "),
+    ])
 }
 
 /// What stood in a cycle at any time, of each kind the first: a record names one.
@@ -82,7 +97,7 @@ impl Watches {
             watches.of_measure.entry(measure.id.clone()).or_default().push(at);
             let of_measure = plant.rules().iter().filter(|rule| rule.measure() == Some(&*measure.id));
             let rules = of_measure.map(|rule| rule.id().to_owned()).collect();
-            watches.all.insert(at, Watch::new(sight, &measure.id, rules));
+            watches.all.insert(at, Watch::new(sight, &measure.id, cycle_version(plant, task), rules));
         }
         watches
     }
@@ -138,10 +153,11 @@ impl Watches {
 }
 
 impl Watch {
-    fn new(sight: Sight, measure: &str, rules: Vec<String>) -> Self {
+    fn new(sight: Sight, measure: &str, version: String, rules: Vec<String>) -> Self {
         Self {
             sight,
             measure: measure.to_owned(),
+            version,
             rules,
             unseen_since: None,
             at_first: None,
@@ -192,6 +208,7 @@ impl Watch {
         let stretch = self.unseen_since.map(|since| self.carried.saturating_add(at.since(since)));
         WatchedCycle {
             period,
+            version: self.version.clone(),
             unseen: self.unseen,
             longest: self.longest,
             stretch,
@@ -230,8 +247,7 @@ impl Watch {
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight, measure, rules, .. } = self;
-        let (sight, measure) = (std::mem::take(sight), std::mem::take(measure));
-        *self = Self { sight, measure, rules: std::mem::take(rules), ..from };
+        let Self { sight, measure: _, version: _, rules, .. } = self;
+        *self = Self { sight: std::mem::take(sight), rules: std::mem::take(rules), ..from };
     }
 }

@@ -29,6 +29,10 @@ pub struct Running {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedCycle {
     pub period: Period,
+    /// Of the task and the calendar: what its cycles hang on, and whose they are. Where that has changed, this is the
+    /// cycle of another.
+    #[serde(default)]
+    pub version: String,
     /// How much of it nobody saw, without the stretch that goes on.
     pub unseen: Duration,
     /// The longest stretch of that.

@@ -5,8 +5,8 @@ use riskgate_point::{Mono, Now, Wall};
 
 use super::Engine;
 use crate::plant::Plant;
-use crate::record::Watches;
-use crate::{Period, Running, TaskDraft};
+use crate::record::{Watches, cycle_version};
+use crate::{Period, Running};
 
 impl Engine {
     /// What this engine counts now. `None` while the clock is in doubt: which of its times are right shows in a
@@ -27,7 +27,8 @@ impl Engine {
         self.hazards.counted().wrapping_add(noted)
     }
 
-    /// The cycle of a task that the engine before was in, if that is the present one or is over without its record.
+    /// The cycle of a task that the engine before was in, if that is the present one or is over without its record,
+    /// and the task has the same cycles still.
     /// A time that the clock had not reached yet was of a clock that was wrong: then nothing is known.
     pub(super) fn go_on_watching(&mut self, task: u32, now: Mono, wall: Wall) -> Option<Period> {
         let plant = &self.plant;
@@ -35,7 +36,7 @@ impl Engine {
         let since = i64::try_from(now.since(self.began).as_millis()).unwrap_or(i64::MAX);
         let (at, began) = (self.before.at, Wall(wall.0.saturating_sub(since)));
         let known = with.period.start <= at && at < with.period.end && at <= began;
-        let watch = self.watches.get_mut(task).filter(|_| known)?;
+        let watch = self.watches.get_mut(task).filter(|watch| known && watch.version == with.version)?;
         watch.go_on(&with, at, began, now);
         self.periods.insert(task, with.period);
         self.note_standing(task, with.period);
@@ -49,7 +50,7 @@ impl Engine {
         let mut periods = std::mem::take(&mut self.periods);
         for (before, draft) in (0u32..).zip(old.tasks()) {
             let Some((task, new)) = self.plant.task(&draft.id) else { continue };
-            if !(is_due_like(draft, new) && old.time() == self.plant.time()) {
+            if cycle_version(old, draft) != cycle_version(&self.plant, new) {
                 continue;
             }
             match (watches.take(before), self.watches.get_mut(task)) {
@@ -63,12 +64,10 @@ impl Engine {
                 self.note_standing(task, period);
             }
         }
+        // What no task has gone on with is of none that was there at the start.
+        if self.present.calendar.sure(now).is_some() {
+            self.before.watched.clear();
+        }
         self.look_at_all(now);
     }
-}
-
-/// Whether their cycles are the same ones.
-fn is_due_like(one: &TaskDraft, other: &TaskDraft) -> bool {
-    let when = |of: &TaskDraft| (of.cycle, of.months, of.start, of.hours, of.days);
-    one.measure == other.measure && when(one) == when(other)
 }

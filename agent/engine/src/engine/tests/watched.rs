@@ -219,3 +219,63 @@ fn a_rule_that_comes_with_the_end_of_the_cycle_has_not_watched_it() {
 ",
     );
 }
+
+#[test]
+fn a_restart_under_another_configuration_begins_a_cycle_that_is_another_anew() {
+    let mut longer = hot();
+    longer.tasks[0].cycle = secs(2 * 3600);
+    let mut other = hot();
+    other.tasks[0].measure = "M-2".to_owned();
+    other.measures[1].auto_record = true;
+    other.rules.push(RuleDraft { measure: "M-2".to_owned(), ..rule("warm", "{TI} > 70") });
+    check_all(
+        vec![hot(), other, longer],
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6000s keep
+6000s off
+6001s restart 1
+6001s up plc
+6001s TI 50
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6401s TI 50
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s keep
+10001s off
+10002s restart 0
+10002s up plc
+10002s TI 50
+  13600s record T-1 Normal by 54017000701 of 10000s to 13600s
+17199s keep
+17199s off
+17200s restart 2
+17200s up plc
+17200s TI 50
+  20800s record T-1 Unchecked by 54017000701 of 13600s to 20800s: 监测中断
+20801s TI 50
+",
+    );
+}
+
+#[test]
+fn a_task_that_comes_back_later_than_the_start_does_not_go_on_with_its_old_cycle() {
+    let mut none = hot();
+    none.measures[0].auto_record = false;
+    none.tasks.clear();
+    check_all(
+        vec![hot(), none],
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+5000s keep
+5001s off
+5010s restart 1
+5011s up plc
+5011s TI 50
+5800s reload 0
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6401s TI 50
+",
+    );
+}
