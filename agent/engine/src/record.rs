@@ -3,7 +3,8 @@
 //!
 //! A measure counts as not seen while any of what it hangs on is not: of three detectors, the one that is
 //! dark watches a place that the other two do not. So it does while no rule judges it, or one of its rules is
-//! out of service: what is read and not judged is not watched. Time that the agent was not there for is time
+//! out of service: what is read and not judged is not watched. While its unit is stopped nothing of it is
+//! lost. Time that the agent was not there for is time
 //! that nobody saw.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plant::{Plant, Sight, version};
 use crate::running::WatchedCycle;
-use crate::{Period, SiteTime, TaskDraft};
+use crate::{MeasureDraft, Period, SiteTime, TaskDraft};
 
 /// Of a cycle, the part that may go unseen, as one in so many.
 const UNSEEN_PART: u32 = 20;
@@ -37,6 +38,7 @@ pub(crate) struct Watches {
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
     pub(crate) measure: String,
+    pub(crate) unit: String,
     /// What the cycles of the task hang on.
     pub(crate) version: String,
     /// What judges the measure.
@@ -97,7 +99,7 @@ impl Watches {
             watches.of_measure.entry(measure.id.clone()).or_default().push(at);
             let of_measure = plant.rules().iter().filter(|rule| rule.measure() == Some(&*measure.id));
             let rules = of_measure.map(|rule| rule.id().to_owned()).collect();
-            watches.all.insert(at, Watch::new(sight, &measure.id, cycle_version(plant, task), rules));
+            watches.all.insert(at, Watch::new(sight, measure, cycle_version(plant, task), rules));
         }
         watches
     }
@@ -153,10 +155,11 @@ impl Watches {
 }
 
 impl Watch {
-    fn new(sight: Sight, measure: &str, version: String, rules: Vec<String>) -> Self {
+    fn new(sight: Sight, measure: &MeasureDraft, version: String, rules: Vec<String>) -> Self {
         Self {
             sight,
-            measure: measure.to_owned(),
+            measure: measure.id.clone(),
+            unit: measure.unit.clone(),
             version,
             rules,
             unseen_since: None,
@@ -216,11 +219,10 @@ impl Watch {
         }
     }
 
-    /// Goes on with what an engine before this one had counted up to `at`. Between that and `began`, when this
-    /// engine did, nobody saw anything; that, what was not seen right before, and what could not be seen at first are
+    /// Goes on with what an engine before this one had counted. For the time of `away`, up to when this engine
+    /// `began`, nobody saw anything; that, what was not seen right before, and what could not be seen at first are
     /// one stretch. This engine may have counted for a while already: until its clock was set.
-    pub(crate) fn go_on(&mut self, with: &WatchedCycle, at: Wall, began: Wall, now: Mono) {
-        let away = Period { start: at, end: began.min(with.period.end) }.length();
+    pub(crate) fn go_on(&mut self, with: &WatchedCycle, away: Duration, began: Wall, now: Mono) {
         let before = with.stretch.unwrap_or_default().saturating_add(away);
         // Of a cycle that was over before this engine began, nothing more is to be seen.
         if began >= with.period.end {
@@ -247,7 +249,8 @@ impl Watch {
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight, measure: _, version: _, rules, .. } = self;
-        *self = Self { sight: std::mem::take(sight), rules: std::mem::take(rules), ..from };
+        let Self { sight, measure: _, unit, version: _, rules, .. } = self;
+        let (sight, unit) = (std::mem::take(sight), std::mem::take(unit));
+        *self = Self { sight, unit, rules: std::mem::take(rules), ..from };
     }
 }

@@ -158,6 +158,7 @@ impl Engine {
         self.stops.begin(unit, by, why, at.wall, effects);
         let stopped = AlarmTurn { why: Some(why.to_owned()), ..turn(AlarmEvent::UnitStopped, Some(by)) };
         self.fit_to_stops(&stopped, &turn(AlarmEvent::UnitStarted, Some(by)), at, effects);
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -175,6 +176,7 @@ impl Engine {
         self.stops.end(unit, Some(by), at.wall, effects);
         let started = turn(AlarmEvent::UnitStarted, Some(by));
         self.fit_to_stops(&turn(AlarmEvent::UnitStopped, Some(by)), &started, at, effects);
+        self.look_at_all(at.mono);
         Ok(())
     }
 

@@ -169,7 +169,7 @@ impl Engine {
     }
 
     /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
-    /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
+    /// cycle in which the unit was stopped for a time was not watched whole; what was lost of the rest is lost.
     fn status(&self, draft: &TaskDraft, period: Period, over: Over, stopped: bool) -> (CheckStatus, String) {
         if let Some(open) = over.stood.hazard.or_else(|| self.was_open(&draft.measure, period)) {
             return (CheckStatus::Hazard, open);
@@ -178,7 +178,7 @@ impl Engine {
         if self.plant.coverage().unwatched.contains(&draft.measure) {
             return (CheckStatus::Unchecked, "没有规则监测".to_owned());
         }
-        if over.lost && !stopped {
+        if over.lost {
             return (CheckStatus::Unchecked, "监测中断".to_owned());
         }
         let mut of_measure = self.hazards.newest().filter(|of| of.measure == draft.measure);
@@ -262,7 +262,7 @@ impl Engine {
         self.look(&self.watches.of_source(source), now);
     }
 
-    /// After a person took something out of service or put it back.
+    /// After a person took something out of service or put it back, stopped a unit or started it.
     pub(super) fn look_at_all(&mut self, now: Mono) {
         self.look(&self.watches.tasks(), now);
     }
@@ -279,6 +279,8 @@ impl Engine {
             let judged = !watch.rules.is_empty() && !watch.rules.iter().any(is_out);
             let seen =
                 judged && !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
+            // What a unit that is stopped does not show is not lost.
+            let seen = seen || self.stops.since(&watch.unit).is_some();
             if let Some(watch) = self.watches.get_mut(*task) {
                 watch.see(seen, now);
             }

@@ -36,8 +36,12 @@ impl Engine {
         let since = i64::try_from(now.since(self.began).as_millis()).unwrap_or(i64::MAX);
         let (at, began) = (self.before.at, Wall(wall.0.saturating_sub(since)));
         let known = with.period.start <= at && at < with.period.end && at <= began;
+        let stopped = self.watches.get(task).and_then(|watch| self.stops.since(&watch.unit));
+        // Nobody has to see a unit that is stopped, and while the agent was away nobody started it.
+        let back = began.min(with.period.end).min(stopped.unwrap_or(began));
+        let away = Period { start: at, end: back }.length();
         let watch = self.watches.get_mut(task).filter(|watch| known && watch.version == with.version)?;
-        watch.go_on(&with, at, began, now);
+        watch.go_on(&with, away, began, now);
         self.periods.insert(task, with.period);
         self.note_standing(task, with.period);
         Some(with.period)

@@ -279,3 +279,45 @@ fn a_task_that_comes_back_later_than_the_start_does_not_go_on_with_its_old_cycle
 ",
     );
 }
+
+#[test]
+fn a_short_stop_of_the_unit_hides_no_loss_and_what_is_lost_in_it_counts_for_nothing() {
+    check(
+        hot(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s TI bad
+  3060s alarm fault:TI unacknowledged #1 blinds M-1
+4000s TI 50
+  4000s alarm fault:TI returned #1 blinds M-1
+5000s stop U-1
+  5000s stop U-1 #1
+  5000s alarm fault:TI returned #1 blinds M-1 suppressed
+  5000s task T-1 every 3600s suspended
+5060s start U-1
+  5060s stop U-1 #1 ended
+  5060s alarm fault:TI returned #1 blinds M-1, unit_started
+  5060s task T-1 every 3600s
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6500s TI bad
+  6560s alarm fault:TI unacknowledged #2 blinds M-1
+6600s stop U-1
+  6600s stop U-1 #2
+  6600s alarm fault:TI unacknowledged #2 blinds M-1 suppressed
+  6600s task T-1 every 3600s suspended
+8000s TI 50
+  8000s alarm fault:TI normal #2 blinds M-1
+8500s keep
+8501s off
+9000s restart
+9000s up plc
+9000s TI 50
+9001s start U-1
+  9001s stop U-1 #2 ended
+  9001s task T-1 every 3600s
+  10000s record T-1 Other by 54017000701 of 6400s to 10000s: 期间单元停用
+10001s TI 50
+",
+    );
+}
