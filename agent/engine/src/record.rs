@@ -3,7 +3,7 @@
 //!
 //! A measure counts as not seen while any of what it hangs on is not: of three detectors, the one that is
 //! dark watches a place that the other two do not. Time that the agent was not there for is time that nobody
-//! saw.
+//! saw; and a measure all of whose rules a person has taken out of service is watched by nobody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use riskgate_point::{Mono, PointId, SourceId, Wall};
 
 use crate::Period;
-use crate::plant::{Plant, Sight};
+use crate::plant::{Plant, Rule, Sight};
 use crate::running::WatchedCycle;
 
 /// Of a cycle, the part that may go unseen, as one in so many.
@@ -31,6 +31,8 @@ pub(crate) struct Watches {
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) sight: Sight,
+    /// Those of its measure, by their places in the plant.
+    pub(crate) rules: Vec<u32>,
     unseen_since: Option<Mono>,
     /// How long nobody could see it at first, once that is over.
     at_first: Option<Duration>,
@@ -38,6 +40,18 @@ pub(crate) struct Watch {
     carried: Duration,
     unseen: Duration,
     longest: Duration,
+    /// Some of that was because none of its rules was in service.
+    out_of_service: bool,
+}
+
+/// How much of a cycle was not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// So little that it counts for nothing.
+    Little,
+    Sight,
+    /// At least a part of it to rules that were out of service.
+    Rules,
 }
 
 impl Watches {
@@ -54,7 +68,13 @@ impl Watches {
             }
             let (carried, unseen, longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
             let (unseen_since, at_first) = (None, None);
-            watches.all.insert(at, Watch { sight, unseen_since, at_first, carried, unseen, longest });
+            let out_of_service = false;
+            let of_measure = |of: &Rule| of.measure() == Some(&*measure.id);
+            let rules = (0u32..).zip(plant.rules()).filter(|(_, rule)| of_measure(rule));
+            let rules = rules.map(|(at, _)| at).collect();
+            let watch =
+                Watch { sight, rules, unseen_since, at_first, carried, unseen, longest, out_of_service };
+            watches.all.insert(at, watch);
         }
         watches
     }
@@ -102,6 +122,12 @@ impl Watch {
         }
     }
 
+    /// None of its rules is in service: it cannot be seen.
+    pub(crate) fn take_out(&mut self, at: Mono) {
+        self.out_of_service = true;
+        self.see(false, at);
+    }
+
     /// One stretch of the cycle that nobody saw.
     pub(crate) fn add(&mut self, unseen: Duration) {
         self.unseen = self.unseen.saturating_add(unseen);
@@ -109,7 +135,7 @@ impl Watch {
     }
 
     /// Whether too much of the cycle that is over was not seen; the next one begins.
-    pub(crate) fn was_lost(&mut self, period: Period, at: Mono) -> bool {
+    pub(crate) fn was_lost(&mut self, period: Period, at: Mono) -> Lost {
         if let Some(since) = self.unseen_since.as_mut() {
             let from = std::mem::replace(since, at);
             let carried = std::mem::take(&mut self.carried);
@@ -117,13 +143,18 @@ impl Watch {
         }
         let lost = self.unseen > period.length() / UNSEEN_PART || self.longest > UNSEEN_AT_ONCE;
         (self.unseen, self.longest) = (Duration::ZERO, Duration::ZERO);
-        lost
+        match (lost, std::mem::take(&mut self.out_of_service)) {
+            (false, _) => Lost::Little,
+            (true, false) => Lost::Sight,
+            (true, true) => Lost::Rules,
+        }
     }
 
     /// What is counted of the present cycle, for the engine after this one.
     pub(crate) fn counted(&self, period: Period, at: Mono) -> WatchedCycle {
         let stretch = self.unseen_since.map(|since| self.carried.saturating_add(at.since(since)));
-        WatchedCycle { period, unseen: self.unseen, longest: self.longest, stretch }
+        let Self { unseen, longest, out_of_service, .. } = *self;
+        WatchedCycle { period, unseen, longest, stretch, out_of_service }
     }
 
     /// Goes on with what an engine before this one had counted up to `at`. Between that and `began`, when this
@@ -132,6 +163,7 @@ impl Watch {
     pub(crate) fn go_on(&mut self, with: &WatchedCycle, at: Wall, began: Wall, now: Mono) {
         let away = Period { start: at, end: began.min(with.period.end) }.length();
         let before = with.stretch.unwrap_or_default().saturating_add(away);
+        self.out_of_service |= with.out_of_service;
         // Of a cycle that was over before this engine began, nothing more is to be seen.
         if began >= with.period.end {
             (self.unseen, self.longest, self.carried) = (with.unseen, with.longest, Duration::ZERO);
@@ -153,7 +185,7 @@ impl Watch {
 
     /// The same under another plant, or another sight of the same measure.
     pub(crate) fn take_over(&mut self, from: Self) {
-        let Self { sight, .. } = self;
-        *self = Self { sight: std::mem::take(sight), ..from };
+        let (sight, rules) = (std::mem::take(&mut self.sight), std::mem::take(&mut self.rules));
+        *self = Self { sight, rules, ..from };
     }
 }

@@ -34,6 +34,9 @@ pub struct WatchedCycle {
     pub longest: Duration,
     /// It cannot be seen: for how long already.
     pub stretch: Option<Duration>,
+    /// Some of that was because none of the rules of its measure was in service.
+    #[serde(default)]
+    pub out_of_service: bool,
 }
 
 impl Running {

@@ -479,7 +479,7 @@ fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
     let period = Period { start: Wall(1_000), end: Wall(9_000) };
     let (unseen, longest, stretch) =
         (Duration::from_millis(70), Duration::from_millis(50), Some(Duration::ZERO));
-    let cycle = WatchedCycle { period, unseen, longest, stretch };
+    let cycle = WatchedCycle { period, unseen, longest, stretch, out_of_service: true };
     let of = |at| Running {
         at: Wall(at),
         watched: BTreeMap::from([("T-1".to_owned(), cycle)]),

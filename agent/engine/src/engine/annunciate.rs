@@ -117,6 +117,7 @@ impl Engine {
             let idle = self.idle(&alarm, at);
             self.alarms.cover(&alarm, Laid::OutOfService(out.clone()), end, idle, at.wall, effects);
         }
+        self.look_at_service(at.mono);
         self.offer_withheld_end();
         Ok(())
     }
@@ -136,6 +137,7 @@ impl Engine {
         if !was_out {
             return Err(Refusal::AlreadySo { is: So::InService });
         }
+        self.look_at_service(at.mono);
         self.offer_withheld_end();
         Ok(())
     }
@@ -267,6 +269,7 @@ impl Engine {
             };
             self.uncover(&alarm, cover, turn(event, None), at, effects);
         }
+        self.look_at_service(at.mono);
         self.offer_withheld_end();
     }
 

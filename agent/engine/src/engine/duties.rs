@@ -12,7 +12,7 @@ use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::indicator::Cycle;
 use crate::plant::Plant;
-use crate::record::Watches;
+use crate::record::{Lost, Watches};
 use crate::timer::Timer;
 use crate::{CheckRecord, CheckStatus, Duty, Effect, HazardStage, Period, Refusal, TaskDraft};
 
@@ -73,7 +73,10 @@ impl Engine {
         {
             self.periods.remove(&task);
             self.cycles_over = self.cycles_over.wrapping_add(1);
-            let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
+            let watch = self.watches.get_mut(task);
+            let lost = watch.map_or(Lost::Sight, |watch| watch.was_lost(period, at.mono));
+            // A stretch that goes on is one of the next cycle too.
+            self.look(&[task], at.mono);
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
             let cycle = if self.stops.since(unit).is_some() {
@@ -96,7 +99,7 @@ impl Engine {
 
     /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
     /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
-    fn status(&self, draft: &TaskDraft, period: Period, lost: bool, stopped: bool) -> (CheckStatus, String) {
+    fn status(&self, draft: &TaskDraft, period: Period, lost: Lost, stopped: bool) -> (CheckStatus, String) {
         let of_measure = || self.hazards.newest().filter(|of| of.measure == draft.measure);
         let open = of_measure().find(|of| {
             let confirmed = match of.stage {
@@ -113,15 +116,19 @@ impl Engine {
         if self.plant.coverage().unwatched.contains(&draft.measure) {
             return (CheckStatus::Unchecked, "没有规则监测".to_owned());
         }
-        if lost && !stopped {
-            return (CheckStatus::Unchecked, "监测中断".to_owned());
+        match lost {
+            Lost::Sight if !stopped => return (CheckStatus::Unchecked, "监测中断".to_owned()),
+            Lost::Rules if !stopped => return (CheckStatus::Unchecked, "规则停用".to_owned()),
+            Lost::Little | Lost::Sight | Lost::Rules => {}
         }
         if let Some(candidate) = of_measure().find(|of| of.stage == HazardStage::Candidate) {
             return (CheckStatus::Other, format!("待确认：{}", candidate.words.zh));
         }
         let rules = self.plant.rules().iter().filter(|rule| rule.measure() == Some(&*draft.measure));
         let passed = rules.into_iter().find(|rule| {
-            let began = self.alarms.since(rule.id()).is_some_and(|since| period.holds(since));
+            // What a person has laid over an alarm that never began is no episode.
+            let episode = self.alarms.get(rule.id()).filter(|of| of.episode > 0);
+            let began = episode.is_some_and(|of| period.holds(of.since));
             began || self.alarms.is_active(rule.id())
         });
         match passed {
@@ -129,6 +136,15 @@ impl Engine {
             None if stopped => (CheckStatus::Other, "期间单元停用".to_owned()),
             None => (CheckStatus::Normal, String::new()),
         }
+    }
+
+    /// Whether a person has taken out all of these.
+    fn are_out_of_service(&self, rules: &[u32]) -> bool {
+        let is_out = |rule: &u32| {
+            let alarm = self.plant.rule(*rule).and_then(|rule| self.alarms.get(rule.id()));
+            alarm.is_some_and(|of| of.withheld.out_of_service.is_some())
+        };
+        !rules.is_empty() && rules.iter().all(is_out)
     }
 
     /// A person's record.
@@ -208,10 +224,18 @@ impl Engine {
             let is_bad = |id: &PointId| self.present.point(*id).is_none_or(|point| point.quality.is_bad());
             let is_blind = |id: &SourceId| self.present.source(*id).is_none_or(|source| source.is_blind());
             let seen = !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
-            if let Some(watch) = self.watches.get_mut(*task) {
-                watch.see(seen, now);
+            let out = self.are_out_of_service(&watch.rules);
+            match self.watches.get_mut(*task) {
+                Some(watch) if out => watch.take_out(now),
+                Some(watch) => watch.see(seen, now),
+                None => {}
             }
         }
+    }
+
+    /// A rule was taken out of service, or put back.
+    pub(super) fn look_at_service(&mut self, now: Mono) {
+        self.look(&self.watches.tasks(), now);
     }
 }
 
