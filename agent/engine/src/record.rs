@@ -4,8 +4,7 @@
 //! A measure counts as not seen while any of what it hangs on is not: of three detectors, the one that is
 //! dark watches a place that the other two do not. So it does while no rule judges it, or one of its rules is
 //! out of service: what is read and not judged is not watched. While its unit is stopped nothing of it is
-//! lost. Time that the agent was not there for is time
-//! that nobody saw.
+//! lost. Time that the agent was not there for is time that nobody saw.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +49,19 @@ pub(crate) struct Watch {
     carried: Duration,
     unseen: Duration,
     longest: Duration,
+    /// Some of that was because a rule was out of service.
+    out_of_service: bool,
     stood: Stood,
+}
+
+/// How much of a cycle was not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// So little that it counts for nothing.
+    Little,
+    Sight,
+    /// At least a part of it to rules that were out of service.
+    Rules,
 }
 
 /// Tasks of one version have the same cycles, of the same measure.
@@ -77,10 +88,9 @@ pub struct Stood {
 }
 
 /// What is to be said of a cycle that is over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Over {
-    /// Too much of it was not seen.
-    pub(crate) lost: bool,
+    pub(crate) lost: Lost,
     pub(crate) stood: Stood,
 }
 
@@ -167,6 +177,7 @@ impl Watch {
             carried: Duration::ZERO,
             unseen: Duration::ZERO,
             longest: Duration::ZERO,
+            out_of_service: false,
             stood: Stood::default(),
         }
     }
@@ -188,6 +199,12 @@ impl Watch {
         }
     }
 
+    /// A rule of it is out of service: it is not watched.
+    pub(crate) fn take_out(&mut self, at: Mono) {
+        self.out_of_service = true;
+        self.see(false, at);
+    }
+
     /// One stretch of the cycle that nobody saw.
     pub(crate) fn add(&mut self, unseen: Duration) {
         self.unseen = self.unseen.saturating_add(unseen);
@@ -203,6 +220,11 @@ impl Watch {
         }
         let lost = self.unseen > period.length() / UNSEEN_PART || self.longest > UNSEEN_AT_ONCE;
         (self.unseen, self.longest) = (Duration::ZERO, Duration::ZERO);
+        let lost = match (lost, std::mem::take(&mut self.out_of_service)) {
+            (false, _) => Lost::Little,
+            (true, false) => Lost::Sight,
+            (true, true) => Lost::Rules,
+        };
         Over { lost, stood: std::mem::take(&mut self.stood) }
     }
 
@@ -215,6 +237,7 @@ impl Watch {
             unseen: self.unseen,
             longest: self.longest,
             stretch,
+            out_of_service: self.out_of_service,
             stood: self.stood.clone(),
         }
     }
@@ -224,6 +247,7 @@ impl Watch {
     /// one stretch. This engine may have counted for a while already: until its clock was set.
     pub(crate) fn go_on(&mut self, with: &WatchedCycle, away: Duration, began: Wall, now: Mono) {
         let before = with.stretch.unwrap_or_default().saturating_add(away);
+        self.out_of_service |= with.out_of_service;
         // Of a cycle that was over before this engine began, nothing more is to be seen.
         if began >= with.period.end {
             (self.unseen, self.longest, self.carried) = (with.unseen, with.longest, Duration::ZERO);

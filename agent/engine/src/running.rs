@@ -39,6 +39,9 @@ pub struct WatchedCycle {
     pub longest: Duration,
     /// It cannot be seen: for how long already.
     pub stretch: Option<Duration>,
+    /// Some of that was because a rule of its measure was out of service.
+    #[serde(default)]
+    pub out_of_service: bool,
     #[serde(default)]
     pub stood: Stood,
 }

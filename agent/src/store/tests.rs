@@ -480,7 +480,8 @@ fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
     let (unseen, longest, stretch) =
         (Duration::from_millis(70), Duration::from_millis(50), Some(Duration::ZERO));
     let stood = Stood { passed: Some("hot".to_owned()), hazard: Some("漏".to_owned()) };
-    let cycle = WatchedCycle { period, version: "0".to_owned(), unseen, longest, stretch, stood };
+    let (version, out_of_service) = ("0".to_owned(), true);
+    let cycle = WatchedCycle { period, version, unseen, longest, stretch, out_of_service, stood };
     let of = |at| Running {
         at: Wall(at),
         watched: BTreeMap::from([("T-1".to_owned(), cycle.clone())]),

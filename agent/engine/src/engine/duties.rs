@@ -12,7 +12,7 @@ use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::indicator::Cycle;
 use crate::plant::Plant;
-use crate::record::{Over, Watches};
+use crate::record::{Lost, Over, Stood, Watches};
 use crate::timer::Timer;
 use crate::{
     AlarmKind, AlarmRecord, CheckRecord, CheckStatus, Duty, Effect, HazardRecord, HazardStage, Period,
@@ -147,7 +147,9 @@ impl Engine {
             self.periods.remove(&task);
             self.cycles_over = self.cycles_over.wrapping_add(1);
             let over = self.watches.get_mut(task).map(|watch| watch.end(period, at.mono));
-            let over = over.unwrap_or(Over { lost: true, ..Over::default() });
+            let over = over.unwrap_or(Over { lost: Lost::Sight, stood: Stood::default() });
+            // A stretch that goes on is one of the next cycle too.
+            self.look(&[task], at.mono);
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
             let cycle = if self.stops.since(unit).is_some() {
@@ -178,8 +180,10 @@ impl Engine {
         if self.plant.coverage().unwatched.contains(&draft.measure) {
             return (CheckStatus::Unchecked, "没有规则监测".to_owned());
         }
-        if over.lost {
-            return (CheckStatus::Unchecked, "监测中断".to_owned());
+        match over.lost {
+            Lost::Sight => return (CheckStatus::Unchecked, "监测中断".to_owned()),
+            Lost::Rules => return (CheckStatus::Unchecked, "规则停用".to_owned()),
+            Lost::Little => {}
         }
         let mut of_measure = self.hazards.newest().filter(|of| of.measure == draft.measure);
         if let Some(candidate) = of_measure.find(|of| of.stage == HazardStage::Candidate) {
@@ -190,6 +194,10 @@ impl Engine {
             None if stopped => (CheckStatus::Other, "期间单元停用".to_owned()),
             None => (CheckStatus::Normal, String::new()),
         }
+    }
+
+    fn is_out_of_service(&self, rule: &str) -> bool {
+        self.alarms.get(rule).is_some_and(|of| of.withheld.out_of_service.is_some())
     }
 
     /// A person's record.
@@ -273,16 +281,16 @@ impl Engine {
             let Some(watch) = self.watches.get(*task) else { continue };
             let is_bad = |id: &PointId| self.present.point(*id).is_none_or(|point| point.quality.is_bad());
             let is_blind = |id: &SourceId| self.present.source(*id).is_none_or(|source| source.is_blind());
-            let is_out = |rule: &String| {
-                self.alarms.get(rule).is_some_and(|alarm| alarm.withheld.out_of_service.is_some())
-            };
-            let judged = !watch.rules.is_empty() && !watch.rules.iter().any(is_out);
-            let seen =
-                judged && !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
+            let seen = !watch.rules.is_empty()
+                && !watch.sight.points.iter().any(is_bad)
+                && !watch.sight.sources.iter().any(is_blind);
             // What a unit that is stopped does not show is not lost.
-            let seen = seen || self.stops.since(&watch.unit).is_some();
-            if let Some(watch) = self.watches.get_mut(*task) {
-                watch.see(seen, now);
+            let stopped = self.stops.since(&watch.unit).is_some();
+            let out = watch.rules.iter().any(|rule| self.is_out_of_service(rule));
+            match self.watches.get_mut(*task) {
+                Some(watch) if out && !stopped => watch.take_out(now),
+                Some(watch) => watch.see(seen || stopped, now),
+                None => {}
             }
         }
     }

@@ -162,11 +162,11 @@ fn what_was_out_of_service_was_not_watched() {
   3000s alarm hot normal #0 out of service
 3200s in hot
   3200s alarm hot normal #0, put_back
-  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 规则停用
 6500s out hot 200s
   6500s alarm hot normal #0 out of service
   6700s alarm hot normal #0, out_of_service_ended
-  10000s record T-1 Unchecked by 54017000701 of 6400s to 10000s: 监测中断
+  10000s record T-1 Unchecked by 54017000701 of 6400s to 10000s: 规则停用
 10100s out hot
   10100s alarm hot normal #0 out of service
 13500s keep
@@ -174,7 +174,7 @@ fn what_was_out_of_service_was_not_watched() {
 13510s restart
 13510s up plc
 13510s TI 50
-  13600s record T-1 Unchecked by 54017000701 of 10000s to 13600s: 监测中断
+  13600s record T-1 Unchecked by 54017000701 of 10000s to 13600s: 规则停用
 13601s in hot
   13601s alarm hot normal #0, put_back
   17200s record T-1 Normal by 54017000701 of 13600s to 17200s
