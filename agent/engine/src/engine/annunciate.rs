@@ -218,8 +218,9 @@ impl Engine {
         let Some(owed) = self.alarms.uncover(alarm, cover, turn, at.wall, effects) else { return false };
         if owed {
             self.raise_owed(alarm, at, effects);
-            self.raise_of_lost_sources(at, effects);
         }
+        // A source that was lost before may have been so for long enough while it was covered.
+        self.raise_of_lost_sources(at, effects);
         true
     }
 
