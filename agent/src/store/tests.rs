@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use riskgate_engine::{
     AlarmKind, AlarmRecord, AlarmState, AlarmTurn, CheckRecord, CheckStatus, Class, Evidence, HazardRecord,
-    HazardStage, Level, Period, Priority, RiskClass, StopRecord, Stood, TaskRecord, Truth, UnitRecord, WatchedCycle,
-    Withheld, Words,
+    HazardStage, Level, Period, Priority, RiskClass, Stood, StopRecord, TaskRecord, Truth, UnitRecord,
+    WatchedCycle, Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
