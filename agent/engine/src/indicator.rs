@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::plant::Plant;
-use crate::{AlarmQuality, HazardRecord, HazardStage, Period};
+use crate::{AlarmQuality, CheckStatus, HazardRecord, HazardStage, Period};
 
 /// Tasks and hazards that are told by name; all are counted.
 const NAMED_MAX: usize = 200;
@@ -96,6 +96,16 @@ pub(crate) enum Cycle {
     Missed,
     Suspended,
     Unknown,
+}
+
+impl Cycle {
+    /// One that the agent recorded of its own: what was not seen was not carried out.
+    pub(crate) fn of(status: CheckStatus) -> Self {
+        match status {
+            CheckStatus::Unchecked => Self::Missed,
+            CheckStatus::Normal | CheckStatus::Hazard | CheckStatus::Other => Self::Done,
+        }
+    }
 }
 
 impl TasksDone {

@@ -63,7 +63,7 @@ pub use presence::Count;
 pub use present::{PointView, SourceView};
 pub use quality::{Quality as AlarmQuality, QualityWindow};
 pub use reason::{Bound, Difference, Irreplayable, PointReads, Reason, ReasonKind, ReasonNode, replay};
-pub use running::{Running, WatchedCycle};
+pub use running::{Running, Stood, WatchedCycle};
 pub use shadow::ShadowRecord;
 pub use site_time::{Duty, Period, SiteTime};
 pub use stop::StopRecord;

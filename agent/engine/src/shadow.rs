@@ -105,27 +105,26 @@ impl Shadows {
     }
 
     /// Fits what is kept to the plant: the counts of another text begin anew, and what is no shadow rule any more
-    /// has no episode going on.
+    /// counts nothing. Its record stays: of one that comes back what is told then is newer than all before.
     pub(crate) fn fit(&mut self, plant: &Plant, at: Now, effects: &mut Vec<Effect>) {
         let rules: BTreeMap<&str, &Rule> =
             plant.rules().iter().filter(|rule| rule.shadow).map(|rule| (rule.id(), rule)).collect();
         for (id, shadow) in &mut self.0 {
-            let ended = match rules.get(id.as_str()) {
+            match rules.get(id.as_str()) {
                 Some(rule) if rule.version == shadow.record.version => continue,
-                Some(rule) => {
-                    let of = Arc::make_mut(&mut shadow.record);
-                    (of.episodes, of.lasted_ms, of.since, of.last_onset) = (0, 0, None, None);
-                    (of.words, of.evidence) = (Words::default(), None);
-                    of.version.clone_from(&rule.version);
-                    true
+                Some(rule) => Arc::make_mut(&mut shadow.record).version.clone_from(&rule.version),
+                None => {
+                    if shadow.end(at) {
+                        shadow.tell(at, effects);
+                    }
+                    if shadow.record.episodes == 0 {
+                        continue;
+                    }
                 }
-                None => shadow.end(at),
-            };
-            if ended {
-                shadow.tell(at, effects);
             }
+            shadow.forget();
+            shadow.tell(at, effects);
         }
-        self.0.retain(|id, _| rules.contains_key(id.as_str()));
     }
 }
 
@@ -140,6 +139,12 @@ impl Shadow {
         of.since = None;
         of.lasted_ms = of.lasted_ms.saturating_add(lasted);
         true
+    }
+
+    fn forget(&mut self) {
+        let of = Arc::make_mut(&mut self.record);
+        (of.episodes, of.lasted_ms, of.since, of.last_onset) = (0, 0, None, None);
+        (of.words, of.evidence) = (Words::default(), None);
     }
 
     fn tell(&mut self, at: Now, effects: &mut Vec<Effect>) {

@@ -215,7 +215,7 @@ pub(crate) fn check(draft: Draft, timeline: &str) {
     check_all(vec![draft], timeline);
 }
 
-/// The same with several plants: `reload N` changes to the Nth, from 0.
+/// The same with several plants: `reload N` and `restart N` change to the Nth, from 0.
 #[track_caller]
 pub(crate) fn check_all(drafts: Vec<Draft>, timeline: &str) {
     let timeline: Vec<&str> = timeline.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -363,8 +363,9 @@ impl Site {
             ["refill"] => self.engine.refill(self.samples.clone()),
             ["off"] => self.off = true,
             ["keep"] => self.running = self.engine.running(now),
-            ["restart"] => {
+            ["restart", at @ ..] => {
                 self.off = false;
+                self.at = at.first().map_or(self.at, |at| at.parse().unwrap());
                 let restored = Restored { running: self.running.clone(), ..restored(&self.kept) };
                 let plant = Arc::clone(&self.plants[self.at]);
                 self.engine = Engine::new(plant, EPOCH, restored, now, effects);
@@ -608,9 +609,9 @@ pub(crate) fn restored(effects: &[Effect]) -> Restored {
             | Effect::Hazard(_)
             | Effect::Task(_)
             | Effect::Unit(_)
-            | Effect::Record(_)
             | Effect::Stop(_)
             | Effect::Shadow(_) => {}
+            Effect::Record(of) => kept.records.push(CheckRecord::clone(of)),
             Effect::Indicator(of) => {
                 kept.indicators = kept.indicators.or_else(|| Some(IndicatorRecord::clone(of)))
             }

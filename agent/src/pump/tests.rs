@@ -57,8 +57,12 @@ const POINTS: &str = "tag,source,address,type,range_low,range_high,HH,class,meas
 const LEVEL: &str = "LT-1,dcs,holding:0,f32,0,100,90,process,M-1,auto\n";
 
 fn plant_of(rows: &str) -> Arc<Plant> {
+    plant_at(SITE, rows)
+}
+
+fn plant_at(site: &str, rows: &str) -> Arc<Plant> {
     let files = vec![
-        (PathBuf::from("site.toml"), SITE.as_bytes().to_vec()),
+        (PathBuf::from("site.toml"), site.as_bytes().to_vec()),
         (PathBuf::from("points.csv"), format!("{POINTS}{rows}").into_bytes()),
     ];
     Arc::new(config::check_files(files).expect("it passes").plant)
@@ -207,6 +211,66 @@ async fn what_was_counted_of_the_present_cycle_is_kept_when_the_pump_stops() {
     let kept =
         "SELECT json_extract(body, '$.watched.T-1.period.end') > json_extract(body, '$.at') FROM running";
     assert_eq!(bench.count(kept), 1);
+}
+
+const ONSET: &str = r#"
+[[rule]]
+id = "hot"
+measure = "M-1"
+name = "液位反复偏高"
+priority = "high"
+when = "{LT-1} > 80"
+hazard = { level = "general", confirm = "auto", deadline = "24h", repeats = 3, within = "1h" }
+"#;
+
+fn at(seconds: u64, stepped: i64) -> Now {
+    let wall = 1_700_000_000_000 + i64::try_from(seconds * 1_000).expect("soon") + stepped;
+    Now { mono: riskgate_point::Mono(seconds * 1_000_000_000), wall: Wall(wall) }
+}
+
+fn kept_in(dir: &TempDir, store: Store) -> riskgate_engine::Running {
+    store.close().expect("closes");
+    let (store, opened) = Store::open(dir.path(), at(0, 0).wall).expect("opened");
+    store.close().expect("closes");
+    opened.restored.running.expect("kept")
+}
+
+#[tokio::test]
+async fn what_could_not_be_kept_while_the_clock_was_in_doubt_is_kept_right_after() {
+    const STEP_MS: i64 = 10 * 60 * 1000;
+    let dir = TempDir::new().expect("a directory");
+    let (store, opened) = Store::open(dir.path(), at(1, 0).wall).expect("opened");
+    let plant = plant_at(&format!("{SITE}{ONSET}"), LEVEL);
+    let mut effects = Vec::new();
+    let mut engine = Engine::new(plant, opened.epoch, opened.restored, at(1, 0), &mut effects);
+    let mut keeping = keep::Keeping::default();
+    keeping.turn(&engine, &store, at(1, 0));
+    let up = Report::Link { source: SourceId(0), link: Link::Up, at: at(2, STEP_MS) };
+    engine.handle(up, at(2, STEP_MS), &mut effects);
+    let high = Sample::good(PointId(0), Value::float(85.0).expect("finite"), at(3, STEP_MS));
+    engine.handle(Report::Sample(high), at(3, STEP_MS), &mut effects);
+    keeping.turn(&engine, &store, at(3, STEP_MS));
+    assert_eq!(engine.running(at(3, STEP_MS)), None, "which time is right is not known yet");
+    engine.handle_timeout(at(90, STEP_MS), &mut effects);
+    keeping.turn(&engine, &store, at(90, STEP_MS));
+    let kept = kept_in(&dir, store);
+    assert_eq!(kept.onsets.get("hot"), Some(&vec![Duration::from_secs(87)]));
+}
+
+#[tokio::test]
+async fn where_nothing_is_counted_any_more_that_is_kept_too() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, opened) = Store::open(dir.path(), at(1, 0).wall).expect("opened");
+    let mut effects = Vec::new();
+    let engine = Engine::new(plant_of(LEVEL), opened.epoch, opened.restored, at(1, 0), &mut effects);
+    keep::Keeping::default().turn(&engine, &store, at(1, 0));
+    let kept = kept_in(&dir, store);
+    assert!(kept.watched.contains_key("T-1"));
+    let (store, opened) = Store::open(dir.path(), at(2, 0).wall).expect("opened");
+    let plant = plant_at(&SITE.replace("auto_record = true", ""), LEVEL);
+    let engine = Engine::new(plant, opened.epoch, opened.restored, at(2, 0), &mut effects);
+    keep::Keeping::default().turn(&engine, &store, at(2, 0));
+    assert_eq!(kept_in(&dir, store).watched.len(), 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use riskgate_engine::{
     AlarmRecord, CheckRecord, Effect, HazardRecord, HazardStage, IndicatorRecord, Restored, Running,
     ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
+use riskgate_point::Wall;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,22 +118,36 @@ fn tell_if_older(changed: usize, table: &'static str, key: &str, revision: u64) 
 }
 
 /// Alarms, tasks and units as they are; of hazards every open one, and the newest of each (measure, cause)
-/// for its opening number.
+/// for its opening number; of records the agent's own since what it counted was kept and told.
 pub(super) fn restore(connection: &Connection) -> Result<Restored, StoreError> {
     let hazards = "SELECT id, body FROM hazard AS it
         WHERE stage IN ('candidate', 'rectifying', 'awaiting_acceptance')
            OR opening = (SELECT max(opening) FROM hazard WHERE measure = it.measure AND cause = it.cause)
         ORDER BY measure, cause, opening";
+    let running: Option<Running> =
+        read_all(connection, "running", "SELECT 'running', body FROM running")?.pop();
+    let indicators = indicator(connection)?;
+    let since = [running.as_ref().map(|of| of.at), indicators.as_ref().map(|of| of.changed)];
+    let since = since.into_iter().flatten().min();
     Ok(Restored {
         alarms: read_all::<AlarmRecord>(connection, "alarm", "SELECT id, body FROM alarm ORDER BY id")?,
         hazards: read_all::<HazardRecord>(connection, "hazard", hazards)?,
         tasks: read_all::<TaskRecord>(connection, "task", "SELECT id, body FROM task ORDER BY id")?,
         units: units(connection)?,
         stops: read_all::<StopRecord>(connection, "stop", "SELECT id, body FROM stop ORDER BY id")?,
-        indicators: indicator(connection)?,
+        indicators,
         shadows: read_all::<ShadowRecord>(connection, "shadow", "SELECT id, body FROM shadow ORDER BY id")?,
-        running: read_all(connection, "running", "SELECT 'running', body FROM running")?.pop(),
+        running,
+        records: since.map_or(Ok(Vec::new()), |since| own_records(connection, since))?,
     })
+}
+
+/// Those that the agent wrote, from that time on.
+fn own_records(connection: &Connection, since: Wall) -> Result<Vec<CheckRecord>, StoreError> {
+    let query = format!("SELECT id, body FROM record WHERE at >= {} ORDER BY at, id", since.0);
+    let mut records = read_all::<CheckRecord>(connection, "record", &query)?;
+    records.retain(|record| record.automatic);
+    Ok(records)
 }
 
 pub(super) fn keep(connection: &Connection, running: &Running) -> Result<(), StoreError> {

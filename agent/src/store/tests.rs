@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Class, Evidence, HazardRecord, HazardStage, Level, Period,
-    Priority, RiskClass, StopRecord, TaskRecord, Truth, UnitRecord, WatchedCycle, Withheld, Words,
+    AlarmKind, AlarmRecord, AlarmState, AlarmTurn, CheckRecord, CheckStatus, Class, Evidence, HazardRecord,
+    HazardStage, Level, Period, Priority, RiskClass, Stood, StopRecord, TaskRecord, Truth, UnitRecord,
+    WatchedCycle, Withheld, Words,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::json;
@@ -483,10 +484,12 @@ fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
     let period = Period { start: Wall(1_000), end: Wall(9_000) };
     let (unseen, longest, stretch) =
         (Duration::from_millis(70), Duration::from_millis(50), Some(Duration::ZERO));
-    let cycle = WatchedCycle { period, unseen, longest, stretch };
+    let stood = Stood { passed: Some("hot".to_owned()), hazard: Some("漏".to_owned()) };
+    let (version, out_of_service) = ("0".to_owned(), true);
+    let cycle = WatchedCycle { period, version, unseen, longest, stretch, out_of_service, stood };
     let of = |at| Running {
         at: Wall(at),
-        watched: BTreeMap::from([("T-1".to_owned(), cycle)]),
+        watched: BTreeMap::from([("T-1".to_owned(), cycle.clone())]),
         onsets: BTreeMap::from([("hot".to_owned(), vec![Duration::from_secs(3)])]),
     };
     store.keep(of(2_000)).expect("queued");
@@ -495,6 +498,38 @@ fn what_was_counted_when_the_agent_stopped_is_there_at_the_next_start() {
     store.close().expect("closes");
     let (_store, opened) = open(&dir);
     assert_eq!(opened.restored.running, Some(of(3_000)));
+}
+
+fn record(task: &str, at: i64, automatic: bool) -> Arc<CheckRecord> {
+    Arc::new(CheckRecord {
+        id: Uuid::from_u128(u128::try_from(at).expect("after 1970")),
+        task: task.to_owned(),
+        measure: "M-1".to_owned(),
+        unit: "U-1".to_owned(),
+        work_type: 0,
+        status: CheckStatus::Normal,
+        why: String::new(),
+        period: Some(Period { start: Wall(1_000), end: Wall(at) }),
+        at: Wall(at),
+        by: "gateway".to_owned(),
+        automatic,
+        revision: 1,
+    })
+}
+
+/// After a crash: what was kept may be from before the end of a cycle whose record is written.
+#[tokio::test]
+async fn the_records_of_the_agent_since_its_counts_were_kept_are_restored_with_them() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let (watched, onsets) = (BTreeMap::new(), BTreeMap::new());
+    store.keep(Running { at: Wall(5_000), watched, onsets }).expect("queued");
+    let all = [("T-1", 4_000, true), ("T-1", 6_000, true), ("T-2", 6_001, false), ("T-3", 5_000, true)];
+    let effects = all.map(|(task, at, automatic)| Effect::Record(record(task, at, automatic)));
+    commit(&store, batch(1, effects.to_vec(), Vec::new())).await;
+    let (_after_kill, opened) = open(&copied_while_open(&dir));
+    let of = |task, at| CheckRecord::clone(&record(task, at, true));
+    assert_eq!(opened.restored.records, [of("T-3", 5_000), of("T-1", 6_000)]);
 }
 
 /// What a store before shelves and stops wrote is read as an alarm that nothing lies over.

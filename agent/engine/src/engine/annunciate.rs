@@ -118,6 +118,7 @@ impl Engine {
             self.alarms.cover(&alarm, Laid::OutOfService(out.clone()), end, idle, at.wall, effects);
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -137,6 +138,7 @@ impl Engine {
             return Err(Refusal::AlreadySo { is: So::InService });
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -156,6 +158,7 @@ impl Engine {
         self.stops.begin(unit, by, why, at.wall, effects);
         let stopped = AlarmTurn { why: Some(why.to_owned()), ..turn(AlarmEvent::UnitStopped, Some(by)) };
         self.fit_to_stops(&stopped, &turn(AlarmEvent::UnitStarted, Some(by)), at, effects);
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -173,6 +176,7 @@ impl Engine {
         self.stops.end(unit, Some(by), at.wall, effects);
         let started = turn(AlarmEvent::UnitStarted, Some(by));
         self.fit_to_stops(&turn(AlarmEvent::UnitStopped, Some(by)), &started, at, effects);
+        self.look_at_all(at.mono);
         Ok(())
     }
 
@@ -214,8 +218,9 @@ impl Engine {
         let Some(owed) = self.alarms.uncover(alarm, cover, turn, at.wall, effects) else { return false };
         if owed {
             self.raise_owed(alarm, at, effects);
-            self.raise_of_lost_sources(at, effects);
         }
+        // A source that was lost before may have been so for long enough while it was covered.
+        self.raise_of_lost_sources(at, effects);
         true
     }
 
@@ -268,6 +273,7 @@ impl Engine {
             self.uncover(&alarm, cover, turn(event, None), at, effects);
         }
         self.offer_withheld_end();
+        self.look_at_all(at.mono);
     }
 
     pub(super) fn offer_withheld_end(&mut self) {
@@ -322,6 +328,7 @@ impl Engine {
         for effect in effects.iter().skip(from) {
             match effect {
                 Effect::Alarm(record) => {
+                    self.note_passed(record);
                     if let Some(due) = self.quality.note(record, at) {
                         self.timers.set(Timer::FloodEnd, due);
                     }
@@ -341,6 +348,7 @@ impl Engine {
                 Effect::Hazard(hazard) => {
                     self.reminders.remove(&hazard.id);
                     self.count_hazard(hazard, at);
+                    self.note_open(hazard);
                 }
                 Effect::Task(_)
                 | Effect::Unit(_)

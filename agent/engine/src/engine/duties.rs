@@ -12,9 +12,12 @@ use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::indicator::Cycle;
 use crate::plant::Plant;
-use crate::record::Watches;
+use crate::record::{Lost, Over, Stood, Watches};
 use crate::timer::Timer;
-use crate::{CheckRecord, CheckStatus, Duty, Effect, HazardStage, Period, Refusal, TaskDraft};
+use crate::{
+    AlarmKind, AlarmRecord, CheckRecord, CheckStatus, Duty, Effect, HazardRecord, HazardStage, Period,
+    Refusal, TaskDraft,
+};
 
 /// The namespace of record ids. Drawn once.
 const RECORDS: Uuid = Uuid::from_u128(0x9b1c_6a0d_57f2_4e83_b0c4_2f6d_18ea_7745);
@@ -58,7 +61,77 @@ impl Engine {
         if let Some(watch) = self.watches.get_mut(task) {
             watch.add(Period { start: period.start, end: wall }.length());
         }
+        self.note_standing(task, period);
         self.look(&[task], now);
+    }
+
+    /// What stands when the watching of a cycle begins stood in it.
+    pub(super) fn note_standing(&mut self, task: u32, period: Period) {
+        let Some(measure) = self.watches.get(task).map(|watch| watch.measure.as_str()) else { return };
+        let (passed, open) = (self.passed(measure, period), self.was_open(measure, period));
+        if let Some(rule) = passed {
+            self.watches.note_passed(task, &rule);
+        }
+        if let Some(words) = open {
+            self.watches.note_open(task, &words);
+        }
+    }
+
+    /// A hazard of the measure that was open in a period, by the newest of each cause.
+    fn was_open(&self, measure: &str, period: Period) -> Option<String> {
+        let mut of_measure = self.hazards.newest().filter(|of| of.measure == measure);
+        let open = of_measure.find(|of| {
+            let confirmed = match of.stage {
+                HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
+                HazardStage::Accepted => of.changed >= period.start,
+                HazardStage::Candidate | HazardStage::Rejected => false,
+            };
+            confirmed && of.raised < period.end
+        });
+        open.map(|of| of.words.zh.clone())
+    }
+
+    /// Between two cycles nothing is told; which of both it is shows when the clock is set.
+    fn may_be_in_cycle(&self, task: u32) -> bool {
+        self.periods.contains_key(&task) || self.present.calendar.sure(self.latest).is_none()
+    }
+
+    /// A hazard that is open is told by the records of the present cycles.
+    pub(super) fn note_open(&mut self, hazard: &HazardRecord) {
+        let open = match hazard.stage {
+            HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
+            HazardStage::Candidate | HazardStage::Rejected | HazardStage::Accepted => false,
+        };
+        for task in if open { self.watches.of_measure(&hazard.measure) } else { Vec::new() } {
+            if self.may_be_in_cycle(task) {
+                self.watches.note_open(task, &hazard.words.zh);
+            }
+        }
+    }
+
+    /// A rule of the measure whose newest episode was on in a period, as far as its alarm tells. One that was
+    /// never on has an alarm as well once a person has laid something over it.
+    fn passed(&self, measure: &str, period: Period) -> Option<String> {
+        let mut rules = self.plant.rules().iter().filter(|rule| rule.measure() == Some(measure));
+        let passed = rules.find(|rule| {
+            let began = |of: &AlarmRecord| of.episode > 0 && period.holds(of.since);
+            self.alarms.get(rule.id()).is_some_and(|of| of.state.is_active() || began(of))
+        });
+        passed.map(|rule| rule.id().to_owned())
+    }
+
+    /// An alarm that is on is told by the records of the present cycles. A fault is no limit that was passed.
+    pub(super) fn note_passed(&mut self, alarm: &AlarmRecord) {
+        let passed = match alarm.kind {
+            AlarmKind::Limit | AlarmKind::Rule => alarm.state.is_active(),
+            AlarmKind::Fault => false,
+        };
+        let measure = alarm.measure.as_deref().filter(|_| passed);
+        for task in measure.map_or_else(Vec::new, |measure| self.watches.of_measure(measure)) {
+            if self.may_be_in_cycle(task) {
+                self.watches.note_passed(task, &alarm.id);
+            }
+        }
     }
 
     /// A cycle is over, or one may begin.
@@ -72,17 +145,21 @@ impl Engine {
             && period.end <= wall
         {
             self.periods.remove(&task);
-            let lost = self.watches.get_mut(task).is_none_or(|watch| watch.was_lost(period, at.mono));
+            self.cycles_over = self.cycles_over.wrapping_add(1);
+            let over = self.watches.get_mut(task).map(|watch| watch.end(period, at.mono));
+            let over = over.unwrap_or(Over { lost: Lost::Sight, stood: Stood::default() });
+            // A stretch that goes on is one of the next cycle too.
+            self.look(&[task], at.mono);
             let unit = plant.unit_of_measure(&draft.measure).map_or("", |unit| &unit.id);
             let touched = self.stops.touches(unit, period);
             let cycle = if self.stops.since(unit).is_some() {
                 // Its tasks are suspended: nobody owes this cycle.
                 Cycle::Suspended
             } else if plant.writes_records(draft) {
-                let (status, why) = self.status(draft, period, lost, touched);
+                let (status, why) = self.status(draft, period, over, touched);
                 let record = Kept { by: plant.gateway(), status, why, automatic: true };
                 self.keep(&plant, draft, Some(period), record, wall, effects);
-                if status == CheckStatus::Unchecked { Cycle::Missed } else { Cycle::Done }
+                Cycle::of(status)
             } else if touched {
                 Cycle::Suspended
             } else {
@@ -94,40 +171,33 @@ impl Engine {
     }
 
     /// As the design has it: an open hazard, else lost sight, else what a person has to judge, else nothing. A
-    /// cycle in which the unit was stopped for a time was neither watched whole nor lost.
-    fn status(&self, draft: &TaskDraft, period: Period, lost: bool, stopped: bool) -> (CheckStatus, String) {
-        let of_measure = || self.hazards.newest().filter(|of| of.measure == draft.measure);
-        let open = of_measure().find(|of| {
-            let confirmed = match of.stage {
-                HazardStage::Rectifying | HazardStage::AwaitingAcceptance => true,
-                HazardStage::Accepted => of.changed >= period.start,
-                HazardStage::Candidate | HazardStage::Rejected => false,
-            };
-            confirmed && of.raised < period.end
-        });
-        if let Some(open) = open {
-            return (CheckStatus::Hazard, open.words.zh.clone());
+    /// cycle in which the unit was stopped for a time was not watched whole; what was lost of the rest is lost.
+    fn status(&self, draft: &TaskDraft, period: Period, over: Over, stopped: bool) -> (CheckStatus, String) {
+        if let Some(open) = over.stood.hazard.or_else(|| self.was_open(&draft.measure, period)) {
+            return (CheckStatus::Hazard, open);
         }
         // What no rule judges was never in sight, however well its points read.
         if self.plant.coverage().unwatched.contains(&draft.measure) {
             return (CheckStatus::Unchecked, "没有规则监测".to_owned());
         }
-        if lost && !stopped {
-            return (CheckStatus::Unchecked, "监测中断".to_owned());
+        match over.lost {
+            Lost::Sight => return (CheckStatus::Unchecked, "监测中断".to_owned()),
+            Lost::Rules => return (CheckStatus::Unchecked, "规则停用".to_owned()),
+            Lost::Little => {}
         }
-        if let Some(candidate) = of_measure().find(|of| of.stage == HazardStage::Candidate) {
+        let mut of_measure = self.hazards.newest().filter(|of| of.measure == draft.measure);
+        if let Some(candidate) = of_measure.find(|of| of.stage == HazardStage::Candidate) {
             return (CheckStatus::Other, format!("待确认：{}", candidate.words.zh));
         }
-        let rules = self.plant.rules().iter().filter(|rule| rule.measure() == Some(&*draft.measure));
-        let passed = rules.into_iter().find(|rule| {
-            let began = self.alarms.since(rule.id()).is_some_and(|since| period.holds(since));
-            began || self.alarms.is_active(rule.id())
-        });
-        match passed {
-            Some(rule) => (CheckStatus::Other, format!("报警：{}", rule.id())),
+        match over.stood.passed.or_else(|| self.passed(&draft.measure, period)) {
+            Some(rule) => (CheckStatus::Other, format!("报警：{rule}")),
             None if stopped => (CheckStatus::Other, "期间单元停用".to_owned()),
             None => (CheckStatus::Normal, String::new()),
         }
+    }
+
+    fn is_out_of_service(&self, rule: &str) -> bool {
+        self.alarms.get(rule).is_some_and(|of| of.withheld.out_of_service.is_some())
     }
 
     /// A person's record.
@@ -189,7 +259,7 @@ impl Engine {
 
     pub(super) fn watch_records(&mut self, now: Mono) {
         self.watches = Watches::of(&self.plant);
-        self.look(&self.watches.tasks(), now);
+        self.look_at_all(now);
     }
 
     pub(super) fn look_at_point(&mut self, point: PointId, now: Mono) {
@@ -200,15 +270,27 @@ impl Engine {
         self.look(&self.watches.of_source(source), now);
     }
 
-    /// Sees whether the measures of these tasks can be seen.
+    /// After a person took something out of service or put it back, stopped a unit or started it.
+    pub(super) fn look_at_all(&mut self, now: Mono) {
+        self.look(&self.watches.tasks(), now);
+    }
+
+    /// Sees whether the measures of these tasks can be seen, and are judged.
     pub(super) fn look(&mut self, tasks: &[u32], now: Mono) {
         for task in tasks {
             let Some(watch) = self.watches.get(*task) else { continue };
             let is_bad = |id: &PointId| self.present.point(*id).is_none_or(|point| point.quality.is_bad());
             let is_blind = |id: &SourceId| self.present.source(*id).is_none_or(|source| source.is_blind());
-            let seen = !watch.sight.points.iter().any(is_bad) && !watch.sight.sources.iter().any(is_blind);
-            if let Some(watch) = self.watches.get_mut(*task) {
-                watch.see(seen, now);
+            let seen = !watch.rules.is_empty()
+                && !watch.sight.points.iter().any(is_bad)
+                && !watch.sight.sources.iter().any(is_blind);
+            // What a unit that is stopped does not show is not lost.
+            let stopped = self.stops.since(&watch.unit).is_some();
+            let out = watch.rules.iter().any(|rule| self.is_out_of_service(rule));
+            match self.watches.get_mut(*task) {
+                Some(watch) if out && !stopped => watch.take_out(now),
+                Some(watch) => watch.see(seen || stopped, now),
+                None => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use super::Engine;
 use crate::calendar::SETTLED_AFTER;
 use crate::indicator::{Analysis, Cycle};
 use crate::timer::Timer;
-use crate::{Effect, HazardRecord, HazardStage, IndicatorRecord};
+use crate::{CheckRecord, Effect, HazardRecord, HazardStage, IndicatorRecord};
 
 /// What changes within it is told once.
 const SOON: Duration = Duration::from_mins(1);
@@ -36,6 +36,18 @@ impl Engine {
         {
             record.cycle(task, cycle, end);
             self.timers.set_no_later(Timer::Indicators, at.after(SOON));
+        }
+    }
+
+    /// After a start: cycles whose records are kept, and whose count was not told any more.
+    pub(super) fn count_recorded(&mut self, records: &[CheckRecord], at: Mono) {
+        let told = self.indicators.as_ref().map(|of| of.changed);
+        for record in
+            records.iter().filter(|record| record.automatic && told.is_none_or(|told| told < record.at))
+        {
+            if let Some(period) = record.period {
+                self.count_cycle(&record.task, Cycle::of(record.status), period.end, at);
+            }
         }
     }
 

@@ -48,8 +48,8 @@ use crate::task::Tasks;
 use crate::timer::{Timer, Timers};
 use crate::unit::Units;
 use crate::{
-    Act, AlarmQuality, AlarmRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period, Refusal, Running,
-    ShadowRecord, StopRecord, TaskRecord, UnitRecord,
+    Act, AlarmQuality, AlarmRecord, CheckRecord, Deed, Effect, HazardRecord, IndicatorRecord, Period,
+    Refusal, Running, ShadowRecord, StopRecord, TaskRecord, UnitRecord,
 };
 
 /// Drawn at random when a store is created: hazards of a lost store and of its successor never share an id.
@@ -72,6 +72,8 @@ pub struct Restored {
     pub shadows: Vec<ShadowRecord>,
     /// What the engine before was counting.
     pub running: Option<Running>,
+    /// The agent's own records since then, and since the indicators were told, whichever is the earlier.
+    pub records: Vec<CheckRecord>,
 }
 
 /// Reports that were not judged, by reason, since the engine was made.
@@ -103,6 +105,8 @@ pub struct Engine {
     /// The present cycles of tasks, by the task's place in the plant.
     periods: BTreeMap<u32, Period>,
     watches: Watches,
+    /// How many cycles are over: what was counted of them is of no more use.
+    cycles_over: u64,
     /// What the engine before was counting of cycles, until each is gone on with.
     before: Running,
     /// When this engine began.

@@ -38,7 +38,8 @@ impl Engine {
     ) -> Self {
         let alarms = Alarms::restored(restored.alarms, now);
         let shadows = Shadows::restored(restored.shadows, now);
-        let running = restored.running.unwrap_or_default();
+        let mut running = restored.running.unwrap_or_default();
+        running.recorded(&restored.records);
         let rules = plant.rules().iter().map(|rule| {
             let active = if rule.shadow { shadows.is_active(rule) } else { alarms.is_active(&rule.id) };
             let state = RuleState::new(rule, if active { Phase::Active } else { Phase::Normal });
@@ -61,6 +62,7 @@ impl Engine {
             stops: Stops::restored(restored.stops),
             shadows,
             unseen: None,
+            cycles_over: 0,
             before: running,
             quality: Tally::new(now.mono),
             reminders: BTreeMap::new(),
@@ -86,6 +88,7 @@ impl Engine {
         engine.offer_duties(now.mono);
         engine.resume_annunciation(now);
         engine.offer_indicators(now.mono);
+        engine.count_recorded(&restored.records, now.mono);
         engine
     }
 
@@ -111,12 +114,12 @@ impl Engine {
                     out_of_the_light.push(old);
                 }
                 let same = old.version == rule.version && old.reads_like(rule);
-                let memory = if same { state.memory } else { None };
+                let memory = if same { state.of(rule).memory } else { None };
                 let new = RuleState::new(rule, Phase::Normal);
                 RuleState { memory: memory.or(new.memory), ..new }
             }
             // The same rule over the same names goes on as it was.
-            Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state,
+            Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state.of(rule),
             Some((_, state)) if state.phase.is_active() => {
                 // One that reads no places any more waits for nobody to be seen.
                 let from_before = state.from_before && rule.reads_places();
@@ -387,5 +390,16 @@ impl RuleState {
             }
         };
         Self { phase, from_before: false, memory }
+    }
+
+    /// The same for a rule of the same text, whose points may have other numbers now.
+    fn of(mut self, rule: &Rule) -> Self {
+        if let (Condition::Text { when, clear }, Some(memory)) = (&rule.condition, &mut self.memory) {
+            when.renumber(&mut memory.when);
+            if let Some(own) = &mut memory.clear {
+                clear.renumber(own);
+            }
+        }
+        self
     }
 }

@@ -160,6 +160,14 @@ impl Program {
             next: None,
         }
     }
+
+    /// Takes over what the same text remembered under another plant, where its points had other numbers.
+    pub(crate) fn renumber(&self, memory: &mut Memory) {
+        debug_assert_eq!(memory.windows.len(), self.windows.len(), "the memory of another text");
+        for (watched, term) in memory.windows.iter_mut().zip(&self.windows) {
+            watched.point = term.point;
+        }
+    }
 }
 
 /// What a part of a window is to the whole: the whole's maximum is at least the part's, and its minimum at

@@ -379,7 +379,8 @@ fn written_rule(
     loss::warn(item, rule, &when, &reads, draft, faults);
     let ages = when.reads_ages() || clear.reads_ages();
     let strictest = strictest(draft, &reads);
-    let clear_text = rule.clear.clone().unwrap_or_default();
+    // Also where it is made: a deadband that changes makes another.
+    let clear_text = clear.text().to_owned();
     let delays = format!("{} {}", rule.for_.as_nanos(), rule.clear_for.as_nanos());
     let hazard = rule.hazard.as_ref().map(|hazard| HazardPlan {
         cause: hazard.cause.clone().unwrap_or_else(|| rule.id.clone()),

@@ -150,6 +150,7 @@ impl Kept {
             indicators: self.indicators.clone(),
             shadows: Vec::new(),
             running,
+            records: Vec::new(),
         }
     }
 }

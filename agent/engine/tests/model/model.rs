@@ -246,13 +246,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
                 unit: Some(unit_of(rule.measure)),
                 protected: is_protected(false, class, rule.priority, rule.when.calls_for_help()),
             },
-            text: format!(
-                "{} | {} | {} {}",
-                rule.when,
-                rule.clear.as_ref().map(Cond::to_string).unwrap_or_default(),
-                rule.for_,
-                rule.clear_for
-            ),
+            text: format!("{} | {} | {} {}", rule.when, clear, rule.for_, rule.clear_for),
             question: Question::Text(Part::new(&rule.when), Part::new(&clear)),
             reads,
             measure: Some(rule.measure),
@@ -942,8 +936,10 @@ impl Model {
             Cover::Shelf => alarm.shelf.take().is_some(),
             Cover::Out => alarm.out.take().is_some(),
         };
-        if was_on && self.desk.lifted(id, event) {
-            self.raise_owed(id);
+        if was_on {
+            if self.desk.lifted(id, event) {
+                self.raise_owed(id);
+            }
             self.raise_of_lost_sources();
         }
         was_on

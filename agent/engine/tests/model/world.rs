@@ -323,7 +323,8 @@ pub(crate) fn source_of_all(site: &Site, start: u64, inputs: &[(u64, Input)], id
         let fault = at + if is_strict(class(it.lost)) { 10 * SECOND } else { site.patience };
         let hazard = fault.max(at + site.source_hazard);
         it.fault_due = if going_on { it.fault_due.min(fault) } else { fault };
-        it.hazard_due = if going_on { it.hazard_due.min(hazard) } else { hazard };
+        // What it blinds now beside what was raised before fails after an hour of its own.
+        it.hazard_due = if going_on && it.hazard_due > at { it.hazard_due.min(hazard) } else { hazard };
     };
     let silence = match id {
         RTLS => site.silence[0],

@@ -2,6 +2,7 @@
 
 use super::{based, boosts, both, gone, hot, turned};
 use crate::site::{check, check_all, draft, rule, ruled};
+use crate::{Draft, PointDraft};
 
 #[test]
 fn a_restart_keeps_alarms_hazards_boosts_and_raises_and_doubles_nothing() {
@@ -363,6 +364,70 @@ fn the_alarm_of_a_rule_that_is_gone_cannot_be_silenced() {
   refused: no alarm 'hot'
 4s out hot
   refused: no alarm 'hot'
+",
+    );
+}
+
+/// TI is read through a window, and stands at another place than before.
+fn windowed(when: &str, points: impl FnOnce(&mut Vec<PointDraft>)) -> Draft {
+    let mut draft = ruled(vec![rule("hot", when)]);
+    points(&mut draft.points);
+    draft
+}
+
+#[test]
+fn a_window_that_is_carried_over_a_reload_goes_on_with_its_own_point() {
+    // The second is more than a list of steps.
+    for when in ["max({TI}, 60s) > 80", "max({TI}, 60s) > 80 or people('Z-1') > 9"] {
+        check_all(
+            vec![windowed(when, |_| {}), windowed(when, |points| points.reverse())],
+            "
+1s reload 1
+2s LI 90
+3s TI 51
+4s LI 50
+5s TI 90
+  5s alarm hot unacknowledged #1
+6s TI 50
+7s reload 0
+8s LI 10
+  66s alarm hot returned #1
+70s TI 90
+  70s alarm hot unacknowledged #2
+",
+        );
+    }
+}
+
+#[test]
+fn a_window_is_not_lost_when_the_rows_above_its_point_go() {
+    const WHEN: &str = "max({TI}, 60s) > 80";
+    check_all(
+        vec![windowed(WHEN, |_| {}), windowed(WHEN, |points| drop(points.drain(..3)))],
+        "
+1s reload 1
+2s TI 90
+  2s alarm hot unacknowledged #1
+",
+    );
+}
+
+#[test]
+fn a_changed_deadband_reaches_a_return_that_is_held() {
+    let wide = || {
+        let mut draft = ruled(vec![rule("hot", "held({TI} > 80, 10s)")]);
+        draft.points[3].deadband = 5.0;
+        draft
+    };
+    check_all(
+        vec![ruled(vec![rule("hot", "held({TI} > 80, 10s)")]), wide()],
+        "
+1s TI 90
+  11s alarm hot unacknowledged #1
+12s reload 1
+20s TI 78
+30s TI 70
+  30s alarm hot returned #1
 ",
     );
 }

@@ -164,3 +164,58 @@ fn of_a_unit_that_is_stopped_the_agent_writes_no_record_and_says_where_it_was_fo
 ",
     );
 }
+
+#[test]
+fn what_was_watched_with_a_rule_out_of_service_says_so() {
+    check(
+        automatic(),
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s out hot
+  3000s alarm hot normal #0 out of service
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 规则停用
+6401s TI 50
+6402s in hot
+  6402s alarm hot normal #0, put_back
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
+10002s out hot 900s
+  10002s alarm hot normal #0 out of service
+  10902s alarm hot normal #0, out_of_service_ended
+10903s TI 50
+  13600s record T-1 Unchecked by 54017000701 of 10000s to 13600s: 规则停用
+13601s TI 50
+",
+    );
+}
+
+#[test]
+fn a_measure_is_not_watched_while_one_of_its_rules_is_out_of_service() {
+    let mut draft = automatic();
+    draft.rules.push(rule("warm", "{TI} > 70"));
+    check(
+        draft,
+        "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+3000s out hot
+  3000s alarm hot normal #0 out of service
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 规则停用
+6401s TI 50
+6401s in hot
+  6401s alarm hot normal #0, put_back
+6402s out warm 300s
+  6402s alarm warm normal #0 out of service
+6500s keep
+6550s restart
+6550s up plc
+6550s up rtls
+6550s up nvr
+6551s TI 50
+  6702s alarm warm normal #0, out_of_service_ended
+  10000s record T-1 Unchecked by 54017000701 of 6400s to 10000s: 规则停用
+10001s TI 50
+",
+    );
+}

@@ -16,6 +16,7 @@ mod shadow;
 mod sight;
 mod told;
 mod touched;
+mod watched;
 mod withheld;
 mod work;
 

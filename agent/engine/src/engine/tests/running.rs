@@ -245,3 +245,88 @@ fn a_wait_that_was_over_before_the_start_is_given_the_time_to_look_first() {
 ",
     );
 }
+
+#[test]
+fn a_cycle_whose_record_is_written_is_not_recorded_again_after_a_crash() {
+    // Before its count was told, and after.
+    for (restart, seen) in [(6410, 2920), (6500, 6520)] {
+        check(
+            automatic(),
+            &format!(
+                "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+6200s keep
+  6400s record T-1 Normal by 54017000701 of 2800s to 6400s
+{restart}s restart
+{restart}s up plc
+{restart}s TI 50
+6700s indicators
+  week from -195200s seen {seen}s: tasks 1/2, missed T-1 x1, suspended 0, unknown 0; hazards 0/0
+  10000s record T-1 Normal by 54017000701 of 6400s to 10000s
+10001s TI 50
+"
+            ),
+        );
+    }
+}
+
+#[test]
+fn what_nobody_saw_before_the_clock_was_set_counts() {
+    for reload in ["", "\n5750s reload 1"] {
+        let mut other = automatic();
+        other.rules.push(rule("very-hot", "{TI} > 90"));
+        check_all(
+            vec![automatic(), other],
+            &format!(
+                "
+  2800s record T-1 Unchecked by 54017000701 of -800s to 2800s: 监测中断
+2801s TI 50
+5000s keep
+5001s off
+5002s wall -1690000000
+5010s restart
+5011s up plc
+  5020s alarm fault:source:plc unacknowledged #1 blinds M-1
+5700s TI 50
+  5700s alarm fault:source:plc returned #1 blinds M-1{reload}
+5800s wall 1690000000
+5800s TI 50
+  6400s record T-1 Unchecked by 54017000701 of 2800s to 6400s: 监测中断
+6401s TI 50
+"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_stretch_that_ended_before_the_clock_was_set_is_one_with_what_was_before_it() {
+    // A day: 350 s before, 10 s away and 300 s after are beyond ten minutes together.
+    let mut draft = automatic();
+    draft.tasks[0].cycle = secs(24 * 3600);
+    check(
+        draft,
+        "
+  64000s record T-1 Unchecked by 54017000701 of -22400s to 64000s: 监测中断
+64001s TI 50
+80000s TI bad
+  80060s alarm fault:TI unacknowledged #1 blinds M-1
+80350s keep
+80350s off
+80351s wall -1690000000
+80360s restart
+80361s up plc
+  80370s alarm fault:source:plc unacknowledged #1 blinds M-1
+80660s TI 50
+  80660s alarm fault:source:plc returned #1 blinds M-1
+  80660s alarm fault:TI returned #1 blinds M-1
+80700s wall 1690000000
+80700s TI 50
+80800s TI bad
+80810s TI 50
+  150400s record T-1 Unchecked by 54017000701 of 64000s to 150400s: 监测中断
+150401s TI 50
+",
+    );
+}

@@ -62,6 +62,7 @@ fn a_rule_that_steps_out_of_the_shadow_begins_its_episode_anew_and_back_again() 
   1s shadow hot #1 0ms going on
 11s reload 1
   11s shadow hot #1 10000ms
+  11s shadow hot #0 0ms
   11s alarm hot unacknowledged #1
 21s reload 0
   21s alarm hot normal #1
@@ -192,4 +193,33 @@ fn how_long_nobody_knew_is_counted_where_it_is_asked_for() {
     assert_eq!(engine.unknown_times(at(18).mono), [secs(10 + 3)]);
     read(&mut engine, 90.0, at(20), &mut effects);
     assert_eq!(engine.unknown_times(at(100).mono), [secs(10 + 5)]);
+}
+
+#[test]
+fn counts_of_a_rule_that_comes_back_into_the_shadow_are_newer_than_those_before() {
+    let plants = [ruled(vec![shadow()]), ruled(vec![loud()])].map(plant);
+    let mut effects = Vec::new();
+    let mut engine = Engine::new(Arc::clone(&plants[0]), EPOCH, Restored::default(), at(1), &mut effects);
+    for (time, value) in [(2, 90.0), (5, 50.0), (6, 90.0), (7, 50.0)] {
+        read(&mut engine, value, at(time), &mut effects);
+    }
+    engine.reload(Arc::clone(&plants[1]), at(8), &mut effects);
+    assert!(engine.shadows().is_empty(), "it tells now");
+    engine.reload(Arc::clone(&plants[0]), at(9), &mut effects);
+    read(&mut engine, 90.0, at(10), &mut effects);
+    let told = |effects: &[Effect]| -> Vec<u64> {
+        let revision =
+            |effect: &Effect| if let Effect::Shadow(of) = effect { Some(of.revision) } else { None };
+        effects.iter().filter_map(revision).collect()
+    };
+    assert_eq!(told(&effects), (1..=6).collect::<Vec<_>>());
+    assert_eq!(engine.shadows()[0].episodes, 1, "they begin anew");
+    // The same where a start lies between.
+    engine.reload(Arc::clone(&plants[1]), at(11), &mut effects);
+    let mut engine = Engine::new(Arc::clone(&plants[1]), EPOCH, restored(&effects), at(12), &mut effects);
+    engine.reload(Arc::clone(&plants[0]), at(13), &mut effects);
+    read(&mut engine, 50.0, at(14), &mut effects);
+    read(&mut engine, 90.0, at(15), &mut effects);
+    assert_eq!(told(&effects), (1..=9).collect::<Vec<_>>());
+    assert_eq!(engine.shadows()[0].episodes, 1);
 }

@@ -540,3 +540,32 @@ fn a_restart_or_a_reload_at_any_point_of_a_scenario_loses_and_doubles_nothing() 
         }
     }
 }
+
+#[test]
+fn a_source_that_was_out_of_service_when_its_measures_failed_raises_their_hazards_when_it_is_back() {
+    let mut draft = ruled(vec![rule("hot", "{TI} > 80")]);
+    draft.sources.truncate(1);
+    draft.cameras.clear();
+    // Back by a person, by its end, and by one that falls together with the hour of the loss.
+    for (out, back, at) in [
+        ("out fault:source:plc", "\n4000s in fault:source:plc", "4000s"),
+        ("out fault:source:plc 3900s", "", "4000s"),
+        ("out fault:source:plc 3501s", "", "3601s"),
+    ] {
+        let event = if back.is_empty() { "out_of_service_ended" } else { "put_back" };
+        check(
+            draft.clone(),
+            &format!(
+                "
+1s down plc
+  11s alarm fault:source:plc unacknowledged #1 blinds M-1
+100s {out}
+  100s alarm fault:source:plc unacknowledged #1 blinds M-1 out of service{back}
+  {at} alarm fault:source:plc unacknowledged #1 blinds M-1, {event}
+  {at} hazard M-1 fault:plc: a candidate by fault:source:plc
+5000s
+"
+            ),
+        );
+    }
+}
