@@ -480,6 +480,49 @@ async fn retained_topics_tell_the_present_and_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_that_is_gone() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    link.set_open(false);
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    let told = |unit: &str| Message {
+        topic: format!("risk/{unit}"),
+        retain: true,
+        kind: "riskgate.risk.v1".to_owned(),
+        object: unit.to_owned(),
+        data: json!({
+            "id": unit, "revision": 3, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null,
+            "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
+            "changed": "2025-06-01T08:00:00.000+08:00",
+        }),
+        ..hazard(1)
+    };
+    let effects = vec![risk("U-1"), risk("U-2")];
+    commit(&agent.store, 1, effects, vec![told("U-1"), told("U-2")]).await;
+    agent.plant.send_replace(plant(&["U-1"]));
+    link.set_open(true);
+    let is_row = |body: &Value| body["sequence"] == json!(2);
+    subscriber.find(|topic, body| topic == "risk/U-2" && is_row(body)).await;
+    agent.drained().await;
+    // One of it that is decided just now is told, and not retained either.
+    commit(&agent.store, 2, Vec::new(), vec![told("U-2")]).await;
+    subscriber.find(|topic, body| topic == "risk/U-2" && body["sequence"] == json!(3)).await;
+    agent.stop().await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "stopped").await;
+
+    let mut late = Subscriber::connect(broker.port).await;
+    let mut retained = BTreeMap::new();
+    while retained.len() < 3 {
+        let (topic, body) = late.next().await;
+        retained.insert(topic, body);
+    }
+    assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
+    assert_eq!(retained["risk/U-1"]["replayed"], json!(true), "as the store has it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_points_are_listed_upstream_and_a_shorter_list_clears_the_rest() {
     let broker = Broker::start();
     let dir = TempDir::new().expect("a directory");
@@ -593,6 +636,33 @@ async fn telemetry_outlives_an_outage_up_to_its_bound_and_the_rest_is_told_as_a_
     let range = (&gap["from"], &gap["to"]);
     assert_eq!(range, (&json!("2025-06-01T08:00:00.001+08:00"), &json!("2025-06-01T08:00:00.007+08:00")));
     agent.until(|status| status.readings == 100_001 && status.readings_dropped == 7).await;
+    agent.drained().await;
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_dropped_while_the_spool_cannot_be_written_are_told_all_the_same() {
+    let broker = Broker::start();
+    let link = Link::to(broker.port).await;
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), link.port);
+    agent.until(|status| status.connected).await;
+    let spool = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    for table in ["chunk", "dropped"] {
+        let full = format!(
+            "CREATE TRIGGER full_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'full'); END"
+        );
+        spool.execute_batch(&full).expect("made");
+    }
+    link.set_open(false);
+    agent.until(|status| !status.connected).await;
+    offer(&agent.telemetry, 1..=100_007);
+    link.set_open(true);
+    let gap = subscriber.find(|topic, _| topic == "gap").await["data"].clone();
+    let told = (&gap["lane"], &gap["count"], &gap["reason"]);
+    assert_eq!(told, (&json!("telemetry"), &json!(7), &json!("queue_full")));
+    agent.until(|status| status.readings == 100_000 && status.readings_dropped == 7).await;
     agent.drained().await;
     agent.stop().await;
 }
@@ -780,5 +850,17 @@ async fn readings_outlive_a_restart_and_what_a_crash_may_cost_is_told() {
     assert_eq!((&gap["reason"], &gap["count"]), (&json!("crash"), &Value::Null));
     let range = (&gap["from"], &gap["to"]);
     assert_eq!(range, (&json!("2025-06-01T07:58:30.000+08:00"), &json!("2025-06-01T08:00:00.000+08:00")));
+    agent.stop().await;
+
+    // A spool that is damaged is told too, from when on nobody knows.
+    for ending in ["-wal", "-shm"] {
+        drop(std::fs::remove_file(dir.path().join(format!("spool.db{ending}"))));
+    }
+    std::fs::write(dir.path().join("spool.db"), "no database, and long enough to be looked at")
+        .expect("written");
+    let agent = Agent::start(dir.path(), broker.port);
+    let gap = subscriber.find(|topic, body| topic == "gap" && body["data"]["reason"] == "damaged").await;
+    let told = (&gap["data"]["from"], &gap["data"]["to"], &gap["data"]["count"]);
+    assert_eq!(told, (&Value::Null, &json!("2025-06-01T08:00:00.000+08:00"), &Value::Null));
     agent.stop().await;
 }

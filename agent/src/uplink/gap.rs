@@ -3,6 +3,7 @@
 use riskgate_point::Wall;
 use serde_json::{Map, Value, json};
 
+use super::aside;
 use super::telemetry::{CLASSES, Dropped};
 use super::wire::Origin;
 use crate::store::{JournalEntry, Lane, Message, Row};
@@ -56,15 +57,18 @@ fn classes(dropped: &Dropped) -> Value {
     Value::Object(classes)
 }
 
-/// The last run ended without a word: readings of this time may be missing, nobody knows how many.
-pub(super) fn of_crash(from: Wall, to: Wall, at: Wall, origin: &Origin) -> Message {
-    let data = json!({
+/// Readings of this time may be missing, nobody knows how many: the last run ended without a word, or the file that
+/// they waited in was damaged. Of a file that says nothing any more it is not known from when on.
+pub(super) fn of_lost((from, to): (Wall, Wall), damaged: bool, at: Wall, origin: &Origin) -> Message {
+    let mut data = json!({
         "lane": "telemetry",
-        "from": origin.time(from),
         "to": origin.time(to),
         "count": null,
-        "reason": "crash",
+        "reason": if damaged { "damaged" } else { "crash" },
     });
+    if let (Some(fields), true) = (data.as_object_mut(), from != aside::UNKNOWN) {
+        fields.insert("from".to_owned(), json!(origin.time(from)));
+    }
     message(format!("crash:{}:{}", from.0, to.0), at, data)
 }
 

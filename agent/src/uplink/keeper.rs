@@ -62,7 +62,7 @@ pub(super) async fn open(uplink: &Uplink, dir: PathBuf) -> Option<Handle> {
         Event::StoreKeptAside { path: &path.display().to_string() }.emit();
     }
     if let Some((from, to)) = lost {
-        tracing::warn!(from = from.0, to = to.0, "the last run ended without a word: a gap is told");
+        tracing::warn!(from = from.0, to = to.0, "readings of an earlier run may be missing: a gap is told");
     }
     Some(Handle::new(spool))
 }
@@ -79,14 +79,14 @@ pub(super) async fn tell_lost(
         let mut tick = second();
         loop {
             tick.tick().await;
-            match spool.with(|spool| spool.untold()).await {
-                Ok(Some((from, to))) => {
-                    let told = gap::of_crash(from, to, now(), origin);
+            match spool.with(|spool| Ok((spool.untold()?, spool.was_damaged()?))).await {
+                Ok((Some(lost), damaged)) => {
+                    let told = gap::of_lost(lost, damaged, now(), origin);
                     // A kill between the two tells it once more, under the same id.
                     match store.append(vec![told], Vec::new()).await {
                         Ok(()) => match spool.with(|spool| spool.told()).await {
                             Ok(()) => return,
-                            Err(error) => spool::failed("note what was told in", &error),
+                            Err(error) => spool.failed("note what was told in", &error),
                         },
                         Err(error) => {
                             tracing::debug!(
@@ -96,8 +96,8 @@ pub(super) async fn tell_lost(
                         }
                     }
                 }
-                Ok(None) => return,
-                Err(error) => spool::failed("read", &error),
+                Ok((None, _)) => return,
+                Err(error) => spool.failed("read", &error),
             }
         }
     };
@@ -127,7 +127,7 @@ pub(super) async fn run(
         if let Some(step) = calendar.turn(now(), turns)
             && let Err(error) = spool.with(move |spool| spool.mark_step(step)).await
         {
-            spool::failed("mark a step of the clock in", &error);
+            spool.failed("mark a step of the clock in", &error);
         }
         keep_held(spool, telemetry).await;
         let (waiting, came) = telemetry.waiting();
@@ -148,7 +148,7 @@ pub(super) async fn run(
             && !owes
             && let Err(error) = spool.with(move |spool| spool.mark(at, false)).await
         {
-            spool::failed("mark", &error);
+            spool.failed("mark", &error);
         }
     }
 }
@@ -159,7 +159,7 @@ async fn keep_held(spool: &Handle, telemetry: &TelemetryReceiver) {
         let place = match spool.with(move |spool| spool.put_one(&chunk)).await {
             Ok(place) => Some(place),
             Err(error) => {
-                spool::failed("write to", &error);
+                spool.failed("write to", &error);
                 None
             }
         };
@@ -167,7 +167,7 @@ async fn keep_held(spool: &Handle, telemetry: &TelemetryReceiver) {
             && let Some(place) = place
             && let Err(error) = spool.with(move |spool| spool.remove(place)).await
         {
-            spool::failed("remove what was acknowledged from", &error);
+            spool.failed("remove what was acknowledged from", &error);
         }
     }
 }
@@ -206,9 +206,10 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
         let (_, came) = telemetry.waiting();
         let rest = telemetry.take_until(came);
         let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
+        telemetry.end_telling();
         let is_kept = note_dropped(spool, telemetry).await && is_kept;
         if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
-            spool::failed("mark", &error);
+            spool.failed("mark", &error);
         }
     };
     if timeout(LAST_WITHIN, last).await.is_err() {
@@ -218,13 +219,34 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
 
 /// Counts on disk what was dropped from memory. False where that failed: it is counted in memory.
 pub(super) async fn note_dropped(spool: &Handle, telemetry: &TelemetryReceiver) -> bool {
-    let Some(dropped) = telemetry.take_dropped() else { return true };
-    let noted = spool.with(move |spool| spool.note_dropped(dropped)).await;
+    let counted = telemetry.clone();
+    // The work goes on where nobody waits for it any more, and so does what it has in hand.
+    let noted = spool.with(move |spool| {
+        let Some(dropped) = counted.take_dropped() else { return Ok(()) };
+        let mut taken = Taken { telemetry: counted, dropped: Some(dropped) };
+        spool.note_dropped(dropped)?;
+        taken.dropped = None;
+        Ok(())
+    });
+    let noted = noted.await;
     if let Err(error) = &noted {
-        spool::failed("count what was dropped in", error);
-        telemetry.put_back_dropped(dropped);
+        spool.failed("count what was dropped in", error);
     }
     noted.is_ok()
+}
+
+/// A count out of memory: unless it is written it goes back, however its writing ends.
+struct Taken {
+    telemetry: TelemetryReceiver,
+    dropped: Option<Dropped>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.dropped {
+            self.telemetry.put_back_dropped(dropped);
+        }
+    }
 }
 
 /// False where they could not be: they wait in memory again, or are counted as lost.
@@ -240,13 +262,13 @@ async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>)
     let is_kept = match kept {
         Ok((_, Ok(()))) => true,
         Ok((chunks, Err(error))) => {
-            spool::failed("write to", &error);
+            spool.failed("write to", &error);
             telemetry.put_back(chunks);
             return false;
         }
         // Its thread broke over them, and would again.
         Err(error) => {
-            spool::failed("write to", &error);
+            spool.failed("write to", &error);
             if let Some(all) = all {
                 telemetry.put_back_dropped(all);
             }
@@ -323,6 +345,68 @@ mod tests {
         keep_held(&spool, &telemetry).await;
         telemetry.put_back(vec![held]);
         assert_eq!((telemetry.waiting().0, spooled(&spool).await), (0, vec![4]));
+    }
+
+    #[tokio::test]
+    async fn a_count_that_cannot_be_written_is_in_memory_again_whoever_waits_for_it() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (_, telemetry)) = (opened(&dir), channel());
+        let disk = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+        disk.execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON dropped BEGIN SELECT RAISE(FAIL, 'disk full'); END",
+        )
+        .expect("made");
+        let seven = Dropped::unknown(MORNING, MORNING, 7);
+        telemetry.put_back_dropped(seven);
+        assert!(!note_dropped(&spool, &telemetry).await);
+        assert!(telemetry.owes(HELD_MAX));
+        // The connection ends while the disk is at it.
+        let (held, holds) = std::sync::mpsc::channel::<()>();
+        let busy = spool.clone();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let holding = move |_: &mut Spool| {
+                begun.send(()).expect("somebody waits");
+                holds.recv().expect("let go");
+                Ok(())
+            };
+            busy.with(holding).await
+        });
+        begins.await.expect("it holds the spool");
+        {
+            let mut noting = std::pin::pin!(note_dropped(&spool, &telemetry));
+            assert!(futures_util::poll!(&mut noting).is_pending());
+        }
+        held.send(()).expect("held");
+        tasks.join_next().await.expect("one").expect("no panic").expect("held");
+        // Whether that work is done by now or not, none of it is lost.
+        disk.execute_batch("DROP TRIGGER full").expect("gone");
+        let told = async {
+            loop {
+                note_dropped(&spool, &telemetry).await;
+                let told = spool.with(|spool| spool.begin_telling(MORNING)).await.expect("read");
+                if let Some((dropped, _)) = told {
+                    return dropped;
+                }
+            }
+        };
+        assert_eq!(timeout(SPOOLED_WITHIN, told).await.expect("told"), seven);
+    }
+
+    #[test]
+    fn what_memory_tells_is_told_under_one_id_until_it_is_told() {
+        let (_, telemetry) = channel();
+        let (seven, one) = (Dropped::unknown(MORNING, MORNING, 7), Dropped::unknown(MORNING, MORNING, 1));
+        telemetry.put_back_dropped(seven);
+        assert_eq!(telemetry.begin_telling(MORNING), Some((seven, MORNING)));
+        telemetry.put_back_dropped(one);
+        assert_eq!(telemetry.begin_telling(Wall(MORNING.0 + 1)), Some((seven, MORNING)));
+        telemetry.told_dropped();
+        assert!(telemetry.owes(HELD_MAX));
+        assert_eq!(telemetry.begin_telling(Wall(MORNING.0 + 1)), Some((one, Wall(MORNING.0 + 1))));
+        telemetry.end_telling();
+        assert_eq!(telemetry.take_dropped(), Some(one));
     }
 
     async fn set_breaking(spool: &Handle, breaks: bool) {

@@ -29,7 +29,6 @@ use super::client::{Client, Event, PAYLOAD_BYTES_MAX};
 use super::commands::{RESEND_PAGE, Replay};
 use super::session::{LEASE_ROWS, Lease, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::spool::{self, Next, SpoolError};
-use super::telemetry::Dropped;
 use super::undurable::{self, Object};
 use super::wire::people::ZoneCount;
 use super::wire::{self, Present, Status};
@@ -38,7 +37,7 @@ use crate::causes::chain;
 use crate::events::Event as Happening;
 use crate::pump::Verdict;
 use crate::store::journal::Head;
-use crate::store::{Committed, LastSequences, OutboxView, Row, StoreError};
+use crate::store::{Committed, LastSequences, Message, OutboxView, Row, StoreError};
 
 /// While connected, drops are told at most this often: each gap is a row on the card.
 const GAP_EVERY_TURNS: u64 = 60;
@@ -58,8 +57,8 @@ enum Answer {
     Acknowledged(Vec<i64>, Result<(), StoreError>),
     Replayed(Result<Vec<Row>, StoreError>),
     Retained(Result<Box<Retained>, StoreError>),
-    GapTold(Dropped, Result<(), StoreError>),
-    SpoolGapTold(Result<u64, StoreError>),
+    /// How many dropped readings were told, and why the rest was not.
+    GapTold(u64, Result<(), StoreError>),
     Written(&'static str, Result<(), StoreError>),
     Refused(Row, Result<(), StoreError>),
     Spooled(Result<Next, SpoolError>),
@@ -437,18 +436,10 @@ impl<'a> Link<'a> {
                     self.announce_present(&present);
                 }
             }
-            Answer::GapTold(dropped, written) => {
-                if self.heard("gap", written).is_none() {
-                    self.uplink.telemetry.put_back_dropped(dropped);
-                } else {
-                    self.uplink.status.send_modify(|status| status.readings_dropped += dropped.count);
-                }
-            }
-            Answer::SpoolGapTold(told) => self.told_from_spool(told),
+            Answer::GapTold(count, rest) => self.told_dropped(count, rest),
             Answer::Spooled(next) => self.spooled(next),
             // It is sent once more: the receiver has the same readings twice.
-            Answer::Unspooled(Err(error)) => spool::failed("remove what was acknowledged from", &error),
-            Answer::Unspooled(Ok(())) => {}
+            Answer::Unspooled(removed) => self.spool_did("remove what was acknowledged from", removed),
             Answer::Refused(row, told) => {
                 self.telling -= 1;
                 let message = format!("{} {}", row.message.topic, row.message.object);
@@ -544,7 +535,10 @@ impl<'a> Link<'a> {
                 let late = row.sequence <= self.before.of(row.message.lane);
                 let payload = wire::row_bytes(&row, origin, late);
                 let sent = Sent::Row { seq: row.seq, lane: row.message.lane, sequence: row.sequence };
-                (self.uplink.topic(&row.message.topic), payload, row.message.retain, sent)
+                // The topics tell the present already, and those of units that are gone are cleared: neither an older
+                // message nor one of such a unit becomes the retained one.
+                let retain = row.message.retain && !late && !self.is_of_gone_unit(&row.message);
+                (self.uplink.topic(&row.message.topic), payload, retain, sent)
             }
             // An old message must not become the retained one.
             Outgoing::Again(row) => {
@@ -556,6 +550,10 @@ impl<'a> Link<'a> {
                 (self.uplink.topic("telemetry"), payload, false, Sent::Telemetry(chunk))
             }
         }
+    }
+
+    fn is_of_gone_unit(&self, message: &Message) -> bool {
+        message.kind == "riskgate.risk.v1" && self.uplink.plant.borrow().unit(&message.object).is_none()
     }
 
     /// Since this connection was begun.

@@ -9,6 +9,7 @@
 //! `client` knows the MQTT library; `wire`, `birth`, `session` and `commands` are pure.
 
 mod acts;
+mod aside;
 mod birth;
 mod client;
 mod commands;
@@ -333,7 +334,7 @@ impl Uplink {
                 if let (Some(place), Some(spool)) = (chunk.spooled.or(spooled_meanwhile), spool)
                     && let Err(error) = spool.with(move |spool| spool.remove(place)).await
                 {
-                    spool::failed("remove what was refused from", &error);
+                    spool.failed("remove what was refused from", &error);
                 }
                 "telemetry".to_owned()
             }

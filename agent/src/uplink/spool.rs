@@ -11,15 +11,19 @@
 //! Bounded by readings and bytes: the oldest go first, counted, and the count stays here until a gap on disk tells
 //! it: an outage may last longer than a run. A damaged file is kept aside, and told.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use riskgate_point::Wall;
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::time::Instant;
 
+use super::aside::{self, Damaged};
 use super::telemetry::{Chunk, Dropped, Reading};
 use crate::causes::chain;
+use crate::events::Event;
 use crate::sqlite::{NotAside, is_damage, keep_aside};
 
 /// A day of 50 readings each second.
@@ -63,6 +67,9 @@ CREATE TABLE IF NOT EXISTS untold (
     low  INTEGER NOT NULL,
     high INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS damaged (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1)
+) STRICT;
 CREATE TABLE IF NOT EXISTS dropped (
     telling INTEGER NOT NULL PRIMARY KEY CHECK (telling IN (0, 1)),
     at      INTEGER NOT NULL,
@@ -102,9 +109,10 @@ pub(super) struct Spool {
 /// What opening it found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// A run did not end by itself, and no gap tells it yet: readings of this time may be missing.
+    /// A run did not end by itself, or the file was damaged, and no gap tells it yet: readings of this time may be
+    /// missing.
     pub(super) lost: Option<(Wall, Wall)>,
-    /// The damaged file, under its new name. What was in it is within `lost` if that is known.
+    /// The damaged file, under its new name. What was in it is within `lost`.
     pub(super) kept_aside: Option<PathBuf>,
 }
 
@@ -123,8 +131,11 @@ impl Spool {
         match Self::open_at(&path, now) {
             Err(SpoolError::Sql { operation, source, .. }) if is_damage(&source) => {
                 tracing::error!(operation, error = %source, "the spool is damaged");
+                let damaged = aside::read(&path, now);
                 let kept_aside = keep_aside(&path, now, ASIDES_MAX)?;
-                let (spool, lost) = Self::open_at(&path, now)?;
+                let (spool, _) = Self::open_at(&path, now)?;
+                spool.stands_for(&damaged)?;
+                let lost = spool.untold()?;
                 Ok((spool, Found { lost, kept_aside }))
             }
             opened => opened.map(|(spool, lost)| (spool, Found { lost, kept_aside: None })),
@@ -135,7 +146,7 @@ impl Spool {
         let path = path.to_owned();
         let connection = connect(&path).map_err(sql("open it", &path))?;
         let (readings, bytes) = connection
-            .query_row("SELECT total(readings), total(length(body)) FROM chunk", [], |row| {
+            .query_row("SELECT total(readings), total(octet_length(body)) FROM chunk", [], |row| {
                 Ok((row.get::<_, f64>(0)?, row.get::<_, f64>(1)?))
             })
             .map_err(sql("count it", &path))?;
@@ -167,19 +178,37 @@ impl Spool {
     fn begin(&mut self, lost: Option<(Wall, Wall)>, now: Wall) -> Result<(), SpoolError> {
         let failed = || sql("mark it", &self.path);
         let transaction = self.connection.unchecked_transaction().map_err(failed())?;
-        if let Some((from, to)) = lost {
-            transaction
-                .execute(
-                    "INSERT INTO untold (one, low, high) VALUES (1, ?1, ?2)
-                     ON CONFLICT (one) DO UPDATE SET low = min(low, ?1), high = max(high, ?2)",
-                    params![from.0, to.0],
-                )
-                .map_err(failed())?;
+        if let Some(lost) = lost {
+            add_untold(&transaction, lost).map_err(failed())?;
         }
         transaction
             .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, 0)", [now.0])
             .map_err(failed())?;
         transaction.commit().map_err(failed())
+    }
+
+    /// It takes the place of a damaged one: what that knew is to be told is told by this one.
+    fn stands_for(&self, damaged: &Damaged) -> Result<(), SpoolError> {
+        let failed = || sql("note what was damaged in", &self.path);
+        let transaction = self.connection.unchecked_transaction().map_err(failed())?;
+        add_untold(&transaction, damaged.lost).map_err(failed())?;
+        transaction.execute("INSERT OR REPLACE INTO damaged (one) VALUES (1)", []).map_err(failed())?;
+        for (telling, at, body) in &damaged.dropped {
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO dropped (telling, at, body) VALUES (?1, ?2, ?3)",
+                    params![telling, at, body],
+                )
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())
+    }
+
+    /// What is untold is so since a file was damaged, and not by a crash alone.
+    pub(super) fn was_damaged(&self) -> Result<bool, SpoolError> {
+        self.connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM damaged)", [], |row| row.get(0))
+            .map_err(sql("read what is untold in", &self.path))
     }
 
     /// Of which time readings may be missing, as long as no gap on disk tells it.
@@ -192,8 +221,7 @@ impl Spool {
 
     pub(super) fn told(&self) -> Result<(), SpoolError> {
         self.connection
-            .execute("DELETE FROM untold", [])
-            .map(|_| ())
+            .execute_batch("BEGIN; DELETE FROM untold; DELETE FROM damaged; COMMIT;")
             .map_err(sql("note what was told in", &self.path))
     }
 
@@ -308,7 +336,7 @@ impl Spool {
     pub(super) fn remove(&mut self, id: i64) -> Result<(), SpoolError> {
         let gone: Option<(i64, i64)> = self
             .connection
-            .prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING readings, length(body)")
+            .prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING readings, octet_length(body)")
             .and_then(|mut delete| delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(sql("remove from it", &self.path))?;
         if let Some((readings, bytes)) = gone {
@@ -317,6 +345,16 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+fn add_untold(connection: &Connection, (from, to): (Wall, Wall)) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "INSERT INTO untold (one, low, high) VALUES (1, ?1, ?2)
+             ON CONFLICT (one) DO UPDATE SET low = min(low, ?1), high = max(high, ?2)",
+            params![from.0, to.0],
+        )
+        .map(|_| ())
 }
 
 fn drop_more(connection: &Connection, dropped: Option<Dropped>) -> rusqlite::Result<()> {
@@ -360,7 +398,7 @@ fn bounds() -> SpoolBounds {
 
 /// The stamps that readings may have which were in memory when a run ended without a word: from
 /// [`OLDEST_IN_MEMORY`] before its last mark until now. The clock may have been set meanwhile, or in the run.
-fn lost_around(mark: i64, step: Option<(i64, i64)>, now: Wall) -> (Wall, Wall) {
+pub(super) fn lost_around(mark: i64, step: Option<(i64, i64)>, now: Wall) -> (Wall, Wall) {
     let margin = i64::try_from(OLDEST_IN_MEMORY.as_millis()).unwrap_or(i64::MAX);
     let (low, high) = step.map_or((mark, mark), |(low, high)| (low.min(mark), high.max(mark)));
     // After the newest stamp that is known of, the run went on for a moment.
@@ -404,23 +442,57 @@ fn sql(operation: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> 
     move |source| SpoolError::Sql { operation, path, source }
 }
 
+/// A cause that was not met for so long is news again.
+const QUIET_AFTER: Duration = Duration::from_secs(600);
+
+/// Causes that are remembered: there are not many more.
+const CAUSES_MAX: usize = 8;
+
 /// The spool, for the runtime's threads: each work on it is done beside them.
 #[derive(Clone)]
-pub(super) struct Handle(Arc<Mutex<Spool>>);
+pub(super) struct Handle {
+    spool: Arc<Mutex<Spool>>,
+    /// Why it failed, and when it last did so: a full disk fails each second, for hours.
+    causes: Arc<Mutex<BTreeMap<String, Instant>>>,
+}
 
 impl Handle {
     pub(super) fn new(spool: Spool) -> Self {
-        Self(Arc::new(Mutex::new(spool)))
+        Self { spool: Arc::new(Mutex::new(spool)), causes: Arc::default() }
     }
 
     pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let spool = Arc::clone(&self.0);
+        let spool = Arc::clone(&self.spool);
         // A panic between two statements leaves the file whole.
         let work = move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner));
         beside(work).await.unwrap_or(Err(SpoolError::Ended))
+    }
+
+    /// Told once for each cause: what is lost by it is counted and told where it is dropped.
+    pub(super) fn failed(&self, what: &'static str, error: &SpoolError) {
+        let why = chain(error);
+        if self.is_news(&why) {
+            Event::SpoolFailed { why: &why }.emit();
+        } else {
+            tracing::debug!(what, error = why, "the spool failed; readings stay in memory");
+        }
+    }
+
+    fn is_news(&self, why: &str) -> bool {
+        let mut causes = self.causes.lock().unwrap_or_else(PoisonError::into_inner);
+        causes.retain(|_, last| last.elapsed() < QUIET_AFTER);
+        if let Some(last) = causes.get_mut(why) {
+            *last = Instant::now();
+            return false;
+        }
+        let has_room = causes.len() < CAUSES_MAX;
+        if has_room {
+            causes.insert(why.to_owned(), Instant::now());
+        }
+        has_room
     }
 }
 
@@ -434,11 +506,6 @@ pub(super) async fn beside<T: Send + 'static>(
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await
-}
-
-/// Each second of a full disk: what is lost by it is counted and told where it is dropped.
-pub(super) fn failed(what: &'static str, error: &SpoolError) {
-    tracing::debug!(what, error = chain(error), "the spool failed; readings stay in memory");
 }
 
 #[cfg(test)]
@@ -473,6 +540,33 @@ mod tests {
         assert_eq!(next(&mut spool, 0), second);
         spool.remove(2).expect("removed");
         assert_eq!((spool.next(0).expect("read"), spool.readings, spool.bytes), (Next::Nothing, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cause_of_failure_is_news_once_until_it_was_quiet() {
+        let dir = TempDir::new().expect("a directory");
+        let spool = Handle::new(Spool::open(dir.path(), MORNING).expect("opens").0);
+        assert_eq!(["full", "full", "broken"].map(|why| spool.is_news(why)), [true, false, true]);
+        tokio::time::advance(QUIET_AFTER / 2).await;
+        assert!(!spool.is_news("full"), "it goes on");
+        tokio::time::advance(QUIET_AFTER / 2).await;
+        assert_eq!(["full", "broken"].map(|why| spool.is_news(why)), [false, true]);
+    }
+
+    #[test]
+    fn what_is_put_and_removed_leaves_no_byte_counted_whatever_its_script() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let mut kept = readings(3);
+        kept.iter_mut().for_each(|reading| reading.tag = "一号罐区可燃气体".into());
+        let kept = Chunk { readings: Arc::new(kept), ..chunk(0) };
+        spool.put(&[kept]).expect("kept");
+        let counted = spool.bytes;
+        drop(spool);
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        assert_eq!((spool.readings, spool.bytes), (3, counted), "counted as it was written");
+        spool.remove(1).expect("removed");
+        assert_eq!((spool.readings, spool.bytes), (0, 0));
     }
 
     #[test]
@@ -551,6 +645,7 @@ mod tests {
     fn a_damaged_file_is_kept_aside_and_a_damaged_chunk_is_counted() {
         let dir = TempDir::new().expect("a directory");
         let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let hour = Duration::from_secs(3_600);
         spool.put(&[chunk(4)]).expect("kept");
         spool.connection.execute("UPDATE chunk SET body = '[{'", []).expect("damaged");
         assert_eq!(spool.next(0).expect("read"), Next::Damaged);
@@ -563,6 +658,32 @@ mod tests {
         let (mut spool, found) = Spool::open(dir.path(), MORNING).expect("opens");
         assert!(found.kept_aside.is_some_and(|aside| aside.exists()));
         assert_eq!(spool.next(0).expect("read"), Next::Nothing);
+        // Nothing in it can be read: readings of any time before may have been there.
+        assert_eq!((found.lost, spool.was_damaged().expect("read")), (Some((aside::UNKNOWN, MORNING)), true));
+        drop(spool);
+        let (spool, found) = Spool::open(dir.path(), MORNING.after(hour)).expect("opens");
+        assert_eq!(found.lost, Some((aside::UNKNOWN, MORNING.after(hour))), "until it is told");
+        spool.told().expect("noted");
+        assert_eq!((spool.untold().expect("read"), spool.was_damaged().expect("read")), (None, false));
+    }
+
+    #[test]
+    fn a_damaged_file_tells_what_can_still_be_read_of_it() {
+        let dir = TempDir::new().expect("a directory");
+        let (mut spool, _) = Spool::open(dir.path(), MORNING).expect("opens");
+        let hour = Duration::from_secs(3_600);
+        spool.put(&[chunk(4)]).expect("kept");
+        let seven = Dropped::unknown(MORNING, MORNING, 7);
+        spool.note_dropped(seven).expect("noted");
+        let told = spool.begin_telling(MORNING).expect("read");
+        spool.mark(MORNING.after(hour), true).expect("marked");
+        // Another shape, where nothing needs to be read of it.
+        spool.connection.execute_batch("ALTER TABLE chunk RENAME COLUMN readings TO n").expect("changed");
+        drop(spool);
+        let (mut spool, found) = Spool::open(dir.path(), MORNING.after(2 * hour)).expect("opens");
+        assert!(found.kept_aside.is_some());
+        assert_eq!(found.lost, Some((MORNING, MORNING.after(2 * hour))), "from the oldest that waited in it");
+        assert_eq!(spool.begin_telling(MORNING.after(hour)).expect("read"), told, "under the same id");
     }
 
     #[test]

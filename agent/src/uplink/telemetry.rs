@@ -67,6 +67,8 @@ struct Buffer {
     /// Readings that ever came to wait: the last of them has this number.
     came: u64,
     dropped: Option<Dropped>,
+    /// What a gap is being written of, where no spool counts it, and the moment that it is told under.
+    telling: Option<(Dropped, Wall)>,
     heartbeat: Option<Duration>,
     off: bool,
     out: Out,
@@ -407,12 +409,33 @@ impl TelemetryReceiver {
         let buffer = lock(&self.0);
         let in_memory = |held: &Held| !matches!(held.kept, Kept::Spooled(_));
         let late = |held: &Held| in_memory(held) && held.since.elapsed() >= after;
-        buffer.dropped.is_some() || buffer.out.chunks.values().any(late)
+        buffer.dropped.is_some() || buffer.telling.is_some() || buffer.out.chunks.values().any(late)
     }
 
     /// What was dropped since the last call.
     pub(super) fn take_dropped(&self) -> Option<Dropped> {
         lock(&self.0).dropped.take()
+    }
+
+    /// What a gap is to tell now. Until [`TelemetryReceiver::told_dropped`] it is the same each time, so that a gap
+    /// whose writing nobody waited for is told again under one id.
+    pub(super) fn begin_telling(&self, now: Wall) -> Option<(Dropped, Wall)> {
+        let mut buffer = lock(&self.0);
+        if buffer.telling.is_none() {
+            buffer.telling = buffer.dropped.take().map(|dropped| (dropped, now));
+        }
+        buffer.telling
+    }
+
+    pub(super) fn told_dropped(&self) {
+        lock(&self.0).telling = None;
+    }
+
+    /// Nobody writes that gap any more: what it was of counts with the rest.
+    pub(super) fn end_telling(&self) {
+        let mut buffer = lock(&self.0);
+        let told = buffer.telling.take().map(|(dropped, _)| dropped);
+        buffer.dropped = Dropped::merged(told, buffer.dropped);
     }
 
     /// It could not be told: it is told later, with what is dropped until then.

@@ -884,7 +884,7 @@ fn every_kind_of_message_fits_its_schema() {
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
     let dropped = Dropped::of(&readings(3)).expect("some");
     messages.push(gap::of_telemetry(&dropped, MORNING, &origin));
-    messages.push(gap::of_crash(MORNING, MORNING, MORNING, &origin));
+    messages.push(gap::of_lost((MORNING, MORNING), false, MORNING, &origin));
     messages.push(gap::of_refused(&row(Lane::Work, 1, 1), 300_000, MORNING).0);
     for message in messages {
         let kind = message.kind.clone();

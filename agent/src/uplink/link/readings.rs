@@ -5,11 +5,10 @@ use riskgate_point::Wall;
 
 use super::{Answer, Link};
 use crate::store::{Message, Store, StoreError};
-use crate::uplink::keeper::note_dropped;
 use crate::uplink::spool::{self, Next, SpoolError};
 use crate::uplink::telemetry::{Chunk, Dropped, TelemetryReceiver};
 use crate::uplink::wire::Origin;
-use crate::uplink::{gap, wire};
+use crate::uplink::{gap, keeper, wire};
 
 fn gap_of(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
     tracing::warn!(
@@ -20,31 +19,60 @@ fn gap_of(dropped: &Dropped, at: Wall, origin: &Origin) -> Message {
     gap::of_telemetry(dropped, at, origin)
 }
 
-/// What the spool has counted is told, and forgotten there once the gap is on disk. Cut short by the end of the
-/// connection or of the agent it is told again, under the same id.
-async fn from_spool(
-    spool: spool::Handle,
+/// One write of what was dropped.
+struct Telling {
+    spool: Option<spool::Handle>,
     telemetry: TelemetryReceiver,
     store: Store,
     origin: Origin,
     now: Wall,
-) -> Answer {
-    note_dropped(&spool, &telemetry).await;
-    let (dropped, at) = match spool.with(move |spool| spool.begin_telling(now)).await {
-        Ok(Some(telling)) => telling,
-        Ok(None) => return Answer::SpoolGapTold(Ok(0)),
-        Err(error) => {
-            spool::failed("read", &error);
-            return Answer::SpoolGapTold(Ok(0));
+}
+
+impl Telling {
+    async fn tell(self) -> Answer {
+        if let Some(spool) = &self.spool {
+            keeper::note_dropped(spool, &self.telemetry).await;
         }
-    };
-    let told = store.append(vec![gap_of(&dropped, at, &origin)], Vec::new()).await;
-    if told.is_ok()
-        && let Err(error) = spool.with(|spool| spool.told_dropped()).await
-    {
-        spool::failed("note what was told in", &error);
+        let mut count = 0;
+        let told = match self.tell_memory(&mut count).await {
+            Ok(()) => self.tell_spool(&mut count).await,
+            failed @ Err(_) => failed,
+        };
+        Answer::GapTold(count, told)
     }
-    Answer::SpoolGapTold(told.map(|()| dropped.count))
+
+    /// What no spool counts: there is none, or it cannot be written. Cut short it is told again, under the same id.
+    async fn tell_memory(&self, count: &mut u64) -> Result<(), StoreError> {
+        let Some((dropped, at)) = self.telemetry.begin_telling(self.now) else { return Ok(()) };
+        self.append(&dropped, at).await?;
+        self.telemetry.told_dropped();
+        *count += dropped.count;
+        Ok(())
+    }
+
+    /// What the spool has counted is told, and forgotten there once the gap is on disk. Cut short by the end of the
+    /// connection or of the agent it is told again, under the same id.
+    async fn tell_spool(&self, count: &mut u64) -> Result<(), StoreError> {
+        let (Some(spool), now) = (&self.spool, self.now) else { return Ok(()) };
+        let (dropped, at) = match spool.with(move |spool| spool.begin_telling(now)).await {
+            Ok(Some(telling)) => telling,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                spool.failed("read", &error);
+                return Ok(());
+            }
+        };
+        self.append(&dropped, at).await?;
+        *count += dropped.count;
+        if let Err(error) = spool.with(|spool| spool.told_dropped()).await {
+            spool.failed("note what was told in", &error);
+        }
+        Ok(())
+    }
+
+    async fn append(&self, dropped: &Dropped, at: Wall) -> Result<(), StoreError> {
+        self.store.append(vec![gap_of(dropped, at, &self.origin)], Vec::new()).await
+    }
 }
 
 impl Link<'_> {
@@ -66,32 +94,30 @@ impl Link<'_> {
 
     /// Readings that nobody will have: one gap for all of them.
     pub(super) fn tell_dropped(&mut self) {
-        if let Some(spool) = &self.spool {
-            if !std::mem::replace(&mut self.telling_dropped, true) {
-                let telling = from_spool(
-                    spool.clone(),
-                    self.uplink.telemetry.clone(),
-                    self.uplink.store.clone(),
-                    self.uplink.origin.clone(),
-                    self.uplink.now(),
-                );
-                self.asked.push(Box::pin(telling));
-            }
+        if std::mem::replace(&mut self.telling_dropped, true) {
             return;
         }
-        let Some(dropped) = self.uplink.telemetry.take_dropped() else { return };
-        let gap = gap_of(&dropped, self.uplink.now(), &self.uplink.origin);
-        let store = self.uplink.store.clone();
-        self.asked.push(Box::pin(async move {
-            Answer::GapTold(dropped, store.append(vec![gap], Vec::new()).await)
-        }));
+        let telling = Telling {
+            spool: self.spool.clone(),
+            telemetry: self.uplink.telemetry.clone(),
+            store: self.uplink.store.clone(),
+            origin: self.uplink.origin.clone(),
+            now: self.uplink.now(),
+        };
+        self.asked.push(Box::pin(telling.tell()));
     }
 
-    /// `told`: how many.
-    pub(super) fn told_from_spool(&mut self, told: Result<u64, StoreError>) {
+    pub(super) fn told_dropped(&mut self, count: u64, rest: Result<(), StoreError>) {
         self.telling_dropped = false;
-        if let Some(count) = self.heard("gap", told) {
-            self.uplink.status.send_modify(|status| status.readings_dropped += count);
+        self.uplink.status.send_modify(|status| status.readings_dropped += count);
+        // Told in the log; it is told again with the next turn for it.
+        let _told = self.heard("gap", rest);
+    }
+
+    /// What it failed to do is in the log.
+    pub(super) fn spool_did(&self, what: &'static str, done: Result<(), SpoolError>) {
+        if let (Err(error), Some(spool)) = (done, &self.spool) {
+            spool.failed(what, &error);
         }
     }
 
@@ -125,7 +151,7 @@ impl Link<'_> {
             Ok(Next::Nothing) => self.spool_empty = true,
             Err(error) => {
                 self.spool_empty = true;
-                spool::failed("read", &error);
+                self.spool_did("read", Err(error));
             }
         }
     }
