@@ -484,7 +484,8 @@ impl World<'_> {
             let Input::Fix(fix) = input else { continue };
             let before = tags.remove(fix.tag);
             let older = |of: &Tag| matches!((fix.told, of.told), (Some(this), Some(last)) if this < last);
-            match (before, fix.zone) {
+            // A call for help is kept wherever it comes from.
+            match (before, fix.zone.or(fix.sos.then_some("outside"))) {
                 (Some(before), _) if fix.backfill || (older(&before) && !before.is_lost(*at)) => {
                     tags.insert(fix.tag, before);
                 }
