@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate::config::{Commands, Login, ModelInForce};
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
+use riskgate::uplink::wire::people::ZoneCount;
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
@@ -87,6 +88,7 @@ struct Agent {
     tasks: JoinSet<()>,
     plant: watch::Sender<Arc<Plant>>,
     undurable: Undurable,
+    people: watch::Sender<Vec<ZoneCount>>,
     _sources: watch::Sender<Vec<SourceState>>,
 }
 
@@ -174,6 +176,7 @@ impl Agent {
         };
         let stop = CancellationToken::new();
         let undurable = Undurable::default();
+        let people = watch::Sender::new(Vec::new());
         let uplink = Uplink {
             config,
             origin: origin.clone(),
@@ -185,7 +188,7 @@ impl Agent {
             // Nobody carries out acts here: see commands.rs.
             orders: mpsc::channel(1).0,
             models: mpsc::channel(1).0,
-            people: watch::channel(Vec::new()).1,
+            people: people.subscribe(),
             model: watch::channel(ModelInForce::default()).1,
             status: status_sender,
             clock,
@@ -193,7 +196,7 @@ impl Agent {
         let mut tasks = JoinSet::new();
         tasks.spawn(run(uplink, stop.clone()));
         let (plant, _sources) = (plant_sender, sources_sender);
-        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, _sources }
+        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, people, _sources }
     }
 
     async fn until(&mut self, holds: impl FnMut(&UplinkStatus) -> bool) {
@@ -520,6 +523,33 @@ async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_tha
     }
     assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
     assert_eq!(retained["risk/U-1"]["replayed"], json!(true), "as the store has it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_is_gone_is_told_as_unknown_once() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    let zone = |id: &str, present| ZoneCount {
+        zone: id.to_owned(),
+        name: "防火堤内".to_owned(),
+        unit: "U-1".to_owned(),
+        limit: None,
+        count: Some(riskgate_engine::Count { present, lost: 0, roles: Vec::new() }),
+        since: clock().wall,
+    };
+    agent.people.send_replace(vec![zone("dike", 2), zone("pump-room", 1)]);
+    subscriber.find(|topic, body| topic == "people/dike" && body["data"]["count"] == 2).await;
+    subscriber.find(|topic, body| topic == "people/pump-room" && body["data"]["count"] == 1).await;
+    agent.people.send_replace(vec![zone("pump-room", 1)]);
+    let gone = subscriber.find(|topic, _| topic.starts_with("people/")).await["data"].clone();
+    assert_eq!((&gone["id"], &gone["known"], &gone["count"]), (&json!("dike"), &json!(false), &Value::Null));
+    // Once: what is told next is of the other.
+    agent.people.send_replace(vec![zone("pump-room", 3)]);
+    let next = subscriber.find(|topic, _| topic.starts_with("people/")).await["data"].clone();
+    assert_eq!((&next["id"], &next["count"]), (&json!("pump-room"), &json!(3)));
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,20 +19,44 @@ impl Link<'_> {
             return;
         }
         let zones = self.uplink.people.borrow().clone();
-        self.people_told.retain(|told, _| zones.iter().any(|zone| zone.zone == *told));
+        let now = self.uplink.now();
+        let is_gone = |told: &ZoneCount| !zones.iter().any(|zone| zone.zone == told.zone);
+        // Nobody counts there any more: upstream must not take its last count for the present one.
+        let gone: Vec<ZoneCount> =
+            self.people_told.values().filter(|told| is_gone(told)).take(PEOPLE_AT_ONCE).cloned().collect();
+        for zone in &gone {
+            self.people_told.remove(&zone.zone);
+        }
+        let gone: Vec<ZoneCount> = gone
+            .into_iter()
+            .filter(|zone| zone.count.is_some())
+            .map(|zone| ZoneCount { count: None, since: now, ..zone })
+            .collect();
         let is_told =
             |zone: &&ZoneCount| self.people_told.get(&zone.zone).is_some_and(|told| told.is_as(zone));
         let news: Vec<&ZoneCount> = zones.iter().filter(|zone| !is_told(zone)).collect();
         let first = news.iter().position(|zone| zone.zone > self.people_last).unwrap_or(0);
-        let turn: Vec<ZoneCount> =
-            news.iter().cycle().skip(first).take(news.len().min(PEOPLE_AT_ONCE)).copied().cloned().collect();
-        let now = self.uplink.now();
+        let turn: Vec<ZoneCount> = news
+            .iter()
+            .cycle()
+            .skip(first)
+            .take(news.len().min(PEOPLE_AT_ONCE.saturating_sub(gone.len())))
+            .copied()
+            .cloned()
+            .collect();
+        for zone in gone {
+            self.tell_zone(&zone, connected, now);
+        }
         for zone in turn {
-            self.people_number += 1;
-            let payload = people_bytes(&zone, (connected, self.people_number), now, &self.uplink.origin);
-            self.push(people_topic(&zone.zone), payload, false, LooseKind::People);
+            self.tell_zone(&zone, connected, now);
             self.people_last.clone_from(&zone.zone);
             self.people_told.insert(zone.zone.clone(), zone);
         }
+    }
+
+    fn tell_zone(&mut self, zone: &ZoneCount, connected: Wall, now: Wall) {
+        self.people_number += 1;
+        let payload = people_bytes(zone, (connected, self.people_number), now, &self.uplink.origin);
+        self.push(people_topic(&zone.zone), payload, false, LooseKind::People);
     }
 }
