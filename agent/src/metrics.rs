@@ -9,6 +9,11 @@ use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, 
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 
+/// A count as a gauge takes it.
+pub(crate) fn gauged(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Every event that matters, by its name and the object that it befell.
 pub static EVENTS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counters("riskgate_events_total", "Events by name and object", &["event", "object"]));

@@ -11,7 +11,7 @@ use crate::console::BoardHandle;
 use crate::console::board::{AsideLine, HistoryLine, LaneLine, Uplink};
 use crate::events::Event;
 use crate::history;
-use crate::metrics;
+use crate::metrics::{self, gauged};
 use crate::store::{SetAside, Store, Written};
 use crate::uplink::UplinkStatus;
 
@@ -105,10 +105,6 @@ fn gauge_history(history: &history::Status) {
     ] {
         metrics::HISTORY.with_label_values(&[what]).set(gauged(count));
     }
-}
-
-fn gauged(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn lane_line(lane: &crate::store::LaneView) -> LaneLine {

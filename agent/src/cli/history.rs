@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use riskgate_point::{Value, Wall};
 
 use super::args::duration;
+use super::journal::usual_store;
 use super::tools::progress::Progress;
 use super::{Outcome, Screen, site_of};
 use crate::causes::chain;
@@ -17,7 +18,6 @@ use crate::history::export::{self, ExportError, export, time, words};
 use crate::history::read::Reader;
 use crate::history::{FILE, FLUSH_EVERY, HistoryError, Reading};
 
-const USUAL_FOLDER: &str = "/var/lib/riskgate";
 /// Samples that a table shows; more are told by their least and greatest.
 const ROWS_MAX: usize = 200;
 /// Parts of the time of such a table.
@@ -168,11 +168,7 @@ fn place(span: &Span, screen: &mut Screen) -> Result<(PathBuf, TimeZone), Outcom
         let else_what = "its store is not known: mend it, or give --store";
         return site_of(config, else_what, screen).map(|site| (site.store.dir, site.timezone));
     }
-    let given = std::env::var("STATE_DIRECTORY").ok();
-    let own =
-        given.as_deref().and_then(|folders| folders.split(':').next()).filter(|first| !first.is_empty());
-    let folder = span.store.clone().or_else(|| own.map(PathBuf::from));
-    Ok((folder.unwrap_or_else(|| PathBuf::from(USUAL_FOLDER)), usual))
+    Ok((span.store.clone().unwrap_or_else(usual_store), usual))
 }
 
 fn trend(

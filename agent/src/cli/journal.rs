@@ -12,6 +12,7 @@ use super::args::{JournalArgs, StoreDir, VerifyArgs, duration};
 use super::{Outcome, Screen, site_of};
 use crate::causes::chain;
 use crate::clock;
+use crate::config::{DEFAULT_TIMEZONE, Surroundings};
 use crate::store::StoreError;
 use crate::store::journal::{self, Broken, Entry, Filter, Head, Proof};
 
@@ -113,21 +114,20 @@ pub(super) struct Place {
     pub(super) zone: TimeZone,
 }
 
+/// The service manager's, or where the package puts it.
+pub(super) fn usual_store() -> PathBuf {
+    Surroundings::of_process().state.unwrap_or_else(|| PathBuf::from(USUAL_FOLDER))
+}
+
 pub(super) fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, Outcome> {
-    let china = || TimeZone::get("Asia/Shanghai").unwrap_or(TimeZone::UTC);
+    let china = || TimeZone::get(DEFAULT_TIMEZONE).unwrap_or(TimeZone::UTC);
     match (&given.dir, &given.config) {
         (Some(dir), _) => Ok(Place { dir: dir.clone(), zone: china() }),
         (None, Some(config)) => {
             let site = site_of(config, "its store is not known: mend it, or give --dir", screen)?;
             Ok(Place { dir: site.store.dir, zone: site.timezone })
         }
-        (None, None) => {
-            let own = std::env::var("STATE_DIRECTORY").ok();
-            // systemd joins several folders with colons.
-            let own =
-                own.as_deref().and_then(|folders| folders.split(':').next()).filter(|own| !own.is_empty());
-            Ok(Place { dir: PathBuf::from(own.unwrap_or(USUAL_FOLDER)), zone: china() })
-        }
+        (None, None) => Ok(Place { dir: usual_store(), zone: china() }),
     }
 }
 

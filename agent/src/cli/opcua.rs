@@ -19,6 +19,7 @@ use super::{Outcome, Screen, site_of};
 use crate::app::TrustAct;
 use crate::causes::chain;
 use crate::clock;
+use crate::config::Surroundings;
 
 pub(super) fn obey(command: &OpcuaCommand, screen: &mut Screen) -> Outcome {
     let given = match command {
@@ -59,10 +60,7 @@ fn folder_of(given: &PkiArgs, screen: &mut Screen) -> Result<PathBuf, Outcome> {
             site_of(config, else_what, screen).map(|site| site.store.pki())
         }
         (None, None) => {
-            let given = std::env::var("STATE_DIRECTORY").ok();
-            // systemd joins several folders with colons.
-            let own = given.as_deref().and_then(|folders| folders.split(':').next());
-            let own = own.filter(|first| !first.is_empty()).map(|first| PathBuf::from(first).join("pki"));
+            let own = Surroundings::of_process().state.map(|state| state.join("pki"));
             Ok(own.filter(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(USUAL_FOLDER)))
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{Plant, ShadowRecord, SourceView, Unjudged};
 
-use crate::metrics;
+use crate::metrics::{self, gauged};
 use crate::uplink::wire::SourceState;
 
 /// For upstream.
@@ -79,8 +79,4 @@ pub(super) fn gauge_shadows(shadows: &[Arc<ShadowRecord>]) {
         metrics::SHADOW_EPISODES.with_label_values(&[&of.rule]).set(gauged(of.episodes));
         metrics::SHADOW_ACTIVE.with_label_values(&[&of.rule]).set(i64::from(of.since.is_some()));
     }
-}
-
-fn gauged(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

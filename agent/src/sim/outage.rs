@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::agent::{Agent, Knob, Setting};
 use super::oracle::{Oracle, float, millis, reader};
-use super::script::{START, deeds, folder};
+use super::script::{START, deeds, folder, levels};
 use super::{clock, run, set_spool_bounds, take_decided};
 use crate::config;
 use crate::pump::Order;
@@ -73,12 +73,7 @@ fn plant() -> Arc<Plant> {
             n % SOURCES
         );
     }
-    let mut points = "tag,source,address,type,range_low,range_high,HH,class,measure,confirm\n".to_owned();
-    for n in 0..POINTS {
-        let (source, class) = (n % SOURCES, class_of(n));
-        let confirm = if n % 2 == 0 { "auto" } else { "person" };
-        points += &format!("LT-{n},s{source},holding:{},f32,0,100,90,{class},M-{n},{confirm}\n", n * 2);
-    }
+    let points = levels(POINTS, SOURCES, class_of);
     let files = vec![
         (PathBuf::from("site.toml"), site.into_bytes()),
         (PathBuf::from("points.csv"), points.into_bytes()),

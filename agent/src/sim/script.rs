@@ -88,17 +88,23 @@ hazard = { confirm = "person" }
 task = { id = "T-0", cycle = "1h", hold = "30m" }
 unit = { raise_to = "red", hold = "10m" }
 "#;
-    let mut points = "tag,source,address,type,range_low,range_high,HH,class,measure,confirm\n".to_owned();
-    for n in 0..POINTS {
-        let (source, class) = (n % u32::from(SOURCES), if n < 9 { "process" } else { "gas" });
-        let confirm = if n % 2 == 0 { "auto" } else { "person" };
-        points += &format!("LT-{n},s{source},holding:{},f32,0,100,90,{class},M-{n},{confirm}\n", n * 2);
-    }
+    let points = levels(POINTS, SOURCES.into(), |n| if n < 9 { "process" } else { "gas" });
     let files = vec![
         (PathBuf::from("site.toml"), site.into_bytes()),
         (PathBuf::from("points.csv"), points.into_bytes()),
     ];
     Arc::new(config::check_files(files).expect("it passes").plant)
+}
+
+/// A table of levels, spread over the sources, with a limit and a measure each.
+pub(super) fn levels(points: u32, sources: u32, class_of: impl Fn(u32) -> &'static str) -> String {
+    let mut table = "tag,source,address,type,range_low,range_high,HH,class,measure,confirm\n".to_owned();
+    for n in 0..points {
+        let (source, class) = (n % sources, class_of(n));
+        let confirm = if n % 2 == 0 { "auto" } else { "person" };
+        table += &format!("LT-{n},s{source},holding:{},f32,0,100,90,{class},M-{n},{confirm}\n", n * 2);
+    }
+    table
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,6 @@
 //! What is not annunciated and why, stopped units, and how good the alarms are.
 
-use super::{Draw, alarm_state, both, place, priority, span};
+use super::{Draw, alarm_state, both, minute, place, priority, span};
 use crate::console::view::{AlarmView, CoverView, QualityWindowView};
 
 impl Draw<'_> {
@@ -107,10 +107,6 @@ impl Draw<'_> {
         }
         lines.join("\n")
     }
-}
-
-fn minute(stamp: &str) -> String {
-    stamp.get(..16).unwrap_or(stamp).replace('T', " ")
 }
 
 fn percent(share: f64) -> String {
