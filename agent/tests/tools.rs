@@ -431,7 +431,7 @@ fn a_browse_that_is_cut_or_finds_nothing_says_so() {
         .holds("the bound is reached");
     said(&format!("browse opcua --policy None {} Plant/Tank9", server.url()))
         .ends(1)
-        .holds("'Plant' has no 'Tank9'; it has: Tank A");
+        .holds("'Plant' has no 'Tank9'; it has: Tank A, Tank B");
     said(&format!("browse opcua --policy None {} nsu=urn:other;s=x", server.url())).ends(1).holds(PLANT);
     said("browse opcua --policy None 10.0.0.6:4840").ends(1).holds("write opc.tcp://");
     said("browse opcua opc.tcp://127.0.0.1:1").ends(2).holds("--policy None");

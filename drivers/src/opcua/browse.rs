@@ -3,7 +3,9 @@
 //!
 //! Level by level, with Browse, BrowseNext and Read and no other service. A hierarchy may hold circles, and
 //! a node may stand in several folders: each is followed once. Properties are left out, and so is the
-//! server's own node, unless it is asked for. It is bounded by the wish, and says where it was cut.
+//! server's own node, unless it is asked for. It is bounded by the wish, and says where it was cut. Neighbours
+//! stand by name: a server may tell them in another order each time, and what was pasted into a point list must
+//! come out the same on the next day.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -285,46 +287,57 @@ impl<'w> Walk<'w> {
         Ok(true)
     }
 
-    /// Of one node, to the last.
+    /// Of one node, to the last, by name.
     async fn references(&mut self, place: usize, first: BrowseResult) -> Result<(), String> {
+        let room = self.wish.nodes_max.saturating_sub(self.listed.nodes.len());
+        let mut found = Vec::new();
         let mut result = first;
         loop {
             if result.status_code.is_bad() {
                 self.fault(place, result.status_code);
-                return Ok(());
+                break;
             }
-            for reference in result.references.unwrap_or_default() {
-                self.reference(place, &reference);
-            }
+            let references = result.references.unwrap_or_default();
+            found.extend(references.into_iter().filter(|reference| self.is_ours(reference)));
             let more: ByteString = result.continuation_point;
             if more.is_null_or_empty() {
-                return Ok(());
+                break;
             }
             // A cut still gives back what the server holds for us.
-            let release = self.listed.is_cut;
+            let release = found.len() > room;
             let next = self.session.browse_next(release, &[more]).await;
             let next = next.map_err(|error| self.failed("browsing on", error))?;
             match next.into_iter().next() {
                 Some(next) if !release => result = next,
-                Some(_) | None => return Ok(()),
+                Some(_) | None => break,
             }
         }
+        found.sort_by_cached_key(|reference| {
+            (
+                reference.browse_name.name.as_ref().to_owned(),
+                self.named(&reference.node_id.node_id).to_string(),
+            )
+        });
+        for reference in found {
+            self.reference(place, &reference);
+        }
+        Ok(())
+    }
+
+    /// Neither a property, nor a node of another server, which is not ours to browse, nor the server's own.
+    fn is_ours(&self, reference: &ReferenceDescription) -> bool {
+        let is_property = reference.reference_type_id == ReferenceTypeId::HasProperty;
+        let id = &reference.node_id.node_id;
+        let is_servers_own = *id == ObjectId::Server && self.seen.contains(id);
+        !is_property && reference.node_id.server_index == 0 && !is_servers_own
     }
 
     fn reference(&mut self, parent: usize, reference: &ReferenceDescription) {
-        let is_property = reference.reference_type_id == ReferenceTypeId::HasProperty;
-        // A node of another server is not ours to browse.
-        if is_property || reference.node_id.server_index != 0 {
-            return;
-        }
-        let id = reference.node_id.node_id.clone();
-        if id == ObjectId::Server && self.seen.contains(&id) {
-            return;
-        }
         if self.listed.nodes.len() >= self.wish.nodes_max {
             self.listed.is_cut = true;
             return;
         }
+        let id = reference.node_id.node_id.clone();
         let is_again = !self.seen.insert(id.clone());
         let name = reference.browse_name.name.as_ref().to_owned();
         self.add(Some(parent), id, name, reference.node_class == NodeClass::Variable, is_again);
@@ -380,7 +393,9 @@ impl<'w> Walk<'w> {
             let children = self.children(&here.0).await?;
             let found = children.iter().find(|(_, child)| child == name);
             let Some((id, _)) = found else {
-                let some: Vec<&str> = children.iter().take(20).map(|(_, child)| child.as_str()).collect();
+                let mut some: Vec<&str> = children.iter().map(|(_, child)| child.as_str()).collect();
+                some.sort_unstable();
+                some.truncate(20);
                 return Err(format!("'{}' has no '{name}'; it has: {}", here.1, some.join(", ")));
             };
             here = (id.clone(), name.to_owned());
