@@ -10,7 +10,9 @@ use crate::site::{
     Boost, DCS, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS, ZONES, source_of, unit_of,
 };
 use crate::truth::{Part, Tri};
-use crate::world::{Act, Input, Read, Reading, Source, Value, World, is_strict, reading_of, source_of_all};
+use crate::world::{
+    Act, Input, Read, Reading, Source, Value, World, is_elsewhere, is_strict, reading_of, source_of_all,
+};
 
 /// A feed that came up has told by then of all who are there.
 const SETTLED: u64 = 30 * SECOND;
@@ -148,6 +150,15 @@ struct Watched {
     turned: usize,
     /// Its episode began before the engine did, and silence about places ends nothing yet.
     from_before: bool,
+}
+
+/// What was so before an input.
+struct Before {
+    sources: Vec<Source>,
+    /// Of a fix: where its tag was.
+    zone: Option<&'static str>,
+    /// Of a permit: it was here.
+    ticket: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -408,7 +419,7 @@ impl Model {
     /// A second begins: whatever happens by itself.
     pub(crate) fn tick(&mut self, now: u64) {
         self.desk.now = now;
-        let before = self.sources.clone();
+        let before = self.before(None);
         self.observe();
         self.judge(None, &before);
         self.follow();
@@ -432,7 +443,7 @@ impl Model {
             }
             _ => {}
         }
-        let before = self.sources.clone();
+        let before = self.before(Some(input));
         self.inputs.push((self.desk.now, input.clone()));
         self.observe();
         if let Input::Read(read) = input
@@ -509,7 +520,7 @@ impl Model {
         }
         self.watch_points();
         self.regrade();
-        let before = self.sources.clone();
+        let before = self.before(None);
         self.observe();
         self.judge(Some(&Input::Reload(to)), &before);
         self.follow();
@@ -558,15 +569,10 @@ impl Model {
     }
 
     /// Whether an input is about something that the rule reads.
-    fn touches(
-        rule: &Watched,
-        input: Option<&Input>,
-        read: &[Vec<(u64, Reading)>],
-        sources: [&[Source]; 2],
-    ) -> bool {
-        let [before, after] = sources;
+    fn touches(&self, rule: &Watched, input: Option<&Input>, before: &Before) -> bool {
+        let (after, before_it) = (&self.sources, &before.sources);
         let turned = (0..SOURCES.len()).any(|id| {
-            let (was, is) = (&before[id], &after[id]);
+            let (was, is) = (&before_it[id], &after[id]);
             rule.reads.reads_source(id)
                 && ((was.up == Some(true)) != (is.up == Some(true)) || was.is_live() != is.is_live())
         });
@@ -577,14 +583,19 @@ impl Model {
             }
             Some(Input::Refreshed(source)) => *source == PTW && rule.reads.permits,
             Some(Input::Read(of)) => !of.backfill && rule.reads.points.contains(&of.point),
-            Some(Input::Fix(fix)) => !fix.backfill && !rule.reads.zones.is_empty(),
+            // A tag that is in none of its zones and was in none of them tells it nothing.
+            Some(Input::Fix(fix)) => {
+                let is = self.whereabouts(fix.tag);
+                is.into_iter().chain(before.zone).any(|zone| rule.reads.zones.contains(zone))
+            }
             Some(Input::Sighting { backfill, .. }) => !backfill && rule.reads.cameras,
             Some(Input::Condition { .. } | Input::Told) => rule.reads.conditions,
-            Some(Input::Lost) => rule.reads.conditions && !before[DCS].untold,
-            Some(Input::Permit(_)) => rule.reads.permits,
+            Some(Input::Lost) => rule.reads.conditions && !before_it[DCS].untold,
+            // Nor does a ticket of another plant.
+            Some(Input::Permit(permit)) => rule.reads.permits && (before.ticket || !is_elsewhere(permit)),
             Some(Input::Reload(_)) => {
                 let was_read =
-                    |point: &usize| read[*point].last().is_some_and(|(_, of)| of.received.is_some());
+                    |point: &usize| self.read[*point].last().is_some_and(|(_, of)| of.received.is_some());
                 let told = rule.reads.places() || rule.reads.conditions || !rule.reads.rules.is_empty();
                 told || rule.reads.points.iter().any(was_read)
             }
@@ -592,26 +603,47 @@ impl Model {
         turned || told
     }
 
-    fn judge(&mut self, input: Option<&Input>, before: &[Source]) {
+    /// What is so before an input.
+    fn before(&self, input: Option<&Input>) -> Before {
+        let zone = match input {
+            Some(Input::Fix(fix)) => self.whereabouts(fix.tag),
+            _ => None,
+        };
+        let ticket = |(_, of): &(u64, Input)| match (of, input) {
+            (Input::Permit(of), Some(Input::Permit(this))) if of.id == this.id => Some(!is_elsewhere(of)),
+            _ => None,
+        };
+        let ticket = self.inputs.iter().rev().find_map(ticket).unwrap_or(false);
+        Before { sources: self.sources.clone(), zone, ticket }
+    }
+
+    fn whereabouts(&self, tag: &str) -> Option<&'static str> {
+        self.world().whereabouts(tag)
+    }
+
+    fn world(&self) -> World<'_> {
+        World {
+            now: self.desk.now,
+            inputs: &self.inputs,
+            read: &self.read,
+            sources: &self.sources,
+            actives: &self.actives,
+        }
+    }
+
+    fn judge(&mut self, input: Option<&Input>, before: &Before) {
         let mut turned: BTreeSet<String> = BTreeSet::new();
         let mut rules = std::mem::take(&mut self.rules);
         for rule in &mut rules {
             let id = rule.about.id.clone();
             // What nobody has told anything of is not judged.
             let born = !rule.said.is_empty()
-                || Self::touches(rule, input, &self.read, [before, &self.sources])
+                || self.touches(rule, input, before)
                 || rule.reads.rules.iter().any(|of| turned.contains(of));
             if !born {
                 continue;
             }
-            let world = World {
-                now: self.desk.now,
-                inputs: &self.inputs,
-                read: &self.read,
-                sources: &self.sources,
-                actives: &self.actives,
-            };
-            let (when, mut clear) = rule.look(&world);
+            let (when, mut clear) = rule.look(&self.world());
             if rule.from_before && clear == Some(true) {
                 if self.is_settled(&rule.reads) {
                     rule.from_before = false;
