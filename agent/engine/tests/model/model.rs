@@ -7,7 +7,8 @@ use riskgate_engine::{Class, Priority};
 use crate::alarms::{About, Desk, Plan, Stage, Told, is_protected};
 use crate::language::{Cond, Num};
 use crate::site::{
-    Boost, DCS, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS, ZONES, source_of, unit_of,
+    Boost, DCS, FAULTS_OF_POINTS, FAULTS_OF_SOURCES, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS,
+    ZONES, source_of, unit_of,
 };
 use crate::truth::{Part, Tri};
 use crate::world::{
@@ -635,7 +636,6 @@ impl Model {
         let mut turned: BTreeSet<String> = BTreeSet::new();
         let mut rules = std::mem::take(&mut self.rules);
         for rule in &mut rules {
-            let id = rule.about.id.clone();
             // What nobody has told anything of is not judged.
             let born = !rule.said.is_empty()
                 || self.touches(rule, input, before)
@@ -652,7 +652,7 @@ impl Model {
                 }
             }
             rule.said.push((self.desk.now, when, clear));
-            if !self.desk.is_active(&id) {
+            if !self.desk.is_active(&rule.about.id) {
                 if rule.lasted(rule.on_delay, |when, _| when == Some(true), |when, _| when != Some(false)) {
                     rule.turned = rule.said.len() - 1;
                     self.begins(rule, when.is_none());
@@ -664,9 +664,11 @@ impl Model {
                     self.ends(rule);
                 }
             }
-            let active = if self.desk.is_active(&id) { Some(true) } else { when.and(Some(false)) };
-            if self.actives.insert(id.clone(), active) != Some(active) {
-                turned.insert(id);
+            let id = &rule.about.id;
+            let active = if self.desk.is_active(id) { Some(true) } else { when.and(Some(false)) };
+            if self.actives[id] != active {
+                self.actives.insert(id.clone(), active);
+                turned.insert(id.clone());
             }
         }
         self.rules = rules;
@@ -729,11 +731,11 @@ impl Model {
         let now = self.desk.now;
         for id in 0..SOURCES.len() {
             let source = self.sources[id].clone();
-            let fault = format!("fault:source:{}", SOURCES[id]);
-            let active = self.desk.is_active(&fault);
+            let fault = FAULTS_OF_SOURCES[id];
+            let active = self.desk.is_active(fault);
             if active && !source.is_blind() {
-                self.desk.end(&fault, false);
-                self.desk.return_of(&fault);
+                self.desk.end(fault, false);
+                self.desk.return_of(fault);
             } else if !active && source.is_blind() && source.fault_due <= now {
                 let about = self.about_source(id);
                 self.desk.begin(&about, false);
@@ -744,14 +746,14 @@ impl Model {
         }
         for point in 0..TAGS.len() {
             let reading = self.read[point].last().unwrap().1.clone();
-            let fault = format!("fault:{}", TAGS[point]);
-            let active = self.desk.is_active(&fault);
+            let fault = FAULTS_OF_POINTS[point];
+            let active = self.desk.is_active(fault);
             let source = &self.sources[source_of(point)];
             let class = self.site().points[point].class;
             let patience = if is_strict(class) { 10 * SECOND } else { self.site().patience };
             if active && !reading.is_bad() {
-                self.desk.end(&fault, false);
-                self.desk.return_of(&fault);
+                self.desk.end(fault, false);
+                self.desk.return_of(fault);
             } else if let Some(watched) = self.watched.get(&point)
                 && !active
                 && reading.is_bad()
@@ -760,7 +762,7 @@ impl Model {
             {
                 let about = self.about_point(point);
                 self.desk.begin(&about, false);
-                if !self.desk.alarms[&fault].withholds_hazards() {
+                if !self.desk.alarms[fault].withholds_hazards() {
                     self.raise_of_point(point);
                 }
             }
