@@ -459,6 +459,7 @@ fn a_store_that_cannot_commit_turns_health_red_is_told_once_and_the_stop_says_so
     agent.signal("-TERM");
     let (code, log) = agent.ends();
     assert_eq!(code, Some(1), "what was decided is not on disk:\n{log}");
-    assert!(log.contains("not written when it closed"), "{log}");
+    // Because the file is locked, or where the machine is slow because it did not answer in time.
+    assert!(log.contains("something that was decided is not on disk"), "{log}");
     assert_eq!(log.matches("commit failed").count(), 0, "told once:\n{log}");
 }
