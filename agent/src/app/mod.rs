@@ -44,7 +44,7 @@ use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, ModelOrder, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
-use model::{Committed, Held, Reading};
+use model::{Committed, Held, PassedOver, Reading};
 pub use once::{Line, once};
 use parts::Parts;
 pub use reload::secrets_text;
@@ -96,8 +96,10 @@ struct Instance {
     hash: String,
     /// Of the files alone.
     files: String,
-    /// The newest model from upstream, in force or not.
+    /// The newest model from upstream that goes with the files, in force or not.
     held: Option<Held>,
+    /// Newer ones in the store, which do not, newest first: at most as many as it keeps.
+    passed_over: Vec<PassedOver>,
     passwords: u64,
     clock: Clock,
     origin: Origin,
@@ -135,12 +137,13 @@ impl Instance {
         let now = clock();
         let (store, mut opened) = open_store(&files.checked.site, now).await?;
         let stored = std::mem::replace(&mut opened.models, Ok(Vec::new()));
-        let (Read { checked, passwords }, held) = model::restore(&folder, files, stored).await;
-        let in_force = model::in_force(&checked, held.as_ref());
+        let (Read { checked, passwords }, restored) = model::restore(&folder, files, stored).await;
+        let model::Restored { held, passed_over } = restored;
+        let in_force = model::in_force(&checked, held.as_ref(), &passed_over);
         let Checked { site, plant, sources, hash, files, .. } = checked;
         let plant = Arc::new(plant);
         let doors = Doors::bind(&site).await?;
-        let first_acts = journal_start(&store, &opened, &hash, now).await;
+        let first_acts = journal_start(&store, &opened, &site, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
@@ -236,6 +239,7 @@ impl Instance {
             hash,
             files,
             held,
+            passed_over,
             passwords,
             clock,
             origin,
@@ -287,7 +291,7 @@ impl Instance {
 
     async fn after_reading(&mut self, read: Result<Option<Reading>, JoinError>) {
         match read {
-            Ok(Some((read, asker))) => self.swap(read, asker).await,
+            Ok(Some(reading)) => self.swap(reading).await,
             // A model that was answered without being read.
             Ok(None) => {}
             Err(error) => Event::ReloadRefused { why: &error.to_string() }.emit(),
@@ -393,13 +397,21 @@ impl Instance {
 /// Each start, and whether the configuration is another than it was. A disk that takes nothing holds up no start:
 /// the entry is in the queue behind which everything else is written, or is given back to be written with the first
 /// that the pump decides.
-async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) -> Vec<JournalEntry> {
+async fn journal_start(
+    store: &Store,
+    opened: &Opened,
+    site: &Site,
+    config: &str,
+    now: Now,
+) -> Vec<JournalEntry> {
     let entry = JournalEntry {
         at: now.wall,
         by: "riskgate".to_owned(),
         what: "start".to_owned(),
         body: json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "company": site.company,
+            "gateway": site.gateway,
             "old": opened.config_before,
             "new": config,
             "epoch": opened.epoch.0,

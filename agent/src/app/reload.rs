@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::sources::Sources;
+use super::model::{Reading, Tried};
 use super::{AppError, Instance, ORDERS_MAX, model};
 use crate::causes::chain;
 use crate::config::{self, Checked, Driver, Problems, SecretError, Site, Synced};
@@ -80,6 +81,14 @@ impl Unread {
             Self::Panicked(why) => {
                 AppError::Failed(anyhow!("the check of {} broke: {why}", folder.display()))
             }
+        }
+    }
+
+    /// In one line: the first error.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Refused(problems) => model::refusal(problems).words,
+            Self::Passwords(_) | Self::Panicked(_) => self.text().replace('\n', "; "),
         }
     }
 
@@ -155,12 +164,16 @@ impl Instance {
         Event::Reloading.emit();
         let folder = self.folder.clone();
         let synced = self.held.as_ref().map(|held| held.synced.clone());
-        self.reading.spawn(async move { Some((read(folder, synced).await, asker)) });
+        let passed_over = self.passed_over.clone();
+        self.reading.spawn(async move {
+            let (read, tried) = model::read_again(&folder, passed_over, synced).await;
+            Some(Reading { read, asker, tried })
+        });
     }
 
     /// Swaps in what was read, or says why not. Waits for the drivers' end and for nothing else; the answer
     /// follows the commit.
-    pub(super) async fn swap(&mut self, read: Result<Read, Unread>, asker: Asker) {
+    pub(super) async fn swap(&mut self, Reading { read, asker, tried }: Reading) {
         let Read { checked, passwords } = match read {
             Ok(read) => read,
             Err(unread) => return asker.refuse_unread(&unread, &self.files),
@@ -169,11 +182,19 @@ impl Instance {
         if let (Asker::Upstream { .. }, false) = (&asker, is_as_it_runs) {
             return asker.refuse(EDITED.to_owned());
         }
-        let mut in_force = model::in_force(&checked, self.held.as_ref());
+        let of_models = tried.as_ref().map(Tried::in_words).unwrap_or_default();
+        let version_before = self.held.as_ref().map(|held| held.synced.version);
+        let (let_in, still) = tried.map_or((None, None), |Tried { let_in, still }| (let_in, Some(still)));
+        let passed_over = still.unwrap_or_else(|| self.passed_over.clone());
+        let mut in_force = model::in_force(&checked, let_in.as_ref().or(self.held.as_ref()), &passed_over);
         let Checked { site, plant, sources, hash, files, orphans, .. } = checked;
         if hash == self.hash && passwords == self.passwords {
             Event::Unchanged.emit();
-            let said = "the configuration has not changed".to_owned();
+            // Why a model is not taken may have changed.
+            self.passed_over = passed_over;
+            self.in_force = in_force;
+            self.tell_model();
+            let said = format!("配置没有变化 the configuration has not changed{of_models}");
             return asker.tell(Reply::Done { durable: true, said });
         }
         if let Some(what) = needs_restart(&self.site, &site) {
@@ -185,6 +206,7 @@ impl Instance {
         let Ok(place) = orders.try_reserve() else {
             return asker.refuse(format!("{ORDERS_MAX} acts wait for the pump already; ask again later"));
         };
+        self.passed_over = passed_over;
         let plant = Arc::new(plant);
         let now = (self.clock)().wall;
         let (uid, mut entry) = (
@@ -205,11 +227,18 @@ impl Instance {
                 entry.what = "model".to_owned();
                 put(&mut entry.body, taking.journalled);
                 in_force.taken = Some(taking.held.known.clone());
+                in_force.refused = None;
                 self.held = Some(taking.held);
+                self.passed_over.clear();
                 (None, Some(taking.taken))
             }
             asker @ (Asker::Signal | Asker::Client { .. }) => {
                 put(&mut entry.body, json!({ "uid": uid }));
+                if let Some(held) = let_in {
+                    let version = held.synced.version;
+                    put(&mut entry.body, json!({ "version": version, "version_before": version_before }));
+                    self.held = Some(held);
+                }
                 (Some(asker), None)
             }
         };
@@ -220,7 +249,7 @@ impl Instance {
         let old = std::mem::replace(&mut self.hash, hash.clone());
         let (answer, swapped) = oneshot::channel();
         place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
-        let said = describe(&plant);
+        let said = format!("{}{of_models}", describe(&plant));
         self.plant.send_replace(plant);
         self.in_force = in_force;
         self.tell_model();
@@ -278,10 +307,10 @@ fn passwords_of(checked: &Checked) -> u64 {
 
 fn describe(plant: &Plant) -> String {
     format!(
-        "{} sources, {} points, {} rules now run",
-        plant.sources().len(),
-        plant.points().len(),
-        plant.rules().len()
+        "现在运行 {sources} 个数据源、{points} 个测点、{rules} 条规则 {sources} sources, {points} points, {rules} rules now run",
+        sources = plant.sources().len(),
+        points = plant.points().len(),
+        rules = plant.rules().len()
     )
 }
 

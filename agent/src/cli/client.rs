@@ -17,7 +17,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const NAME: &str = "riskgate.sock";
-const SYSTEM_SOCKET: &str = "/run/riskgate/riskgate.sock";
+pub(super) const SYSTEM_SOCKET: &str = "/run/riskgate/riskgate.sock";
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {

@@ -9,8 +9,8 @@ use riskgate_engine::{Difference, Evidence, Irreplayable, Truth, replay};
 use serde_json::Value;
 
 use super::args::StoreDir;
-use super::client::{self, Client, ClientError};
-use super::journal::{Place, place_of};
+use super::client::{Client, ClientError};
+use super::place::{self, Place, place_of};
 use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::console::socket::{Answer, Question};
@@ -104,9 +104,9 @@ fn of_agent(args: &ExplainArgs, screen: &mut Screen) -> Result<Option<Explained>
         (Some(socket), _) => socket.clone(),
         (None, Some(folder)) => {
             let else_what = "its agent is not known: mend it, or give --socket or --dir";
-            super::site_of(folder, else_what, screen)?.console.socket
+            place::socket_of(&super::site_of(folder, else_what, screen)?, screen)?
         }
-        (None, None) => client::default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref()),
+        (None, None) => place::usual_socket(),
     };
     let mut client = match Client::connect(&socket) {
         Ok(client) => client,

@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use riskgate_point::{Value, Wall};
 
-use super::args::duration;
-use super::journal::usual_store;
+use super::args::{StoreDir, duration};
+use super::place::{Place, place_of};
 use super::tools::progress::Progress;
-use super::{Outcome, Screen, site_of};
+use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::history::export::{self, ExportError, export, time, words};
 use crate::history::read::Reader;
@@ -83,13 +83,8 @@ struct Span {
     #[arg(long, value_name = "TIME", value_parser = when)]
     until: Option<When>,
 
-    /// 存储文件夹 / the folder of the store [default: $STATE_DIRECTORY, /var/lib/riskgate]
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    store: Option<PathBuf>,
-
-    /// 从配置文件夹得知存储文件夹和时区 / the store and the time zone of this configuration
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreDir,
 }
 
 /// A moment, or how long before now.
@@ -123,7 +118,7 @@ pub(super) fn obey(args: &HistoryArgs, now: Wall, screen: &mut Screen) -> Outcom
         Some(HistoryCommand::Export { span, .. }) => span,
         None => &args.span,
     };
-    let (folder, timezone) = match place(span, screen) {
+    let Place { dir: folder, zone: timezone } = match place_of(&span.store, screen) {
         Ok(place) => place,
         Err(outcome) => return outcome,
     };
@@ -159,16 +154,6 @@ struct Asked {
     since: Wall,
     until: Wall,
     timezone: TimeZone,
-}
-
-/// The folder named, the configuration's, the service manager's, or the usual one; and whose times.
-fn place(span: &Span, screen: &mut Screen) -> Result<(PathBuf, TimeZone), Outcome> {
-    let usual = TimeZone::get(crate::config::DEFAULT_TIMEZONE).unwrap_or(TimeZone::UTC);
-    if let Some(config) = &span.config {
-        let else_what = "its store is not known: mend it, or give --store";
-        return site_of(config, else_what, screen).map(|site| (site.store.dir, site.timezone));
-    }
-    Ok((span.store.clone().unwrap_or_else(usual_store), usual))
 }
 
 fn trend(
@@ -304,7 +289,7 @@ fn in_words(error: &ExportError) -> String {
             format!("历史中没有测点'{tag}'{zh} / the history has no point '{tag}'{en}")
         }
         ExportError::History(error @ HistoryError::Missing { .. }) => {
-            format!("找不到历史文件 / {}; give --store or --config", chain(error))
+            format!("找不到历史文件 / {}; give --dir or --config", chain(error))
         }
         ExportError::History(error) => format!("未能读取历史 / {}", chain(error)),
         ExportError::Write(error) => format!("未能写入 / cannot write: {error}"),

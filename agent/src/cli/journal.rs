@@ -1,23 +1,18 @@
 //! `riskgate verify` and `riskgate journal`: the journal, proven and read. Both work on the store's folder, with or
 //! without an agent that runs there, and change nothing in it.
 
-use std::path::PathBuf;
-
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use riskgate_point::Wall;
 
-use super::args::{JournalArgs, StoreDir, VerifyArgs, duration};
-use super::{Outcome, Screen, site_of};
+use super::args::{JournalArgs, VerifyArgs, duration};
+use super::place::{Place, place_of};
+use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::clock;
-use crate::config::{DEFAULT_TIMEZONE, Surroundings};
 use crate::store::StoreError;
 use crate::store::journal::{self, Broken, Entry, Filter, Head, Proof};
-
-/// As systemd/riskgate.service has it.
-const USUAL_FOLDER: &str = "/var/lib/riskgate";
 
 /// A long journal takes a while: so often it is told how far it is.
 const PROGRESS_ENTRIES: u64 = 100_000;
@@ -108,29 +103,6 @@ fn unread(error: &StoreError, screen: &mut Screen) -> Outcome {
     Outcome::Refused
 }
 
-/// Where the store is, and in which zone its times are told.
-pub(super) struct Place {
-    pub(super) dir: PathBuf,
-    pub(super) zone: TimeZone,
-}
-
-/// The service manager's, or where the package puts it.
-pub(super) fn usual_store() -> PathBuf {
-    Surroundings::of_process().state.unwrap_or_else(|| PathBuf::from(USUAL_FOLDER))
-}
-
-pub(super) fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, Outcome> {
-    let china = || TimeZone::get(DEFAULT_TIMEZONE).unwrap_or(TimeZone::UTC);
-    match (&given.dir, &given.config) {
-        (Some(dir), _) => Ok(Place { dir: dir.clone(), zone: china() }),
-        (None, Some(config)) => {
-            let site = site_of(config, "its store is not known: mend it, or give --dir", screen)?;
-            Ok(Place { dir: site.store.dir, zone: site.timezone })
-        }
-        (None, None) => Ok(Place { dir: usual_store(), zone: china() }),
-    }
-}
-
 fn stamp(at: Wall, zone: &TimeZone) -> String {
     Timestamp::from_millisecond(at.0).map_or_else(
         |_| format!("{} ms", at.0),
@@ -165,6 +137,7 @@ pub(super) fn head(text: &str) -> Result<Head, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::StoreDir;
     use super::*;
     use crate::store::{JournalEntry, Store};
 

@@ -22,7 +22,7 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
-use crate::config::{Commands, ModelInForce, ModelSource, TakenModel};
+use crate::config::{Commands, ModelInForce, ModelSource, RefusedModel, TakenModel};
 use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
@@ -349,7 +349,12 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let head = Head { n: 7, hash: "5f1c".to_owned() };
     let taken = TakenModel { version: 7, at: MORNING, by: "王敏".to_owned() };
     let model =
-        ModelInForce { source: ModelSource::Upstream, taken: Some(taken), orphans: vec!["M-9".to_owned()] };
+        ModelInForce {
+            source: ModelSource::Upstream,
+            taken: Some(taken),
+            refused: Some(RefusedModel { version: 8, why: "a unit is missing".to_owned() }),
+            orphans: vec!["M-9".to_owned()],
+        };
     let sources = [down];
     let present = wire::Present { last, journal: &head, sources: &sources, model: &model };
     let online = wire::state_bytes(Status::Online, Some(present), MORNING, &origin());
