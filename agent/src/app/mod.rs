@@ -23,7 +23,7 @@ use anyhow::Context;
 use riskgate_drivers::Clock;
 use riskgate_drivers::opcua::Pki;
 use riskgate_engine::{Effect, Engine, Plant};
-use riskgate_point::Now;
+use riskgate_point::{Mono, Now};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
@@ -110,6 +110,8 @@ struct Instance {
     hangup: Signal,
     /// Another SIGHUP came while the configuration was being read.
     hung_up_again: bool,
+    /// No model from upstream is looked at before then.
+    rest_until: Mono,
     /// A reload that reads the configuration: at most one.
     reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
@@ -249,6 +251,7 @@ impl Instance {
             parts,
             hangup,
             hung_up_again: false,
+            rest_until: Mono::default(),
             reading: JoinSet::new(),
             answers: JoinSet::new(),
             committing: JoinSet::new(),
@@ -291,7 +294,13 @@ impl Instance {
 
     async fn after_reading(&mut self, read: Result<Option<Reading>, JoinError>) {
         match read {
-            Ok(Some(reading)) => self.swap(reading).await,
+            Ok(Some(reading)) => {
+                let took = reading.took;
+                self.swap(reading).await;
+                if !took.is_zero() {
+                    self.pace(took);
+                }
+            }
             // A model that was answered without being read.
             Ok(None) => {}
             Err(error) => Event::ReloadRefused { why: &error.to_string() }.emit(),

@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use riskgate_engine::{Plant, Severity};
 use riskgate_point::Wall;
@@ -29,6 +30,12 @@ use crate::uplink::ModelOrder;
 /// Things that are wrong with a model, of which the answer tells so many: 100 of 1.5 KiB fit into a message.
 const REASONS_MAX: usize = 100;
 const REASON_CHARS_MAX: usize = 200;
+
+/// To read and to check a model takes one core: after each, it rests for so many times as long as that took, so that a
+/// series of versions leaves three quarters of the core to what the gateway is there for.
+const RESTS: u32 = 3;
+/// And at least so long: a swap is a turn of the pump too.
+const REST_MIN: Duration = Duration::from_millis(200);
 
 /// Orphans that are named in an answer and in the journal.
 const ORPHANS_MAX: usize = 100;
@@ -57,6 +64,8 @@ pub(super) struct PassedOver {
 pub(super) struct Reading {
     pub(super) read: Result<Read, Unread>,
     pub(super) asker: Asker,
+    /// How long it took to read a model from upstream.
+    pub(super) took: Duration,
     /// Of those that were passed over: what became of them now. `None`: none was tried.
     pub(super) tried: Option<Tried>,
 }
@@ -222,9 +231,12 @@ impl Instance {
         let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
         let (folder, time) = (self.folder.clone(), self.origin.clone());
         let waits = !self.committing.is_empty();
+        let clock = self.clock;
+        let rest = self.rest_until.since(clock().mono);
         self.reading.spawn(async move {
             // Where nothing comes back it was answered, or the pump has ended.
             let answer = may.await.ok()?;
+            tokio::time::sleep(rest).await;
             if waits {
                 // Nobody may be told that it is held, and each that waits is 1 MiB.
                 let words = "the disk has yet to take the model that runs; ask again by the same id";
@@ -245,8 +257,10 @@ impl Instance {
                     None
                 }
                 Some(_) | None => {
+                    let began = clock().mono;
                     let read = read(folder, Some(offered.synced.clone())).await;
-                    Some(Reading { read, asker: Asker::Upstream { offered, answer }, tried: None })
+                    let took = clock().mono.since(began);
+                    Some(Reading { read, asker: Asker::Upstream { offered, answer }, took, tried: None })
                 }
             }
         });
@@ -264,6 +278,11 @@ impl Instance {
             Some(Committed { verdict, answer })
         });
         done
+    }
+
+    /// A model is looked at when those before it left time for everything else.
+    pub(super) fn pace(&mut self, took: Duration) {
+        self.rest_until = (self.clock)().mono.after((took * RESTS).max(REST_MIN));
     }
 
     pub(super) fn model_committed(&mut self, Committed { verdict, answer }: Committed) {

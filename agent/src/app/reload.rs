@@ -3,11 +3,12 @@
 //!
 //! A configuration with a problem is refused whole and the running one stays. What the process is bound to
 //! (identity, broker, ports, folders) needs a restart and says so; how long the history is kept does not. Alarms, hazards and boosts keep their
-//! identity: that is the engine's work. All drivers are started anew, those of unchanged sources too.
+//! identity: that is the engine's work. Drivers of sources that are what they were go on.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use riskgate_drivers::mqtt;
@@ -15,7 +16,7 @@ use riskgate_engine::Plant;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::sources::Sources;
+use super::sources::Swapped;
 use super::model::{Reading, Tried};
 use super::{AppError, Instance, ORDERS_MAX, model};
 use crate::causes::chain;
@@ -167,13 +168,13 @@ impl Instance {
         let passed_over = self.passed_over.clone();
         self.reading.spawn(async move {
             let (read, tried) = model::read_again(&folder, passed_over, synced).await;
-            Some(Reading { read, asker, tried })
+            Some(Reading { read, asker, took: Duration::ZERO, tried })
         });
     }
 
     /// Swaps in what was read, or says why not. Waits for the drivers' end and for nothing else; the answer
     /// follows the commit.
-    pub(super) async fn swap(&mut self, Reading { read, asker, tried }: Reading) {
+    pub(super) async fn swap(&mut self, Reading { read, asker, tried, .. }: Reading) {
         let Read { checked, passwords } = match read {
             Ok(read) => read,
             Err(unread) => return asker.refuse_unread(&unread, &self.files),
@@ -242,14 +243,12 @@ impl Instance {
                 (Some(asker), None)
             }
         };
-        self.sources.halt().await;
-        let (sources, intake) = Sources::start(sources, &plant, self.clock);
-        let tallies = sources.tallies();
-        let old_sources = std::mem::replace(&mut self.sources, sources);
+        let Swapped { go, begun, kept } = self.sources.swap(sources, &plant).await;
+        let tallies = self.sources.tallies();
         let old = std::mem::replace(&mut self.hash, hash.clone());
         let (answer, swapped) = oneshot::channel();
-        place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
-        let said = format!("{}{of_models}", describe(&plant));
+        place.send(Order::Swap { plant: Arc::clone(&plant), go, tallies, entry, taken, answer });
+        let said = format!("{}{of_models}", describe(&plant, begun, kept));
         self.plant.send_replace(plant);
         self.in_force = in_force;
         self.tell_model();
@@ -259,8 +258,6 @@ impl Instance {
         self.passwords = passwords;
         self.answers.spawn(async move {
             let swapped = swapped.await;
-            // Not before: their queue ends with them, and the pump with its queue.
-            drop(old_sources);
             if let Ok(Answer::Done { .. }) = swapped {
                 Event::Reloaded { old: &old, new: &hash }.emit();
             }
@@ -305,9 +302,9 @@ fn passwords_of(checked: &Checked) -> u64 {
     hasher.finish()
 }
 
-fn describe(plant: &Plant) -> String {
+fn describe(plant: &Plant, begun: usize, kept: usize) -> String {
     format!(
-        "现在运行 {sources} 个数据源、{points} 个测点、{rules} 条规则 {sources} sources, {points} points, {rules} rules now run",
+        "现在运行 {sources} 个数据源、{points} 个测点、{rules} 条规则 {sources} sources, {points} points, {rules} rules now run; 重新连接 started anew {begun}, 未受影响 untouched {kept}",
         sources = plant.sources().len(),
         points = plant.points().len(),
         rules = plant.rules().len()

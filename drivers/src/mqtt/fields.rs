@@ -176,7 +176,7 @@ impl SightingFields {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PermitFields {
     /// As of fixes.
     pub many: Option<Path>,
@@ -255,7 +255,7 @@ impl PermitFields {
 pub type Renames = Arc<BTreeMap<String, Arc<str>>>;
 
 /// Where one field stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Where {
     /// `$.camera`: in the JSON, from each element where a message holds many.
     Path(Path),
@@ -300,7 +300,7 @@ impl Where {
 }
 
 /// A place in a JSON message (RFC 9535), of which the first match counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Path {
     path: Arc<JsonPath>,
     /// The list whose elements the path names, where it ends in `[*]`.
