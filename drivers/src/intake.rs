@@ -101,10 +101,7 @@ pub struct Receiver(Arc<Shared>);
 
 /// A queue of `bound` reports in each of its two lanes. At one sample of 100 bytes a report, a bound of
 /// 100,000 is 20 MB at the very worst, and one second of the largest plant that we promise to read.
-pub fn channel(
-    bound: usize,
-    lane_of: impl Fn(PointId) -> Lane + Send + 'static,
-) -> (Sender, Receiver) {
+pub fn channel(bound: usize, lane_of: impl Fn(PointId) -> Lane + Send + 'static) -> (Sender, Receiver) {
     let queues = Queues {
         lane_of: Box::new(lane_of),
         safety: VecDeque::new(),
@@ -120,7 +117,12 @@ pub fn channel(
         emptied: Notify::new(),
     });
     (
-        Sender { shared: Arc::clone(&shared), activity: Arc::default(), tally: Arc::default(), gate: Gate::open() },
+        Sender {
+            shared: Arc::clone(&shared),
+            activity: Arc::default(),
+            tally: Arc::default(),
+            gate: Gate::open(),
+        },
         Receiver(shared),
     )
 }

@@ -317,9 +317,11 @@ impl Instance {
                 if let Err(error) = self.orders.try_send(Order::Act { act, uid, answer: done }) {
                     let why = match error {
                         TrySendError::Full(_) => {
-                            format!("{ORDERS_MAX} acts wait for the pump already; look at /healthz")
+                            format!(
+                                "操作过多，请稍后再试 / {ORDERS_MAX} acts wait for the pump already; look at /healthz"
+                            )
                         }
-                        TrySendError::Closed(_) => "the agent is stopping".to_owned(),
+                        TrySendError::Closed(_) => "网关程序正在停止 / the agent is stopping".to_owned(),
                     };
                     drop(answer.send(Reply::Refused { why }));
                     return;
@@ -330,7 +332,8 @@ impl Instance {
                         Ok(Answer::Done { durable }) => Reply::Done { durable, said: String::new() },
                         Ok(Answer::Refused(refusal)) => Reply::Refused { why: refusal.to_string() },
                         Ok(Answer::Full) => Reply::Refused {
-                            why: "the disk takes nothing and too many acts wait for it already; look at /healthz"
+                            why: "磁盘写不进去，等待的操作过多 / the disk takes nothing and too many acts wait for it already; look \
+                                  at /healthz"
                                 .to_owned(),
                         },
                         // Nobody knows what became of it: the socket says so.

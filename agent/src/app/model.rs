@@ -96,17 +96,12 @@ impl PassedOver {
 }
 
 /// What upstream and people are told of the model.
-pub(super) fn in_force(
-    checked: &Checked,
-    held: Option<&Held>,
-    passed_over: &[PassedOver],
-) -> ModelInForce {
+pub(super) fn in_force(checked: &Checked, held: Option<&Held>, passed_over: &[PassedOver]) -> ModelInForce {
     let source = checked.site.model;
     let is_upstream = source == ModelSource::Upstream;
     let taken = held.filter(|_| is_upstream).map(|held| held.known.clone());
     let newest = passed_over.first().filter(|_| is_upstream);
-    let refused =
-        newest.map(|of| RefusedModel { version: of.held.synced.version, why: of.why.clone() });
+    let refused = newest.map(|of| RefusedModel { version: of.held.synced.version, why: of.why.clone() });
     ModelInForce { source, taken, refused, orphans: checked.orphans.clone() }
 }
 

@@ -16,8 +16,8 @@ use riskgate_engine::Plant;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::sources::Swapped;
 use super::model::{Reading, Tried};
+use super::sources::Swapped;
 use super::{AppError, Instance, ORDERS_MAX, model};
 use crate::causes::chain;
 use crate::config::{self, Checked, Driver, Problems, SecretError, Site, Synced};
@@ -122,7 +122,11 @@ impl Asker {
     fn refuse(self, why: String) {
         let mut lines = why.lines();
         let first = lines.next().unwrap_or_default();
-        let more = if lines.next().is_some() { " (`riskgate check` tells all)" } else { "" };
+        let more = if lines.next().is_some() {
+            "（全部问题见 riskgate check / `riskgate check` tells all)"
+        } else {
+            ""
+        };
         Event::ReloadRefused { why: &format!("{first}{more}") }.emit();
         match self {
             Self::Upstream { answer, .. } => {
@@ -157,7 +161,10 @@ impl Instance {
                 // What changed since that one read the folder is read after it.
                 Asker::Signal => self.hung_up_again = true,
                 client @ (Asker::Client { .. } | Asker::Upstream { .. }) => {
-                    client.refuse("another reload is running; ask again when it is done".to_owned());
+                    client.refuse(
+                        "正在重新读取，请稍后再试 / another reload is running; ask again when it is done"
+                            .to_owned(),
+                    );
                 }
             }
             return;
@@ -200,12 +207,16 @@ impl Instance {
         }
         if let Some(what) = needs_restart(&self.site, &site) {
             return asker
-                .refuse(format!("{what} has changed: that needs a restart (systemctl restart riskgate)"));
+                .refuse(format!(
+                "{what} 有变化，须重启才能生效 / {what} has changed: that needs a restart (systemctl restart riskgate)"
+            ));
         }
         // Reserved before anything is touched: behind this nothing can fail.
         let orders = self.orders.clone();
         let Ok(place) = orders.try_reserve() else {
-            return asker.refuse(format!("{ORDERS_MAX} acts wait for the pump already; ask again later"));
+            return asker.refuse(format!(
+                "操作过多，请稍后再试 / {ORDERS_MAX} acts wait for the pump already; ask again later"
+            ));
         };
         self.passed_over = passed_over;
         let plant = Arc::new(plant);
@@ -266,7 +277,7 @@ impl Instance {
             match swapped {
                 Ok(Answer::Done { durable }) => asker.tell(Reply::Done { durable, said }),
                 Ok(Answer::Refused(refusal)) => asker.refuse(refusal.to_string()),
-                Ok(Answer::Full) => asker.refuse("the store has no room".to_owned()),
+                Ok(Answer::Full) => asker.refuse("存储已满 / the store has no room".to_owned()),
                 // The agent ends: the socket says so.
                 Err(_) => {}
             }

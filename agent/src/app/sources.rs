@@ -142,7 +142,11 @@ impl Sources {
             let tallies: Vec<_> =
                 behind.filter_map(|member| self.tallies.get(member.id).map(Arc::clone)).collect();
             let own_stop = stop.clone();
-            tasks.spawn(after(go.clone(), stop.clone(), async move { listener.run(&tallies, &own_stop).await }));
+            tasks.spawn(after(
+                go.clone(),
+                stop.clone(),
+                async move { listener.run(&tallies, &own_stop).await },
+            ));
         }
         let clock = self.clock;
         for member in &members {
@@ -157,21 +161,33 @@ impl Sources {
                         let (device, line) = (Arc::clone(&device), Arc::clone(&line));
                         async move { modbus::run(&device, &line, &out, clock, &stop).await }
                     };
-                    tasks.spawn(after(go.clone(), stop.clone(), supervise(charge, out, clock, own_stop, life)));
+                    tasks.spawn(after(
+                        go.clone(),
+                        stop.clone(),
+                        supervise(charge, out, clock, own_stop, life),
+                    ));
                 }
                 Running::Opcua(server) => {
                     let life = move |out, stop| {
                         let server = Arc::clone(&server);
                         async move { opcua::run(&server, &out, clock, &stop).await }
                     };
-                    tasks.spawn(after(go.clone(), stop.clone(), supervise(charge, out, clock, own_stop, life)));
+                    tasks.spawn(after(
+                        go.clone(),
+                        stop.clone(),
+                        supervise(charge, out, clock, own_stop, life),
+                    ));
                 }
                 Running::Mqtt(feed) => {
                     let life = move |out, stop| {
                         let feed = Arc::clone(&feed);
                         async move { mqtt::run(&feed, &out, clock, &stop).await }
                     };
-                    tasks.spawn(after(go.clone(), stop.clone(), supervise(charge, out, clock, own_stop, life)));
+                    tasks.spawn(after(
+                        go.clone(),
+                        stop.clone(),
+                        supervise(charge, out, clock, own_stop, life),
+                    ));
                 }
             }
         }
@@ -361,9 +377,12 @@ fn charge_of(member: &Member, lines: &HashMap<modbus::Endpoint, Shared>) -> Char
 
 #[cfg(test)]
 mod tests {
-    use riskgate_point::SourceId;
+    use std::path::PathBuf;
+
+    use serde_json::json;
 
     use super::*;
+    use crate::config::{Checked, Synced, check_files, check_files_with};
 
     fn device(id: u16, port: u16, device_id: u8) -> SourceConfig {
         let device = modbus::Device {
@@ -398,5 +417,107 @@ mod tests {
         let patience = |member| charge_of(member, &lines).silent_max;
         assert_eq!(patience(&members[0]), Some(Duration::from_secs(100)));
         assert_eq!(patience(&members[2]), Some(Duration::from_secs(50)));
+    }
+
+    const SITE: &str = r#"
+[gateway]
+company = "540170007"
+id = "54017000701"
+name = "试验网关"
+[uplink]
+host = "127.0.0.1"
+[[uplink.command]]
+name = "model"
+persons = ["王敏"]
+[model]
+source = "upstream"
+[[unit]]
+id = "tank-a"
+name = "罐区A"
+hazard_code = "540170007001"
+base_class = "yellow"
+liable_person = "王强"
+[[measure]]
+id = "M-1"
+unit = "tank-a"
+event = "满溢"
+name = "液位报警"
+classify1 = "1"
+classify2 = "1-1"
+"#;
+
+    /// Three devices on two lines, and a feed; nothing answers at any of them.
+    fn checked(points: &str, model: Option<u64>) -> Checked {
+        let device = |id: &str, port: u16, device_id: u8| {
+            format!(
+                "[[source]]\nid = \"{id}\"\nname = \"{id}\"\nkind = \"modbus-tcp\"\nhost = \"127.0.0.1\"\n\
+                 port = {port}\ndevice_id = {device_id}\n"
+            )
+        };
+        let feed = "[[source]]\nid = \"feed\"\nname = \"feed\"\nkind = \"mqtt\"\nhost = \"127.0.0.1\"\n\
+                    port = 1\nstale_after = \"1m\"\n";
+        let sources = [device("a-1", 1, 1), device("a-2", 1, 2), device("b-1", 2, 1), feed.to_owned()];
+        let files = vec![
+            (PathBuf::from("site.toml"), format!("{SITE}{}", sources.concat()).into_bytes()),
+            (PathBuf::from("points.csv"), format!("tag,source,address,type,value,H\n{points}").into_bytes()),
+        ];
+        let model = model.map(|version| {
+            let model = json!({
+                "units": [{ "id": "tank-a", "riskUnitName": format!("罐区 {version}"), "hazardCode": "540170007001",
+                            "riskClass": 3, "hazardLiablePerson": "王强" }],
+                "events": [{ "id": "E-1", "riskUnitId": "tank-a", "riskEventName": "满溢" }],
+                "measures": [{ "id": "M-1", "riskEventId": "E-1", "riskMeasureDesc": "液位报警", "dataSrc": 1,
+                               "classify1": "1", "classify2": "1-1" }],
+                "tasks": [],
+            });
+            Synced::new(version, model)
+        });
+        let checked = match model {
+            Some(model) => check_files_with(files, &model),
+            None => check_files(files),
+        };
+        checked.unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+
+    const POINTS: &str = "A-1,a-1,holding:0,f32,,90\nA-2,a-2,holding:0,f32,,90\nB-1,b-1,holding:0,f32,,90\n\
+                          F-1,feed,plant/f,,$.v,90\n";
+
+    /// Which sources were begun anew by a swap to that.
+    async fn begun(sources: &mut Sources, to: Checked) -> Vec<String> {
+        let Checked { plant, sources: configs, .. } = to;
+        let names: Vec<(SourceId, String)> =
+            configs.iter().map(|config| (config.id, config.name.clone())).collect();
+        let (plant, before) = (Arc::new(plant), sources.tallies());
+        let Swapped { go, begun, kept } = sources.swap(configs, &plant).await;
+        go.cancel();
+        let after = sources.tallies();
+        let is_anew = |id: SourceId| match (before.get(id), after.get(id)) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
+            (_, _) => true,
+        };
+        let anew: Vec<String> =
+            names.iter().filter(|(id, _)| is_anew(*id)).map(|(_, name)| name.clone()).collect();
+        assert_eq!((anew.len(), names.len()), (begun, begun + kept));
+        assert_eq!(sources.groups.values().map(|group| group.members.len()).sum::<usize>(), names.len());
+        anew
+    }
+
+    #[tokio::test]
+    async fn a_swap_begins_anew_what_is_otherwise_with_those_of_its_line_and_nothing_else() {
+        let Checked { plant, sources: configs, .. } = checked(POINTS, None);
+        let (mut sources, _intake) = Sources::start(configs, &Arc::new(plant), crate::clock::now);
+        // A model, and one after it: nothing that is read is otherwise.
+        for version in [7, 8] {
+            assert_eq!(begun(&mut sources, checked(POINTS, Some(version))).await, [""; 0]);
+        }
+        // Neither is a limit: the engine's business.
+        let limit = POINTS.replace("B-1,b-1,holding:0,f32,,90", "B-1,b-1,holding:0,f32,,80");
+        assert_eq!(begun(&mut sources, checked(&limit, Some(8))).await, [""; 0]);
+        let register = limit.replace("A-2,a-2,holding:0", "A-2,a-2,holding:7");
+        assert_eq!(begun(&mut sources, checked(&register, Some(8))).await, ["a-1", "a-2"]);
+        // Another tag at the same place is another point.
+        let renamed = register.replace("F-1,", "F-2,");
+        assert_eq!(begun(&mut sources, checked(&renamed, None)).await, ["feed"]);
+        sources.halt().await;
     }
 }

@@ -306,9 +306,10 @@ const SHOW_HELP: &str = "例 Examples:
 
 --json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
 --json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
-  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, shadows, quality, hazards,
-             candidates, tasks, units, sources, outbox, uplink, health}
+  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, shadows, quality, indicators,
+             hazards, candidates, tasks, units, sources, outbox, history, uplink, health}
   quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
+  indicators {week, last_week, analysis, lacking, changed}，一周尚未统计为 null until a week is told: null
   outbox    {lanes: [{lane, pending, last}], journal, set_aside: [{what, count, oldest, why}]}
   others    a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
@@ -575,7 +576,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     });
     match parsed {
         Some(millis) => Ok(Duration::from_millis(millis)),
-        None => Err("write 500ms, 30s, 1m, 2h or 1d".to_owned()),
+        None => Err("写成 / write 500ms, 30s, 1m, 2h or 1d".to_owned()),
     }
 }
 

@@ -123,9 +123,9 @@ fn of_agent(args: &ExplainArgs, screen: &mut Screen) -> Result<Option<Explained>
     let shown = answer.and_then(|answer| match answer {
         Answer::Shown { shown } => Ok(Ok(client.understand(shown)?)),
         Answer::Refused { why } => Ok(Err(why)),
-        Answer::Done { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
-            Err(ClientError::Said { why: "the agent answered something else".to_owned() })
-        }
+        Answer::Done { .. } | Answer::Pong { .. } | Answer::Error { .. } => Err(ClientError::Said {
+            why: "网关程序的回答不符 / the agent answered something else".to_owned(),
+        }),
     });
     match shown {
         Ok(Ok(explained)) => Ok(Some(explained)),
@@ -265,7 +265,7 @@ fn of_file(path: &Path) -> Result<Vec<(String, Evidence)>, String> {
         }
     };
     if each.is_empty() {
-        return Err(format!("{}: there is none in it", path.display()));
+        return Err(format!("{}: 其中没有证据 / there is none in it", path.display()));
     }
     each.into_iter().map(|one| named(one).map_err(|error| format!("{}: {error}", path.display()))).collect()
 }

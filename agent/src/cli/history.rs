@@ -100,7 +100,7 @@ fn when(text: &str) -> Result<When, String> {
     }
     match text.trim().parse::<jiff::Timestamp>() {
         Ok(at) => Ok(When::At(Wall(at.as_millisecond()))),
-        Err(_) => Err("write 30m, 8h, 1d or 2026-11-23T08:00:00+08:00".to_owned()),
+        Err(_) => Err("写成 / write 30m, 8h, 1d or 2026-11-23T08:00:00+08:00".to_owned()),
     }
 }
 

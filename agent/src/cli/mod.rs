@@ -198,7 +198,9 @@ fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, Clie
     match client.ask(&Question::Show { what })? {
         Answer::Shown { shown } => client.understand(shown),
         Answer::Done { .. } | Answer::Refused { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
-            Err(ClientError::Said { why: "the agent answered something else".to_owned() })
+            Err(ClientError::Said {
+                why: "网关程序的回答不符 / the agent answered something else".to_owned(),
+            })
         }
     }
 }

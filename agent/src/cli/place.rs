@@ -40,7 +40,8 @@ pub(super) fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, O
 /// the agent is told of.
 pub(super) fn socket_of(site: &Site, screen: &mut Screen) -> Result<PathBuf, Outcome> {
     belongs(site, screen)?;
-    let is_usual = site.store.dir == Path::new(USUAL_STORE) && site.console.socket.parent() == Some(&site.store.dir);
+    let is_usual =
+        site.store.dir == Path::new(USUAL_STORE) && site.console.socket.parent() == Some(&site.store.dir);
     if is_usual && !site.console.socket.exists() {
         return Ok(PathBuf::from(SYSTEM_SOCKET));
     }

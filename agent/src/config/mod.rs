@@ -60,12 +60,13 @@ pub(crate) use owner::COMMAND as MODEL_COMMAND;
 pub use owner::{ModelInForce, ModelSource, RefusedModel, TakenModel};
 pub use read::RawFile;
 pub use secret::{Credentials, Login, Secret, SecretError};
-pub(crate) use site::{DEFAULT_TIMEZONE, USUAL_STORE};
 pub use site::{Console, Site, Store, Surroundings};
+pub(crate) use site::{DEFAULT_TIMEZONE, USUAL_STORE};
 pub use sources::{Driver, SourceConfig};
 pub(crate) use synced::{COMPANY, DELETED, LISTS, List, PASSED_OVER, sha256};
 pub use synced::{NoModel, Synced};
 pub use uplink::Uplink;
+pub(crate) use values::nearest;
 
 use document::Document;
 use place::{Faults, File, Place};

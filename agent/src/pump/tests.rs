@@ -365,11 +365,7 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     let plant = plant_of(&more);
     let (go, tallies) = (CancellationToken::new(), Tallies::default());
     let swap = Order::Swap { plant, go: go.clone(), tallies, entry, taken: None, answer };
-    bench
-        .orders
-        .send(swap)
-        .await
-        .expect("the pump runs");
+    bench.orders.send(swap).await.expect("the pump runs");
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));
     assert!(go.is_cancelled(), "the new drivers may begin");
     assert_eq!(bench.count("SELECT count(*) FROM journal WHERE json_extract(line, '$.what') = 'reload'"), 1);

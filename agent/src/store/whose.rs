@@ -69,7 +69,8 @@ mod tests {
         assert_eq!(whose(folder.path()).unwrap(), None);
         for gateway in ["54017000701", "54017000702"] {
             let body = json!({ "new": "a hash", "company": "540170007", "gateway": gateway });
-            let entry = JournalEntry { at: Wall(5), by: "riskgate".to_owned(), what: "start".to_owned(), body };
+            let entry =
+                JournalEntry { at: Wall(5), by: "riskgate".to_owned(), what: "start".to_owned(), body };
             store.append(Vec::new(), vec![entry]).await.unwrap();
             let told = whose(folder.path()).unwrap().unwrap();
             assert_eq!((told.company.as_str(), told.gateway.as_str()), ("540170007", gateway));

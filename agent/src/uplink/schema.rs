@@ -532,10 +532,7 @@ fn point() -> Value {
 fn birth() -> Value {
     let list_of = or_null(list(point()));
     let points = object([("count", count()), ("hash", text()), ("pages", count()), ("list", list_of)], []);
-    let unit = object(
-        [("riskUnitId", text()), ("riskUnitName", text()), ("topic", text())],
-        codes(),
-    );
+    let unit = object([("riskUnitId", text()), ("riskUnitName", text()), ("topic", text())], codes());
     object(
         [
             ("id", text()),

@@ -348,13 +348,12 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let head = Head { n: 7, hash: "5f1c".to_owned() };
     let taken = TakenModel { version: 7, at: MORNING, by: "王敏".to_owned() };
-    let model =
-        ModelInForce {
-            source: ModelSource::Upstream,
-            taken: Some(taken),
-            refused: Some(RefusedModel { version: 8, why: "a unit is missing".to_owned() }),
-            orphans: vec!["M-9".to_owned()],
-        };
+    let model = ModelInForce {
+        source: ModelSource::Upstream,
+        taken: Some(taken),
+        refused: Some(RefusedModel { version: 8, why: "a unit is missing".to_owned() }),
+        orphans: vec!["M-9".to_owned()],
+    };
     let sources = [down];
     let present = wire::Present { last, journal: &head, sources: &sources, model: &model };
     let online = wire::state_bytes(Status::Online, Some(present), MORNING, &origin());

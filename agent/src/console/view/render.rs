@@ -4,8 +4,8 @@ use riskgate_engine::{ActRecord, Boost, Evidence, HazardRecord, HazardStage, Ope
 use riskgate_point::Wall;
 
 use super::{
-    ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView, RefusedModelView,
-    OutboxView, RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
+    ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView,
+    OutboxView, RaiseView, RefusedModelView, SourceView, TaskView, UnitView, UplinkView, stamp,
 };
 use crate::config::ModelInForce;
 use crate::console::board::{AsideLine, Board, Line};
@@ -30,9 +30,7 @@ impl Render<'_> {
             since: taken.as_ref().map(|taken| self.stamp(taken.at)),
             by: taken.as_ref().map(|taken| taken.by.clone()),
             orphans: orphans.clone(),
-            refused: refused
-                .as_ref()
-                .map(|of| RefusedModelView { version: of.version, why: of.why.clone() }),
+            refused: refused.as_ref().map(|of| RefusedModelView { version: of.version, why: of.why.clone() }),
         }
     }
 
