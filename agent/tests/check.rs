@@ -274,7 +274,10 @@ fn the_base_of_the_broken_ones_passes() {
 #[test]
 fn a_folder_that_is_not_there_is_told() {
     let problems = check(Path::new("no/such/folder")).expect_err("it is not there");
-    assert!(problems.to_string().starts_with("no/such/folder: error: reading the folder"), "{problems}");
+    assert!(
+        problems.to_string().starts_with("no/such/folder: error: 未能读取文件夹 reading the folder"),
+        "{problems}"
+    );
     let nothing = check_files(Vec::new()).expect_err("nothing to run");
     assert!(nothing.to_string().contains("there is no *.toml file here"), "{nothing}");
 }

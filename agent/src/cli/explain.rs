@@ -14,7 +14,7 @@ use super::place::{self, Place, place_of};
 use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::console::socket::{Answer, Question};
-use crate::explain::{self, Explained};
+use crate::explain::{self, ExplainError, Explained};
 use crate::store::lookup;
 use crate::{clock, config};
 
@@ -146,7 +146,14 @@ fn of_store(args: &ExplainArgs, screen: &mut Screen) -> Result<Explained, Outcom
     let plant = args.store.config.as_deref().and_then(|folder| config::check(folder).ok());
     let plant = plant.as_ref().map(|checked| &checked.plant);
     explain::offline(&dir, plant, &args.id, clock::now().wall, &zone).map_err(|error| {
-        screen.problem(&chain(&error));
+        let hint = match &error {
+            ExplainError::Store(_) => "; 用 --dir 或 --config 指明存储；安装为服务时用 sudo / give --dir or --config; with the service, use sudo",
+            ExplainError::Unknown { .. }
+            | ExplainError::Quiet { .. }
+            | ExplainError::Ambiguous { .. }
+            | ExplainError::Stopping => "",
+        };
+        screen.problem(&format!("{}{hint}", chain(&error)));
         Outcome::Refused
     })
 }
@@ -257,7 +264,12 @@ fn of_file(path: &Path) -> Result<Vec<(String, Evidence)>, String> {
         std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
     };
     read.map_err(|error| format!("{}: {error}", path.display()))?;
-    let whole: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let whole: Value = serde_json::from_str(&text).map_err(|error| {
+        let path = path.display();
+        format!(
+            "{path}: 不是 explain --json 的输出 / it is not what `riskgate explain --json` printed: {error}"
+        )
+    })?;
     let each = match whole {
         Value::Array(each) => each,
         one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {

@@ -100,7 +100,7 @@ fn when(text: &str) -> Result<When, String> {
     }
     match text.trim().parse::<jiff::Timestamp>() {
         Ok(at) => Ok(When::At(Wall(at.as_millisecond()))),
-        Err(_) => Err("写成 / write 30m, 8h, 1d or 2026-11-23T08:00:00+08:00".to_owned()),
+        Err(_) => Err("写成 write 30m, 8h, 1d（分、时、天）, 2026-11-23T08:00:00+08:00".to_owned()),
     }
 }
 
@@ -144,7 +144,13 @@ pub(super) fn obey(args: &HistoryArgs, now: Wall, screen: &mut Screen) -> Outcom
         // A reader that has closed its end (`| head`) is no problem of ours.
         Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,
         Err(error) => {
-            screen.problem(&in_words(&error));
+            let to = match (&args.export, &error) {
+                (Some(HistoryCommand::Export { out, .. }), ExportError::Write(_)) => {
+                    out.display().to_string() + ": "
+                }
+                (_, _) => String::new(),
+            };
+            screen.problem(&format!("{to}{}", in_words(&error)));
             Outcome::Refused
         }
     }
@@ -286,7 +292,11 @@ fn in_words(error: &ExportError) -> String {
             let (zh, en) = nearest.as_ref().map_or_else(Default::default, |near| {
                 (format!("，是不是'{near}'？"), format!("; did you mean '{near}'?"))
             });
-            format!("历史中没有测点'{tag}'{zh} / the history has no point '{tag}'{en}")
+            format!(
+                "历史中没有测点'{tag}'{zh}；网关程序每{minutes}分钟写入一次 / the history has no point '{tag}'{en}; the \
+                 agent writes it every {minutes} min",
+                minutes = FLUSH_EVERY.as_secs() / 60
+            )
         }
         ExportError::History(error @ HistoryError::Missing { .. }) => {
             format!("找不到历史文件 / {}; give --dir or --config", chain(error))

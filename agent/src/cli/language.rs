@@ -101,6 +101,7 @@ fn rules(folder: &Path, screen: &mut Screen) -> Outcome {
         Ok(checked) => checked,
         Err(problems) => {
             screen.problem(&problems.render(screen.colour));
+            screen.problem(&format!("配置有错误 / {} is refused", folder.display()));
             return Outcome::Refused;
         }
     };
