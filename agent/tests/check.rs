@@ -460,7 +460,7 @@ fn certificates_are_read_when_the_agent_starts_and_not_by_check() {
         let cause = std::error::Error::source(error).expect("it has a cause");
         format!("{error}: {cause}")
     };
-    assert!(told().starts_with("the TLS files of source 'video': reading "), "{}", told());
+    assert!(told().starts_with("TLS 文件有问题 the TLS files of source 'video': reading "), "{}", told());
     fs::write(folder.path().join("plant-ca.pem"), "no certificate").expect("a file");
     assert!(told().contains("plant-ca.pem holds no certificate in PEM form"), "{}", told());
     let feed = checked.sources.iter().find_map(|source| match &source.driver {
