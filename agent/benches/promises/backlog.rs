@@ -24,7 +24,13 @@ pub(crate) fn measure(asked: &Asked, figures: &mut Figures) -> anyhow::Result<()
     world.stop()?;
     figures.doing("filling the outbox");
     let mib = fill(&world, asked.rows)?;
-    figures.tell("rows in the outbox", asked.rows as f64, "", "", "real alarms, pending, copied");
+    figures.tell(
+        "rows in the outbox",
+        asked.rows as f64,
+        "",
+        "",
+        "real alarms, pending, copied without their evidence",
+    );
     figures.tell("size of state.db", mib, "MiB", "1024", "");
     for (what, cold, kill) in [
         ("after a stop, file not in memory", true, false),
@@ -70,7 +76,8 @@ fn tell(figures: &mut Figures, what: &str, start: &Start) {
     );
 }
 
-/// Copies the alarms that the agent wrote. Gives the size of the file in MiB.
+/// Copies the alarms that the agent wrote, without their evidence: with it, three quarters of a million are all that
+/// the bound of 1 GiB holds. Gives the size of the file in MiB.
 fn fill(world: &World, rows: u64) -> anyhow::Result<f64> {
     let path = world.store().join("state.db");
     let connection = Connection::open(&path)?;
@@ -84,7 +91,7 @@ fn fill(world: &World, rows: u64) -> anyhow::Result<f64> {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
          INSERT INTO outbox (lane, sequence, topic, retain, kind, object, revision, time, body)
          SELECT 'critical', (SELECT last FROM lane WHERE lane = 'critical') + i, topic, retain, kind, object,
-                revision, time, body
+                revision, time, json_remove(body, '$.evidence')
          FROM n CROSS JOIN temp.model WHERE temp.model.rowid = 1 + i % ?2",
         params![more, models],
     )?;

@@ -38,16 +38,12 @@ pub(crate) fn measure(asked: &Asked, figures: &mut Figures) -> anyhow::Result<()
     let took = (until - began).as_secs_f64();
     let past: u64 = readings.iter().filter(|of| of.past).map(|of| of.count).sum();
     // Once the agent knows how fast the live ones come, and as long as there is a backlog.
-    let (mut live_rate, mut past_rate) = (f64::NAN, f64::NAN);
-    if until > began + SETTLED {
-        let span = (until - began - SETTLED).as_secs_f64();
-        let rate = |past: bool| {
-            let counted =
-                readings.iter().filter(|of| of.past == past && of.at > began + SETTLED && of.at <= until);
-            counted.map(|of| of.count).sum::<u64>() as f64 / span
-        };
-        (live_rate, past_rate) = (rate(false), rate(true));
-    }
+    let from = if took > 2.0 * SETTLED.as_secs_f64() { began + SETTLED } else { began };
+    let rate = |past: bool| {
+        let counted = readings.iter().filter(|of| of.past == past && of.at > from && of.at <= until);
+        counted.map(|of| of.count).sum::<u64>() as f64 / (until - from).as_secs_f64()
+    };
+    let (live_rate, past_rate) = (rate(false), rate(true));
     figures.tell("readings of the outage", past as f64, "", "", "that came after it");
     figures.tell("gone after", took, "s", "", "from the first reading at the subscriber");
     figures.tell("drain rate", past_rate, "readings/s", "", "of the past, beside the live ones");

@@ -23,7 +23,7 @@ pub(crate) const BEYOND: u16 = 950;
 /// A step of the plant's life; each tenth of the registers moves in each, in turn.
 const STEP: Duration = Duration::from_millis(100);
 /// A register stays beyond its limit for so many steps: longer than two polls.
-const BEYOND_STEPS: usize = 25;
+const BEYOND_STEPS: u32 = 25;
 
 /// Device and register.
 pub(crate) type Place = (usize, u16);
@@ -168,9 +168,13 @@ impl Plant {
             self.stir(life, usize::try_from(step).unwrap_or(0));
             if cross {
                 self.cross();
-                self.come_back(first, BEYOND_STEPS);
+                self.come_back(first, BEYOND_STEPS as usize);
             }
             sleep_until(began + STEP * (step + 1));
+        }
+        if cross {
+            // The last of them are to be read as well.
+            std::thread::sleep(STEP * BEYOND_STEPS);
         }
         self.come_back(first, 0);
     }
