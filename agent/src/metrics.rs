@@ -56,7 +56,7 @@ pub static READINGS_DROPPED: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("riskgate_readings_dropped", "Readings dropped since the start and told upstream as a gap")
 });
 
-/// What the store wrote since the start: to its WAL, and from there to its file.
+/// What the store wrote since the start: to its WAL, and from there to its file at most.
 pub static STORE_WRITTEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_store_written_bytes", "Bytes that the store wrote since the start", &["to"])
 });

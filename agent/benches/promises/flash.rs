@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::Asked;
 use crate::figures::Figures;
 use crate::plant::Life;
 use crate::world::{World, pass};
-use crate::{Asked, REGISTERS};
 
 /// The history writes each 5 min.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(330);
@@ -20,41 +20,52 @@ pub(crate) fn measure(_: &Asked, figures: &mut Figures) -> anyhow::Result<()> {
     world.start()?;
     world.until_upstream()?;
     pass(BURST_EVERY);
-    let (mut before, mut by_kernel) = (of_store(&world), world.written_bytes());
+    let mut before = Written::of(&world);
     let mut cost = |figures: &mut Figures, what: &str, hazards: usize, bar: &str| {
         pass(BURST_EVERY);
-        let (after, kernel) = (of_store(&world), world.written_bytes());
-        let kib = |bytes: f64| bytes / 1024.0 / hazards as f64;
+        let after = Written::of(&world);
+        let each = |bytes: f64| bytes / 1024.0 / hazards as f64;
+        let meaning = "to the disk: its alarm, itself, and that upstream has them";
+        figures.tell(what, each(after.by_kernel - before.by_kernel), "KiB", bar, meaning);
         figures.tell(
-            what,
-            kib(after - before),
+            &format!("{what}, WAL"),
+            each(after.wal - before.wal),
             "KiB",
-            bar,
-            "WAL and file; alarm, hazard, their acknowledgement upstream",
+            "",
+            "of it, as the agent counts",
         );
-        figures.tell(&format!("{what}, by the kernel"), kib(kernel - by_kernel), "KiB", "", "/proc/PID/io");
-        (before, by_kernel) = (after, kernel);
+        let meaning = "at most: a page that changed twice counts twice";
+        figures.tell(&format!("{what}, file"), each(after.file - before.file), "KiB", "", meaning);
+        before = after;
     };
     for _ in 0..LONE {
         world.plant.cross();
         pass(LONE_EVERY);
     }
     cost(figures, "a lone hazard", LONE, "96");
-    for _ in 0..BURSTS {
-        // The next hundred are one register of each device, and are read within one period.
-        for _ in 0..REGISTERS {
-            world.plant.cross();
-        }
+    let mut hazards = 0;
+    for device in 0..BURSTS {
+        hazards += world.plant.burst(device);
         pass(BURST_EVERY);
     }
-    cost(figures, "a hazard in a burst of 100", BURSTS * usize::from(REGISTERS), "16");
+    cost(figures, "a hazard of 99 in one read", hazards, "16");
     samples(figures)
 }
 
-fn of_store(world: &World) -> f64 {
-    let gauge =
-        |to: &str| world.gauge(&format!("riskgate_store_written_bytes{{to=\"{to}\"}}")).unwrap_or(f64::NAN);
-    gauge("wal") + gauge("file")
+/// Bytes since the start of the agent.
+struct Written {
+    by_kernel: f64,
+    wal: f64,
+    file: f64,
+}
+
+impl Written {
+    fn of(world: &World) -> Self {
+        let of = |to: &str| {
+            world.gauge(&format!("riskgate_store_written_bytes{{to=\"{to}\"}}")).unwrap_or(f64::NAN)
+        };
+        Self { by_kernel: world.written_bytes(), wal: of("wal"), file: of("file") }
+    }
 }
 
 /// An agent of its own: its history has nothing but these.

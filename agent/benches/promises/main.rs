@@ -52,7 +52,7 @@ What the agent promises, measured: the real binary of this build, a Modbus plant
   backlog   1,000,000 messages in the outbox (--rows): time to open it, memory with it, messages each second
             when the broker is there
   flash     bytes to the disk for a sample kept (5 min: until the history writes), for a lone hazard and for
-            one of a burst of 100
+            one of 99 that are read at once
   backtest  samples each second through riskgate backtest, over tests/data/tep
 
 Without a part it does all: about a quarter of an hour. --seconds (60) is how long commit and drain measure.

@@ -208,6 +208,11 @@ impl Plant {
         self.write(place, BEYOND);
     }
 
+    /// All registers of a device but the first go beyond their limits, and are read at once. Gives how many.
+    pub(crate) fn burst(&self, device: usize) -> usize {
+        (1..REGISTERS).map(|register| self.write((device, register), BEYOND)).count()
+    }
+
     /// All that are beyond their limit come back, but for the newest of them.
     fn come_back(&self, first: usize, newest: usize) {
         let crossed = held(&self.crossed);
