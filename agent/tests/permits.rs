@@ -1,0 +1,159 @@
+//! What special work is permitted in each unit, upstream: the real binary, a real broker for the plant and one for the
+//! platform.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value that is not there is null, and fails the assertion"
+)]
+
+mod support;
+
+use jiff::{SignedDuration, Timestamp, tz};
+use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use support::gateway::Gateway;
+use support::{Broker, Subscriber};
+
+const GATEWAY: &str = r#"
+[gateway]
+company = "540170007"
+id = "54017000701"
+name = "试验网关"
+"#;
+
+const FEED: &str = r#"
+[[source]]
+id = "ptw"
+name = "作业票系统"
+kind = "mqtt"
+host = "127.0.0.1"
+port = @broker
+stale_after = "10m"
+[[source.permits]]
+preset = "jt"
+topic = "permit/+"
+"#;
+
+const MODEL: &str = r#"
+[[unit]]
+id = "tank-a"
+name = "罐区A"
+hazard_code = "540170007001"
+base_class = "yellow"
+liable_person = "王强"
+[[zone]]
+id = "dike"
+name = "防火堤内"
+unit = "tank-a"
+"#;
+
+const SECOND: &str = r#"
+[[unit]]
+id = "tank-b"
+name = "罐区B"
+hazard_code = "540170007002"
+base_class = "yellow"
+liable_person = "王强"
+"#;
+
+/// The system of permits.
+struct Tickets {
+    client: AsyncClient,
+    _task: JoinSet<()>,
+}
+
+impl Tickets {
+    fn connect(port: u16) -> Self {
+        let (client, mut events) =
+            AsyncClient::builder(MqttOptions::new("", ("127.0.0.1".to_owned(), port))).capacity(10).build();
+        let mut task = JoinSet::new();
+        task.spawn(async move { while events.poll().await.is_ok() {} });
+        Self { client, _task: task }
+    }
+
+    /// Retained, as they stand.
+    async fn tell(&self, number: &str, stage: u8, place: Option<&str>, hours: i64) {
+        let stamp = |hours: i64| {
+            let at = Timestamp::now() + SignedDuration::from_hours(hours);
+            at.to_zoned_datetime(tz::TimeZone::fixed(tz::offset(8))).strftime("%Y%m%d%H%M%S").to_string()
+        };
+        let ticket = json!({
+            "zyzbh": number, "zylx": 1, "dhzyjb": 2, "dqzt": stage, "fssstid": place, "jhr": "zhao",
+            "zysskssj": stamp(-4), "zyssjssj": stamp(hours),
+        });
+        let options = PublishOptions::at_least_once().retain(true);
+        self.client.publish(format!("permit/{number}"), ticket.to_string(), options).await.expect("queued");
+    }
+}
+
+/// What is told of a unit when it is as it should be.
+async fn told(subscriber: &mut Subscriber, topic: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    subscriber.find(|at, body| at == topic && holds(&body["data"])).await["data"].clone()
+}
+
+fn status<'a>(of: &'a Value, number: &str) -> &'a Value {
+    let tickets = of["permits"].as_array().map(Vec::as_slice).unwrap_or_default();
+    tickets
+        .iter()
+        .find(|ticket| ticket["ticketNum"] == number)
+        .map_or(&Value::Null, |ticket| &ticket["status"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_permits_of_a_unit_are_told_whole_and_retained_until_unit_or_feed_is_gone() {
+    let (mut plant, upstream) = (Broker::start(), Broker::start());
+    let feed = FEED.replace("@broker", &plant.port.to_string());
+    let site = [GATEWAY, MODEL, &feed, SECOND].concat();
+    let mut gateway = Gateway::new(upstream.port, &[("site.toml", &site)], "");
+    let mut subscriber = Subscriber::connect(upstream.port).await;
+    let tickets = Tickets::connect(plant.port);
+    tickets.tell("DH-1", 2, Some("dike"), 4).await;
+    tickets.tell("DH-2", 2, Some("tank-b"), -2).await;
+    gateway.start();
+    let one = told(&mut subscriber, "permit/tank-a", |of| of["known"] == true).await;
+    assert_eq!((&one["count"], &one["leftOut"], &one["unplaced"]), (&json!(1), &json!(0), &json!(0)));
+    let ticket = &one["permits"][0];
+    for (name, is) in [
+        ("ticketNum", json!("DH-1")),
+        ("kind", json!("hot_work")),
+        ("ticketLevel", json!(2)),
+        ("ticketPosition", json!("dike")),
+        ("ticketStatus", json!(2)),
+        ("status", json!("working")),
+        ("inForce", json!(true)),
+        ("guardianNamed", json!(true)),
+    ] {
+        assert_eq!(ticket[name], is, "{name}");
+    }
+    assert!(!one.to_string().contains("zhao"), "never who: {one}");
+    // Its time is over for so long that it is told no more.
+    told(&mut subscriber, "permit/tank-b", |of| of["known"] == true && of["count"] == 0).await;
+    // Several in one unit, and one that says of no place.
+    tickets.tell("DH-3", 1, Some("tank-a"), 4).await;
+    tickets.tell("DH-4", 2, None, 4).await;
+    tickets.tell("DH-1", 3, Some("dike"), 4).await;
+    let three = told(&mut subscriber, "permit/tank-a", |of| of["unplaced"] == 1 && of["count"] == 2).await;
+    let three = if status(&three, "DH-1") == "closed" {
+        three
+    } else {
+        told(&mut subscriber, "permit/tank-a", |of| status(of, "DH-1") == "closed").await
+    };
+    assert_eq!(status(&three, "DH-3"), "before");
+    assert_eq!(three["permits"][0]["ticketNum"], "DH-3", "what is to come stands before what is over");
+    // Who comes late has the whole.
+    let mut late = Subscriber::connect(upstream.port).await;
+    assert_eq!(told(&mut late, "permit/tank-a", |_| true).await, three);
+    plant.kill();
+    let lost = told(&mut subscriber, "permit/tank-a", |of| of["known"] == false).await;
+    assert_eq!(status(&lost, "DH-3"), "before", "what was told last stands");
+    // A unit that is gone, and then the feed, over a restart.
+    std::fs::write(gateway.config().join("site.toml"), [GATEWAY, MODEL, &feed].concat()).expect("written");
+    gateway.tell(&["reload"]);
+    subscriber.find(|topic, body| topic == "permit/tank-b" && body.is_null()).await;
+    gateway.kill();
+    std::fs::write(gateway.config().join("site.toml"), [GATEWAY, MODEL].concat()).expect("written");
+    gateway.start();
+    subscriber.find(|topic, body| topic == "permit/tank-a" && body.is_null()).await;
+}
