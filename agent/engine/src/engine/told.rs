@@ -178,7 +178,10 @@ impl Engine {
         match self.present.calendar.look(read) {
             Look::Same => return,
             Look::Doubtful => self.timers.set(Timer::Calendar, at.mono.after(SETTLED_AFTER)),
-            Look::Sure => self.timers.clear(Timer::Calendar),
+            Look::Sure => {
+                self.timers.clear(Timer::Calendar);
+                self.offer_duties(at.mono);
+            }
         }
         self.offer_withheld_end();
         self.judge_all(self.rules_of_all_permits(), at, effects);
