@@ -10,7 +10,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp, tz};
+use jiff::{Timestamp, tz};
 use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -90,7 +90,8 @@ impl Tickets {
     /// Retained, as they stand.
     async fn tell(&self, number: &str, stage: u8, place: Option<&str>, hours: i64) {
         let stamp = |hours: i64| {
-            let at = Timestamp::now() + SignedDuration::from_hours(hours);
+            let at = riskgate::clock::now().wall.0 + hours * 3_600_000;
+            let at = Timestamp::from_millisecond(at).expect("a time");
             at.to_zoned_datetime(tz::TimeZone::fixed(tz::offset(8))).strftime("%Y%m%d%H%M%S").to_string()
         };
         let ticket = json!({
