@@ -288,7 +288,7 @@ impl Pump {
         }
         self.commit(tail, effects, Vec::new(), None, now);
         tail.waiting.offer(&self.store);
-        let released = tail.waiting.release(committed, &self.board);
+        let released = tail.waiting.release(committed, now.mono, &self.board);
         tail.commands.release(committed.seq);
         if !self.undurable.is_empty() {
             self.undurable.committed(&self.messages(&released));
@@ -385,7 +385,7 @@ impl Pump {
             loop {
                 waiting.offer(&self.store);
                 let so_far = committed.borrow_and_update().clone();
-                drop(waiting.release(&so_far, &self.board));
+                drop(waiting.release(&so_far, (self.clock)().mono, &self.board));
                 commands.release(so_far.seq);
                 if waiting.is_empty() || committed.changed().await.is_err() {
                     break;
