@@ -496,7 +496,7 @@ async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_tha
         kind: "riskgate.risk.v1".to_owned(),
         object: unit.to_owned(),
         data: json!({
-            "id": unit, "revision": 3, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null,
+            "id": unit, "revision": 3, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null, "hazardCode1": null,
             "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
             "changed": "2025-06-01T08:00:00.000+08:00",
         }),

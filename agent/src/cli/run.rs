@@ -27,6 +27,7 @@ pub(crate) const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
     start_log(LOG_FILTER);
+    let folder_name = folder.display().to_string();
     let folder = folder.to_owned();
     let ended = on_runtime(async {
         let stop = CancellationToken::new();
@@ -48,6 +49,7 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(AppError::Refused { problems, .. }) => {
             screen.problem(&problems.render(screen.colour));
+            refused(&folder_name, screen);
             Outcome::Refused
         }
         Err(AppError::Failed(error)) => {
@@ -57,12 +59,17 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
     }
 }
 
+fn refused(folder: &str, screen: &mut Screen) {
+    screen.problem(&format!("配置有错误，不能启动 / {folder} is refused"));
+}
+
 /// Reads every point once and prints what it read.
 pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
     let mut checked = match config::check(folder) {
         Ok(checked) => checked,
         Err(problems) => {
             screen.problem(&problems.render(screen.colour));
+            refused(&folder.display().to_string(), screen);
             return Outcome::Refused;
         }
     };

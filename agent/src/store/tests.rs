@@ -527,6 +527,8 @@ async fn the_records_of_the_agent_since_its_counts_were_kept_are_restored_with_t
     let all = [("T-1", 4_000, true), ("T-1", 6_000, true), ("T-2", 6_001, false), ("T-3", 5_000, true)];
     let effects = all.map(|(task, at, automatic)| Effect::Record(record(task, at, automatic)));
     commit(&store, batch(1, effects.to_vec(), Vec::new())).await;
+    // Requests are answered in their order, and beside the batches: what stands behind it says that it is kept.
+    store.append(Vec::new(), Vec::new()).await.expect("behind what is kept");
     let (_after_kill, opened) = open(&copied_while_open(&dir));
     let of = |task, at| CheckRecord::clone(&record(task, at, true));
     assert_eq!(opened.restored.records, [of("T-3", 5_000), of("T-1", 6_000)]);

@@ -325,6 +325,8 @@ fn hazard() -> Value {
             ("groupId", or_null(text())),
             ("recurrences", count()),
             ("orphan", flag()),
+            ("hazardCode", or_null(text())),
+            ("hazardCode1", or_null(text())),
         ],
     )
 }
@@ -341,8 +343,13 @@ fn stop() -> Value {
             ("stopReason", text()),
             ("stopStartTime", text()),
         ],
-        [("hazardCode", text()), ("endedBy", or_null(text())), ("stopEndTime", or_null(text()))],
+        codes().into_iter().chain([("endedBy", or_null(text())), ("stopEndTime", or_null(text()))]),
     )
+}
+
+/// One of them says which object the unit is of; the other is null.
+fn codes() -> [(&'static str, Value); 2] {
+    [("hazardCode", or_null(text())), ("hazardCode1", or_null(text()))]
 }
 
 fn task() -> Value {
@@ -472,7 +479,7 @@ fn risk() -> Value {
             ("causes", list(cause)),
             ("changed", text()),
         ],
-        [],
+        codes(),
     )
 }
 
@@ -525,10 +532,7 @@ fn point() -> Value {
 fn birth() -> Value {
     let list_of = or_null(list(point()));
     let points = object([("count", count()), ("hash", text()), ("pages", count()), ("list", list_of)], []);
-    let unit = object(
-        [("riskUnitId", text()), ("riskUnitName", text()), ("hazardCode", text()), ("topic", text())],
-        [],
-    );
+    let unit = object([("riskUnitId", text()), ("riskUnitName", text()), ("topic", text())], codes());
     object(
         [
             ("id", text()),
@@ -573,9 +577,10 @@ fn telemetry() -> Value {
 fn state() -> Value {
     let last = object([("critical", count()), ("work", count()), ("gap", count())], []);
     let journal = object([("n", count()), ("hash", text())], []);
+    let refused = object([("version", count()), ("error", text())], []);
     let model = object(
         [("source", one_of(&["files", "upstream"])), ("orphans", count())],
-        [("version", count()), ("since", text()), ("by", text())],
+        [("version", count()), ("since", text()), ("by", text()), ("refused", refused)],
     );
     let source = object(
         [

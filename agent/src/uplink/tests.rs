@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate_engine::{
     ActRecord, AlarmEvent, AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Boost, Class, Draft, Effect, Epoch,
-    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
-    RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
+    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, ObjectDraft, Operand, Plant, Priority,
+    RaiseCause, RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld,
+    Words,
 };
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
-use crate::config::{Commands, ModelInForce, ModelSource, TakenModel};
+use crate::config::{Commands, ModelInForce, ModelSource, RefusedModel, TakenModel};
 use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
@@ -43,7 +44,11 @@ pub(super) fn origin() -> Origin {
 }
 
 fn plant() -> Plant {
-    let draft = Draft {
+    Plant::build(draft()).expect("a sound plant").0
+}
+
+fn draft() -> Draft {
+    Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
         units: vec![UnitDraft {
@@ -74,8 +79,7 @@ fn plant() -> Plant {
             ..TaskDraft::default()
         }],
         ..Draft::default()
-    };
-    Plant::build(draft).expect("a sound plant").0
+    }
 }
 
 fn words(zh: &str, en: &str) -> Words {
@@ -328,6 +332,33 @@ fn a_units_risk_is_told_retained() {
 }
 
 #[test]
+fn the_object_of_a_unit_that_is_no_major_hazard_source_has_its_code_under_the_other_name() {
+    let object = ObjectDraft { id: "540170007001".to_owned(), name: "罐区".to_owned(), major: false };
+    let plant = Plant::build(Draft { objects: vec![object], ..draft() }).expect("a sound plant").0;
+    let stop = StopRecord {
+        unit: "U-1".to_owned(),
+        stop: 1,
+        by: "王敏".to_owned(),
+        why: "年度检修".to_owned(),
+        since: MORNING,
+        ended: None,
+        ended_by: None,
+        revision: 1,
+    };
+    let effects = [Effect::Stop(Arc::new(stop)), Effect::Unit(Arc::new(unit("U-1")))];
+    let mut told: Vec<Value> =
+        effects.iter().map(|effect| wire::messages(effect, &plant, &origin())[0].data.clone()).collect();
+    told.push(parsed(&super::birth::birth(&plant, MORNING, &origin()).payload)["data"]["units"][0].clone());
+    for data in told {
+        assert_eq!(
+            (&data["hazardCode"], &data["hazardCode1"]),
+            (&Value::Null, &json!("540170007001")),
+            "{data}"
+        );
+    }
+}
+
+#[test]
 fn an_envelope_carries_lane_sequence_and_epoch() {
     let bytes = wire::row_bytes(&row(Lane::Critical, 1, 42), &origin(), true);
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
@@ -348,8 +379,12 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let head = Head { n: 7, hash: "5f1c".to_owned() };
     let taken = TakenModel { version: 7, at: MORNING, by: "王敏".to_owned() };
-    let model =
-        ModelInForce { source: ModelSource::Upstream, taken: Some(taken), orphans: vec!["M-9".to_owned()] };
+    let model = ModelInForce {
+        source: ModelSource::Upstream,
+        taken: Some(taken),
+        refused: Some(RefusedModel { version: 8, why: "a unit is missing".to_owned() }),
+        orphans: vec!["M-9".to_owned()],
+    };
     let sources = [down];
     let present = wire::Present { last, journal: &head, sources: &sources, model: &model };
     let online = wire::state_bytes(Status::Online, Some(present), MORNING, &origin());
