@@ -157,6 +157,7 @@ impl Instance {
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
         let (states, states_receiver) = watch::channel(Vec::<SourceState>::new());
         let (people, people_receiver) = watch::channel(Vec::new());
+        let (permits, permits_receiver) = watch::channel(None);
         let (orders, orders_receiver) = mpsc::channel(ORDERS_MAX);
         let (models_sender, models) = mpsc::channel(MODELS_MAX);
         let (model, model_receiver) = watch::channel(in_force.clone());
@@ -179,6 +180,7 @@ impl Instance {
             orders: orders.clone(),
             models: models_sender,
             people: people_receiver,
+            permits: permits_receiver,
             model: model_receiver,
             status: status_sender,
             clock,
@@ -225,6 +227,7 @@ impl Instance {
             undurable,
             states,
             people,
+            permits,
             turns: turns_sender,
             first,
             first_acts,

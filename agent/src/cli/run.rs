@@ -53,7 +53,17 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
             Outcome::Refused
         }
         Err(AppError::Failed(error)) => {
-            screen.problem(&format!("不能启动 / riskgate cannot run: {error:#}"));
+            let is_forbidden = |cause: &(dyn std::error::Error + 'static)| {
+                let cause = cause.downcast_ref::<std::io::Error>();
+                cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+            };
+            let hint = if error.chain().any(is_forbidden) {
+                "; 以网关程序的用户或 root 运行，或在 [store] dir 写明可写的文件夹 / run it as the agent's user or as root, or \
+                 write a folder of yours as [store] dir"
+            } else {
+                ""
+            };
+            screen.problem(&format!("不能启动 / riskgate cannot run: {error:#}{hint}"));
             Outcome::Refused
         }
     }

@@ -9,6 +9,7 @@ mod commands;
 mod keep;
 mod models;
 mod people;
+mod permits;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::history::Recorder;
 use crate::metrics;
 use crate::store::{Batch, Carried, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::people::ZoneCount;
+use crate::uplink::wire::permit::UnitPermits;
 use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use commands::Commands;
@@ -140,6 +142,8 @@ pub struct Pump {
     pub states: watch::Sender<Vec<SourceState>>,
     /// How many people are where, for upstream.
     pub people: watch::Sender<Vec<ZoneCount>>,
+    /// What work is permitted where, for upstream; `None` before the first look.
+    pub permits: watch::Sender<Option<Vec<UnitPermits>>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed, and what the journal could not take of it.
@@ -356,6 +360,8 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let zones = people::zones(&self.plant, self.engine.people(now.mono), &self.people.borrow(), now.wall);
         self.people.send_if_modified(|old| std::mem::replace(old, zones) != *old);
+        let units = permits::units(&self.engine, self.permits.borrow().as_deref().unwrap_or_default(), now);
+        self.permits.send_if_modified(|old| old.replace(units) != *old);
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
         shown::gauge_shadows(&self.engine.shadows());

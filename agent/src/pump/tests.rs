@@ -116,6 +116,7 @@ impl Bench {
         let undurable = Undurable::default();
         let (states, _) = watch::channel(Vec::new());
         let (people, _) = watch::channel(Vec::new());
+        let (permits, _) = watch::channel(None);
         let stop = CancellationToken::new();
         let mut pump = JoinSet::new();
         pump.spawn(
@@ -134,6 +135,7 @@ impl Bench {
                 origin,
                 states,
                 people,
+                permits,
                 turns: turns_sender,
                 first,
                 first_acts: Vec::new(),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Ration, Received, Replay, decide};
 use super::gap;
-use super::schema::tests::{data_fits, fits};
+use super::schema::tests::{data_fits, fits, topic_fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
 use super::telemetry::{
     CHUNK_BYTES_MAX, Chunk, Dropped, READINGS_MAX, Reading, TelemetrySender, Told, channel,
@@ -229,6 +229,7 @@ fn told(effect: &Effect) -> String {
     let messages = wire::messages(effect, &plant(), &origin());
     let lines = messages.iter().map(|message| {
         data_fits(&message.kind, &message.data);
+        topic_fits(&message.kind, &message.topic);
         let lane = message.lane.word();
         let retained = if message.retain { " retained" } else { "" };
         let data = serde_json::to_string_pretty(&message.data).expect("JSON");
@@ -903,6 +904,40 @@ fn a_record_of_the_agent_names_the_gateway_and_no_person() {
     insta::assert_snapshot!(told(&Effect::Record(Arc::new(record()))));
 }
 
+fn permits_told() -> Vec<u8> {
+    use super::wire::permit::{Ticket, TicketStatus, UnitPermits, permit_bytes};
+    let ticket = Ticket {
+        status: TicketStatus::Expired,
+        number: Arc::from("DH-7"),
+        source: "ptw".to_owned(),
+        kind: riskgate_point::PermitKind::HotWork,
+        level: Some(1),
+        stage: riskgate_point::PermitStage::Working,
+        in_force: None,
+        place: Some(Arc::from("dike")),
+        start: None,
+        end: Some(MORNING),
+        guardian: true,
+        changed: MORNING,
+    };
+    let unit = UnitPermits {
+        unit: "U-1".to_owned(),
+        name: "一号罐区".to_owned(),
+        known: true,
+        tickets: vec![ticket],
+        left_out: 2,
+        unplaced: 1,
+        changed: MORNING,
+    };
+    permit_bytes(&unit, (MORNING, 1), MORNING, &origin())
+}
+
+#[test]
+fn the_permits_of_a_unit_are_told_without_names() {
+    let told = parsed(&permits_told());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&told).expect("JSON"));
+}
+
 #[test]
 fn every_kind_of_message_fits_its_schema() {
     let (plant, origin) = (plant(), origin());
@@ -929,6 +964,9 @@ fn every_kind_of_message_fits_its_schema() {
     }
     fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
     fits("indicator", &parsed(&wire::indicator_again_bytes(&indicators(), &origin)));
+    fits("permit", &parsed(&permits_told()));
+    topic_fits("riskgate.permit.v1", &super::wire::permit::permit_topic("a/b"));
+    topic_fits("riskgate.people.v1", &super::wire::people::people_topic("a/b"));
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
     let chunk =
         Chunk { readings: Arc::new(readings(2)), from: MORNING, to: MORNING, ticket: None, spooled: None };
@@ -987,6 +1025,7 @@ fn evidence_that_is_too_large_for_a_message_is_cut_and_counted() {
     assert_eq!(reason["leftOut"].as_u64().unwrap() + nodes, 256 + 445);
     assert_eq!(reason["configuration"], "9f8e7d6c");
     data_fits(&message.kind, &message.data);
+    topic_fits(&message.kind, &message.topic);
 }
 
 #[test]

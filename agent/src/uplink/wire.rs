@@ -9,6 +9,7 @@ mod danger;
 mod evidence;
 mod indicator;
 pub mod people;
+pub mod permit;
 
 use std::time::Duration;
 
