@@ -259,8 +259,9 @@ impl Engine {
         self.alarms.end(&rule.id, rule.latch, at.wall, effects);
         if let (Some(plan), Some(measure)) = (&rule.hazard, &rule.measure) {
             self.hazards.end(measure, &plan.cause, &rule.id, at.wall, effects);
-            self.timers.clear(Timer::Hazard(id));
         }
+        // Also one of a text before this, which raised a hazard.
+        self.timers.clear(Timer::Hazard(id));
         self.release(rule, at, effects);
     }
 

@@ -240,7 +240,9 @@ impl Engine {
                 }
             }
         }
-        for (at, rule) in (0u32..).zip(plant.rules()) {
+        let waits =
+            |rule: &Rule| rule.hazard.as_ref().is_some_and(|plan| matches!(plan.raising, Raising::After(_)));
+        for (at, rule) in (0u32..).zip(plant.rules()).filter(|(_, rule)| waits(rule)) {
             let before = old.rule_at(&rule.id).and_then(|before| timers.due(Timer::Hazard(before)));
             if let Some(due) = before {
                 self.timers.set(Timer::Hazard(at), due);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use riskgate_engine::{Class, Priority, RiskClass};
 
-use crate::site::{Boost, SECOND, TASKS};
+use crate::site::{Boost, SECOND, TASKS, When, measure_of, unit_of};
 
 /// Stamps tell no smaller parts of a second.
 fn second(at: u64) -> u64 {
@@ -38,6 +38,8 @@ pub(crate) struct Alarm {
     pub(crate) unit: Option<&'static str>,
     /// When it last changed.
     pub(crate) changed: u64,
+    /// When its newest episode began.
+    pub(crate) since: u64,
     on_unknown: bool,
     /// Until when.
     pub(crate) shelf: Option<u64>,
@@ -77,6 +79,7 @@ pub(crate) struct Plan {
     pub(crate) cause: String,
     pub(crate) auto: bool,
     pub(crate) major: bool,
+    pub(crate) raising: When,
     pub(crate) gravity: u8,
     /// One act settles all that it raises at once.
     pub(crate) grouped: bool,
@@ -115,6 +118,10 @@ impl Hazard {
         !matches!(self.stage, Stage::Accepted | Stage::Rejected)
     }
 
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self.stage, Stage::Rectifying | Stage::AwaitingAcceptance)
+    }
+
     fn line(&self) -> String {
         let Self { stage, rule, opening, repeats, returned, major, .. } = self;
         format!("{stage:?} by {rule} opening {opening} repeats {repeats} returned {returned} major {major}")
@@ -145,6 +152,7 @@ pub(crate) struct Stop {
     n: u64,
     pub(crate) on: bool,
     since: u64,
+    ended: u64,
 }
 
 /// Everything that outlives a restart.
@@ -156,6 +164,8 @@ pub(crate) struct Desk {
     pub(crate) tasks: BTreeMap<String, Task>,
     pub(crate) units: BTreeMap<String, Unit>,
     pub(crate) stops: BTreeMap<&'static str, Stop>,
+    /// When the episodes began of rules that raise after repeats.
+    pub(crate) onsets: BTreeMap<String, Vec<u64>>,
     pub(crate) told: Told,
 }
 
@@ -207,6 +217,7 @@ impl Desk {
             class: about.class,
             unit: about.unit,
             changed: now,
+            since: now,
             on_unknown: false,
             shelf: None,
             suppressed: false,
@@ -223,6 +234,7 @@ impl Desk {
         let alarm = self.alarms.entry(about.id.clone()).or_insert_with(|| Self::fresh(about, now));
         alarm.state = State::Unacknowledged;
         alarm.episode += 1;
+        alarm.since = now;
         alarm.class = about.class;
         alarm.unit = about.unit;
         alarm.on_unknown = on_unknown;
@@ -273,6 +285,43 @@ impl Desk {
         alarm.state = State::Normal;
         self.tell_alarm(id, "reset");
         true
+    }
+
+    /// An episode of a rule that raises after repeats counts: whether it is enough of them, or counts on a hazard
+    /// that is open.
+    pub(crate) fn is_repeated(&mut self, rule: &str, plan: &Plan, times: usize, within: u64) -> bool {
+        let now = self.now;
+        let onsets = self.onsets.entry(rule.to_owned()).or_default();
+        onsets.push(now);
+        // What is too long ago for the rule as it is now is forgotten.
+        onsets.retain(|at| at + within >= now);
+        let enough = onsets.len() >= times;
+        let surplus = onsets.len().saturating_sub(times);
+        onsets.drain(..surplus);
+        enough || self.is_open(plan)
+    }
+
+    pub(crate) fn has_candidate(&self, measure: &str) -> bool {
+        self.hazards.iter().any(|((of, _), hazard)| of == measure && hazard.stage == Stage::Candidate)
+    }
+
+    fn is_open(&self, plan: &Plan) -> bool {
+        self.hazards.get(&(plan.measure.clone(), plan.cause.clone())).is_some_and(Hazard::is_open)
+    }
+
+    /// A hazard was raised of the episode that goes on.
+    pub(crate) fn has_raised(&self, rule: &str, plan: &Plan) -> bool {
+        let of = self.hazards.get(&(plan.measure.clone(), plan.cause.clone()));
+        of.is_some_and(|of| of.active.contains(rule))
+    }
+
+    /// The time of a hazard has come while it is withheld.
+    pub(crate) fn owe(&mut self, id: &str) {
+        let alarm = self.alarms.get_mut(id).unwrap();
+        let event = alarm.event;
+        if !std::mem::replace(&mut alarm.owing, true) {
+            self.tell_alarm(id, event);
+        }
     }
 
     /// It still holds after its time.
@@ -369,21 +418,28 @@ impl Desk {
     pub(crate) fn stop(&mut self, unit: &'static str) {
         let since = self.now;
         let stop = self.stops.entry(unit).or_default();
-        *stop = Stop { n: stop.n + 1, on: true, since };
+        *stop = Stop { n: stop.n + 1, on: true, since, ended: 0 };
         let line = format!("#{} on", stop.n);
         self.told.push((format!("stop {unit}"), line));
     }
 
     pub(crate) fn start(&mut self, unit: &'static str) {
+        let now = self.now;
         let stop = self.stops.get_mut(unit).unwrap();
         stop.on = false;
+        stop.ended = now;
         let line = format!("#{} over", stop.n);
         self.told.push((format!("stop {unit}"), line));
     }
 
-    pub(crate) fn suspend_tasks(&mut self) {
-        let stopped = self.stops.get("U-1").is_some_and(|stop| stop.on);
-        for (id, ..) in TASKS {
+    /// Its newest stop was on at some time between the two.
+    pub(crate) fn was_stopped(&self, unit: &str, from: u64, to: u64) -> bool {
+        self.stops.get(unit).is_some_and(|stop| stop.since < to && (stop.on || stop.ended > from))
+    }
+
+    pub(crate) fn suspend_tasks(&mut self, tasks: impl Iterator<Item = (&'static str, u64, u8)>) {
+        for (id, ..) in tasks {
+            let stopped = self.stops.get(unit_of(measure_of(id))).is_some_and(|stop| stop.on);
             if !stopped && !self.tasks.contains_key(id) {
                 continue;
             }
@@ -654,6 +710,7 @@ impl Desk {
         let round = |at: &mut u64| *at = *at / SECOND * SECOND;
         for of in self.alarms.values_mut() {
             round(&mut of.changed);
+            round(&mut of.since);
         }
         for of in self.hazards.values_mut() {
             round(&mut of.since);

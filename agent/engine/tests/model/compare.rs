@@ -11,20 +11,18 @@ use riskgate_engine::{
     Restored, RiskClass, Running, StopRecord, TaskRecord, UnitRecord,
 };
 use riskgate_point::{
-    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, PointId, Quality, Report,
-    Sample, Sighting, SourceId, Spot, UncertainReason, Value, Wall,
+    BadReason, Condition, Fix, Link, Mono, Now, Permit, PermitKind, PermitStage, Quality, Report, Sample,
+    Sighting, SourceId, Spot, UncertainReason, Value, Wall,
 };
 use uuid::Uuid;
 
 use crate::alarms::Told;
 use crate::generate::Case;
 use crate::model::Model;
-use crate::site::{DCS, NEAR, NVR, PTW, RTLS, SECOND};
+use crate::site::{DCS, NEAR, NVR, PTW, RTLS, SECOND, SOURCES, TAGS, WALL};
 use crate::world::{self, Act, Input};
 
 const EPOCH: Epoch = Epoch(Uuid::from_u128(7));
-/// What the wall clock says at zero. What is before that, after it was set back, is read as zero.
-const WALL: i64 = 1_700_000_000_000;
 pub(crate) const START: u64 = 1_000 * SECOND;
 
 pub(crate) fn alarm_line(
@@ -53,6 +51,10 @@ pub(crate) fn task_line(
 pub(crate) fn unit_line(class: RiskClass, causes: &[(String, RiskClass, Option<u64>)]) -> String {
     let causes: Vec<_> = causes.iter().map(|(rule, to, until)| (rule, to, until.map(second))).collect();
     format!("{class:?} {causes:?}")
+}
+
+pub(crate) fn record_line(status: u8, began: u64) -> String {
+    format!("status {status} of the cycle from {began}")
 }
 
 /// Stamps are in milliseconds.
@@ -110,7 +112,12 @@ fn line(effect: &Effect) -> Option<(String, String)> {
             let on = if of.ended.is_none() { "on" } else { "over" };
             (format!("stop {}", of.unit), format!("#{} {on}", of.stop))
         }
-        Effect::Record(_) | Effect::Indicator(_) | Effect::Shadow(_) => return None,
+        Effect::Record(of) => {
+            let began = of.period.map_or(0, |period| (period.start.0 - WALL) / 500);
+            let began = u64::try_from(began).unwrap_or(0) * (SECOND / 2);
+            (format!("record {}", of.task), record_line(of.status.number(), began))
+        }
+        Effect::Indicator(_) | Effect::Shadow(_) => return None,
     };
     Some(told)
 }
@@ -166,19 +173,31 @@ struct Run {
 
 fn now(at: u64) -> Now {
     let more = at % SECOND;
-    let ns = if more < NEAR { more } else { 1_000_000_000 - (SECOND - more) };
+    let ns = match more {
+        NEAR => 500_000_000,
+        more if more < NEAR => more,
+        more => 1_000_000_000 - (SECOND - more),
+    };
     Now { mono: Mono(at / SECOND * 1_000_000_000 + ns), wall: wall(at) }
 }
 
 /// The moment of a time; `None`: it is none.
 fn moment(at: Mono) -> Option<u64> {
     let (secs, ns) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
-    let more = if ns < NEAR { ns } else { SECOND.checked_sub(1_000_000_000 - ns).filter(|of| *of > NEAR)? };
+    let more = if ns < NEAR {
+        ns
+    } else if ns == 500_000_000 {
+        NEAR
+    } else {
+        SECOND.checked_sub(1_000_000_000 - ns).filter(|of| *of > NEAR)?
+    };
     Some(secs * SECOND + more)
 }
 
+/// It knows no smaller parts of a second than the half.
 fn wall(at: u64) -> Wall {
-    Wall(WALL).after(Duration::from_secs(at / SECOND))
+    let half = if at % SECOND == NEAR { 500 } else { 0 };
+    Wall(WALL).after(Duration::from_millis(at / SECOND * 1000 + half))
 }
 
 impl Run {
@@ -230,10 +249,15 @@ impl Run {
 
     fn input(&mut self, input: &Input, at: u64) -> bool {
         let now = self.now(at);
-        let source = |at: usize| SourceId(u16::try_from(at).unwrap());
+        // The engine counts points and sources by their places in the present configuration.
+        let plant = &self.plants[self.plant];
+        let source = |at: usize| {
+            let place = plant.sources().iter().position(|source| source.id == SOURCES[at]);
+            SourceId(u16::try_from(place.unwrap()).unwrap())
+        };
         let report = match input {
             Input::Read(of) => {
-                let point = PointId(u32::try_from(of.point).unwrap());
+                let point = plant.point_id(TAGS[of.point]).unwrap();
                 let good = |value| Sample::good(point, value, now);
                 let mut sample = match of.value {
                     world::Value::Bad => Sample::bad(point, BadReason::CommFailure, now),
@@ -398,13 +422,14 @@ pub(crate) fn run(case: &Case) -> Result<String, String> {
     };
     look(&mut run, &mut model, &mut log, START, "")?;
     let mut at = START;
+    let step = if case.sites[0].records { NEAR } else { SECOND };
     for (pause, input) in &case.script {
         let until = at + pause;
         while at < until {
-            // The model looks at each second, and between two when the engine does.
-            let second = (at / SECOND + 1) * SECOND;
+            // The model looks at each of these, and in between when the engine does.
+            let next = (at / step + 1) * step;
             let due = run.next().map_err(|why| format!("{log}{why}"))?;
-            at = due.filter(|due| *due > at).map_or(second, |due| due.min(second));
+            at = due.filter(|due| *due > at).map_or(next, |due| due.min(next));
             run.pass(at);
             model.tick(at);
             look(&mut run, &mut model, &mut log, at, "")?;

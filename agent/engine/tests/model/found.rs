@@ -5,7 +5,7 @@ use riskgate_engine::{Class, Priority};
 use crate::compare::{START, run};
 use crate::generate::Case;
 use crate::language::{Cond, Num, Op, Window};
-use crate::site::{Point, RTLS, Rule, SECOND, Site};
+use crate::site::{Hazard, Point, RTLS, Rule, SECOND, Site, When};
 use crate::world::{Act, Fix, Input, Read, Value};
 
 const LI: usize = 0;
@@ -24,6 +24,8 @@ fn site(rules: Vec<Rule>) -> Site {
     Site {
         points: [0, 1, 2, 3, 4, 5, 6, 7].map(point),
         silence: [None; 3],
+        reversed: false,
+        records: false,
         patience: 60 * SECOND,
         source_hazard: 100 * SECOND,
         rules,
@@ -36,6 +38,7 @@ fn rule(when: Cond) -> Rule {
         measure: "M-1",
         priority: Priority::High,
         class: None,
+        kind: None,
         when,
         for_: 5 * SECOND,
         clear: None,
@@ -99,12 +102,13 @@ fn a_tag_that_is_nowhere_tells_a_zone_nothing() {
     assert!(told.contains(&onset), "{told}");
 }
 
-/// At 15 s three things come together: points grow stale, the feed of people falls silent, and the on-delay of a rule
-/// that asks for people ends. What turns known into unknown comes first: the engine judged between the first two.
+/// At 16 s three things come together: points grow stale, the feed of people falls silent, and the on-delay of a rule
+/// that asks for both ends. What turns known into unknown comes first: the engine judged between the first two.
 #[test]
 fn a_delay_that_ends_as_a_feed_falls_silent_ends_on_unknown() {
     let people = Cond::People { place: "Z-1", role: None, present: false, op: Op::Greater, n: 0 };
-    let mut site = site(vec![Rule { for_: 15 * SECOND, ..rule(people) }]);
+    let full = Cond::Maybe(Box::new(Cond::Limit(Num::Point(LI), Op::Greater, 10.0)));
+    let mut site = site(vec![Rule { for_: 15 * SECOND, ..rule(Cond::All(vec![people, full])) }]);
     site.silence[0] = Some(15 * SECOND);
     site.points[LI].stale_after = 15 * SECOND;
     let (tag, zone, sos, told_at) = ("t1", Some("Z-1"), false, None);
@@ -139,4 +143,52 @@ fn what_is_rejected_during_the_next_loss_of_a_source_is_not_that_loss() {
     let told = told(site(vec![rule(people)]), &script);
     assert!(told.contains("hazard M-1 fault:rtls: Rejected by fault:source:rtls opening 1"), "{told}");
     assert!(told.contains("hazard M-1 fault:rtls: Candidate by fault:source:rtls opening 2"), "{told}");
+}
+
+/// A rule loses its hazard over a reload while it waits to raise it, and its episode ends; in the next one it gets it
+/// back. The engine took the old wait for that of the new episode. The whole wait begins with the reload: a reading
+/// that says that it is over may take as long as its loss takes to be told, which is longer.
+#[test]
+fn a_wait_is_over_with_its_episode_also_where_nothing_is_raised() {
+    let over = Cond::Limit(Num::Point(LI), Op::Greater, 50.0);
+    let raising = When::After(30 * SECOND);
+    let hazard = Hazard { cause: None, auto: false, major: false, raising };
+    let with = site(vec![Rule { for_: 0, hazard: Some(hazard), ..rule(over.clone()) }]);
+    let without = site(vec![Rule { for_: 0, ..rule(over) }]);
+    let script = [
+        (0, Input::Link { source: 0, up: true }),
+        (1, read(60.0)),
+        (1, Input::Reload(1)),
+        (1, read(40.0)),
+        (1, read(60.0)),
+        (1, Input::Reload(0)),
+        (50, read(60.0)),
+    ];
+    let script = script.map(|(pause, input)| (pause * SECOND, input)).to_vec();
+    let told = run(&Case { sites: [with, without], script }).unwrap_or_else(|why| panic!("{why}"));
+    let raised = format!("{} \n    hazard M-1 r1: Candidate by r1 opening 1", START + (5 + 30) * SECOND);
+    assert!(told.contains(&raised), "{told}");
+}
+
+/// What a cycle of a recorded measure tells: nothing seen before its points are read, then all well, then a limit
+/// that is passed, and a hazard that a person confirmed.
+#[test]
+fn the_records_of_a_measure_tell_what_stood_in_their_cycles() {
+    let mut site =
+        site(vec![Rule { measure: "M-3", ..rule(Cond::Limit(Num::Point(LI), Op::Greater, 50.0)) }]);
+    site.records = true;
+    site.rules[0].hazard =
+        Some(Hazard { cause: None, auto: false, major: false, raising: When::Repeats(2, 60 * SECOND) });
+    let script = [
+        (8, Input::Link { source: 0, up: true }),
+        (1, read(40.0)),
+        (60, read(60.0)),
+        (10, read(40.0)),
+        (1, read(60.0)),
+        (10, Input::Act(Act::Confirm(0))),
+        (60, read(60.0)),
+    ];
+    let told = told(site, &script);
+    let statuses = told.split("record T-3: status ").skip(1).filter_map(|of| of.chars().next());
+    assert_eq!(statuses.collect::<String>(), "20311", "{told}");
 }

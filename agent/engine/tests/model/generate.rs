@@ -3,10 +3,14 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
-use riskgate_engine::{Class, Priority, RiskClass};
+use std::time::Duration;
+
+use riskgate_engine::{Class, Given, Priority, RiskClass};
 
 use crate::language::{Cond, Num, Op, State, Window};
-use crate::site::{Boost, Hazard, MODE, NUMBERS, Point, Rule, SECOND, SOURCES, SWITCHES, Site, TAGS, WORDS};
+use crate::site::{
+    Boost, Hazard, MODE, NUMBERS, Point, Rule, SECOND, SOURCES, SWITCHES, Site, TAGS, WORDS, When,
+};
 use crate::world::{Act, Fix, Input, Permit, Read, Value};
 
 /// A plant, another to change over to, and what happens: each after so many seconds.
@@ -143,9 +147,92 @@ fn top(rule: usize, about: About) -> BoxedStrategy<Cond> {
     .boxed()
 }
 
+/// What a kind of rule stands for, and how it is configured.
+type OfKind = (Cond, (&'static str, Vec<(&'static str, Given)>));
+
+/// A rule that names a kind, and the same written out.
+fn kind() -> BoxedStrategy<OfKind> {
+    let tag = |at: usize| Given::Text(TAGS[at].to_owned());
+    let tags = |of: &[usize]| Given::Texts(of.iter().map(|at| TAGS[*at].to_owned()).collect());
+    let length = |of: u64| Given::Duration(Duration::from_secs(of / SECOND));
+    let apart = |one: usize, other: usize, more: f64| {
+        let less = |left, right| Num::Difference(Box::new(Num::Point(left)), Box::new(Num::Point(right)));
+        let limit = |num| Cond::Limit(num, Op::GreaterEqual, more);
+        vec![limit(less(one, other)), limit(less(other, one))]
+    };
+    let above = || prop::option::of(select(vec![0.5, 20.5, 60.5]));
+    let rate = (number(), above(), above(), lengths(&[10, 30])).prop_map(move |(point, above, below, d)| {
+        // One of both is needed.
+        let above = if below.is_none() { above.or(Some(40.5)) } else { above };
+        let rate = || Num::Window(Window::Rate, point, d);
+        let up = above.map(|at| Cond::Limit(rate(), Op::GreaterEqual, at));
+        let down = below.map(|at| Cond::Limit(rate(), Op::LessEqual, -at));
+        let given = [
+            Some(("point", tag(point))),
+            above.map(|at| ("above", Given::Number(at))),
+            below.map(|at| ("below", Given::Number(-at))),
+            Some(("window", length(d))),
+        ];
+        let parts: Vec<Cond> = up.into_iter().chain(down).collect();
+        (Cond::Any(parts), ("rate", given.into_iter().flatten().collect()))
+    });
+    let deviation = (number(), number(), select(vec![5.0, 30.0])).prop_filter_map(
+        "one point is as itself",
+        move |(one, other, more)| {
+            let given = vec![("point", tag(one)), ("other", tag(other)), ("more", Given::Number(more))];
+            (one != other).then(|| (Cond::Any(apart(one, other, more)), ("deviation", given)))
+        },
+    );
+    let frozen = (number(), lengths(&[10, 30]), select(vec![0.0, 5.0]), prop::option::of(Just(50.0)))
+        .prop_map(move |(point, d, band, rest)| {
+            let of = |window| Box::new(Num::Window(window, point, d));
+            let moved = Num::Difference(of(Window::Max), of(Window::Min));
+            let mut parts = vec![Cond::Limit(moved, Op::LessEqual, band)];
+            let mut given = vec![("point", tag(point)), ("window", length(d)), ("band", Given::Number(band))];
+            if let Some(rest) = rest {
+                let away = |op, at| Cond::Limit(Num::Point(point), op, at);
+                parts.push(Cond::Any(vec![away(Op::Greater, rest + band), away(Op::Less, rest - band)]));
+                given.push(("rest", Given::Number(rest)));
+            }
+            (Cond::All(parts), ("frozen", given))
+        });
+    let range = (number(), any::<bool>()).prop_map(move |(point, named)| {
+        let (low, high) = if named { (20.0, 80.0) } else { (0.0, 100.0) };
+        let out = |op, at| Cond::Limit(Num::Point(point), op, at);
+        let mut given = vec![("point", tag(point))];
+        if named {
+            given.extend([("low", Given::Number(low)), ("high", Given::Number(high))]);
+        }
+        (Cond::Any(vec![out(Op::LessEqual, low), out(Op::GreaterEqual, high)]), ("range", given))
+    });
+    let votes = select(vec![5.0, 30.0]).prop_map(move |more| {
+        let pairs = [apart(0, 1, more), apart(0, 2, more), apart(1, 2, more)].concat();
+        (Cond::Any(pairs), ("discrepancy", vec![("points", tags(&[0, 1, 2])), ("more", Given::Number(more))]))
+    });
+    let switches = Just(()).prop_map(move |()| {
+        let on = || SWITCHES.map(Cond::On).to_vec();
+        let differ = Cond::All(vec![Cond::Any(on()), Cond::Not(Box::new(Cond::All(on())))]);
+        (differ, ("discrepancy", vec![("points", tags(&SWITCHES))]))
+    });
+    let trip = Just(()).prop_map(move |()| {
+        (Cond::FirstOut(SWITCHES.to_vec()), ("sis_trip", vec![("points", tags(&SWITCHES))]))
+    });
+    prop_oneof![rate, deviation, frozen, range, votes, switches, trip].boxed()
+}
+
 fn rule(at: usize, about: About) -> BoxedStrategy<Rule> {
-    let hazard = (prop::option::weighted(0.4, Just("hot")), any::<bool>(), prop::bool::weighted(0.2))
-        .prop_map(|(cause, auto, major)| Hazard { cause, auto, major });
+    let raising = prop_oneof![
+        5 => Just(When::AtOnce),
+        2 => lengths(&[3, 10, 30]).prop_map(When::After),
+        2 => (2..4_usize, lengths(&[10, 40, 120])).prop_map(|(times, within)| When::Repeats(times, within)),
+    ];
+    let hazard =
+        (prop::option::weighted(0.4, Just("hot")), any::<bool>(), prop::bool::weighted(0.2), raising)
+            .prop_map(|(cause, auto, major, raising)| {
+                // What is raised later shares no cause.
+                let cause = cause.filter(|_| raising == When::AtOnce);
+                Hazard { cause, auto, major, raising }
+            });
     // That of a 包保 task is only added to.
     let boost = prop_oneof![
         2 => (lengths(&[60, 300, 500]), lengths(&[0, 10, 30]))
@@ -166,26 +253,39 @@ fn rule(at: usize, about: About) -> BoxedStrategy<Rule> {
         prop::option::weighted(0.4, boost),
         prop::option::weighted(0.4, raise),
     );
-    (top(at, about), prop::option::weighted(0.3, plain(at, about)), timing, bound_to, follows)
-        .prop_map(move |(when, clear, timing, (measure, priority, class, realarm), (hazard, task, raise))| {
-            let (for_, clear_for, latch) = timing;
-            let id = format!("r{}", at + 1);
-            Rule {
-                id,
-                measure,
-                priority,
-                class,
-                when,
-                for_,
+    let text = prop_oneof![
+        8 => top(at, about).prop_map(|when| (when, None)),
+        1 => kind().prop_map(|(when, kind)| (when, Some(kind))),
+    ];
+    (text, prop::option::weighted(0.3, plain(at, about)), timing, bound_to, follows)
+        .prop_map(
+            move |(
+                (when, kind),
                 clear,
-                clear_for,
-                latch,
-                realarm,
-                hazard,
-                task,
-                raise,
-            }
-        })
+                timing,
+                (measure, priority, class, realarm),
+                (hazard, task, raise),
+            )| {
+                let (for_, clear_for, latch) = timing;
+                let id = format!("r{}", at + 1);
+                Rule {
+                    id,
+                    measure,
+                    priority,
+                    class,
+                    kind,
+                    when,
+                    for_,
+                    clear,
+                    clear_for,
+                    latch,
+                    realarm,
+                    hazard,
+                    task,
+                    raise,
+                }
+            },
+        )
         .boxed()
 }
 
@@ -210,24 +310,36 @@ fn site(about: About) -> BoxedStrategy<Site> {
     let points = [0, 1, 2, 3, 4, 5, 6, 7].map(point);
     let rules = [0, 1, 2].map(|at| rule(at, about));
     let silence = [0; 3].map(|_| prop::option::weighted(0.4, lengths(&[15, 40])));
-    (points, silence, lengths(&[20, 60]), lengths(&[45, 100]), rules, 1..4_usize)
-        .prop_map(|(points, silence, patience, source_hazard, rules, n)| {
+    let records = prop::bool::weighted(0.2);
+    (points, silence, records, lengths(&[20, 60]), lengths(&[45, 100]), rules, 1..4_usize)
+        .prop_map(|(points, silence, records, patience, source_hazard, rules, n)| {
             let rules = rules.into_iter().take(n).collect();
-            Site { points, silence, patience, source_hazard, rules }
+            Site { points, silence, reversed: false, records, patience, source_hazard, rules }
         })
         .boxed()
 }
 
-/// The first, and the same with other rules and other limits of LI.
+/// The first, and the same with other rules and other limits of LI, in another order.
 fn sites(about: About) -> BoxedStrategy<[Site; 2]> {
     let rules = [0, 1, 2].map(|at| rule(at, about));
-    (site(about), rules, [any::<bool>(), any::<bool>(), any::<bool>()], point(0), 1..4_usize)
-        .prop_map(|(first, others, changes, li, n)| {
-            let mut second = first.clone();
+    (site(about), rules, any::<[bool; 4]>(), point(0), 1..4_usize)
+        .prop_map(|(first, others, [reversed, changes @ ..], li, n)| {
+            let mut second = Site { reversed, ..first.clone() };
             second.points[0] = Point { stale_after: first.points[0].stale_after, ..li };
             for (at, (other, change)) in others.into_iter().zip(changes).enumerate() {
                 match second.rules.get_mut(at) {
-                    Some(rule) if change => *rule = other,
+                    Some(rule) if change => {
+                        let mut other = other;
+                        // When it raises stays as it was, and of what is recorded its measure.
+                        if let (Some(is), Some(was)) = (&mut other.hazard, &rule.hazard) {
+                            is.raising = was.raising;
+                            is.cause = was.cause;
+                        }
+                        if first.records {
+                            other.measure = rule.measure;
+                        }
+                        *rule = other;
+                    }
                     Some(_) => {}
                     None => second.rules.push(other),
                 }
@@ -395,6 +507,8 @@ pub(crate) fn stepped() -> BoxedStrategy<Case> {
     let odds = prop::collection::vec((any::<prop::sample::Index>(), odd), 1..5);
     (case(About::Readings), odds)
         .prop_map(|(mut case, odds)| {
+            // Cycles go by the wall clock.
+            case.sites.iter_mut().for_each(|site| site.records = false);
             for (at, odd) in odds {
                 let at = at.index(case.script.len() + 1);
                 case.script.insert(at, (0, odd));

@@ -5,19 +5,23 @@
 //! instant it judges anew from there. It has no windows, no deadlines, no index of who reads what.
 //!
 //! Time is whole seconds, and so are all delays and lengths, so that whatever happens by itself happens at a
-//! second: the model looks at every one, and between two of them when the engine does.
+//! second: the model looks at every one, and between two of them when the engine does. Cycles of tasks end at the
+//! half of one.
 //!
 //! What both are asked: random plants of eight points and six sources, with limits and up to three written rules
-//! over the whole language; readings of every quality, late, out of order and out of history; links, silence and
-//! keep-alives; fixes, sightings, conditions and permits; acts of persons on alarms, hazards and units; restarts,
-//! one at every point of a scenario too; a changed configuration; a wall clock that is set by up to a day, and a
-//! machine that is suspended. What is compared: all that is told of alarms, hazards, tasks, units and stops, when
-//! it is told, and whether an act is accepted. The words, the evidence and the ids are not.
+//! over the whole language, some of them as built-in kinds on one side and written out on the other; hazards raised at
+//! once, after a time and after repeats; readings of every quality, late, out of order and out of history; links,
+//! silence and keep-alives; fixes, sightings, conditions and permits; acts of persons on alarms, hazards and units;
+//! the records of an automatic measure; restarts, one at every point of a scenario too; a changed configuration, in
+//! another order; a wall clock that is set by up to a day, and a machine that is suspended. What is compared: all that
+//! is told of alarms, hazards, tasks, units, stops and records, when it is told, and whether an act is accepted. The
+//! words, the evidence and the ids are not.
 //!
-//! What it does not know, and other tests do: records of inspections and cycles of tasks, the deadlines of
-//! rectification, indicators; hazards that are raised after a time or after repeats; built-in kinds of rules; text
-//! beyond words of a list; persons of a list, polygons and floors; more than there is room for; windows that are
-//! refilled from history; a wall clock that is set while shelves, permits or stops run, or before a restart.
+//! What it does not know, and other tests do: records of persons, cycles of more than half a minute and what is
+//! overdue, the deadlines of rectification, indicators; hazards that are raised late and share a cause; kinds of rules
+//! about people, permits and cameras; text beyond words of a list; persons of a list, polygons and floors; more than
+//! there is room for; windows that are refilled from history; a wall clock that is set while shelves, permits, cycles
+//! or stops run, or before a restart.
 //!
 //! `PROPTEST_CASES` says how many cases are tried in all, others each time; without it there are about 2,000, always
 //! the same. `tests/run --long` tries 100,000. The run tells the seed that it draws its cases by: with

@@ -7,8 +7,8 @@ use riskgate_engine::{Class, Priority};
 use crate::alarms::{About, Desk, Plan, Stage, Told, is_protected};
 use crate::language::{Cond, Num};
 use crate::site::{
-    Boost, DCS, FAULTS_OF_POINTS, FAULTS_OF_SOURCES, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS,
-    ZONES, source_of, unit_of,
+    Boost, DCS, FAULTS_OF_POINTS, FAULTS_OF_SOURCES, LIMITS, NVR, PTW, RECORDED, RTLS, SECOND, SOURCES, Site,
+    TAGS, When, ZONES, cycle_of, source_of, unit_of,
 };
 use crate::truth::{Part, Tri};
 use crate::world::{
@@ -151,6 +151,8 @@ struct Watched {
     turned: usize,
     /// Its episode began before the engine did, and silence about places ends nothing yet.
     from_before: bool,
+    /// When its episode will have lasted for long enough to raise its hazard.
+    wait: Option<u64>,
 }
 
 /// What was so before an input.
@@ -181,6 +183,21 @@ pub(crate) struct Model {
     desk: Desk,
     /// Since when each point is one that somebody watches.
     watched: BTreeMap<usize, u64>,
+    /// How M-3 was, and since when each.
+    kept: Vec<(u64, Kept)>,
+    /// Up to when its records are written.
+    recorded: u64,
+}
+
+/// What the record of a cycle tells of.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    /// Nobody could see the measure, or nobody judged it.
+    unseen: bool,
+    /// A rule of it was on.
+    passed: bool,
+    /// A hazard of it was confirmed and not accepted.
+    open: bool,
 }
 
 fn rules_of(site: &Site) -> Vec<Watched> {
@@ -202,6 +219,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             cause: format!("limit:{}", TAGS[at]),
             auto: outer && point.auto,
             major: false,
+            raising: When::AtOnce,
             gravity: u8::from(outer),
             grouped: false,
         });
@@ -227,6 +245,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             said: Vec::new(),
             turned: 0,
             from_before: false,
+            wait: None,
         }
     });
     let written = site.rules.iter().map(|rule| {
@@ -244,6 +263,7 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             cause: hazard.cause.map_or_else(|| rule.id.clone(), str::to_owned),
             auto: hazard.auto,
             major: hazard.major,
+            raising: hazard.raising,
             gravity: match rule.priority {
                 Priority::Low | Priority::Medium => 0,
                 Priority::High => 1,
@@ -273,14 +293,21 @@ fn rules_of(site: &Site) -> Vec<Watched> {
             said: Vec::new(),
             turned: 0,
             from_before: false,
+            wait: None,
         }
     });
     // Each after all that it reads: the more stands between it and the readings, the later.
-    let mut rules: Vec<Watched> = limits.chain(written).collect();
+    let mut rules: Vec<Watched> = limits.collect();
+    let n_limits = rules.len();
+    rules.extend(written);
     let mut ranks: BTreeMap<String, usize> = BTreeMap::new();
     for rule in &rules {
         let rank = rule.reads.rules.iter().map(|of| ranks[of] + 1).max().unwrap_or(0);
         ranks.insert(rule.about.id.clone(), rank);
+    }
+    // The limits of a point stand in the order of its row.
+    if site.reversed {
+        rules[n_limits..].reverse();
     }
     rules.sort_by_key(|rule| ranks[&rule.about.id]);
     // One that names no class takes the strictest of the rules that it reads as well.
@@ -341,6 +368,8 @@ impl Model {
             rules,
             desk,
             watched: BTreeMap::new(),
+            kept: Vec::new(),
+            recorded: cycle_of(now),
         };
         model.begin();
         model.desk.tell_unit("U-1");
@@ -365,7 +394,26 @@ impl Model {
         self.watched.clear();
         self.watch_points();
         self.regrade();
+        self.wait_on();
         self.observe();
+    }
+
+    /// What has not raised its hazard waits on, unless it does already. What was over for long may have ended while
+    /// nobody looked: readings get as long to say so as their loss takes to be told.
+    fn wait_on(&mut self) {
+        let now = self.desk.now;
+        let patience = self.site().patience;
+        for rule in &mut self.rules {
+            let id = &rule.about.id;
+            let Some(plan) = rule.plan.as_ref().filter(|_| self.desk.is_active(id)) else { continue };
+            let When::After(after) = plan.raising else { continue };
+            if !self.desk.has_raised(id, plan) {
+                let look = if is_strict(rule.about.class) { 10 * SECOND } else { patience };
+                let since = self.desk.alarms[id].since / SECOND * SECOND;
+                let due = (since + after).max(now + look).min(now + after);
+                rule.wait = Some(rule.wait.map_or(due, |wait| wait.min(due)));
+            }
+        }
     }
 
     fn regrade(&mut self) {
@@ -425,10 +473,84 @@ impl Model {
         self.judge(None, &before);
         self.follow();
         self.desk.remind();
+        self.write_records();
+        self.keep();
+    }
+
+    /// How M-3 is now.
+    fn keep(&mut self) {
+        if !self.site().records {
+            return;
+        }
+        let of: Vec<&Watched> = self.rules.iter().filter(|rule| rule.measure == Some("M-3")).collect();
+        let is_blind = |id: usize| self.sources[id].is_blind();
+        let cannot_see = |rule: &&Watched| {
+            let reads = &rule.reads;
+            let feeds = [RTLS, NVR, DCS, PTW].into_iter().any(|id| reads.reads_source(id) && is_blind(id));
+            let points = reads.points.iter().any(|point| {
+                // A rule that asks for the age alone judges that nothing came.
+                if reads.valued.contains(point) || self.site().points[*point].measure.is_some() {
+                    self.read[*point].last().unwrap().1.is_bad()
+                } else {
+                    is_blind(source_of(*point))
+                }
+            });
+            feeds || points
+        };
+        let is_out =
+            |rule: &&Watched| self.desk.alarms.get(&rule.about.id).is_some_and(|of| of.out.is_some());
+        let stopped = self.desk.stops.get("U-2").is_some_and(|stop| stop.on);
+        let unwatched = of.is_empty() || of.iter().any(cannot_see) || of.iter().any(is_out);
+        let kept = Kept {
+            unseen: unwatched && !stopped,
+            passed: of.iter().any(|rule| self.desk.is_active(&rule.about.id)),
+            open: self.desk.hazards.iter().any(|((measure, _), of)| measure == "M-3" && of.is_confirmed()),
+        };
+        self.kept.push((self.desk.now, kept));
+    }
+
+    /// A cycle of M-3 is over: its record.
+    fn write_records(&mut self) {
+        let (start, end) = (self.recorded, self.recorded + RECORDED);
+        if !self.site().records || self.desk.now < end {
+            return;
+        }
+        self.recorded = end;
+        let ends = self.kept.iter().skip(1).map(|(at, _)| *at).chain([end]);
+        let spans = self.kept.iter().zip(ends).map(|((from, kept), to)| (*from, to, *kept));
+        // Each that was so in the cycle at all, be it for no time.
+        let within: Vec<_> =
+            spans.filter(|(from, to, _)| *from < end && (*to > start || *from >= start)).collect();
+        // Before the first look nobody saw anything.
+        let before = within.first().map_or(end, |(from, ..)| *from).saturating_sub(start);
+        let dark = within.iter().filter(|(.., kept)| kept.unseen);
+        let dark: u64 = dark.map(|(from, to, _)| (*to).min(end).saturating_sub((*from).max(start))).sum();
+        let lost = (before + dark) * 20 > RECORDED;
+        let candidate = self.desk.has_candidate("M-3");
+        let stopped = self.desk.was_stopped("U-2", start, end);
+        let status = if within.iter().any(|(.., kept)| kept.open) {
+            1
+        } else if lost {
+            2
+        } else if candidate || stopped || within.iter().any(|(.., kept)| kept.passed) {
+            3
+        } else {
+            0
+        };
+        // While its unit is stopped nobody owes one.
+        if !self.desk.stops.get("U-2").is_some_and(|stop| stop.on) {
+            self.desk.told.push(("record T-3".to_owned(), crate::compare::record_line(status, start)));
+        }
     }
 
     /// Something is told; whether it was accepted.
     pub(crate) fn input(&mut self, input: &Input) -> bool {
+        let accepted = self.take(input);
+        self.keep();
+        accepted
+    }
+
+    fn take(&mut self, input: &Input) -> bool {
         match input {
             Input::Restart => {
                 self.begin();
@@ -488,6 +610,8 @@ impl Model {
         let mut rules = rules_of(&self.sites[to]);
         for rule in &mut rules {
             let Some(old) = before.remove(&rule.about.id) else { continue };
+            let waits = |plan: &Plan| matches!(plan.raising, When::After(_));
+            rule.wait = old.wait.filter(|_| rule.plan.as_ref().is_some_and(waits));
             if let (Some(alarm), Some(was), Some(is)) =
                 (self.desk.alarms.get(&rule.about.id), old.realarm, rule.realarm)
             {
@@ -514,6 +638,7 @@ impl Model {
         self.rules = rules;
         self.remove_orphans();
         self.settle();
+        self.wait_on();
         self.actives.clear();
         for rule in &self.rules {
             let active = self.desk.is_active(&rule.about.id);
@@ -531,6 +656,7 @@ impl Model {
     fn settle(&mut self) {
         let is_on = |id: &str| self.desk.alarms.get(id).is_some_and(|of| of.state.is_active() && !of.owing);
         let plans = self.rules.iter().filter_map(|rule| Some((rule.about.id.clone(), rule.plan.as_ref()?)));
+        let plans = plans.filter(|(id, plan)| plan.raising == When::AtOnce || self.desk.has_raised(id, plan));
         let rules = plans.map(|(id, plan)| (plan.measure.clone(), plan.cause.clone(), id));
         let points = self.site().points.iter().zip(TAGS).filter_map(|(point, tag)| {
             let fault = format!("fault:{tag}");
@@ -538,6 +664,13 @@ impl Model {
         });
         let active = rules.chain(points).filter(|(.., id)| is_on(id)).collect();
         self.desk.hold_on(&active);
+        let repeats: BTreeSet<String> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.plan.as_ref().is_some_and(|plan| matches!(plan.raising, When::Repeats(..))))
+            .map(|rule| rule.about.id.clone())
+            .collect();
+        self.desk.onsets.retain(|rule, _| repeats.contains(rule));
         let rules: Vec<Watched> = self.rules.clone();
         let on: BTreeSet<String> =
             rules.iter().map(|rule| rule.about.id.clone()).filter(|id| self.desk.is_active(id)).collect();
@@ -683,10 +816,15 @@ impl Model {
         })
     }
 
-    fn begins(&mut self, rule: &Watched, on_unknown: bool) {
+    fn begins(&mut self, rule: &mut Watched, on_unknown: bool) {
         self.desk.begin(&rule.about, on_unknown);
         let id = &rule.about.id;
-        if let Some(plan) = rule.plan.as_ref().filter(|_| !self.desk.alarms[id].withholds_hazards()) {
+        if let Some(When::After(length)) = rule.plan.as_ref().map(|plan| plan.raising) {
+            rule.wait = Some(self.desk.now + length);
+        }
+        if let Some(plan) = rule.plan.as_ref().filter(|_| !self.desk.alarms[id].withholds_hazards())
+            && is_due(&mut self.desk, id, plan, rule.wait)
+        {
             self.desk.raise(id, plan, on_unknown);
         }
         if let Some(boost) = &rule.boost {
@@ -697,7 +835,8 @@ impl Model {
         }
     }
 
-    fn ends(&mut self, rule: &Watched) {
+    fn ends(&mut self, rule: &mut Watched) {
+        rule.wait = None;
         self.desk.end(&rule.about.id, rule.latch);
         self.desk.return_of(&rule.about.id);
         self.let_go(rule);
@@ -715,6 +854,7 @@ impl Model {
     /// Faults, and what ends or comes again by itself.
     fn follow(&mut self) {
         self.faults();
+        self.raise_what_lasted();
         self.desk.expire();
         self.uncover_ended();
         for rule in &self.rules {
@@ -724,6 +864,25 @@ impl Model {
             let by = rule.realarm_by.filter(|(changed, _)| *changed == alarm.changed);
             let due = by.map_or(alarm.changed + after, |(_, by)| by);
             self.desk.re_alarm(&rule.about.id, due);
+        }
+    }
+
+    /// Episodes that have lasted for long enough.
+    fn raise_what_lasted(&mut self) {
+        let now = self.desk.now;
+        for rule in &mut self.rules {
+            if rule.wait.is_none_or(|due| due > now) {
+                continue;
+            }
+            rule.wait = None;
+            let id = &rule.about.id;
+            let Some(plan) = rule.plan.as_ref().filter(|_| self.desk.is_active(id)) else { continue };
+            if self.desk.alarms[id].withholds_hazards() {
+                self.desk.owe(id);
+            } else {
+                let on_unknown = self.desk.was_on_unknown(id);
+                self.desk.raise(id, plan, on_unknown);
+            }
         }
     }
 
@@ -774,7 +933,15 @@ impl Model {
         if let Some(measure) = self.site().points[point].measure {
             let measure = measure.to_owned();
             let cause = fault.clone();
-            let plan = Plan { measure, cause, auto: false, major: false, gravity: 0, grouped: false };
+            let plan = Plan {
+                measure,
+                cause,
+                auto: false,
+                major: false,
+                raising: When::AtOnce,
+                gravity: 0,
+                grouped: false,
+            };
             self.desk.raise(&fault, &plan, false);
         }
     }
@@ -799,7 +966,15 @@ impl Model {
             }
             let cause = format!("fault:{}", SOURCES[id]);
             let measure = measure.to_owned();
-            let plan = Plan { measure, cause, auto: false, major: false, gravity: 0, grouped: true };
+            let plan = Plan {
+                measure,
+                cause,
+                auto: false,
+                major: false,
+                raising: When::AtOnce,
+                gravity: 0,
+                grouped: true,
+            };
             self.desk.raise(&fault, &plan, false);
         }
     }
@@ -950,13 +1125,15 @@ impl Model {
             self.raise_owed(&id);
         }
         self.raise_of_lost_sources();
-        self.desk.suspend_tasks();
+        self.desk.suspend_tasks(self.sites[self.at_site].tasks());
     }
 
     fn raise_owed(&mut self, id: &str) {
         let on_unknown = self.desk.was_on_unknown(id);
         if let Some(rule) = self.rules.iter().find(|rule| rule.about.id == id) {
-            if let Some(plan) = rule.plan.clone() {
+            if let Some(plan) = rule.plan.clone()
+                && is_due(&mut self.desk, id, &plan, rule.wait)
+            {
                 self.desk.raise(id, &plan, on_unknown);
             }
         } else if let Some(point) = TAGS.iter().position(|tag| id.strip_prefix("fault:") == Some(tag)) {
@@ -992,6 +1169,15 @@ impl Model {
         for id in outs {
             self.uncover(&id, Cover::Out, "out_of_service_ended");
         }
+    }
+}
+
+/// Whether an episode that begins to count raises its hazard now.
+fn is_due(desk: &mut Desk, rule: &str, plan: &Plan, wait: Option<u64>) -> bool {
+    match plan.raising {
+        When::AtOnce => true,
+        When::After(_) => wait.is_none(),
+        When::Repeats(times, within) => desk.is_repeated(rule, plan, times, within),
     }
 }
 

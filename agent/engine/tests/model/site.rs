@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    CameraDraft, Class, Confirm, Draft, HazardDraft, Item, Level, Limits, MeasureDraft, Patience, Plant,
-    PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange, TaskDraft,
-    TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft,
+    CameraDraft, Class, Confirm, Draft, Given, HazardDraft, Item, KindDraft, Level, Limits, MeasureDraft,
+    Patience, Plant, PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange,
+    TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft, kind,
 };
 use riskgate_point::SourceId;
 
@@ -50,6 +50,10 @@ pub(crate) struct Site {
     pub(crate) points: [Point; 8],
     /// Of the feeds rtls, nvr, ptw: how long they may be silent.
     pub(crate) silence: [Option<u64>; 3],
+    /// All that is configured stands in the other order.
+    pub(crate) reversed: bool,
+    /// The agent writes the records of M-3, of which T-3 is then the task.
+    pub(crate) records: bool,
     /// Of process and equipment, and until a source lost is a hazard.
     pub(crate) patience: u64,
     pub(crate) source_hazard: u64,
@@ -74,6 +78,8 @@ pub(crate) struct Rule {
     pub(crate) measure: &'static str,
     pub(crate) priority: Priority,
     pub(crate) class: Option<Class>,
+    /// As which `when` is written, and with what keys.
+    pub(crate) kind: Option<(&'static str, Vec<(&'static str, Given)>)>,
     pub(crate) when: Cond,
     pub(crate) for_: u64,
     pub(crate) clear: Option<Cond>,
@@ -91,6 +97,17 @@ pub(crate) struct Hazard {
     pub(crate) cause: Option<&'static str>,
     pub(crate) auto: bool,
     pub(crate) major: bool,
+    pub(crate) raising: When,
+}
+
+/// When an episode raises its hazard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum When {
+    AtOnce,
+    /// It has lasted for as long.
+    After(u64),
+    /// It is one of so many within the time.
+    Repeats(usize, u64),
 }
 
 #[derive(Debug, Clone)]
@@ -103,10 +120,29 @@ pub(crate) struct Boost {
 pub(crate) const LIMITS: [&str; 4] = ["LL", "L", "H", "HH"];
 
 /// (id, its base cycle, workType)
-pub(crate) const TASKS: [(&str, u64, u8); 2] = [("T-1", 600 * SECOND, 0), ("T-2", 900 * SECOND, 1)];
+pub(crate) const TASKS: [(&str, u64, u8); 3] =
+    [("T-1", 600 * SECOND, 0), ("T-2", 900 * SECOND, 1), ("T-3", RECORDED, 0)];
+/// The cycle of T-3.
+pub(crate) const RECORDED: u64 = 30 * SECOND;
+
+/// What the wall clock says at zero, in milliseconds; what is before that, after it was set back, is read as zero.
+/// Cycles of tasks, which go by it, end at the half of a second: never in one instant with anything else.
+pub(crate) const WALL: i64 = 1_700_000_000_500;
 
 pub(crate) fn unit_of(measure: &str) -> &'static str {
     if measure == "M-3" { "U-2" } else { "U-1" }
+}
+
+pub(crate) fn measure_of(task: &str) -> &'static str {
+    if task == "T-3" { "M-3" } else { "M-1" }
+}
+
+/// When the cycle of T-3 began that a moment lies in.
+pub(crate) fn cycle_of(at: u64) -> u64 {
+    let half = SECOND / 2;
+    let before = u64::try_from(WALL).unwrap() / 500;
+    let cycle = RECORDED / half;
+    ((before + at / half) / cycle * cycle).saturating_sub(before) * half
 }
 
 pub(crate) fn source_of(point: usize) -> usize {
@@ -119,8 +155,9 @@ fn secs(of: u64) -> Duration {
 
 impl std::fmt::Display for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { points, silence, patience, source_hazard, rules } = self;
+        let Self { points, silence, reversed, records, patience, source_hazard, rules } = self;
         writeln!(f, "site: silence {silence:?} patience {patience} source_hazard {source_hazard}")?;
+        writeln!(f, "  reversed {reversed} records {records}")?;
         for (tag, point) in TAGS.iter().zip(points) {
             let Point { class, limits, deadband, delay, stale_after, measure, auto } = point;
             writeln!(
@@ -131,11 +168,11 @@ impl std::fmt::Display for Site {
         }
         for rule in rules {
             let Rule { id, measure, priority, class, when, for_, clear, clear_for, .. } = rule;
-            let Rule { latch, realarm, hazard, task, raise, .. } = rule;
+            let Rule { latch, realarm, hazard, task, raise, kind, .. } = rule;
             let clear = clear.as_ref().map(ToString::to_string);
             writeln!(f, "  {id} of {measure} {priority:?} {class:?}: {when} for {for_}")?;
             writeln!(f, "    clear {clear:?} for {clear_for} latch {latch} realarm {realarm:?}")?;
-            writeln!(f, "    {hazard:?} {task:?} raise {raise:?}")?;
+            writeln!(f, "    {hazard:?} {task:?} raise {raise:?} {kind:?}")?;
         }
         Ok(())
     }
@@ -144,7 +181,7 @@ impl std::fmt::Display for Site {
 impl Site {
     /// Without the rules that no configuration may have, as those that could never return to normal.
     pub(crate) fn sieved(mut self) -> Self {
-        while let Err(faults) = Plant::build(self.draft()) {
+        while let Err(faults) = Plant::build(self.in_order()) {
             let refused = faults.iter().filter(|fault| fault.severity == Severity::Error);
             let at = refused.map(|fault| match fault.item {
                 Item::Rule(at) => at,
@@ -163,7 +200,31 @@ impl Site {
         }
     }
 
+    /// The tasks that there are.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (&'static str, u64, u8)> {
+        let records = self.records;
+        TASKS.into_iter().filter(move |(id, ..)| records || *id != "T-3")
+    }
+
     fn draft(&self) -> Draft {
+        let mut draft = self.in_order();
+        if self.reversed {
+            let last = u16::try_from(SOURCES.len() - 1).unwrap();
+            draft.points.iter_mut().for_each(|point| point.source = SourceId(last - point.source.0));
+            draft.cameras.iter_mut().for_each(|camera| camera.source = SourceId(last - camera.source.0));
+            let Draft { sources, points, units, measures, tasks, zones, rules, .. } = &mut draft;
+            sources.reverse();
+            points.reverse();
+            units.reverse();
+            measures.reverse();
+            tasks.reverse();
+            zones.reverse();
+            rules.reverse();
+        }
+        draft
+    }
+
+    fn in_order(&self) -> Draft {
         let points = self.points.iter().enumerate().map(|(at, point)| point.draft(at));
         let source = |(at, id): (usize, &&str)| SourceDraft {
             id: (*id).to_owned(),
@@ -195,11 +256,12 @@ impl Site {
             classify1: "1".to_owned(),
             classify2: "1-1".to_owned(),
             automatic: true,
+            auto_record: self.records && id == "M-3",
             ..MeasureDraft::default()
         };
         let task = |(id, cycle, work_type): (&str, u64, u8)| TaskDraft {
             id: id.to_owned(),
-            measure: "M-1".to_owned(),
+            measure: measure_of(id).to_owned(),
             content: "查".to_owned(),
             cycle: secs(cycle),
             work_type,
@@ -225,7 +287,7 @@ impl Site {
             points: points.collect(),
             units: ["U-1", "U-2"].map(unit).to_vec(),
             measures: ["M-1", "M-2", "M-3"].map(measure).to_vec(),
-            tasks: TASKS.map(task).to_vec(),
+            tasks: self.tasks().map(task).collect(),
             zones: ZONES.map(zone).to_vec(),
             cameras: vec![CameraDraft {
                 id: "C-1".to_owned(),
@@ -276,8 +338,11 @@ impl Rule {
             name_en: String::new(),
             priority: self.priority,
             class: self.class,
-            kind: None,
-            when: self.when.to_string(),
+            kind: self.kind.as_ref().map(|(name, given)| KindDraft {
+                kind: kind(name).unwrap_or_else(|near| panic!("no kind {name}: {near:?}")),
+                given: given.clone(),
+            }),
+            when: if self.kind.is_some() { String::new() } else { self.when.to_string() },
             for_: secs(self.for_),
             clear: self.clear.as_ref().map(Cond::to_string),
             clear_for: secs(self.clear_for),
@@ -291,7 +356,13 @@ impl Rule {
                 confirm: if hazard.auto { Confirm::Auto } else { Confirm::Person },
                 deadline: Duration::from_hours(24),
                 cause: hazard.cause.map(str::to_owned),
-                raising: Raising::AtOnce,
+                raising: match hazard.raising {
+                    When::AtOnce => Raising::AtOnce,
+                    When::After(length) => Raising::After(secs(length)),
+                    When::Repeats(times, within) => {
+                        Raising::Repeats { times: u32::try_from(times).unwrap(), within: secs(within) }
+                    }
+                },
                 reopen_within: None,
             }),
             task: self

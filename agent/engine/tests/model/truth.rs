@@ -322,7 +322,8 @@ fn moments(read: &[(u64, Option<f64>)], d: u64, born: u64, now: u64) -> Option<(
     Some((mean, square.sqrt()))
 }
 
-/// To the second: a few nanoseconds weigh nothing.
+/// To the half of one: a few nanoseconds weigh nothing.
 fn seconds(time: u64) -> f64 {
-    f64::from(u32::try_from((time + SECOND / 2) / SECOND).unwrap())
+    let half = SECOND / 2;
+    f64::from(u32::try_from((time + half / 2) / half).unwrap()) / 2.0
 }
