@@ -22,7 +22,7 @@ use riskgate::uplink::wire::people::ZoneCount;
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
-    Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
+    Class, Draft, Effect, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord, Watched,
 };
 use riskgate_point::{Mono, Now, PointId, Sample, SourceId, Value as PointValue, Wall};
 use serde_json::{Value, json};
@@ -115,13 +115,9 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         boolean: false,
         text: false,
         range: None,
-        limits: Limits::default(),
         deadband: 0.0,
-        delay: Duration::ZERO,
         stale_after: Duration::from_secs(5),
-        measure: None,
-        confirm: Confirm::Person,
-        guidance: String::new(),
+        watch: Watched::default(),
     };
     let name = "DCS".to_owned();
     let source = SourceDraft {

@@ -38,7 +38,7 @@ struct Point<'a> {
 
 impl<'a> Point<'a> {
     fn of(point: &'a PointDraft, plant: &'a Plant) -> Self {
-        let measure = point.measure.as_deref();
+        let measure = point.watch.measure.as_deref();
         let unit = measure.and_then(|id| plant.measure(id)).map(|measure| measure.unit.as_str());
         Self { class: point.class, eu: &point.eu, name: &point.name, measure, unit, tag: &point.tag }
     }
@@ -102,7 +102,7 @@ fn pages<'a, 'p>(points: &'a [Point<'p>]) -> (Vec<&'a [Point<'p>]>, Uuid) {
 mod tests {
     use std::time::Duration;
 
-    use riskgate_engine::{Confirm, Draft, Limits, MeasureDraft, RiskClass, SourceDraft, UnitDraft};
+    use riskgate_engine::{Draft, MeasureDraft, RiskClass, SourceDraft, UnitDraft, Watch, Watched};
     use riskgate_point::SourceId;
     use serde_json::Value;
 
@@ -121,13 +121,9 @@ mod tests {
             boolean: false,
             text: false,
             range: None,
-            limits: Limits::default(),
             deadband: 0.0,
-            delay: Duration::ZERO,
             stale_after: Duration::from_secs(5),
-            measure: Some("M-1".to_owned()),
-            confirm: Confirm::Person,
-            guidance: String::new(),
+            watch: Watched::from(Watch { measure: Some("M-1".to_owned()), ..Watch::default() }),
         }
     }
 
@@ -180,7 +176,7 @@ mod tests {
         let unbound = PointDraft {
             class: Class::Process,
             eu: String::new(),
-            measure: None,
+            watch: Watched::default(),
             tag: "XV-1".to_owned(),
             name: "切断阀".to_owned(),
             ..point(2)
