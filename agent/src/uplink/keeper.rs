@@ -82,7 +82,7 @@ pub(super) async fn tell_lost(
             match spool.with(|spool| Ok((spool.untold()?, spool.was_damaged()?))).await {
                 Ok((Some(lost), damaged)) => {
                     let told = gap::of_lost(lost, damaged, now(), origin);
-                    // A kill between the two tells it once more, under the same id.
+                    // A kill or a stop between the two tells it once more, under the same id: the outbox has it once.
                     match store.append(vec![told], Vec::new()).await {
                         Ok(()) => match spool.with(|spool| spool.told()).await {
                             Ok(()) => return,

@@ -6,6 +6,7 @@
 
 mod commands;
 mod people;
+mod permits;
 mod readings;
 mod refused;
 
@@ -120,6 +121,7 @@ pub(super) struct Link<'a> {
     people_told: BTreeMap<String, ZoneCount>,
     people_last: String,
     people_number: u64,
+    permits: permits::Permits,
     /// There was no room for all readings that wait: the rest follows with each acknowledgement.
     draining: bool,
 }
@@ -166,6 +168,7 @@ impl<'a> Link<'a> {
             people_told: BTreeMap::new(),
             people_last: String::new(),
             people_number: 0,
+            permits: permits::Permits::default(),
             draining: false,
         }
     }
@@ -340,6 +343,7 @@ impl<'a> Link<'a> {
         }
         if self.session.is_announced() {
             self.tell_people(connected);
+            self.tell_permits(connected);
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
             self.tell_dropped();
@@ -499,6 +503,7 @@ impl<'a> Link<'a> {
             };
             self.push(topic, payload, true, LooseKind::Risk);
         }
+        self.units_before(present.units.iter().map(|record| record.unit.clone()));
     }
 
     /// Publishes what the window has room for. False where the client takes nothing more.
