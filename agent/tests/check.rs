@@ -333,7 +333,7 @@ fn the_first_and_second_level_of_gas_are_h_and_hh_and_of_a_lack_of_oxygen_l_and_
     let limits = |tag: &str| {
         let point = checked.plant.point_id(tag).and_then(|id| checked.plant.point(id)).expect("a point");
         assert_eq!(point.class, Class::Gas);
-        (point.limits.ll, point.limits.l, point.limits.h, point.limits.hh)
+        (point.watch.limits.ll, point.watch.limits.l, point.watch.limits.h, point.watch.limits.hh)
     };
     assert_eq!(limits("GD-1"), (None, None, Some(25.0), Some(50.0)));
     assert_eq!(limits("GD-2"), (Some(18.0), Some(19.5), None, None));

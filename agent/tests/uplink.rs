@@ -23,7 +23,7 @@ use riskgate::uplink::wire::permit::UnitPermits;
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
-    Class, Confirm, Draft, Effect, Limits, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord,
+    Class, Draft, Effect, Plant, PointDraft, RiskClass, SourceDraft, UnitDraft, UnitRecord, Watched,
 };
 use riskgate_point::{Mono, Now, PointId, Sample, SourceId, Value as PointValue, Wall};
 use serde_json::{Value, json};
@@ -122,13 +122,9 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
         boolean: false,
         text: false,
         range: None,
-        limits: Limits::default(),
         deadband: 0.0,
-        delay: Duration::ZERO,
         stale_after: Duration::from_secs(5),
-        measure: None,
-        confirm: Confirm::Person,
-        guidance: String::new(),
+        watch: Watched::default(),
     };
     let name = "DCS".to_owned();
     let source = SourceDraft {

@@ -392,7 +392,7 @@ fn lists_and_points_of_a_workbook_with_chinese_headers_are_read_as_people_keep_t
     let day = |day: &str, worked| (day.to_owned(), worked);
     assert_eq!(days, [day("2026-10-01", false), day("2026-10-02", false), day("2026-10-10", true)]);
     let point = &plant.points()[0];
-    assert_eq!((point.range, point.limits.hh), (Some((0.0, 100.0)), Some(95.0)));
+    assert_eq!((point.range, point.watch.limits.hh), (Some((0.0, 100.0)), Some(95.0)));
 }
 
 #[test]

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::{
-    Class, Confirm, Draft, Engine, Epoch, Limits, MeasureDraft, Patience, Plant, PointDraft, Priority,
-    Restored, RiskClass, RuleDraft, SourceDraft, UnitDraft,
+    Class, Draft, Engine, Epoch, Limits, MeasureDraft, Patience, Plant, PointDraft, Priority, Restored,
+    RiskClass, RuleDraft, SourceDraft, UnitDraft, Watch, Watched,
 };
 use riskgate_point::{Link, Mono, Now, PointId, Report, Sample, SourceId, Value, Wall};
 use rustix::time::{ClockId, clock_gettime};
@@ -176,18 +176,18 @@ fn draft(points: usize, texts: Vec<String>, rules: usize) -> Draft {
             boolean: false,
             text: false,
             range: None,
-            limits: Limits {
-                h: has(0).then_some(2000.0),
-                hh: has(1).then_some(3000.0),
-                l: has(2).then_some(-1000.0),
-                ll: has(3).then_some(-2000.0),
-            },
             deadband: 1.0,
-            delay: Duration::ZERO,
             stale_after: Duration::from_secs(1_000_000),
-            measure: Some("M".to_owned()),
-            confirm: Confirm::Person,
-            guidance: String::new(),
+            watch: Watched::from(Watch {
+                limits: Limits {
+                    h: has(0).then_some(2000.0),
+                    hh: has(1).then_some(3000.0),
+                    l: has(2).then_some(-1000.0),
+                    ll: has(3).then_some(-2000.0),
+                },
+                measure: Some("M".to_owned()),
+                ..Watch::default()
+            }),
         }
     };
     let rule = |(at, when): (usize, String)| RuleDraft {

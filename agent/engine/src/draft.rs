@@ -95,17 +95,58 @@ pub struct PointDraft {
     /// It reads free text; with `words`, those alone.
     pub text: bool,
     pub range: Option<(f64, f64)>,
-    pub limits: Limits,
     /// In eu. Applied to the point's own limits, and to thresholds of rules with no `clear` of their own.
     pub deadband: f64,
+    pub stale_after: Duration,
+    pub watch: Watched,
+}
+
+/// What the limits of a row are, and what they watch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Watch {
+    pub limits: Limits,
     /// On-delay of H and L. HH and LL have none.
     pub delay: Duration,
-    pub stale_after: Duration,
     /// The measure that this row's limits watch.
     pub measure: Option<String>,
     /// How a hazard of HH or LL begins; of H or L it always begins as a candidate.
     pub confirm: Confirm,
     pub guidance: String,
+}
+
+/// The [`Watch`] of a row. Most rows of a large table say nothing of the kind, and take no room for it.
+#[derive(Debug, Clone, Default)]
+pub struct Watched(Option<Box<Watch>>);
+
+impl From<Watch> for Watched {
+    fn from(watch: Watch) -> Self {
+        Self((watch != Watch::NONE).then(|| Box::new(watch)))
+    }
+}
+
+impl std::ops::Deref for Watched {
+    type Target = Watch;
+
+    fn deref(&self) -> &Watch {
+        static NONE: Watch = Watch::NONE;
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl std::ops::DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Watch {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Watch {
+    const NONE: Self = Self {
+        limits: Limits { ll: None, l: None, h: None, hh: None },
+        delay: Duration::ZERO,
+        measure: None,
+        confirm: Confirm::Person,
+        guidance: String::new(),
+    };
 }
 
 impl PointDraft {

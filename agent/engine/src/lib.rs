@@ -47,7 +47,7 @@ mod world;
 pub use draft::{
     Binding, CameraDraft, Confirm, Draft, EventDraft, Fault, HazardDraft, Item, LimitKind, Limits,
     MeasureDraft, ObjectDraft, Patience, PersonDraft, PointDraft, Raising, RuleDraft, Severity, SourceDraft,
-    TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, WorkDays, ZoneDraft,
+    TaskChange, TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, Watch, Watched, WorkDays, ZoneDraft,
 };
 pub use effect::{
     ActRecord, AlarmKind, AlarmRecord, AlarmState, Boost, CheckRecord, CheckStatus, Effect, Evidence,

@@ -426,7 +426,7 @@ impl PointState {
 
     fn beyond(&self, plant: &Plant, id: PointId) -> Option<Beyond> {
         let number = self.value.as_ref().and_then(Value::number)?;
-        let limits = plant.point(id)?.limits;
+        let limits = plant.point(id)?.watch.limits;
         let high = |limit: Option<f64>| limit.is_some_and(|limit| number >= limit);
         let low = |limit: Option<f64>| limit.is_some_and(|limit| number <= limit);
         if high(limits.h) || high(limits.hh) {

@@ -35,13 +35,9 @@ pub(crate) fn point(tag: &str, class: Class) -> PointDraft {
         boolean: false,
         text: false,
         range: Some((0.0, 100.0)),
-        limits: Limits::default(),
         deadband: 0.0,
-        delay: Duration::ZERO,
         stale_after: secs(100_000),
-        measure: None,
-        confirm: Confirm::Person,
-        guidance: String::new(),
+        watch: Watched::default(),
     }
 }
 
@@ -138,18 +134,24 @@ pub(crate) fn hazard(confirm: Confirm) -> HazardDraft {
 /// (fixes), nvr (sightings).
 pub(crate) fn draft() -> Draft {
     let level = PointDraft {
-        limits: Limits { ll: Some(5.0), l: Some(10.0), h: Some(85.0), hh: Some(95.0) },
+        watch: Watched::from(Watch {
+            limits: Limits { ll: Some(5.0), l: Some(10.0), h: Some(85.0), hh: Some(95.0) },
+            delay: secs(5),
+            measure: Some("M-1".to_owned()),
+            confirm: Confirm::Auto,
+            ..Watch::default()
+        }),
         deadband: 2.0,
-        delay: secs(5),
-        measure: Some("M-1".to_owned()),
-        confirm: Confirm::Auto,
         eu: "%".to_owned(),
         name: "液位".to_owned(),
         ..point("LI", Class::Process)
     };
     let gas = |tag| PointDraft {
-        limits: Limits { h: Some(25.0), hh: Some(50.0), ..Limits::default() },
-        measure: Some("M-2".to_owned()),
+        watch: Watched::from(Watch {
+            limits: Limits { h: Some(25.0), hh: Some(50.0), ..Limits::default() },
+            measure: Some("M-2".to_owned()),
+            ..Watch::default()
+        }),
         ..point(tag, Class::Gas)
     };
     Draft {
@@ -196,8 +198,8 @@ pub(crate) fn told(rules: Vec<RuleDraft>) -> Draft {
 pub(crate) fn ruled(rules: Vec<RuleDraft>) -> Draft {
     let mut draft = draft();
     for point in &mut draft.points {
-        point.limits = Limits::default();
-        point.measure = None;
+        point.watch.limits = Limits::default();
+        point.watch.measure = None;
     }
     Draft { rules, ..draft }
 }

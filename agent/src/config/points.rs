@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use riskgate_drivers::scaling::{OutOfRange, Scaling};
-use riskgate_engine::{Class, Confirm, Limits, PointDraft};
+use riskgate_engine::{Class, Confirm, Limits, PointDraft, Watch, Watched};
 use riskgate_point::{PointId, SourceId};
 
 use super::binding::{self, Read, Type};
@@ -191,13 +191,15 @@ fn point(
         boolean: kind == Some(Type::Bool) && words_absent,
         text,
         range,
-        limits,
         deadband,
-        delay: line.duration(Column::Delay, Duration::ZERO..=DELAY_MAX).unwrap_or_default(),
         stale_after,
-        measure: line.said(Column::Measure).map(|cell| cell.value.clone()),
-        confirm: line.word(Column::Confirm, &CONFIRMS, &CONFIRMS_ZH).unwrap_or_default(),
-        guidance: said(Column::Guidance),
+        watch: Watched::from(Watch {
+            limits,
+            delay: line.duration(Column::Delay, Duration::ZERO..=DELAY_MAX).unwrap_or_default(),
+            measure: line.said(Column::Measure).map(|cell| cell.value.clone()),
+            confirm: line.word(Column::Confirm, &CONFIRMS, &CONFIRMS_ZH).unwrap_or_default(),
+            guidance: said(Column::Guidance),
+        }),
     })
 }
 

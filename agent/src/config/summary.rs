@@ -54,11 +54,11 @@ impl Checked {
     /// 一级报警 of oxygen is read as L or as H by its value: which of them, a person must be able to see.
     fn falling_gas(&self) -> Option<String> {
         let gas = self.plant.points().iter().filter(|point| point.class == Class::Gas);
-        let falling = gas.filter(|point| point.limits.l.is_some() || point.limits.ll.is_some());
+        let falling = gas.filter(|point| point.watch.limits.l.is_some() || point.watch.limits.ll.is_some());
         let shown: Vec<String> = falling
             .map(|point| {
                 let limit = |name, limit: Option<f64>| limit.map(|limit| format!(" {name} {limit}"));
-                let limits = [limit("L", point.limits.l), limit("LL", point.limits.ll)];
+                let limits = [limit("L", point.watch.limits.l), limit("LL", point.watch.limits.ll)];
                 format!("{}{}", point.tag, limits.into_iter().flatten().collect::<String>())
             })
             .collect();

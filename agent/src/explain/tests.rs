@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use riskgate_engine::{
-    Act, Class, Confirm, Deed, Draft, Effect, Engine, Epoch, HazardDraft, Level, Limits, MeasureDraft, Plant,
-    PointDraft, Priority, Raising, Restored, RiskClass, RuleDraft, SourceDraft, UnitDraft, replay,
+    Act, Class, Confirm, Deed, Draft, Effect, Engine, Epoch, HazardDraft, Level, MeasureDraft, Plant,
+    PointDraft, Priority, Raising, Restored, RiskClass, RuleDraft, SourceDraft, UnitDraft, Watched, replay,
 };
 use riskgate_point::{BadReason, Link, Mono, Now, Quality, Report, Sample, SourceId, Value};
 use tempfile::TempDir;
@@ -26,13 +26,9 @@ fn point(tag: &str) -> PointDraft {
         boolean: false,
         text: false,
         range: None,
-        limits: Limits::default(),
         deadband: 0.0,
-        delay: std::time::Duration::ZERO,
         stale_after: std::time::Duration::from_secs(3_600),
-        measure: None,
-        confirm: Confirm::Person,
-        guidance: String::new(),
+        watch: Watched::default(),
     }
 }
 

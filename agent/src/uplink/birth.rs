@@ -38,7 +38,7 @@ struct Point<'a> {
 
 impl<'a> Point<'a> {
     fn of(point: &'a PointDraft, plant: &'a Plant) -> Self {
-        let measure = point.measure.as_deref();
+        let measure = point.watch.measure.as_deref();
         let unit = measure.and_then(|id| plant.measure(id)).map(|measure| measure.unit.as_str());
         Self { class: point.class, eu: &point.eu, name: &point.name, measure, unit, tag: &point.tag }
     }
@@ -108,7 +108,7 @@ fn pages<'a, 'p>(points: &'a [Point<'p>]) -> (Vec<&'a [Point<'p>]>, Uuid) {
 mod tests {
     use std::time::Duration;
 
-    use riskgate_engine::{Confirm, Draft, Limits, MeasureDraft, RiskClass, SourceDraft};
+    use riskgate_engine::{Draft, MeasureDraft, RiskClass, SourceDraft, Watch, Watched};
     use riskgate_point::SourceId;
 
     use super::super::client::PAYLOAD_BYTES_MAX;
@@ -126,13 +126,9 @@ mod tests {
             boolean: false,
             text: false,
             range: None,
-            limits: Limits::default(),
             deadband: 0.0,
-            delay: Duration::ZERO,
             stale_after: Duration::from_secs(5),
-            measure: Some("M-1".to_owned()),
-            confirm: Confirm::Person,
-            guidance: String::new(),
+            watch: Watched::from(Watch { measure: Some("M-1".to_owned()), ..Watch::default() }),
         }
     }
 
@@ -185,7 +181,7 @@ mod tests {
         let unbound = PointDraft {
             class: Class::Process,
             eu: String::new(),
-            measure: None,
+            watch: Watched::default(),
             tag: "XV-1".to_owned(),
             name: "切断阀".to_owned(),
             ..point(2)

@@ -78,7 +78,7 @@ impl Plant {
     /// The rule reads its age and nothing else, and its row names no measure. A test by hand comes when it is
     /// made: that none came is what such a rule judges, and no loss of sight.
     fn is_aged_by(&self, rule: &Rule, id: PointId) -> bool {
-        let own = self.point(id).is_some_and(|point| point.measure.is_some());
+        let own = self.point(id).is_some_and(|point| point.watch.measure.is_some());
         !own && rule.aged.contains(&id)
     }
 
@@ -106,7 +106,7 @@ impl Plant {
     /// The measures that hang on this point whatever rules read it: that of its row, and those whose
     /// configuration binds it.
     pub(crate) fn measures_of<'a>(&'a self, point: &'a PointDraft) -> impl Iterator<Item = &'a str> {
-        let own = point.measure.as_deref();
+        let own = point.watch.measure.as_deref();
         let bound = self.bound.get(&point.tag).into_iter().flatten().map(String::as_str);
         own.into_iter().chain(bound.filter(move |bound| Some(*bound) != own))
     }

@@ -231,7 +231,7 @@ fn check_point(item: Item, point: &PointDraft, draft: &Draft, known: &Known<'_>,
         let hint = "the alarm of a lost source has such a name".to_owned();
         faults.error(item, "tag", "a tag cannot begin with 'source:'".to_owned(), Some(hint));
     }
-    if let Some(measure) = &point.measure {
+    if let Some(measure) = &point.watch.measure {
         check_measure(item, measure, draft, known, faults);
     }
     if point.stale_after.is_zero() {
@@ -253,7 +253,7 @@ fn check_point(item: Item, point: &PointDraft, draft: &Draft, known: &Known<'_>,
 
 /// The limits that a point has, from the lowest, with the fields that set them.
 pub(super) fn limits_of(point: &PointDraft) -> impl Iterator<Item = (LimitKind, &'static str, f64)> {
-    let limits = point.limits;
+    let limits = point.watch.limits;
     [
         (LimitKind::LowLow, "ll", limits.ll),
         (LimitKind::Low, "l", limits.l),

@@ -242,7 +242,7 @@ pub(super) fn build(draft: &Draft, faults: &mut Vec<Fault>) -> Vec<Rule> {
     let units: HashMap<&str, &String> = draft.measures.iter().map(|of| (of.id.as_str(), &of.unit)).collect();
     let unit_of = |measure: &str| units.get(measure).map(|unit| (*unit).clone());
     let limits = (0u32..).zip(&draft.points).flat_map(|(at, point)| {
-        let unit = point.measure.as_deref().and_then(unit_of);
+        let unit = point.watch.measure.as_deref().and_then(unit_of);
         limits_of(point).map(move |(kind, _, limit)| {
             limit_rule(PointId(at), point, unit.clone(), (kind, limit), draft.patience.reopen_within)
         })
@@ -291,11 +291,11 @@ fn limit_rule(
     let back = if kind.is_high() { limit - point.deadband } else { limit + point.deadband };
     let sign = if kind.is_high() { ">=" } else { "<=" };
     let text = format!("{} {sign} {limit}", point.written());
-    let on_delay = if kind.is_outer() { Duration::ZERO } else { point.delay };
-    let hazard = point.measure.as_ref().map(|_| HazardPlan {
+    let on_delay = if kind.is_outer() { Duration::ZERO } else { point.watch.delay };
+    let hazard = point.watch.measure.as_ref().map(|_| HazardPlan {
         cause: format!("limit:{}", point.tag),
         level: Level::General,
-        confirm: if kind.is_outer() { point.confirm } else { Confirm::Person },
+        confirm: if kind.is_outer() { point.watch.confirm } else { Confirm::Person },
         deadline: DEADLINE,
         raising: Raising::AtOnce,
         reopen_within,
@@ -304,12 +304,12 @@ fn limit_rule(
     Rule {
         id: format!("{}/{}", point.tag, kind.word()),
         kind: AlarmKind::Limit,
-        measure: point.measure.clone(),
+        measure: point.watch.measure.clone(),
         unit,
         class: point.class,
         priority: limit_priority(point.class, kind),
         name: limit_name(point, kind),
-        guidance: Words { zh: point.guidance.clone(), en: String::new() },
+        guidance: Words { zh: point.watch.guidance.clone(), en: String::new() },
         on_delay,
         off_delay: Duration::ZERO,
         shadow: false,

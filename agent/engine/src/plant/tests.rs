@@ -68,11 +68,11 @@ fn ids_are_there_once_and_without_blanks() {
 #[test]
 fn a_name_that_is_not_there_gets_the_nearest_that_is() {
     check("Point(0) measure: there is no measure 'm-1' [did you mean 'M-1'?]", |draft| {
-        draft.points[0].measure = Some("m-1".to_owned());
+        draft.points[0].watch.measure = Some("m-1".to_owned());
         draft.rules.push(rule("r", "{LI} > 60"));
     });
     check("Point(0) measure: there is no measure 'xyzzy'", |draft| {
-        draft.points[0].measure = Some("xyzzy".to_owned());
+        draft.points[0].watch.measure = Some("xyzzy".to_owned());
         draft.rules.push(rule("r", "{LI} > 60"));
     });
     check("Measure(1) unit: there is no unit 'U1' [did you mean 'U-1'?]", |draft| {
@@ -97,20 +97,22 @@ fn a_name_that_is_not_there_gets_the_nearest_that_is() {
 fn limits_stand_in_order_and_within_the_range() {
     check(
         "Point(0) hh: the limits are out of order: H = 85 is not below HH = 80 [LL < L < H < HH]",
-        |draft| draft.points[0].limits.hh = Some(80.0),
+        |draft| draft.points[0].watch.limits.hh = Some(80.0),
     );
     check(
         "Point(0) hh: the limit 101 is outside the range [allowed: 0 to 100; beyond it no reading would ever \
          cross it]",
-        |draft| draft.points[0].limits.hh = Some(101.0),
+        |draft| draft.points[0].watch.limits.hh = Some(101.0),
     );
-    check("Point(0) hh: the limit NaN is no number", |draft| draft.points[0].limits.hh = Some(f64::NAN));
+    check("Point(0) hh: the limit NaN is no number", |draft| {
+        draft.points[0].watch.limits.hh = Some(f64::NAN)
+    });
     check("Point(0) range_high: the range 100 to 0 is empty [range_low < range_high]", |draft| {
         draft.points[0].range = Some((100.0, 0.0));
-        draft.points[0].limits = Limits::default();
+        draft.points[0].watch.limits = Limits::default();
         draft.rules.push(rule("r", "{LI} > 60"));
     });
-    check("", |draft| draft.points[0].limits.hh = Some(100.0));
+    check("", |draft| draft.points[0].watch.limits.hh = Some(100.0));
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn free_text_is_compared_with_text_alone() {
         "Point(4) h: 'BATCH' reads no number and cannot have limits [write a rule with `when` for it]",
         |draft| {
             batch(draft, "{BATCH} != ''");
-            draft.points[4].limits.h = Some(1.0);
+            draft.points[4].watch.limits.h = Some(1.0);
         },
     );
 }
@@ -532,7 +534,7 @@ fn a_return_that_no_reading_can_bring_is_refused() {
          smaller deadband, or a limit further inside]",
         |draft| {
             draft.points[0].range = Some((0.0, 90.0));
-            draft.points[0].limits = Limits { ll: Some(5.0), l: None, h: None, hh: None };
+            draft.points[0].watch.limits = Limits { ll: Some(5.0), l: None, h: None, hh: None };
             draft.points[0].deadband = 90.0;
         },
     );

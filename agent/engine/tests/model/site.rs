@@ -6,7 +6,7 @@ use std::time::Duration;
 use riskgate_engine::{
     CameraDraft, Class, Confirm, Draft, Given, HazardDraft, Item, KindDraft, Level, Limits, MeasureDraft,
     Patience, Plant, PointDraft, Priority, Raising, RiskClass, RuleDraft, Severity, SourceDraft, TaskChange,
-    TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, ZoneDraft, kind,
+    TaskDraft, TaskEffectDraft, UnitDraft, UnitEffectDraft, Watch, Watched, ZoneDraft, kind,
 };
 use riskgate_point::SourceId;
 
@@ -314,13 +314,15 @@ impl Point {
             boolean: SWITCHES.contains(&at),
             text: false,
             range: NUMBERS.contains(&at).then_some((0.0, 100.0)),
-            limits: Limits { ll, l, h, hh },
             deadband: self.deadband,
-            delay: secs(self.delay),
             stale_after: secs(self.stale_after),
-            measure: self.measure.map(str::to_owned),
-            confirm: if self.auto { Confirm::Auto } else { Confirm::Person },
-            guidance: String::new(),
+            watch: Watched::from(Watch {
+                limits: Limits { ll, l, h, hh },
+                delay: secs(self.delay),
+                measure: self.measure.map(str::to_owned),
+                confirm: if self.auto { Confirm::Auto } else { Confirm::Person },
+                guidance: String::new(),
+            }),
         }
     }
 }

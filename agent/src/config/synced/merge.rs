@@ -31,7 +31,7 @@ pub(in crate::config) fn merge(files: Model, chain: Chain, kept: &Kept<'_>) -> (
         files.rules.iter().filter_map(|(rule, _)| Some(rule.task.as_ref()?.task.as_str())).collect();
     let lost_tasks = lost(&files.tasks, &tasks, |task| &task.id, |id| boosted.contains(id));
     let mut named: BTreeSet<&str> = files.rules.iter().map(|(rule, _)| rule.measure.as_str()).collect();
-    named.extend(kept.points.iter().filter_map(|point| point.measure.as_deref()));
+    named.extend(kept.points.iter().filter_map(|point| point.watch.measure.as_deref()));
     named.extend(lost_tasks.iter().map(|(task, _)| task.measure.as_str()));
     let own = files.measures.iter().filter(|(measure, _)| has_own(measure));
     named.extend(own.map(|(measure, _)| measure.id.as_str()));

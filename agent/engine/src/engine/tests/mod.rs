@@ -112,7 +112,7 @@ fn turned() -> Draft {
 fn gone() -> Draft {
     let mut draft = draft();
     draft.points.truncate(1);
-    draft.points[0].limits.hh = None;
+    draft.points[0].watch.limits.hh = None;
     draft.sources.truncate(2);
     draft.cameras.clear();
     draft

@@ -214,7 +214,7 @@ fn the_words_of_a_written_rule_are_those_of_the_plant() {
 fn a_value_is_said_with_the_digits_that_show_that_it_crossed_its_limit() {
     let mut draft = draft();
     draft.points[0].range = None;
-    draft.points[0].limits = Limits { hh: Some(1013.25), ..Limits::default() };
+    draft.points[0].watch.limits = Limits { hh: Some(1013.25), ..Limits::default() };
     let effects = effects(draft, EPOCH, "LI", 1013.27);
     assert_eq!(alarm(&effects).words.zh, "LI 液位 高高报：1013.27 %，限值 ≥ 1013.25 %");
 }

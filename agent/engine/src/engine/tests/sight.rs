@@ -253,7 +253,7 @@ fn a_keep_alive_does_not_refresh_a_point_whose_samples_are_refused_as_old() {
 #[test]
 fn a_delay_of_a_gas_detector_that_fails_beyond_its_limit_runs_out_without_doubt() {
     let mut delayed = draft();
-    delayed.points[1].delay = secs(5);
+    delayed.points[1].watch.delay = secs(5);
     check(
         delayed,
         "
@@ -342,8 +342,8 @@ fn the_hazards_of_a_lost_source_are_not_counted_again_by_a_restart_or_a_reload()
 fn a_gas_detector_that_fails_beyond_one_limit_does_not_clear_a_rule_above_it() {
     let above = RuleDraft { clear_for: secs(5), ..rule("above", "{GD-1} >= 50") };
     let mut draft = Draft { rules: vec![above], ..draft() };
-    draft.points[1].limits = Limits { h: Some(25.0), ..Limits::default() };
-    draft.points[1].measure = None;
+    draft.points[1].watch.limits = Limits { h: Some(25.0), ..Limits::default() };
+    draft.points[1].watch.measure = None;
     check(
         draft,
         "

@@ -54,10 +54,13 @@ const TEXTS: [&str; 34] = [
 
 fn drafted(picks: &[(usize, u64, u64)], class: Class, deadband: f64) -> Draft {
     let numbered = ["A", "B", "C", "D"].map(|tag| PointDraft {
-        limits: Limits { ll: Some(0.0), l: Some(2.0), h: Some(6.0), hh: Some(8.0) },
+        watch: Watched::from(Watch {
+            limits: Limits { ll: Some(0.0), l: Some(2.0), h: Some(6.0), hh: Some(8.0) },
+            measure: Some("M-1".to_owned()),
+            ..Watch::default()
+        }),
         deadband,
         stale_after: secs(6),
-        measure: Some("M-1".to_owned()),
         ..point(tag, class)
     });
     let on = ["ON", "ON2"].map(|tag| PointDraft { boolean: true, range: None, ..point(tag, Class::Process) });

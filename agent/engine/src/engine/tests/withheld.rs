@@ -129,7 +129,7 @@ fn a_shelf_leaves_boosts_and_risk_alone_and_a_latch_its_hold() {
 fn sis_gas_at_its_outer_limit_and_calls_for_help_cannot_be_shelved() {
     let mut draft = ruled(vec![rule("trip", "{TI} > 80")]);
     draft.rules[0].class = Some(Class::Sis);
-    draft.points[1].limits = Limits { h: Some(25.0), hh: Some(50.0), ..Limits::default() };
+    draft.points[1].watch.limits = Limits { h: Some(25.0), hh: Some(50.0), ..Limits::default() };
     check(
         draft,
         "
@@ -157,7 +157,8 @@ fn sis_gas_at_its_outer_limit_and_calls_for_help_cannot_be_shelved() {
 fn the_loss_of_a_source_that_carries_sis_points_comes_off_the_shelf() {
     let mut draft = told(vec![rule("high", "condition('dcs', 'HH')")]);
     let trip = PointDraft { source: SourceId(3), boolean: true, ..point("XS", Class::Sis) };
-    draft.points.push(PointDraft { measure: Some("M-2".to_owned()), range: None, ..trip });
+    let watch = Watched::from(Watch { measure: Some("M-2".to_owned()), ..Watch::default() });
+    draft.points.push(PointDraft { watch, range: None, ..trip });
     check(
         draft,
         "
@@ -278,7 +279,8 @@ fn a_source_that_is_lost_raises_for_a_stopped_unit_when_it_is_started() {
     draft.measures.push(measure("M-9", "U-2"));
     draft.points.truncate(1);
     let limits = Limits { h: Some(90.0), ..Limits::default() };
-    draft.points.push(PointDraft { limits, measure: Some("M-9".to_owned()), ..point("PI", Class::Process) });
+    let watch = Watched::from(Watch { limits, measure: Some("M-9".to_owned()), ..Watch::default() });
+    draft.points.push(PointDraft { watch, ..point("PI", Class::Process) });
     check(
         draft,
         "
