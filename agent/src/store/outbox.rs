@@ -35,7 +35,9 @@ pub(super) enum Appended {
 pub(super) fn append(connection: &Connection, message: &Message) -> Result<Appended, StoreError> {
     let body = message.data.to_string();
     if body.len() <= DATA_BYTES_MAX {
-        insert(connection, message, &body)?;
+        if message.lane != Lane::Gap || !is_told(connection, message)? {
+            insert(connection, message, &body)?;
+        }
         return Ok(Appended::Row);
     }
     let gap = Message {
@@ -61,6 +63,18 @@ pub(super) fn append(connection: &Connection, message: &Message) -> Result<Appen
     };
     insert(connection, &gap, &gap.data.to_string())?;
     Ok(Appended::Refused)
+}
+
+/// Who tells a gap forgets what it is of once it is here. A kill between the two has it told again: each is told once.
+fn is_told(connection: &Connection, gap: &Message) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE lane = 'gap' AND object = ?1 AND revision = ?2)",
+        )
+        .and_then(|mut statement| {
+            statement.query_row(params![gap.object, int(gap.revision)], |row| row.get(0))
+        })
+        .map_err(sql("look for a gap"))
 }
 
 fn insert(connection: &Connection, message: &Message, body: &str) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use crate::sqlite;
 /// `RGST`: tells our file from another program's SQLite file.
 pub(super) const APPLICATION_ID: i32 = 0x5247_5354;
 
-pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10];
+pub(super) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11];
 
 /// The version from which on the journal is a chain.
 pub(super) const CHAINED: i64 = 2;
@@ -237,6 +237,11 @@ CREATE TABLE model (
     digest  TEXT NOT NULL,
     body    TEXT NOT NULL
 ) STRICT;
+";
+
+const V11: &str = "
+-- A gap that is told once more after a kill is known by its object.
+CREATE INDEX outbox_gap ON outbox (object) WHERE lane = 'gap';
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

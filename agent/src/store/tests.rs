@@ -392,6 +392,28 @@ async fn a_message_too_large_for_a_packet_becomes_a_gap_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_gap_that_is_told_once_more_after_a_kill_is_one_row_also_when_it_was_sent() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = open(&dir);
+    let gap = |object: &str| vec![message(Lane::Gap, object, 1)];
+    store.append(gap("crash:1:2"), Vec::new()).await.expect("written");
+    let row = store.lease(Lane::Gap, 0, 10).await.expect("read").remove(0);
+    store.acknowledge(vec![row.seq], Wall(1)).await.expect("written");
+    store.close().expect("closes");
+    let (store, _) = open(&dir);
+    store.append(gap("crash:1:2"), Vec::new()).await.expect("it is there");
+    store.append(gap("crash:2:3"), Vec::new()).await.expect("written");
+    let rows = store.range(Lane::Gap, 1, 10, 10).await.expect("read");
+    let objects: Vec<&str> = rows.iter().map(|row| row.message.object.as_str()).collect();
+    assert_eq!(objects, ["crash:1:2", "crash:2:3"]);
+    // Rows of the other lanes tell each revision as often as it is decided.
+    for _ in 0..2 {
+        store.append(vec![message(Lane::Work, "T-1", 1)], Vec::new()).await.expect("written");
+    }
+    assert_eq!(store.range(Lane::Work, 1, 10, 10).await.expect("read").len(), 2);
+}
+
+#[tokio::test]
 async fn the_journal_refuses_every_change_of_what_is_written() {
     let dir = TempDir::new().expect("a directory");
     let (store, _) = open(&dir);
