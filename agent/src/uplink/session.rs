@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::ceiling::Ceiling;
 use super::commands::{Ration, Replay};
 use super::drain::Drain;
 use super::suspect::{Key, Suspicion};
@@ -70,8 +71,12 @@ pub(super) enum LooseKind {
     /// A page of the list of points.
     Points,
     State,
-    Risk,
-    Indicator,
+    /// The present state of an object that is retained, at this revision.
+    Present {
+        revision: u64,
+    },
+    /// Of a topic that is cleared.
+    Cleared,
     /// How many people are in a zone.
     People,
     Reply,
@@ -137,6 +142,7 @@ pub(super) struct Session {
     window: usize,
     rows: Window,
     bulk: Window,
+    ceiling: Ceiling,
     drain: Drain,
     suspicion: Suspicion,
     /// Rows that were set aside.
@@ -159,6 +165,8 @@ pub(super) struct Session {
     backlog: VecDeque<Chunk>,
     /// The place in the spool that was read last.
     past_read: i64,
+    /// Of places that went in pieces, how many of these the broker does not have yet.
+    pieces: BTreeMap<i64, usize>,
     /// The last sequences in the store, as they were heard of.
     committed: LastSequences,
     in_flight: BTreeMap<Ticket, Flying>,
@@ -207,6 +215,7 @@ impl Session {
             window,
             rows: Window::new(ROWS_MIN, most, most, 1),
             bulk: Window::new(least, first, bulk, BULK_STEP),
+            ceiling: Ceiling::new(CHUNK_BYTES_MAX),
             drain: Drain::new(drain),
             suspicion: Suspicion::default(),
             refused: BTreeSet::new(),
@@ -221,6 +230,7 @@ impl Session {
             live: VecDeque::new(),
             backlog: VecDeque::new(),
             past_read: 0,
+            pieces: BTreeMap::new(),
             committed: LastSequences::default(),
             in_flight: BTreeMap::new(),
             next_ticket: 0,
@@ -247,6 +257,7 @@ impl Session {
         let alone = std::mem::take(&mut self.testing);
         self.backlog.clear();
         self.past_read = 0;
+        self.pieces.clear();
         self.progress = Duration::ZERO;
         let worked = std::mem::take(&mut self.worked);
         self.answered = false;
@@ -272,8 +283,8 @@ impl Session {
                 return None;
             }
             self.hung_up_on_readings = 0;
-            self.bulk.refused_at(chunk.bytes() / 2);
-            return Some(SetAside::Smaller(self.bulk.limit()));
+            self.ceiling.hung_up(chunk.bytes());
+            return Some(SetAside::Smaller(self.ceiling.bytes()));
         }
         match self.suspicion.hung_up(first, alone)? {
             Key::Row(seq) => {
@@ -288,7 +299,10 @@ impl Session {
                 Some(SetAside::Loose(topic))
             }
             Key::Telemetry if readings.is_empty() => None,
-            Key::Telemetry => Some(SetAside::Reading(readings.remove(0))),
+            Key::Telemetry => {
+                self.ceiling.explained();
+                Some(SetAside::Reading(readings.remove(0)))
+            }
         }
     }
 
@@ -541,20 +555,32 @@ impl Session {
 
     /// The broker has it.
     pub(super) fn acknowledge(&mut self, ticket: Ticket, now: Duration) -> Option<Sent> {
-        let Flying { sent, handed, .. } = self.in_flight.remove(&ticket)?;
+        let Flying { mut sent, handed, .. } = self.in_flight.remove(&ticket)?;
         self.progress = now;
         self.worked = true;
         if let Some(key) = sent.key() {
             self.suspicion.acknowledged(&key);
         }
         self.testing = false;
-        match &sent {
+        match &mut sent {
             Sent::Row { seq, .. } => {
                 self.acknowledged.push(*seq);
                 self.rows.acknowledged(handed, now);
             }
-            Sent::Telemetry(_) => {
+            Sent::Telemetry(chunk) => {
+                if let Some(place) = chunk.spooled
+                    && let Some(rest) = self.pieces.get_mut(&place)
+                {
+                    *rest = rest.saturating_sub(1);
+                    if *rest > 0 {
+                        // It stays there for the sake of the others.
+                        chunk.spooled = None;
+                    } else {
+                        self.pieces.remove(&place);
+                    }
+                }
                 self.hung_up_on_readings = 0;
+                self.ceiling.acknowledged();
                 self.bulk.acknowledged(handed, now);
             }
             Sent::Loose { .. } | Sent::Again => {}
@@ -580,7 +606,12 @@ impl Session {
     pub(super) fn wants_live(&self) -> Option<usize> {
         let n = self.live.len() + self.count(|sent| matches!(sent, Sent::Telemetry(_)));
         let bytes = self.live.iter().map(Chunk::bytes).sum::<usize>() + self.bulk_bytes();
-        (n < TELEMETRY_MAX && bytes < self.bulk.limit()).then(|| self.bulk.limit().min(CHUNK_BYTES_MAX))
+        (n < TELEMETRY_MAX && bytes < self.bulk.limit()).then(|| self.message_bytes())
+    }
+
+    /// Of one message of readings.
+    fn message_bytes(&self) -> usize {
+        self.bulk.limit().min(self.ceiling.bytes())
     }
 
     pub(super) fn push_live(&mut self, chunk: Chunk, now: Duration) {
@@ -595,8 +626,11 @@ impl Session {
 
     /// In messages as large as the broker takes.
     pub(super) fn push_past(&mut self, chunk: Chunk) {
-        self.past_read = chunk.spooled.unwrap_or(self.past_read);
-        self.backlog.extend(chunk.pieces(self.bulk.limit()));
+        let place = chunk.spooled.unwrap_or(self.past_read);
+        self.past_read = place;
+        let pieces = chunk.pieces(self.message_bytes());
+        self.pieces.insert(place, pieces.len());
+        self.backlog.extend(pieces);
     }
 
     pub(super) fn replays(&mut self) -> &mut VecDeque<Replay> {
