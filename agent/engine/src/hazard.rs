@@ -165,11 +165,12 @@ impl Hazards {
     }
 
     /// Whether the newest of (measure, cause) is of the episode that began at `since`: after a restart or a
-    /// reload, for what raises later than its alarm.
+    /// reload, for what raises later than its alarm. One whose own episode had returned is of an earlier one,
+    /// also where a person closed it during this.
     pub(crate) fn goes_on(&self, measure: &str, cause: &str, since: Wall) -> bool {
         self.causes.get(&(measure.to_owned(), cause.to_owned())).is_some_and(|cause| {
             let newest = &cause.newest;
-            if newest.stage.is_open() { newest.returned.is_none() } else { newest.changed >= since }
+            newest.returned.is_none() && (newest.stage.is_open() || newest.changed >= since)
         })
     }
 

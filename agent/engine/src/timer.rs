@@ -168,14 +168,16 @@ impl Timers {
         Some(rule)
     }
 
-    /// Takes out the next point that may grow stale at this instant.
-    pub(crate) fn pop_stale(&mut self, due: Mono) -> Option<PointId> {
-        let Reverse((at, Timer::Stale(point))) = *self.order.peek()? else { return None };
+    /// Takes out the next point or feed that may be silent for too long at this instant.
+    pub(crate) fn pop_silence(&mut self, due: Mono) -> Option<Timer> {
+        let Reverse((at, timer @ (Timer::Stale(_) | Timer::Silent(_)))) = *self.order.peek()? else {
+            return None;
+        };
         if at != due {
             return None;
         }
         self.pop_due(due)?;
-        Some(point)
+        Some(timer)
     }
 
     /// Takes out the earliest that is due.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -356,7 +357,7 @@ fn the_agents_own_history_and_its_export_give_the_same() {
     let start = Now { mono: Mono(1_000_000_000_000_000), wall: Wall(1_700_000_000_000) };
     let limits = Limits { keep: Duration::from_secs(86_400), max_bytes: 1 << 30 };
     let (history, mut recorder) =
-        History::open(folder.0.path(), limits, &plant(&rules), start).expect("a thread");
+        History::open(folder.0.path(), limits, &Arc::new(plant(&rules)), start).expect("a thread");
     let source = SourceId(0);
     recorder.offer(&[Told::Link { source, link: Link::Up, at: start }]);
     let mut now = start;

@@ -1,6 +1,5 @@
 //! Which samples are kept: what is new, what fell silent, and once in a while what is in force. Pure.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::Plant;
@@ -28,7 +27,8 @@ pub(super) struct Keeper {
 #[derive(Clone)]
 struct Point {
     source: SourceId,
-    stale_after: Duration,
+    /// What is configured is a week at most.
+    stale_after_ms: u32,
     /// Rules ask how old it is and nothing else: a reading of another time is new, be the value the same.
     by_age: bool,
     /// `None`: nothing is known to be in the history, so the next sample is kept.
@@ -41,7 +41,7 @@ struct Last {
     quality: Quality,
     source_time: Option<Wall>,
     kept: Mono,
-    refreshed: Now,
+    refreshed: Mono,
     /// A sample says that it fell silent.
     silent: bool,
     /// The history may not have it.
@@ -52,7 +52,7 @@ impl Keeper {
     pub(super) fn new(plant: &Plant) -> Self {
         let point = |(id, point): (PointId, &riskgate_engine::PointDraft)| Point {
             source: point.source,
-            stale_after: point.stale_after,
+            stale_after_ms: u32::try_from(point.stale_after.as_millis()).unwrap_or(u32::MAX),
             by_age: plant.is_told_by_age(id),
             last: None,
         };
@@ -76,9 +76,10 @@ impl Keeper {
         }
         let received = sample.received;
         let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
+        let stale_after = point.stale_after();
         if let Some(last) = &mut point.last {
-            kept.extend(last.fall_silent(sample.point, point.stale_after, of_source, received));
-            last.refreshed = received;
+            kept.extend(last.fall_silent(sample.point, stale_after, of_source, received));
+            last.refreshed = received.mono;
             let moved = point.by_age && last.source_time != sample.source_time;
             last.source_time = sample.source_time;
             if !moved
@@ -96,7 +97,7 @@ impl Keeper {
             quality: sample.quality,
             source_time: sample.source_time,
             kept: received.mono,
-            refreshed: received,
+            refreshed: received.mono,
             silent: false,
             untold: false,
         });
@@ -114,10 +115,11 @@ impl Keeper {
         }
         self.looked = Some(now.mono);
         for (id, point) in (0..).map(PointId).zip(&mut self.points) {
+            let stale_after = point.stale_after();
             let Some(last) = &mut point.last else { continue };
             let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
-            kept.extend(last.fall_silent(id, point.stale_after, of_source, now));
-            kept.extend(last.speak_again(id, point.stale_after, of_source, now));
+            kept.extend(last.fall_silent(id, stale_after, of_source, now));
+            kept.extend(last.speak_again(id, stale_after, of_source, now));
             if last.untold || now.mono.since(last.kept) >= REPEAT_EVERY {
                 kept.push(item(id, last.in_force(now.wall)));
                 last.kept = now.mono;
@@ -127,13 +129,16 @@ impl Keeper {
     }
 }
 
+impl Point {
+    fn stale_after(&self) -> Duration {
+        Duration::from_millis(u64::from(self.stale_after_ms))
+    }
+}
+
 impl Last {
     /// When the point was last known to read what it reads.
-    fn fresh(&self, of_source: Option<Now>) -> Now {
-        match of_source {
-            Some(source) if source.mono > self.refreshed.mono => source,
-            Some(_) | None => self.refreshed,
-        }
+    fn fresh(&self, of_source: Option<Now>) -> Mono {
+        of_source.map_or(self.refreshed, |source| source.mono.max(self.refreshed))
     }
 
     /// A sample that says so, at the moment when the point turned stale.
@@ -144,7 +149,7 @@ impl Last {
         of_source: Option<Now>,
         now: Now,
     ) -> Option<Item> {
-        let stale = self.fresh(of_source).mono.after(after);
+        let stale = self.fresh(of_source).after(after);
         if self.silent || self.quality.is_bad() || stale > now.mono {
             return None;
         }
@@ -196,5 +201,3 @@ fn reading(sample: &Sample) -> Reading {
 fn item(point: PointId, reading: Reading) -> Item {
     Item::Sample(point, reading)
 }
-
-pub(super) type Tags = Vec<Arc<str>>;

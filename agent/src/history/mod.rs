@@ -43,6 +43,7 @@ mod codec;
 pub mod export;
 mod file;
 mod keep;
+mod open;
 pub(crate) mod play;
 mod queue;
 pub mod read;
@@ -162,7 +163,7 @@ impl History {
     pub fn open(
         dir: &Path,
         limits: Limits,
-        plant: &Plant,
+        plant: &Arc<Plant>,
         now: Now,
     ) -> Result<(Self, Recorder), HistoryError> {
         let path = dir.join(FILE);
@@ -232,10 +233,9 @@ impl Recorder {
     }
 
     /// The points are those of another plant.
-    pub fn set_plant(&mut self, plant: &Plant) {
+    pub fn set_plant(&mut self, plant: &Arc<Plant>) {
         self.keeper = Keeper::new(plant);
-        let tags = plant.points().iter().map(|point| Arc::from(point.tag.as_str())).collect();
-        self.queue.push_tags(tags);
+        self.queue.push_plant(Arc::clone(plant));
     }
 
     /// Everything that the drivers told, before it is judged.

@@ -1,13 +1,13 @@
 //! The edge between the pump and the history's thread. The pump never waits: what has no room is dropped,
 //! and counted.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use riskgate_engine::Plant;
 use riskgate_point::{Now, PointId, Value, Wall};
 use tokio::sync::oneshot;
 
-use super::keep::Tags;
 use super::{Limits, Reading, Unwritten};
 
 /// Samples that wait: a second of 100,000 points that all change, or a disk that hangs for minutes on a
@@ -23,8 +23,8 @@ const REQUESTS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) enum Item {
     Sample(PointId, Reading),
-    /// From here on points are these.
-    Tags(Tags),
+    /// From here on points are those of this plant.
+    Plant(Arc<Plant>),
 }
 
 pub(super) struct Request {
@@ -74,7 +74,7 @@ impl Queue {
         if inner.work.closed || (inner.weight > 0 && inner.weight + weight > SAMPLES_MAX) {
             let times = items.iter().filter_map(|item| match item {
                 Item::Sample(_, reading) => Some(reading.at),
-                Item::Tags(_) => None,
+                Item::Plant(_) => None,
             });
             for at in times {
                 // Of one moment too it is a gap: one without length would be none to a reader.
@@ -95,8 +95,8 @@ impl Queue {
     }
 
     /// Weighs nothing: it comes with a start and with reloads.
-    pub(super) fn push_tags(&self, tags: Tags) {
-        self.lock().work.items.push(Item::Tags(tags));
+    pub(super) fn push_plant(&self, plant: Arc<Plant>) {
+        self.lock().work.items.push(Item::Plant(plant));
     }
 
     pub(super) fn set_limits(&self, limits: Limits) {
@@ -173,6 +173,6 @@ fn weight(item: &Item) -> usize {
     match item {
         Item::Sample(_, Reading { value: Some(Value::Text(text)), .. }) => 1 + text.len() / TEXT_BYTES,
         Item::Sample(..) => 1,
-        Item::Tags(_) => 0,
+        Item::Plant(_) => 0,
     }
 }

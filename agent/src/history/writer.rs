@@ -1,36 +1,29 @@
 //! The history's thread: gathers what the pump keeps, and each 5 min writes it in small steps.
 //!
-//! In memory a point's samples are packed as soon as there are many of all points together, so that five
-//! minutes of a large plant fit into a few MB; what is packed is joined again when it is written.
+//! In memory a point's samples take a few bytes each (`open`), so that five minutes of a large plant fit into a few
+//! MB; a block is made of them when it is written.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use riskgate_engine::Plant;
 use riskgate_point::{Mono, Now, Wall};
 use tokio::sync::watch;
 
 use super::codec;
 use super::file::{self, Database, Gap, ROW_BYTES, Step, Unusable};
-use super::keep::Tags;
+use super::open::Open;
 use super::queue::{Item, Queue, Request, Work};
 use super::{FILE, FLUSH_EVERY, HistoryError, Limits, Reading, STEP_BYTES_MAX, Status, Unwritten};
 use crate::causes::chain;
 use crate::events::Event;
 use crate::sqlite;
 
-/// Unpacked samples of all points: 72 bytes each, 5 MB. On a larger plant [`LOOSE_EACH`] of each point.
-const LOOSE_MAX: usize = 65_536;
-const LOOSE_EACH: usize = 4;
-/// One alone is not worth packing.
-const PACK_MIN: usize = 2;
-/// So many packs of a point become one.
-const PACKS_MAX: usize = 8;
-/// What a pack takes beside its bytes.
-const PACK_HEAD_BYTES: usize = 64;
-/// Packed samples of all points. What is beyond is written early; where the disk takes nothing, all is dropped.
-const PACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What is open of all points: five minutes of 2,000,000 changes. What is beyond is written early; where the disk
+/// takes nothing, all is dropped.
+const OPEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Between two tries on a disk that refuses.
 const RETRY_EVERY: Duration = Duration::from_secs(60);
 /// Between two steps: a commit of the store finds the disk idle at least half of the time.
@@ -51,13 +44,17 @@ pub(super) struct Writer {
     status: Status,
     told: watch::Sender<Status>,
     database: Option<Database>,
-    /// Of the plant, in its order; behind them points that are gone and not yet written.
-    tags: Tags,
+    /// Whose points these are, in its order.
+    plant: Option<Arc<Plant>>,
+    /// Behind them: tags of points that are gone and not yet written.
+    gone: Vec<String>,
     /// Their numbers in the file; of another length: not looked up yet.
     ids: Vec<i64>,
     open: Vec<Open>,
-    loose: usize,
-    packed_bytes: usize,
+    n_open: usize,
+    open_bytes: usize,
+    /// Room for one reading as it is kept.
+    entry: Vec<u8>,
     /// Of everything that is open.
     span: Option<(Wall, Wall)>,
     gaps: Vec<Gap>,
@@ -74,58 +71,6 @@ pub(super) struct Writer {
     written_before: u64,
 }
 
-/// One point's samples that are not on disk yet.
-#[derive(Default)]
-struct Open {
-    packs: Vec<Pack>,
-    loose: Vec<Reading>,
-}
-
-struct Pack {
-    base: Wall,
-    bytes: Vec<u8>,
-    count: usize,
-}
-
-impl Open {
-    fn is_empty(&self) -> bool {
-        self.packs.is_empty() && self.loose.is_empty()
-    }
-
-    fn count(&self) -> usize {
-        self.loose.len() + self.packs.iter().map(|pack| pack.count).sum::<usize>()
-    }
-
-    fn packed_bytes(&self) -> usize {
-        self.packs.iter().map(|pack| pack.bytes.len() + PACK_HEAD_BYTES).sum()
-    }
-
-    fn pack(&mut self) {
-        let rows = if self.packs.len() + 1 >= PACKS_MAX {
-            let all = self.readings();
-            (self.packs, self.loose) = (Vec::new(), Vec::new());
-            all
-        } else {
-            std::mem::take(&mut self.loose)
-        };
-        let Some(base) = rows.first().map(|first| first.at) else { return };
-        self.packs.push(Pack { base, bytes: codec::encode(&rows, base), count: rows.len() });
-    }
-
-    fn readings(&self) -> Vec<Reading> {
-        let mut readings = Vec::with_capacity(self.count());
-        for pack in &self.packs {
-            match codec::decode(&pack.bytes, pack.base) {
-                Ok(rows) => readings.extend(rows),
-                // A property test says that this does not happen.
-                Err(broken) => tracing::error!(%broken, "packed samples cannot be read back"),
-            }
-        }
-        readings.extend(self.loose.iter().cloned());
-        readings
-    }
-}
-
 impl Writer {
     pub(super) fn open(dir: &std::path::Path, limits: Limits, now: Now, told: watch::Sender<Status>) -> Self {
         let mut writer = Self {
@@ -134,11 +79,13 @@ impl Writer {
             status: Status::default(),
             told,
             database: None,
-            tags: Vec::new(),
+            plant: None,
+            gone: Vec::new(),
             ids: Vec::new(),
             open: Vec::new(),
-            loose: 0,
-            packed_bytes: 0,
+            n_open: 0,
+            open_bytes: 0,
+            entry: Vec::new(),
             span: None,
             gaps: Vec::new(),
             round: 0,
@@ -163,13 +110,13 @@ impl Writer {
             let closed = work.closed;
             self.take(work);
             let since = self.now.mono.since(self.flushed);
-            let full = self.packed_bytes >= PACKED_BYTES_MAX;
+            let full = self.open_bytes >= OPEN_BYTES_MAX;
             let failing = self.status.failed.is_some();
             let due = since >= if failing { RETRY_EVERY } else { FLUSH_EVERY };
             if closed || due || (full && !failing) {
                 self.flush(queue);
             }
-            if full && self.packed_bytes >= PACKED_BYTES_MAX {
+            if full && self.open_bytes >= OPEN_BYTES_MAX {
                 self.drop_open();
             }
             self.tell();
@@ -187,13 +134,12 @@ impl Writer {
                     let Some(open) = open else { continue };
                     let (first, last) = self.span.unwrap_or((reading.at, reading.at));
                     self.span = Some((first.min(reading.at), last.max(reading.at)));
-                    open.loose.push(reading);
-                    self.loose += 1;
+                    self.open_bytes -= open.weight();
+                    open.push(&reading, &mut self.entry);
+                    self.open_bytes += open.weight();
+                    self.n_open += 1;
                 }
-                Item::Tags(tags) => self.set_tags(tags),
-            }
-            if self.loose >= self.loose_max() {
-                self.pack();
+                Item::Plant(plant) => self.set_plant(plant),
             }
         }
         if let Some(lost) = work.lost {
@@ -204,7 +150,7 @@ impl Writer {
         }
         self.limits = work.limits.unwrap_or(self.limits);
         for Request { tag, reply } in work.requests {
-            let place = self.tags.iter().position(|known| **known == *tag);
+            let place = tags_of(self.plant.as_ref(), &self.gone).position(|known| known == tag);
             let open = place.and_then(|place| self.open.get(place));
             let readings = open.map(Open::readings).unwrap_or_default();
             // One who has gone away does not wait for the answer.
@@ -221,36 +167,19 @@ impl Writer {
         self.now = now;
     }
 
-    fn set_tags(&mut self, tags: Tags) {
-        let mut old: HashMap<Arc<str>, Open> = std::mem::take(&mut self.tags)
-            .into_iter()
+    fn set_plant(&mut self, plant: Arc<Plant>) {
+        let (before, gone) = (self.plant.replace(plant), std::mem::take(&mut self.gone));
+        let mut old: BTreeMap<&str, Open> = tags_of(before.as_ref(), &gone)
             .zip(std::mem::take(&mut self.open))
             .filter(|(_, open)| !open.is_empty())
             .collect();
-        self.open = tags.iter().map(|tag| old.remove(tag).unwrap_or_default()).collect();
-        self.tags = tags;
+        self.open =
+            tags_of(self.plant.as_ref(), &[]).map(|tag| old.remove(tag).unwrap_or_default()).collect();
         for (tag, open) in old {
-            self.tags.push(tag);
+            self.gone.push(tag.to_owned());
             self.open.push(open);
         }
         self.ids.clear();
-    }
-
-    fn loose_max(&self) -> usize {
-        LOOSE_MAX.max(self.open.len() * LOOSE_EACH)
-    }
-
-    fn pack(&mut self) {
-        for open in self.open.iter_mut().filter(|open| open.loose.len() >= PACK_MIN) {
-            self.loose -= open.loose.len();
-            self.packed_bytes = self.packed_bytes.saturating_sub(open.packed_bytes());
-            open.pack();
-            self.packed_bytes += open.packed_bytes();
-        }
-        // Many points with a few samples each: they are written as they are.
-        if self.loose >= self.loose_max() {
-            self.packed_bytes = PACKED_BYTES_MAX;
-        }
     }
 
     fn lose(&mut self, from: Wall, to: Wall, count: u64, why: &'static str) {
@@ -261,9 +190,9 @@ impl Writer {
 
     /// The disk takes nothing and memory is full.
     fn drop_open(&mut self) {
-        let count: usize = self.open.iter().map(Open::count).sum();
+        let count = std::mem::take(&mut self.n_open);
         self.open.iter_mut().for_each(|open| *open = Open::default());
-        (self.loose, self.packed_bytes) = (0, 0);
+        self.open_bytes = 0;
         if let Some((from, to)) = self.span.take() {
             self.lose(from, to, u64::try_from(count).unwrap_or(u64::MAX), "disk_refuses");
         }
@@ -347,8 +276,8 @@ impl Writer {
 
     fn write(&mut self, queue: &Queue) -> Result<(), HistoryError> {
         let Some(database) = &mut self.database else { return Ok(()) };
-        if self.ids.len() != self.tags.len() {
-            self.ids = database.points(self.tags.iter().map(|tag| &**tag))?;
+        if self.ids.len() != self.open.len() {
+            self.ids = database.points(tags_of(self.plant.as_ref(), &self.gone))?;
         }
         self.round += 1;
         self.steps = 0;
@@ -365,13 +294,14 @@ impl Writer {
             let mut in_step = Vec::new();
             for (id, at) in order {
                 let Some(open) = self.open.get(at) else { continue };
-                add(&mut step, id, &open.readings(), first);
-                in_step.push(at);
+                let readings = open.readings();
+                add(&mut step, id, &readings, first);
+                in_step.push((at, readings.len()));
                 if step.rows.iter().map(|(_, body)| body.len()).sum::<usize>() >= STEP_BYTES_MAX {
                     database.write(self.round, &step)?;
                     written(&mut self.status, &step);
                     self.steps += 1;
-                    clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
+                    clear(&mut self.open, &mut in_step, &mut self.n_open, &mut self.open_bytes);
                     step = Step { first: first.0, last: last.0, ..Step::default() };
                     queue.rest(STEP_REST);
                 }
@@ -380,10 +310,9 @@ impl Writer {
                 database.write(self.round, &step)?;
                 written(&mut self.status, &step);
                 self.steps += 1;
-                clear(&mut self.open, &mut in_step, &mut self.loose, &mut self.packed_bytes);
+                clear(&mut self.open, &mut in_step, &mut self.n_open, &mut self.open_bytes);
             }
             self.span = None;
-            self.packed_bytes = 0;
         }
         database.end_round(self.now.wall, &self.gaps)?;
         self.gaps.clear();
@@ -431,18 +360,23 @@ impl Writer {
         // Where they cannot be read, what they were is told on; the next write says why.
         let size = database.and_then(|database| database.size().ok());
         let oldest = database.and_then(|database| database.oldest().ok());
-        let open = self.open.iter().map(Open::count).sum::<usize>();
         let status = &mut self.status;
         status.written_bytes = written;
         status.file_bytes = size.map_or(status.file_bytes, |(used, _)| used);
         status.oldest = oldest.map_or(status.oldest, |oldest| oldest.map(|(_, first)| first));
-        status.open = u64::try_from(open).unwrap_or(u64::MAX);
+        status.open = u64::try_from(self.n_open).unwrap_or(u64::MAX);
         self.told.send_if_modified(|told| {
             let news = told != status;
             told.clone_from(status);
             news
         });
     }
+}
+
+/// In the order of what is open.
+fn tags_of<'a>(plant: Option<&'a Arc<Plant>>, gone: &'a [String]) -> impl Iterator<Item = &'a str> {
+    let points = plant.map(|plant| plant.points()).unwrap_or_default();
+    points.iter().map(|point| point.tag.as_str()).chain(gone.iter().map(String::as_str))
 }
 
 /// A block to the last row of the step, or to a new one.
@@ -482,11 +416,12 @@ fn written(status: &mut Status, step: &Step) {
     status.block_bytes += step.bytes;
 }
 
-fn clear(open: &mut [Open], places: &mut Vec<usize>, loose: &mut usize, packed: &mut usize) {
-    for place in places.drain(..) {
+/// By place, and how many they are.
+fn clear(open: &mut [Open], places: &mut Vec<(usize, usize)>, n_open: &mut usize, open_bytes: &mut usize) {
+    for (place, count) in places.drain(..) {
         let Some(open) = open.get_mut(place).map(std::mem::take) else { continue };
-        *loose = loose.saturating_sub(open.loose.len());
-        *packed = packed.saturating_sub(open.packed_bytes());
+        *n_open = n_open.saturating_sub(count);
+        *open_bytes = open_bytes.saturating_sub(open.weight());
     }
 }
 
@@ -498,29 +433,5 @@ impl Drop for ToldOnPanic {
         if std::thread::panicking() {
             Event::HistoryFails { why: "its thread broke; nothing more is kept until the next start" }.emit();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use riskgate_point::{Quality, Value};
-
-    use super::*;
-
-    #[test]
-    fn what_is_packed_and_packed_again_is_all_there_in_its_order() {
-        let mut open = Open::default();
-        let mut all = Vec::new();
-        for n in 0..100_i64 {
-            let (value, quality) = (Some(Value::Int(n)), Quality::Good);
-            let reading = Reading { at: Wall(n * 1_000), source_time: None, value, quality, backfill: false };
-            open.loose.push(reading.clone());
-            all.push(reading);
-            if n % 3 == 2 {
-                open.pack();
-            }
-        }
-        assert!(open.packs.len() < PACKS_MAX);
-        assert_eq!((open.count(), open.readings()), (100, all));
     }
 }

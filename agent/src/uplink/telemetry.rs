@@ -286,6 +286,10 @@ impl Buffer {
     fn is_news(&mut self, told: &Told, sample: &Sample) -> bool {
         let Ok(place) = usize::try_from(sample.point.0) else { return true };
         if self.last.len() <= place {
+            if self.last.capacity() <= place {
+                // A large plant's points come in their order: doubled, half of it could stay empty for good.
+                self.last.reserve_exact(place + 1 + place / 16 - self.last.len());
+            }
             self.last.resize_with(place + 1, || None);
         }
         let heartbeat = self.heartbeat;

@@ -99,20 +99,31 @@ impl Engine {
         }
     }
 
-    /// Points that may have grown stale; gives the rules that read those which have.
-    pub(super) fn stale(&mut self, points: &[PointId], at: Now) -> BTreeSet<u32> {
+    /// Points that may have grown stale and feeds that may have fallen silent; gives the rules that read those
+    /// which have.
+    pub(super) fn fall_silent(&mut self, silences: &[Timer], at: Now) -> BTreeSet<u32> {
         let mut rules = BTreeSet::new();
-        for id in points.iter().copied() {
-            match self.present.grow_stale(&self.plant, id, at.mono) {
-                Err(due) => self.timers.set(Timer::Stale(id), due),
-                Ok(false) => {}
-                Ok(true) => {
-                    self.watch_fault(id, at.mono);
-                    rules.extend(self.plant.rules_of_point(id));
-                }
+        for silence in silences {
+            // No other timer is of silence.
+            if let Timer::Stale(point) = silence {
+                rules.extend(self.stale(*point, at));
+            } else if let Timer::Silent(source) = silence {
+                rules.extend(self.silent(*source, at));
             }
         }
         rules
+    }
+
+    fn stale(&mut self, id: PointId, at: Now) -> BTreeSet<u32> {
+        match self.present.grow_stale(&self.plant, id, at.mono) {
+            Err(due) => self.timers.set(Timer::Stale(id), due),
+            Ok(false) => {}
+            Ok(true) => {
+                self.watch_fault(id, at.mono);
+                return self.plant.rules_of_point(id).iter().copied().collect();
+            }
+        }
+        BTreeSet::new()
     }
 
     pub(super) fn point_fault(&mut self, id: PointId, at: Now, effects: &mut Vec<Effect>) {
@@ -295,18 +306,19 @@ impl Engine {
         }
     }
 
-    pub(super) fn silent(&mut self, id: SourceId, at: Now, effects: &mut Vec<Effect>) {
-        let Some(stale_after) = self.plant.source(id).and_then(|source| source.stale_after) else { return };
-        let Some(source) = self.present.source_mut(id).filter(|source| source.is_live()) else { return };
+    fn silent(&mut self, id: SourceId, at: Now) -> BTreeSet<u32> {
+        let stale_after = self.plant.source(id).and_then(|source| source.stale_after);
+        let source = self.present.source_mut(id).filter(|source| source.is_live());
+        let (Some(stale_after), Some(source)) = (stale_after, source) else { return BTreeSet::new() };
         let due = source.silent_at(stale_after);
         if due > at.mono {
             self.timers.set(Timer::Silent(id), due);
-            return;
+            return BTreeSet::new();
         }
         source.silent = true;
         let lost = source.lost;
         self.watch_source(id, at.mono, lost);
-        self.judge_places(id, at, effects);
+        self.rules_of_places(id)
     }
 
     pub(super) fn offer_silent(&mut self, id: SourceId) {

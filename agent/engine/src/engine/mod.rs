@@ -306,20 +306,17 @@ impl Engine {
             self.latest = at.mono;
             let before = effects.len();
             match timer {
-                Timer::Stale(point) => {
+                Timer::Stale(_) | Timer::Silent(_) => {
                     // All that is silent from this instant on is one step, with what else falls due in it: no
-                    // rule sees one of two points grow stale before the other.
-                    let mut points = vec![point];
-                    while let Some(point) = self.timers.pop_stale(due) {
-                        points.push(point);
-                    }
-                    let mut rules = self.stale(&points, at);
+                    // rule sees one of two points grow stale before the other, or before a feed falls silent.
+                    let mut silences = vec![timer];
+                    silences.extend(std::iter::from_fn(|| self.timers.pop_silence(due)));
+                    let mut rules = self.fall_silent(&silences, at);
                     while let Some(rule) = self.timers.pop_rule(due) {
                         rules.insert(rule);
                     }
                     self.judge_all(rules, at, effects);
                 }
-                Timer::Silent(source) => self.silent(source, at, effects),
                 Timer::Calendar => self.calendar_settled(at, effects),
                 Timer::Change(rule) | Timer::Delay(rule) => {
                     // All that fall due in one instant are one step.

@@ -669,21 +669,16 @@ impl Desk {
     /// Boosts and raises whose end has come.
     pub(crate) fn expire(&mut self) {
         let now = self.now;
-        for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
-            let boosts = &mut self.tasks.get_mut(&id).unwrap().boosts;
-            let before = boosts.len();
-            boosts.retain(|of| of.until.is_none_or(|until| until > now));
-            if boosts.len() < before {
-                self.tell_task(&id);
-            }
+        let over = |until: Option<u64>| until.is_some_and(|until| until <= now);
+        let tasks = self.tasks.iter().filter(|(_, of)| of.boosts.iter().any(|of| over(of.until)));
+        for id in tasks.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.tasks.get_mut(&id).unwrap().boosts.retain(|of| !over(of.until));
+            self.tell_task(&id);
         }
-        for id in self.units.keys().cloned().collect::<Vec<_>>() {
-            let causes = &mut self.units.get_mut(&id).unwrap().causes;
-            let before = causes.len();
-            causes.retain(|(.., until)| until.is_none_or(|until| until > now));
-            if causes.len() < before {
-                self.tell_unit(&id);
-            }
+        let units = self.units.iter().filter(|(_, of)| of.causes.iter().any(|(.., until)| over(*until)));
+        for id in units.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.units.get_mut(&id).unwrap().causes.retain(|(.., until)| !over(*until));
+            self.tell_unit(&id);
         }
     }
 }

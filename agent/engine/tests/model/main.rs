@@ -19,11 +19,20 @@
 //! beyond words of a list; persons of a list, polygons and floors; more than there is room for; windows that are
 //! refilled from history; a wall clock that is set while shelves, permits or stops run, or before a restart.
 //!
-//! `PROPTEST_CASES` says how many cases are tried in all; without it there are about 2,000. A failing case is
-//! shrunk and told: the plant, and all that went in and came out up to the first difference. Its seed is told as a
-//! line `cc ...` and kept in `agent/engine/tests/proptest-regressions/compare.txt`: what stands there is tried
-//! first from then on. To try one of another machine again, put its line there and run
-//! `cargo test -p riskgate-engine --test model NAME`.
+//! `PROPTEST_CASES` says how many cases are tried in all, others each time; without it there are about 2,000, always
+//! the same. `tests/run --long` tries 100,000. The run tells the seed that it draws its cases by: with
+//! `PROPTEST_RNG_SEED` and as many cases it is repeated. Many cases want optimised code that still counts with care:
+//!
+//! ```text
+//! PROPTEST_CASES=100000 CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+//!     cargo test --release -p riskgate-engine --test model
+//! ```
+//!
+//! A failing case is shrunk and told: the plant, and all that went in and came out up to the first difference. Its
+//! seed is told as a line `cc ...` and kept in `agent/engine/tests/proptest-regressions/compare.txt`: what stands
+//! there is tried first from then on. To try one of another machine again, put its line there and run
+//! `cargo test -p riskgate-engine --test model NAME`. A seed means another case once cases are drawn otherwise, so
+//! what is worth keeping is written out in `found.rs` as well.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -35,6 +44,8 @@
 mod alarms;
 #[cfg(test)]
 mod compare;
+#[cfg(test)]
+mod found;
 #[cfg(test)]
 mod generate;
 #[cfg(test)]

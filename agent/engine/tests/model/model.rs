@@ -7,10 +7,13 @@ use riskgate_engine::{Class, Priority};
 use crate::alarms::{About, Desk, Plan, Stage, Told, is_protected};
 use crate::language::{Cond, Num};
 use crate::site::{
-    Boost, DCS, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS, ZONES, source_of, unit_of,
+    Boost, DCS, FAULTS_OF_POINTS, FAULTS_OF_SOURCES, LIMITS, NVR, PTW, RTLS, SECOND, SOURCES, Site, TAGS,
+    ZONES, source_of, unit_of,
 };
 use crate::truth::{Part, Tri};
-use crate::world::{Act, Input, Read, Reading, Source, Value, World, is_strict, reading_of, source_of_all};
+use crate::world::{
+    Act, Input, Read, Reading, Source, Value, World, is_elsewhere, is_strict, reading_of, source_of_all,
+};
 
 /// A feed that came up has told by then of all who are there.
 const SETTLED: u64 = 30 * SECOND;
@@ -148,6 +151,15 @@ struct Watched {
     turned: usize,
     /// Its episode began before the engine did, and silence about places ends nothing yet.
     from_before: bool,
+}
+
+/// What was so before an input.
+struct Before {
+    sources: Vec<Source>,
+    /// Of a fix: where its tag was.
+    zone: Option<&'static str>,
+    /// Of a permit: it was here.
+    ticket: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -408,7 +420,7 @@ impl Model {
     /// A second begins: whatever happens by itself.
     pub(crate) fn tick(&mut self, now: u64) {
         self.desk.now = now;
-        let before = self.sources.clone();
+        let before = self.before(None);
         self.observe();
         self.judge(None, &before);
         self.follow();
@@ -432,7 +444,7 @@ impl Model {
             }
             _ => {}
         }
-        let before = self.sources.clone();
+        let before = self.before(Some(input));
         self.inputs.push((self.desk.now, input.clone()));
         self.observe();
         if let Input::Read(read) = input
@@ -509,7 +521,7 @@ impl Model {
         }
         self.watch_points();
         self.regrade();
-        let before = self.sources.clone();
+        let before = self.before(None);
         self.observe();
         self.judge(Some(&Input::Reload(to)), &before);
         self.follow();
@@ -558,15 +570,10 @@ impl Model {
     }
 
     /// Whether an input is about something that the rule reads.
-    fn touches(
-        rule: &Watched,
-        input: Option<&Input>,
-        read: &[Vec<(u64, Reading)>],
-        sources: [&[Source]; 2],
-    ) -> bool {
-        let [before, after] = sources;
+    fn touches(&self, rule: &Watched, input: Option<&Input>, before: &Before) -> bool {
+        let (after, before_it) = (&self.sources, &before.sources);
         let turned = (0..SOURCES.len()).any(|id| {
-            let (was, is) = (&before[id], &after[id]);
+            let (was, is) = (&before_it[id], &after[id]);
             rule.reads.reads_source(id)
                 && ((was.up == Some(true)) != (is.up == Some(true)) || was.is_live() != is.is_live())
         });
@@ -577,14 +584,19 @@ impl Model {
             }
             Some(Input::Refreshed(source)) => *source == PTW && rule.reads.permits,
             Some(Input::Read(of)) => !of.backfill && rule.reads.points.contains(&of.point),
-            Some(Input::Fix(fix)) => !fix.backfill && !rule.reads.zones.is_empty(),
+            // A tag that is in none of its zones and was in none of them tells it nothing.
+            Some(Input::Fix(fix)) => {
+                let is = self.whereabouts(fix.tag);
+                is.into_iter().chain(before.zone).any(|zone| rule.reads.zones.contains(zone))
+            }
             Some(Input::Sighting { backfill, .. }) => !backfill && rule.reads.cameras,
             Some(Input::Condition { .. } | Input::Told) => rule.reads.conditions,
-            Some(Input::Lost) => rule.reads.conditions && !before[DCS].untold,
-            Some(Input::Permit(_)) => rule.reads.permits,
+            Some(Input::Lost) => rule.reads.conditions && !before_it[DCS].untold,
+            // Nor does a ticket of another plant.
+            Some(Input::Permit(permit)) => rule.reads.permits && (before.ticket || !is_elsewhere(permit)),
             Some(Input::Reload(_)) => {
                 let was_read =
-                    |point: &usize| read[*point].last().is_some_and(|(_, of)| of.received.is_some());
+                    |point: &usize| self.read[*point].last().is_some_and(|(_, of)| of.received.is_some());
                 let told = rule.reads.places() || rule.reads.conditions || !rule.reads.rules.is_empty();
                 told || rule.reads.points.iter().any(was_read)
             }
@@ -592,26 +604,46 @@ impl Model {
         turned || told
     }
 
-    fn judge(&mut self, input: Option<&Input>, before: &[Source]) {
+    /// What is so before an input.
+    fn before(&self, input: Option<&Input>) -> Before {
+        let zone = match input {
+            Some(Input::Fix(fix)) => self.whereabouts(fix.tag),
+            _ => None,
+        };
+        let ticket = |(_, of): &(u64, Input)| match (of, input) {
+            (Input::Permit(of), Some(Input::Permit(this))) if of.id == this.id => Some(!is_elsewhere(of)),
+            _ => None,
+        };
+        let ticket = self.inputs.iter().rev().find_map(ticket).unwrap_or(false);
+        Before { sources: self.sources.clone(), zone, ticket }
+    }
+
+    fn whereabouts(&self, tag: &str) -> Option<&'static str> {
+        self.world().whereabouts(tag)
+    }
+
+    fn world(&self) -> World<'_> {
+        World {
+            now: self.desk.now,
+            inputs: &self.inputs,
+            read: &self.read,
+            sources: &self.sources,
+            actives: &self.actives,
+        }
+    }
+
+    fn judge(&mut self, input: Option<&Input>, before: &Before) {
         let mut turned: BTreeSet<String> = BTreeSet::new();
         let mut rules = std::mem::take(&mut self.rules);
         for rule in &mut rules {
-            let id = rule.about.id.clone();
             // What nobody has told anything of is not judged.
             let born = !rule.said.is_empty()
-                || Self::touches(rule, input, &self.read, [before, &self.sources])
+                || self.touches(rule, input, before)
                 || rule.reads.rules.iter().any(|of| turned.contains(of));
             if !born {
                 continue;
             }
-            let world = World {
-                now: self.desk.now,
-                inputs: &self.inputs,
-                read: &self.read,
-                sources: &self.sources,
-                actives: &self.actives,
-            };
-            let (when, mut clear) = rule.look(&world);
+            let (when, mut clear) = rule.look(&self.world());
             if rule.from_before && clear == Some(true) {
                 if self.is_settled(&rule.reads) {
                     rule.from_before = false;
@@ -620,7 +652,7 @@ impl Model {
                 }
             }
             rule.said.push((self.desk.now, when, clear));
-            if !self.desk.is_active(&id) {
+            if !self.desk.is_active(&rule.about.id) {
                 if rule.lasted(rule.on_delay, |when, _| when == Some(true), |when, _| when != Some(false)) {
                     rule.turned = rule.said.len() - 1;
                     self.begins(rule, when.is_none());
@@ -632,9 +664,11 @@ impl Model {
                     self.ends(rule);
                 }
             }
-            let active = if self.desk.is_active(&id) { Some(true) } else { when.and(Some(false)) };
-            if self.actives.insert(id.clone(), active) != Some(active) {
-                turned.insert(id);
+            let id = &rule.about.id;
+            let active = if self.desk.is_active(id) { Some(true) } else { when.and(Some(false)) };
+            if self.actives[id] != active {
+                self.actives.insert(id.clone(), active);
+                turned.insert(id.clone());
             }
         }
         self.rules = rules;
@@ -697,11 +731,11 @@ impl Model {
         let now = self.desk.now;
         for id in 0..SOURCES.len() {
             let source = self.sources[id].clone();
-            let fault = format!("fault:source:{}", SOURCES[id]);
-            let active = self.desk.is_active(&fault);
+            let fault = FAULTS_OF_SOURCES[id];
+            let active = self.desk.is_active(fault);
             if active && !source.is_blind() {
-                self.desk.end(&fault, false);
-                self.desk.return_of(&fault);
+                self.desk.end(fault, false);
+                self.desk.return_of(fault);
             } else if !active && source.is_blind() && source.fault_due <= now {
                 let about = self.about_source(id);
                 self.desk.begin(&about, false);
@@ -712,14 +746,14 @@ impl Model {
         }
         for point in 0..TAGS.len() {
             let reading = self.read[point].last().unwrap().1.clone();
-            let fault = format!("fault:{}", TAGS[point]);
-            let active = self.desk.is_active(&fault);
+            let fault = FAULTS_OF_POINTS[point];
+            let active = self.desk.is_active(fault);
             let source = &self.sources[source_of(point)];
             let class = self.site().points[point].class;
             let patience = if is_strict(class) { 10 * SECOND } else { self.site().patience };
             if active && !reading.is_bad() {
-                self.desk.end(&fault, false);
-                self.desk.return_of(&fault);
+                self.desk.end(fault, false);
+                self.desk.return_of(fault);
             } else if let Some(watched) = self.watched.get(&point)
                 && !active
                 && reading.is_bad()
@@ -728,7 +762,7 @@ impl Model {
             {
                 let about = self.about_point(point);
                 self.desk.begin(&about, false);
-                if !self.desk.alarms[&fault].withholds_hazards() {
+                if !self.desk.alarms[fault].withholds_hazards() {
                     self.raise_of_point(point);
                 }
             }

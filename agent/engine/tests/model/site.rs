@@ -12,20 +12,32 @@ use riskgate_point::SourceId;
 
 use crate::language::Cond;
 
-/// Time is counted in moments, so many of each second: the second itself, and the nanoseconds after it, of which
-/// the first is when a window has been unknown for more than it may be, the next when a window over that has.
-/// Inputs come at the second; all lengths are whole seconds.
+/// Time is counted in moments, so many of each second: the second itself, and the nanoseconds after and before it.
+/// The first after it is when a window has been unknown for more than it may be, the next when a window over that
+/// has; and what began late by one ends early by one. Inputs come at the second; all lengths are whole seconds.
 pub(crate) const SECOND: u64 = 64;
+/// So many moments of a second are those after it, and the others those before the next.
+pub(crate) const NEAR: u64 = 32;
 
 /// The points: three numbers, one that is on or off, two more numbers of the class gas, one of words, one more
 /// that is on or off. The first three are of the source plc, the others of the source skid.
 pub(crate) const TAGS: [&str; 8] = ["LI", "TI", "PI", "XV", "GD-1", "GD-2", "MODE", "XS"];
+pub(crate) const FAULTS_OF_POINTS: [&str; 8] =
+    ["fault:LI", "fault:TI", "fault:PI", "fault:XV", "fault:GD-1", "fault:GD-2", "fault:MODE", "fault:XS"];
 pub(crate) const NUMBERS: [usize; 5] = [0, 1, 2, 4, 5];
 pub(crate) const SWITCHES: [usize; 2] = [3, 7];
 pub(crate) const MODE: usize = 6;
 pub(crate) const WORDS: [&str; 2] = ["auto", "manual"];
 
 pub(crate) const SOURCES: [&str; 6] = ["plc", "skid", "rtls", "nvr", "dcs", "ptw"];
+pub(crate) const FAULTS_OF_SOURCES: [&str; 6] = [
+    "fault:source:plc",
+    "fault:source:skid",
+    "fault:source:rtls",
+    "fault:source:nvr",
+    "fault:source:dcs",
+    "fault:source:ptw",
+];
 pub(crate) const RTLS: usize = 2;
 pub(crate) const NVR: usize = 3;
 pub(crate) const DCS: usize = 4;

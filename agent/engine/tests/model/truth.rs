@@ -300,16 +300,16 @@ fn windowed(window: Window, point: usize, d: u64, born: u64, world: &World<'_>) 
         Window::Max => known().reduce(f64::max),
         Window::Delta => delta(),
         Window::Rate => delta().map(|delta| delta * 60.0 * seconds(SECOND) / seconds(d)),
-        Window::Avg => moments(&read, d, now).map(|(mean, _)| mean),
-        Window::Stddev => moments(&read, d, now).map(|(_, deviation)| deviation),
+        Window::Avg => moments(&read, d, born, now).map(|(mean, _)| mean),
+        Window::Stddev => moments(&read, d, born, now).map(|(_, deviation)| deviation),
     };
     (complete, value.filter(|value| value.is_finite()))
 }
 
-/// Weighted by time, of the window as it was at the last hundredth of it since the first reading.
-fn moments(read: &[(u64, Option<f64>)], d: u64, now: u64) -> Option<(f64, f64)> {
-    let (step, first) = (d / 100, read.first()?.0);
-    let end = first + (now - first) / step * step;
+/// Weighted by time, of the window as it was at the last hundredth of it since the rule was first looked at.
+fn moments(read: &[(u64, Option<f64>)], d: u64, born: u64, now: u64) -> Option<(f64, f64)> {
+    let step = d / 100;
+    let end = born + (now - born) / step * step;
     let start = end.saturating_sub(d);
     let parts = spans(read).map(|(from, to, of)| (from.max(start), to.min(end), of));
     let known: Vec<(f64, f64)> = parts

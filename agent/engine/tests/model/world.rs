@@ -460,6 +460,11 @@ impl Tag {
     }
 }
 
+/// Its place is none of the plant.
+pub(crate) fn is_elsewhere(permit: &Permit) -> bool {
+    permit.place == Some("U-9")
+}
+
 fn zones_of(place: &str) -> Vec<&'static str> {
     ZONES.into_iter().filter(|zone| place == "U-1" || *zone == place).collect()
 }
@@ -506,6 +511,10 @@ impl World<'_> {
             }
         }
         tags.into_values().collect()
+    }
+
+    pub(crate) fn whereabouts(&self, tag: &str) -> Option<&'static str> {
+        self.tags().into_iter().find(|of| of.name == tag).map(|of| of.zone)
     }
 
     fn tags_in(&self, place: &str) -> Option<Vec<Tag>> {
@@ -600,7 +609,7 @@ impl World<'_> {
             }
         }
         let works = |permit: &&&Permit| permit.stage == 1 && permit.lifting == (kind == "lifting");
-        let here = tickets.values().filter(works).filter(|permit| permit.place != Some("U-9"));
+        let here = tickets.values().filter(works).filter(|permit| !is_elsewhere(permit));
         let now = self.now;
         let each = here.map(|permit| {
             let valid =

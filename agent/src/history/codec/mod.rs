@@ -12,7 +12,7 @@ mod bits;
 mod floats;
 mod ints;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
@@ -142,8 +142,16 @@ struct Mark {
     backfill: bool,
 }
 
+/// Below 15.
+pub(super) fn quality_code(quality: Quality) -> u8 {
+    (0..).zip(QUALITIES).find_map(|(code, of)| (of == quality).then_some(code)).unwrap_or(0)
+}
+
+pub(super) fn quality_of(code: u8) -> Result<Quality, Broken> {
+    QUALITIES.get(usize::from(code)).copied().ok_or(Broken("a quality that is none"))
+}
+
 fn mark_of(row: &Row) -> u64 {
-    let quality = QUALITIES.iter().position(|quality| *quality == row.quality).unwrap_or(0);
     let kind: u64 = match &row.value {
         None => 0,
         Some(Value::Bool(_)) => 1,
@@ -153,7 +161,7 @@ fn mark_of(row: &Row) -> u64 {
     };
     let source_time = if row.source_time.is_some() { HAS_SOURCE_TIME } else { 0 };
     let backfill = if row.backfill { IS_BACKFILL } else { 0 };
-    wide(quality) | (kind << 4) | source_time | backfill
+    u64::from(quality_code(row.quality)) | (kind << 4) | source_time | backfill
 }
 
 fn put_marks(rows: &[Row], out: &mut BitWriter) {
@@ -181,7 +189,7 @@ fn take_marks(count: usize, bits: &mut BitReader<'_>) -> Result<Vec<Mark>, Broke
         let coded = bits.take(MARK_BITS)?;
         let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
         let mark = Mark {
-            quality: *QUALITIES.get(at(coded & 0xf)).ok_or(Broken("a quality that is none"))?,
+            quality: quality_of(u8::try_from(coded & 0xf).unwrap_or(u8::MAX))?,
             kind: *KINDS.get(at((coded >> 4) & 7)).ok_or(Broken("a kind of value that is none"))?,
             has_source_time: coded & HAS_SOURCE_TIME != 0,
             backfill: coded & IS_BACKFILL != 0,

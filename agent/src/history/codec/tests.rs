@@ -30,9 +30,14 @@ fn any_row() -> impl Strategy<Value = Row> {
     )
 }
 
+/// What a point may have read.
+pub(in crate::history) fn rows() -> impl Strategy<Value = Vec<Row>> {
+    prop::collection::vec(any_row(), 0..80)
+}
+
 proptest! {
     #[test]
-    fn any_block_comes_back_as_it_was(rows in prop::collection::vec(any_row(), 0..80), base in any::<i64>()) {
+    fn any_block_comes_back_as_it_was(rows in rows(), base in any::<i64>()) {
         let bytes = encode(&rows, Wall(base));
         prop_assert_eq!(decode(&bytes, Wall(base)), Ok(rows));
     }
