@@ -929,6 +929,9 @@ async fn readings_outlive_a_restart_and_what_a_crash_may_cost_is_told() {
     let dir = TempDir::new().expect("a directory");
     let mut subscriber = Subscriber::connect(broker.port).await;
     let agent = Agent::start(dir.path(), free_port());
+    let spool = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    spool_is_open(&agent, &spool).await;
+    drop(spool);
     offer(&agent.telemetry, 1..=2_000);
     agent.stop().await;
 

@@ -6,6 +6,8 @@
 //! oldest of each lane. What was learnt of the link stays: how much it carries at once ([`Window`]), and
 //! which message the broker hangs up on ([`Suspicion`]).
 
+mod readings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -476,30 +478,6 @@ impl Session {
         }
     }
 
-    fn next_telemetry(&mut self, now: Duration) -> Option<Chunk> {
-        let fly = |sent: &Sent| matches!(sent, Sent::Telemetry(_));
-        if self.count(fly) >= TELEMETRY_MAX || self.bulk_bytes() >= self.bulk.limit() {
-            return None;
-        }
-        if self.suspicion.is_on_trial(&Key::Telemetry) {
-            let waits = !(self.live.is_empty() && self.backlog.is_empty());
-            return if waits && self.may_test() {
-                self.backlog.pop_front().or_else(|| self.live.pop_front())
-            } else {
-                None
-            };
-        }
-        if let Some(chunk) = self.live.pop_front() {
-            return Some(chunk);
-        }
-        if self.backlog.is_empty() || self.has_rows() || !self.drain.is_open(now) {
-            return None;
-        }
-        let chunk = self.backlog.pop_front()?;
-        self.drain.went(chunk.count());
-        Some(chunk)
-    }
-
     /// Rows wait to be sent.
     fn has_rows(&self) -> bool {
         let waits = |lane: &LaneWindow| !lane.ready.is_empty() || lane.known < self.committed.of(lane.lane);
@@ -535,11 +513,6 @@ impl Session {
     #[cfg(test)]
     pub(super) fn row_room(&self) -> usize {
         self.rows.limit().saturating_sub(self.count(|sent| matches!(sent, Sent::Row { .. } | Sent::Again)))
-    }
-
-    fn bulk_bytes(&self) -> usize {
-        let bulk = self.in_flight.values().filter(|flying| matches!(flying.sent, Sent::Telemetry(_)));
-        bulk.map(|flying| flying.bytes).sum()
     }
 
     /// It is on its way.
@@ -600,37 +573,6 @@ impl Session {
     /// The store could not write them: they are told to it again.
     pub(super) fn put_back_acknowledged(&mut self, rows: Vec<i64>) {
         self.acknowledged.extend(rows);
-    }
-
-    /// The largest message of readings that the link can take now; `None`: it has enough.
-    pub(super) fn wants_live(&self) -> Option<usize> {
-        let n = self.live.len() + self.count(|sent| matches!(sent, Sent::Telemetry(_)));
-        let bytes = self.live.iter().map(Chunk::bytes).sum::<usize>() + self.bulk_bytes();
-        (n < TELEMETRY_MAX && bytes < self.bulk.limit()).then(|| self.message_bytes())
-    }
-
-    /// Of one message of readings.
-    fn message_bytes(&self) -> usize {
-        self.bulk.limit().min(self.ceiling.bytes())
-    }
-
-    pub(super) fn push_live(&mut self, chunk: Chunk, now: Duration) {
-        self.drain.live(chunk.count(), now);
-        self.live.push_back(chunk);
-    }
-
-    /// Readings of the past are used up: which place in the spool to read on behind.
-    pub(super) fn wants_past(&self) -> Option<i64> {
-        (self.announced && self.backlog.is_empty()).then_some(self.past_read)
-    }
-
-    /// In messages as large as the broker takes.
-    pub(super) fn push_past(&mut self, chunk: Chunk) {
-        let place = chunk.spooled.unwrap_or(self.past_read);
-        self.past_read = place;
-        let pieces = chunk.pieces(self.message_bytes());
-        self.pieces.insert(place, pieces.len());
-        self.backlog.extend(pieces);
     }
 
     pub(super) fn replays(&mut self) -> &mut VecDeque<Replay> {

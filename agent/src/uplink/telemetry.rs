@@ -5,6 +5,9 @@
 //! in time goes to the spool; beyond the bound of the memory the oldest are dropped, counted by class, and
 //! told upstream as a gap.
 
+mod chunk;
+mod dropped;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,19 +15,17 @@ use std::time::Duration;
 use riskgate_engine::Class;
 use riskgate_point::{Mono, Quality, Sample, Value, Wall};
 use serde::Deserialize;
-use serde::ser::{Serialize, SerializeSeq, Serializer};
 use tokio::time::Instant;
 
+pub(super) use chunk::{CHUNK_BYTES_MAX, Chunk, Name, Values};
+pub(super) use dropped::{CLASSES, Dropped};
+
 use super::spool::Standing;
-use super::wire::Origin;
+use chunk::size;
 
 /// Readings that wait. At about 100 bytes each 10 MB, and 10 s of the largest change rate that the smallest
 /// gateway carries, or 100 points that change each second for a quarter of an hour.
 pub(super) const READINGS_MAX: usize = 100_000;
-
-/// The readings of one message. A packet may have 256 KiB; half of it leaves room for any envelope, and a
-/// lost packet costs little.
-pub(super) const CHUNK_BYTES_MAX: usize = 120 * 1024;
 
 /// Room that is kept for readings when none waits: a second of a living plant.
 const READINGS_KEPT: usize = 2_048;
@@ -119,102 +120,6 @@ struct Last {
     value: Option<Value>,
     quality: Quality,
     at: Mono,
-}
-
-/// All classes, in an order that files on disk have too.
-pub(super) const CLASSES: [Class; 9] = [
-    Class::Process,
-    Class::Equipment,
-    Class::System,
-    Class::Video,
-    Class::Permit,
-    Class::People,
-    Class::Gas,
-    Class::Fire,
-    Class::Sis,
-];
-
-/// Readings that upstream will never have. It is written to the spool as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
-pub(super) struct Dropped {
-    pub(super) from: Wall,
-    pub(super) to: Wall,
-    pub(super) count: u64,
-    /// Of these, how many were too large to be sent at all.
-    pub(super) too_large: u64,
-    /// Of these, how many the broker would not take.
-    pub(super) refused: u64,
-    /// By class, in the order of [`CLASSES`]; of damaged ones it is not known.
-    pub(super) classes: [u64; CLASSES.len()],
-}
-
-impl Dropped {
-    pub(super) fn unknown(from: Wall, to: Wall, count: u64) -> Self {
-        Self { from, to, count, too_large: 0, refused: 0, classes: [0; CLASSES.len()] }
-    }
-
-    pub(super) fn of(readings: &[Reading]) -> Option<Self> {
-        readings.iter().fold(None, |all, reading| {
-            let mut one = Self::unknown(reading.time, reading.time, 1);
-            for (count, class) in one.classes.iter_mut().zip(CLASSES) {
-                *count = u64::from(class == reading.class);
-            }
-            Self::merged(all, Some(one))
-        })
-    }
-
-    pub(super) fn merged(all: Option<Self>, more: Option<Self>) -> Option<Self> {
-        let (all, more) = match (all, more) {
-            (Some(all), Some(more)) => (all, more),
-            (only, None) | (None, only) => return only,
-        };
-        let mut classes = all.classes;
-        for (count, more) in classes.iter_mut().zip(more.classes) {
-            *count = count.saturating_add(more);
-        }
-        Some(Self {
-            from: all.from.min(more.from),
-            to: all.to.max(more.to),
-            count: all.count.saturating_add(more.count),
-            too_large: all.too_large.saturating_add(more.too_large),
-            refused: all.refused.saturating_add(more.refused),
-            classes,
-        })
-    }
-}
-
-/// What the readings of a message are known by, however often they are sent: the whole of them, or a part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
-    of: Arc<str>,
-    /// Where in the whole they begin.
-    first: usize,
-    /// How many the whole had; `None`: these are the whole.
-    all: Option<usize>,
-}
-
-impl Name {
-    pub(super) fn new(of: String) -> Self {
-        Self { of: of.into(), first: 0, all: None }
-    }
-
-    /// Of a whole of `n`, or a part of it, the part that begins so far behind its beginning.
-    fn part(&self, n: usize, behind: usize) -> Self {
-        Self { of: Arc::clone(&self.of), first: self.first + behind, all: Some(self.all.unwrap_or(n)) }
-    }
-}
-
-/// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Chunk {
-    pub(super) readings: Arc<Vec<Reading>>,
-    pub(super) from: Wall,
-    pub(super) to: Wall,
-    pub(super) name: Name,
-    /// Under which the buffer knows it, where it was taken from there.
-    pub(super) ticket: Option<u64>,
-    /// Its place in the spool, if it is there.
-    pub(super) spooled: Option<i64>,
 }
 
 pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
@@ -482,7 +387,7 @@ impl TelemetryReceiver {
         match (place, Dropped::of(&chunk.readings)) {
             (Some(place), _) => {
                 // From there its parts are counted; what was held is there as a whole of its own.
-                let which = if chunk.spooled.is_some() { chunk.name.first } else { 0 };
+                let which = if chunk.spooled.is_some() { chunk.behind() } else { 0 };
                 lock(&self.0).out.refused.insert(place, which);
             }
             (None, Some(dropped)) => self.put_back_dropped(Dropped { refused: dropped.count, ..dropped }),
@@ -545,107 +450,6 @@ impl TelemetryReceiver {
         let mut buffer = lock(&self.0);
         buffer.dropped = Dropped::merged(buffer.dropped, Some(dropped));
     }
-}
-
-impl Chunk {
-    pub(super) fn count(&self) -> u64 {
-        u64::try_from(self.readings.len()).unwrap_or(u64::MAX)
-    }
-
-    /// At most what its readings take as JSON.
-    pub(super) fn bytes(&self) -> usize {
-        self.readings.iter().map(size).sum()
-    }
-
-    /// The same readings in chunks of at most so many bytes, and at least one reading each. Each has the place of all
-    /// of them in the spool.
-    pub(super) fn pieces(self, bytes_max: usize) -> Vec<Self> {
-        let Self { readings, from, to, name, spooled, .. } = self;
-        let n = readings.len();
-        // Bounds that are a little wide tell nothing wrong.
-        let piece = |readings: Vec<Reading>, behind| {
-            let name = if readings.len() == n { name.clone() } else { name.part(n, behind) };
-            Self { readings: Arc::new(readings), from, to, name, ticket: None, spooled }
-        };
-        let (mut pieces, mut in_piece, mut bytes, mut behind) = (Vec::new(), Vec::new(), 0, 0);
-        for reading in Arc::try_unwrap(readings).unwrap_or_else(|shared| shared.to_vec()) {
-            let more = size(&reading);
-            if bytes > 0 && bytes + more > bytes_max {
-                let full = std::mem::take(&mut in_piece);
-                let next = behind + full.len();
-                pieces.push(piece(full, behind));
-                (bytes, behind) = (0, next);
-            }
-            bytes += more;
-            in_piece.push(reading);
-        }
-        pieces.push(piece(in_piece, behind));
-        pieces
-    }
-
-    /// What a receiver knows it by: the same readings have the same, as long as they are not cut anew.
-    pub(super) fn name(&self) -> String {
-        let Name { of, first, all } = &self.name;
-        let n = self.readings.len();
-        match all {
-            Some(all) if (*first, n) != (0, *all) => format!("{of}.{first}+{n}"),
-            Some(_) | None => of.to_string(),
-        }
-    }
-
-    /// As the message has them.
-    pub(super) fn values<'a>(&'a self, origin: &'a Origin) -> Values<'a> {
-        Values { readings: &self.readings, origin }
-    }
-}
-
-/// Readings as a JSON array.
-pub(super) struct Values<'a> {
-    readings: &'a [Reading],
-    origin: &'a Origin,
-}
-
-#[derive(serde::Serialize)]
-struct Encoded<'a> {
-    quality: InWords,
-    tag: &'a str,
-    time: &'a str,
-    value: &'a Option<Value>,
-}
-
-struct InWords(Quality);
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut values = serializer.serialize_seq(Some(self.readings.len()))?;
-        // One poll's readings share a stamp: the last one written is kept.
-        let (mut at, mut time) = (None, String::new());
-        for reading in self.readings {
-            if at != Some(reading.time) {
-                time = self.origin.time(reading.time);
-                at = Some(reading.time);
-            }
-            let Reading { tag, value, quality, .. } = reading;
-            values.serialize_element(&Encoded { quality: InWords(*quality), tag, time: &time, value })?;
-        }
-        values.end()
-    }
-}
-
-impl Serialize for InWords {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// At most what the reading takes as JSON: keys, stamp and quality 128 bytes, the tag and a text with every
-/// character escaped.
-fn size(reading: &Reading) -> usize {
-    let text = match &reading.value {
-        Some(Value::Text(text)) => text.len() * 6,
-        Some(Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => 24,
-    };
-    128 + reading.tag.len() * 2 + text
 }
 
 // A poisoned lock means that an offer panicked between two complete pushes: the buffer is whole.

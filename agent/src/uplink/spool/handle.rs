@@ -26,13 +26,18 @@ pub(in crate::uplink) struct Handle(Arc<Shared>);
 struct Shared {
     dir: PathBuf,
     clock: fn() -> Now,
-    slot: Mutex<Slot>,
+    /// Held for as long as the disk takes: beside the runtime's threads alone.
+    spool: Mutex<Option<Spool>>,
+    state: Mutex<State>,
+    /// Held by the one who opens it: whoever comes second finds it open.
+    opening: Mutex<()>,
     /// Why it failed, and when it last did so: a full disk fails each second, for hours.
     causes: Mutex<BTreeMap<String, Instant>>,
 }
 
-struct Slot {
-    spool: Option<Spool>,
+#[derive(Clone, Copy, Default)]
+struct State {
+    open: bool,
     /// The file that is there is to be kept aside.
     damaged: bool,
     /// How often it was opened.
@@ -42,30 +47,28 @@ struct Slot {
 impl Handle {
     /// It is not open yet.
     pub(in crate::uplink) fn new(dir: PathBuf, clock: fn() -> Now) -> Self {
-        let slot = Slot { spool: None, damaged: false, openings: 0 };
-        Self(Arc::new(Shared { dir, clock, slot: Mutex::new(slot), causes: Mutex::default() }))
+        let (spool, state, opening) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { dir, clock, spool, state, opening, causes: Mutex::default() }))
     }
 
     /// Opens it, if it is not open. Nobody else waits for that.
     pub(in crate::uplink) async fn open(&self) -> Result<(), SpoolError> {
-        let damaged = {
-            let slot = self.slot();
-            if slot.spool.is_some() {
-                return Ok(());
-            }
-            slot.damaged
-        };
         let handle = self.clone();
         let opening = move || -> Result<(), SpoolError> {
-            let Shared { dir, clock, .. } = &*handle.0;
+            let Shared { dir, clock, opening, .. } = &*handle.0;
+            let _opening = opening.lock().unwrap_or_else(PoisonError::into_inner);
+            let State { open, damaged, .. } = *handle.state();
+            if open {
+                return Ok(());
+            }
             let (spool, Found { kept_aside }) = Spool::open(dir, damaged, clock().wall)?;
             if let Some(path) = kept_aside {
                 Event::StoreKeptAside { path: &path.display().to_string() }.emit();
             }
-            let mut slot = handle.slot();
-            slot.spool = Some(spool);
-            slot.damaged = false;
-            slot.openings += 1;
+            let mut held = handle.spool();
+            *held = Some(spool);
+            let mut state = handle.state();
+            *state = State { open: true, damaged: false, openings: state.openings + 1 };
             Ok(())
         };
         beside(opening).await.unwrap_or(Err(SpoolError::Ended))
@@ -77,8 +80,11 @@ impl Handle {
         let handle = self.clone();
         let checking = move || -> Result<(), SpoolError> {
             let openings = handle.openings();
-            if !is_whole(&handle.0.dir)? && handle.openings() == openings {
-                handle.slot().close_damaged();
+            if !is_whole(&handle.0.dir)? {
+                let mut spool = handle.spool();
+                if handle.openings() == openings {
+                    handle.close_damaged(&mut spool);
+                }
             }
             Ok(())
         };
@@ -86,17 +92,17 @@ impl Handle {
     }
 
     pub(in crate::uplink) fn is_open(&self) -> bool {
-        self.slot().spool.is_some()
+        self.state().open
     }
 
     /// It was found damaged, and is not kept aside yet.
     pub(in crate::uplink) fn is_damaged(&self) -> bool {
-        self.slot().damaged
+        self.state().damaged
     }
 
     /// Rises with each opening: then there may be something to be told.
     pub(in crate::uplink) fn openings(&self) -> u64 {
-        self.slot().openings
+        self.state().openings
     }
 
     pub(in crate::uplink) async fn with<T: Send + 'static>(
@@ -105,14 +111,14 @@ impl Handle {
     ) -> Result<T, SpoolError> {
         let handle = self.clone();
         let working = move || {
-            let mut slot = handle.slot();
-            let Some(spool) = &mut slot.spool else { return Err(SpoolError::Closed) };
+            let mut held = handle.spool();
+            let Some(spool) = &mut *held else { return Err(SpoolError::Closed) };
             let done = work(spool);
             if let Err(SpoolError::Sql { source, operation, .. }) = &done
                 && is_broken(source)
             {
                 tracing::error!(operation, error = %source, "the spool is damaged");
-                slot.close_damaged();
+                handle.close_damaged(&mut held);
             }
             done
         };
@@ -144,16 +150,20 @@ impl Handle {
         has_room
     }
 
-    // A panic between two statements leaves the file whole.
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn close_damaged(&self, spool: &mut Option<Spool>) {
+        *spool = None;
+        let mut state = self.state();
+        (state.open, state.damaged) = (false, true);
     }
-}
 
-impl Slot {
-    fn close_damaged(&mut self) {
-        self.spool = None;
-        self.damaged = true;
+    // A panic between two statements leaves the file whole.
+    fn spool(&self) -> MutexGuard<'_, Option<Spool>> {
+        self.0.spool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // Never held while the disk is waited for.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
