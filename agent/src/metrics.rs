@@ -5,7 +5,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 
@@ -54,7 +56,7 @@ pub static READINGS_DROPPED: LazyLock<IntGauge> = LazyLock::new(|| {
     gauge("riskgate_readings_dropped", "Readings dropped since the start and told upstream as a gap")
 });
 
-/// What the store wrote since the start: to its WAL, and from there to its file.
+/// What the store wrote since the start: to its WAL, and from there to its file at most.
 pub static STORE_WRITTEN: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauges("riskgate_store_written_bytes", "Bytes that the store wrote since the start", &["to"])
 });
@@ -68,6 +70,17 @@ pub static EVICTED: LazyLock<IntGauge> = LazyLock::new(|| {
 
 pub static COMMITTED: LazyLock<IntGauge> =
     LazyLock::new(|| gauge("riskgate_committed_batch", "The newest batch that is on disk"));
+
+/// From a decision of the engine until it is known to be on disk. A card that wears out shows here first.
+pub static COMMIT: LazyLock<Histogram> = LazyLock::new(|| {
+    // Each half as long again: a percentile read from it is that near to the truth. The last is the time after
+    // which alarms and hazards go out undurable.
+    let buckets = [
+        0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15,
+        0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0,
+    ];
+    histogram("riskgate_commit_seconds", "From a decision to its commit", &buckets)
+});
 
 /// Of the measures that are said to be watched automatically.
 pub static MEASURES: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -157,6 +170,14 @@ fn gauge(name: &str, help: &str) -> IntGauge {
     metric
 }
 
+#[expect(clippy::expect_used, reason = "names are constants of this file and a test makes every one")]
+fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let metric = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        .expect("a metric name");
+    REGISTRY.register(Box::new(metric.clone())).expect("a free metric name");
+    metric
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +192,7 @@ mod tests {
         ACKNOWLEDGED.set(1);
         READINGS_DROPPED.set(1);
         COMMITTED.set(1);
+        COMMIT.observe(0.004);
         EVICTED.set(1);
         STORE_WRITTEN.with_label_values(&["wal"]).set(1);
         INTAKE_DEPTH.set(1);
@@ -184,9 +206,13 @@ mod tests {
         SHADOW_EPISODES.with_label_values(&["r"]).set(1);
         SHADOW_ACTIVE.with_label_values(&["r"]).set(1);
         let page = text();
-        for name in
-            ["riskgate_events_total", "riskgate_intake_merged", "riskgate_outbox_pending", "riskgate_points"]
-        {
+        for name in [
+            "riskgate_commit_seconds_bucket",
+            "riskgate_events_total",
+            "riskgate_intake_merged",
+            "riskgate_outbox_pending",
+            "riskgate_points",
+        ] {
             assert!(page.contains(name), "{name} is missing from\n{page}");
         }
     }

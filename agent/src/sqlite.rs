@@ -155,6 +155,7 @@ pub(crate) struct Meter {
     frames: u64,
     back: u64,
     pub(crate) wal_bytes: u64,
+    /// At most: a page that stands in the WAL several times is written back once, and counted each time.
     pub(crate) file_bytes: u64,
 }
 

@@ -274,7 +274,10 @@ fn the_base_of_the_broken_ones_passes() {
 #[test]
 fn a_folder_that_is_not_there_is_told() {
     let problems = check(Path::new("no/such/folder")).expect_err("it is not there");
-    assert!(problems.to_string().starts_with("no/such/folder: error: reading the folder"), "{problems}");
+    assert!(
+        problems.to_string().starts_with("no/such/folder: error: 未能读取文件夹 reading the folder"),
+        "{problems}"
+    );
     let nothing = check_files(Vec::new()).expect_err("nothing to run");
     assert!(nothing.to_string().contains("there is no *.toml file here"), "{nothing}");
 }
@@ -457,7 +460,7 @@ fn certificates_are_read_when_the_agent_starts_and_not_by_check() {
         let cause = std::error::Error::source(error).expect("it has a cause");
         format!("{error}: {cause}")
     };
-    assert!(told().starts_with("the TLS files of source 'video': reading "), "{}", told());
+    assert!(told().starts_with("TLS 文件有问题 the TLS files of source 'video': reading "), "{}", told());
     fs::write(folder.path().join("plant-ca.pem"), "no certificate").expect("a file");
     assert!(told().contains("plant-ca.pem holds no certificate in PEM form"), "{}", told());
     let feed = checked.sources.iter().find_map(|source| match &source.driver {

@@ -598,6 +598,72 @@ async fn a_model_that_was_stored_and_not_answered_before_a_crash_holds_and_one_t
     assert_eq!(platform.ask("model", &model("m3", 1)).await["data"]["ok"], json!(true));
 }
 
+/// The rule boosts the task to this cycle from here on.
+fn boost(gateway: &Gateway, cycle: &str) {
+    let task = format!("task = {{ id = \"T-1\", cycle = \"{cycle}\", hold = \"4h\" }}\n");
+    let site = gateway.config().join("site.toml");
+    let text = std::fs::read_to_string(&site).expect("read");
+    let lines = text.lines().filter(|line| !line.starts_with("task = ")).map(|line| format!("{line}\n"));
+    std::fs::write(&site, lines.collect::<String>() + &task).expect("written");
+}
+
+/// What `riskgate check` says, and whether it passes.
+fn checked(gateway: &Gateway) -> (bool, String) {
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_riskgate"))
+        .arg("check")
+        .arg(gateway.config())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8([told.stdout, told.stderr].concat()).expect("a text");
+    (told.status.success(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_the_files_let_in_no_more_is_told_by_check_and_tried_again_by_a_reload() {
+    let broker = Broker::start();
+    let mut gateway = gateway(broker.port, broker.port);
+    let mut platform = Platform::connect(broker.port).await;
+    let (passes, said) = checked(&gateway);
+    assert!(passes && said.contains("no store"), "{said}");
+    gateway.start();
+    model_is(&mut platform, Value::Null).await;
+    let hourly = {
+        let mut hourly = model("m2", 2);
+        hourly["model"]["tasks"][0]["checkCycle"] = json!(1);
+        hourly
+    };
+    for (version, fields) in [(1, model("m1", 1)), (2, hourly)] {
+        let taken = platform.ask("model", &fields).await["data"].clone();
+        assert_eq!(taken["ok"], json!(true), "{taken}");
+        model_is(&mut platform, json!(version)).await;
+    }
+    // A model changes nothing of what is read: the source was connected once.
+    let sources: Value = serde_json::from_str(&gateway.tell(&["show", "sources", "--json"])).expect("JSON");
+    assert_eq!(sources[0]["connects"], json!(1), "{sources}");
+    // Longer than the hour that the platform asks for, and shorter than what the files and the first model say.
+    boost(&gateway, "2h");
+    let (passes, said) = checked(&gateway);
+    assert!(!passes && said.contains("version 2") && said.contains("longer than the base"), "{said}");
+    restart(&mut gateway, &mut platform).await;
+    model_is(&mut platform, json!(1)).await;
+    assert_eq!(platform.model["refused"]["version"], json!(2));
+    let why = platform.model["refused"]["error"].as_str().expect("why");
+    assert!(why.contains("longer than the base"), "{why}");
+    assert!(gateway.tell(&["show"]).contains("版本 2 "));
+    let same = gateway.tell(&["reload"]);
+    assert!(same.contains("not changed") && same.contains("version 2 from upstream still"), "{same}");
+    boost(&gateway, "30m");
+    let (passes, said) = checked(&gateway);
+    assert!(passes && said.contains("version 2"), "{said}");
+    let reloaded = gateway.tell(&["reload"]);
+    assert!(reloaded.contains("version 2 from upstream is in force now"), "{reloaded}");
+    assert!(reloaded.contains("started anew 0, ") && reloaded.contains("untouched 1"), "{reloaded}");
+    model_is(&mut platform, json!(2)).await;
+    assert_eq!(platform.model["refused"], Value::Null);
+    restart(&mut gateway, &mut platform).await;
+    model_is(&mut platform, json!(2)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_the_disk_has_yet_to_take_is_told_to_nobody_and_no_other_is_taken() {
     let broker = Broker::start();

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use riskgate::config::{Commands, Login, ModelInForce};
 use riskgate::store::{Batch, JournalEntry, Lane, Message, Opened, Store};
 use riskgate::uplink::wire::people::ZoneCount;
+use riskgate::uplink::wire::permit::UnitPermits;
 use riskgate::uplink::wire::{Origin, SourceState};
 use riskgate::uplink::{Config, TelemetrySender, ToldPoint, Undurable, Uplink, UplinkStatus, channel, run};
 use riskgate_engine::{
@@ -89,6 +90,7 @@ struct Agent {
     plant: watch::Sender<Arc<Plant>>,
     undurable: Undurable,
     people: watch::Sender<Vec<ZoneCount>>,
+    permits: watch::Sender<Option<Vec<UnitPermits>>>,
     _sources: watch::Sender<Vec<SourceState>>,
 }
 
@@ -177,6 +179,7 @@ impl Agent {
         let stop = CancellationToken::new();
         let undurable = Undurable::default();
         let people = watch::Sender::new(Vec::new());
+        let permits = watch::Sender::new(None);
         let uplink = Uplink {
             config,
             origin: origin.clone(),
@@ -189,6 +192,7 @@ impl Agent {
             orders: mpsc::channel(1).0,
             models: mpsc::channel(1).0,
             people: people.subscribe(),
+            permits: permits.subscribe(),
             model: watch::channel(ModelInForce::default()).1,
             status: status_sender,
             clock,
@@ -196,7 +200,7 @@ impl Agent {
         let mut tasks = JoinSet::new();
         tasks.spawn(run(uplink, stop.clone()));
         let (plant, _sources) = (plant_sender, sources_sender);
-        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, people, _sources }
+        Self { store, origin, telemetry, status, stop, tasks, plant, undurable, people, permits, _sources }
     }
 
     async fn until(&mut self, holds: impl FnMut(&UplinkStatus) -> bool) {
@@ -300,7 +304,7 @@ fn risk_row(unit: &str, revision: u64) -> Message {
         revision,
         data: json!({
             "id": unit, "revision": revision, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null,
-            "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
+            "hazardCode1": null, "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
             "changed": "2025-06-01T08:00:00.000+08:00",
         }),
         ..hazard(1)
@@ -618,6 +622,42 @@ async fn a_zone_that_is_gone_is_told_as_unknown_once() {
     agent.people.send_replace(vec![zone("pump-room", 3)]);
     let next = subscriber.find(|topic, _| topic.starts_with("people/")).await["data"].clone();
     assert_eq!((&next["id"], &next["count"]), (&json!("pump-room"), &json!(3)));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permits_of_a_unit_that_is_gone_are_cleared_also_those_of_an_earlier_connection() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    commit(&agent.store, 1, vec![risk("U-1"), risk("U-2")], Vec::new()).await;
+    let unit = |id: &str, unplaced| UnitPermits {
+        unit: id.to_owned(),
+        name: "罐区".to_owned(),
+        known: true,
+        tickets: Vec::new(),
+        left_out: 0,
+        unplaced,
+        changed: clock().wall,
+    };
+    agent.permits.send_replace(Some(vec![unit("U-1", 0), unit("U-2", 0)]));
+    subscriber.find(|topic, body| topic == "permit/U-2" && body["data"]["known"] == true).await;
+    agent.permits.send_replace(Some(vec![unit("U-1", 1)]));
+    subscriber.find(|topic, body| topic == "permit/U-2" && body.is_null()).await;
+    subscriber.find(|topic, body| topic == "permit/U-1" && body["data"]["unplaced"] == 1).await;
+    agent.stop().await;
+    // The feed is gone while the agent was away; as long as nobody has looked, nothing is cleared.
+    let agent = Agent::start(dir.path(), broker.port);
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "online").await;
+    agent.permits.send_replace(Some(Vec::new()));
+    let (topic, body) = loop {
+        let (topic, body) = subscriber.next().await;
+        if topic.starts_with("permit/") {
+            break (topic, body);
+        }
+    };
+    assert_eq!((topic.as_str(), body), ("permit/U-1", Value::Null));
     agent.stop().await;
 }
 

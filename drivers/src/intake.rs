@@ -30,7 +30,11 @@ pub enum Lane {
 /// At least this many reports fit in each lane, whatever bound is asked for.
 const BOUND_MIN: usize = 16;
 
+/// In which lane a point's samples wait.
+type Lanes = Box<dyn Fn(PointId) -> Lane + Send>;
+
 struct Queues {
+    lane_of: Lanes,
     safety: VecDeque<Report>,
     process: VecDeque<Report>,
     merged: u64,
@@ -41,7 +45,6 @@ struct Queues {
 struct Shared {
     queues: Mutex<Queues>,
     bound: usize,
-    lane_of: Box<dyn Fn(PointId) -> Lane + Send + Sync>,
     filled: Notify,
     emptied: Notify,
 }
@@ -58,7 +61,12 @@ pub struct Sender {
     shared: Arc<Shared>,
     activity: Arc<Activity>,
     tally: Arc<Tally>,
+    gate: Gate,
 }
+
+/// Shuts out a driver that was ended and may not know it yet: the numbers of its points may mean other points by now.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<AtomicBool>);
 
 /// What went through one sender: how its driver is told from a dead one.
 #[derive(Debug, Default)]
@@ -93,26 +101,63 @@ pub struct Receiver(Arc<Shared>);
 
 /// A queue of `bound` reports in each of its two lanes. At one sample of 100 bytes a report, a bound of
 /// 100,000 is 20 MB at the very worst, and one second of the largest plant that we promise to read.
-pub fn channel(
-    bound: usize,
-    lane_of: impl Fn(PointId) -> Lane + Send + Sync + 'static,
-) -> (Sender, Receiver) {
-    let queues =
-        Queues { safety: VecDeque::new(), process: VecDeque::new(), merged: 0, senders: 1, closed: false };
+pub fn channel(bound: usize, lane_of: impl Fn(PointId) -> Lane + Send + 'static) -> (Sender, Receiver) {
+    let queues = Queues {
+        lane_of: Box::new(lane_of),
+        safety: VecDeque::new(),
+        process: VecDeque::new(),
+        merged: 0,
+        senders: 1,
+        closed: false,
+    };
     let shared = Arc::new(Shared {
         queues: Mutex::new(queues),
         bound: bound.max(BOUND_MIN),
-        lane_of: Box::new(lane_of),
         filled: Notify::new(),
         emptied: Notify::new(),
     });
     (
-        Sender { shared: Arc::clone(&shared), activity: Arc::default(), tally: Arc::default() },
+        Sender {
+            shared: Arc::clone(&shared),
+            activity: Arc::default(),
+            tally: Arc::default(),
+            gate: Gate::open(),
+        },
         Receiver(shared),
     )
 }
 
+impl Gate {
+    fn open() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl Sender {
+    /// The same queue behind a gate of its own.
+    #[must_use]
+    pub fn gated(&self) -> (Self, Gate) {
+        let gate = Gate::open();
+        let mut own = self.clone();
+        own.gate = gate.clone();
+        (own, gate)
+    }
+
+    /// When this returns, nothing more comes of those behind the gate.
+    pub fn shut(&self, gate: &Gate) {
+        let _nobody_is_in_between = self.shared.lock();
+        gate.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Other points, other lanes. What waits stays where it is.
+    pub fn set_lanes(&self, lane_of: impl Fn(PointId) -> Lane + Send + 'static) {
+        self.shared.lock().lane_of = Box::new(lane_of);
+    }
+
     /// For the driver of another source, which counts into `tally`.
     #[must_use]
     pub fn counting(&self, tally: Arc<Tally>) -> Self {
@@ -133,9 +178,12 @@ impl Sender {
     pub fn send(&self, reports: Vec<Report>) {
         self.activity.note(&reports);
         let mut guard = self.shared.lock();
+        if !self.gate.is_open() {
+            return;
+        }
         let queues = &mut *guard;
         for report in reports {
-            queues.lane(&self.shared, &report).push_back(report);
+            queues.lane(&report).push_back(report);
         }
         let bound = self.shared.bound;
         let mut merged = 0;
@@ -166,9 +214,9 @@ impl Sender {
 }
 
 impl Queues {
-    fn lane(&mut self, shared: &Shared, report: &Report) -> &mut VecDeque<Report> {
+    fn lane(&mut self, report: &Report) -> &mut VecDeque<Report> {
         match report {
-            Report::Sample(sample) => match (shared.lane_of)(sample.point) {
+            Report::Sample(sample) => match (self.lane_of)(sample.point) {
                 Lane::Safety => &mut self.safety,
                 Lane::Process => &mut self.process,
             },
@@ -188,7 +236,7 @@ impl Clone for Sender {
     fn clone(&self) -> Self {
         self.shared.lock().senders += 1;
         let (shared, tally) = (Arc::clone(&self.shared), Arc::clone(&self.tally));
-        Self { shared, activity: Arc::default(), tally }
+        Self { shared, activity: Arc::default(), tally, gate: self.gate.clone() }
     }
 }
 
@@ -365,6 +413,18 @@ mod tests {
         let left = receiver.recv(100).await.expect("open");
         assert_eq!(numbers(&left), [0.0, -3.0, 99.0, 16.0]);
         assert_eq!(receiver.merged(), 13);
+    }
+
+    #[tokio::test]
+    async fn who_is_behind_a_gate_that_was_shut_sends_nothing_more_and_the_others_do() {
+        let (sender, mut receiver) = channel(16, all_process);
+        let (ended, gate) = sender.gated();
+        let its_own = ended.clone();
+        ended.send(vec![reading(1, 1.0)]);
+        sender.shut(&gate);
+        its_own.send(vec![reading(1, 2.0)]);
+        sender.send(vec![reading(1, 3.0)]);
+        assert_eq!(numbers(&receiver.recv(10).await.expect("open")), [1.0, 3.0]);
     }
 
     #[tokio::test]

@@ -38,6 +38,11 @@ impl Tallies {
         Self((0..sources).map(|_| Arc::default()).collect())
     }
 
+    /// Those of the sources, in the order of their ids.
+    pub fn of(tallies: Vec<Arc<Tally>>) -> Self {
+        Self(tallies.into())
+    }
+
     pub fn get(&self, source: SourceId) -> Option<&Arc<Tally>> {
         self.0.get(usize::from(source.0))
     }
@@ -51,7 +56,7 @@ pub struct Skipped {
     pub example: String,
 }
 
-/// The counts at one moment, all since the source was last started: a reload starts it anew.
+/// The counts at one moment, all since the source was last started: a reload that changes it starts it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Requests for values that were answered (Modbus reads, OPC UA publishings, MQTT messages).

@@ -4,6 +4,7 @@ import time
 
 from conftest import RULES
 from support.peers import until
+from test_faults import consumer
 
 WORK = """
 [[rule]]
@@ -78,3 +79,30 @@ def test_a_ticket_ends_by_the_clock_and_none_is_none_only_where_the_feed_is_hear
     until("work", lambda: state(site, "hot-work") == "unacknowledged")
     until("that there is no other ticket", lambda: state(site, "no-permit") == "unacknowledged")
     until("its end", lambda: state(site, "hot-work") == "returned")
+
+
+def test_the_permits_of_a_unit_are_told_upstream_and_the_consumer_takes_them(site):
+    upstream = site.upstream()
+    reader = consumer(site)
+    site.start(extra_sources=source(site), rules=RULES + WORK)
+
+    def told(number):
+        """Its newest, of everything that was told of the unit."""
+        units = [body["data"] for _, body in upstream.seen("permit/U-TA") if body]
+        tickets = units[-1]["permits"] if units else []
+        return next((each for each in tickets if each["ticketNum"] == number), {})
+
+    until("a unit without permits", lambda: upstream.seen("permit/U-TA"))
+    site.feed.publish("permit/DH-7", ticket("DH-7", 2), retain=True)
+    until("the ticket in work", lambda: told("DH-7").get("inForce"))
+    assert (told("DH-7")["kind"], told("DH-7")["ticketPosition"]) == ("hot_work", "Z-A")
+    site.feed.publish("permit/SX-1", ticket("SX-1", 1, kind=2), retain=True)
+    site.feed.publish("permit/DH-7", ticket("DH-7", 3), retain=True)
+    until("its end", lambda: told("DH-7").get("status") == "closed")
+    until("the other one", lambda: told("SX-1").get("status") == "before")
+
+    def applied():
+        units = [each["data"] for each in reader.applied() if each["type"] == "riskgate.permit.v1"]
+        return {each["ticketNum"]: each["status"] for each in units[-1]["permits"]} if units else {}
+
+    until(lambda: f"the consumer: {reader.log()}", lambda: applied() == {"DH-7": "closed", "SX-1": "before"})

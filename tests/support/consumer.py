@@ -43,15 +43,16 @@ def on_message(client, _, message):
     if "data" in body and body["id"] not in seen:
         seen.add(body["id"])
         thing = body["type"].replace("candidate", "hazard"), body["data"]["id"]
-        if body["data"]["revision"] > newest.get(thing, -1):
-            newest[thing] = body["data"]["revision"]
+        revision = body["data"].get("revision")
+        if revision is None or revision > newest.get(thing, -1):  # without one, what comes last holds
+            newest[thing] = revision
             print(json.dumps({"topic": message.topic[len(root) + 1:], **body}, ensure_ascii=False), flush=True)
 
 
 def on_connect(client, *_):
     asked.clear()
-    topics = ("state", "alarm/+", "candidate/+", "hazard/+", "risk/+", "task/#", "record/+", "stop/+", "indicator",
-              "gap")
+    topics = ("state", "alarm/+", "candidate/+", "hazard/+", "risk/+", "task/#", "record/+", "stop/+", "permit/+",
+              "indicator", "gap")
     client.subscribe([(f"{root}/{topic}", 1) for topic in topics])
 
 

@@ -21,17 +21,18 @@
     reason = "a measurement prints, rounds for people, and reads JSON that it knows"
 )]
 
-mod bare;
 mod devices;
 mod report;
 mod site;
+#[path = "../support/mod.rs"]
+mod support;
 mod watch;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use support::{Owned, bare, free_port, start_mosquitto};
 
 const DEVICES: usize = 100;
 pub(crate) const REGISTERS: u16 = 100;
@@ -61,32 +62,6 @@ pub(crate) fn rules() -> usize {
     (devices() / 2).clamp(RULES.0, RULES.1)
 }
 
-/// A child that ends with the benchmark.
-struct Owned(Child);
-
-impl Owned {
-    /// `setpriv`, where there is one, sees to it that the child also ends with a benchmark that is killed.
-    fn command(program: &str) -> Command {
-        let mut command = if Path::new("/usr/bin/setpriv").exists() {
-            let mut setpriv = Command::new("/usr/bin/setpriv");
-            setpriv.args(["--pdeathsig", "KILL", "--", program]);
-            setpriv
-        } else {
-            Command::new(program)
-        };
-        command.stdin(Stdio::null());
-        command
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "bare") {
@@ -103,8 +78,8 @@ fn main() -> anyhow::Result<()> {
 #[expect(clippy::disallowed_methods, reason = "a benchmark is what reads clocks")]
 async fn measure(seconds: u64) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let broker_port = site::free_port()?;
-    let _broker = Owned(site::start_mosquitto(folder.path(), broker_port)?);
+    let broker_port = free_port()?;
+    let _broker = start_mosquitto(folder.path(), broker_port)?;
     let plant = devices::serve().await?;
     let config = site::write_config(folder.path(), broker_port, &plant.agent.ports)?;
     let mut watcher = watch::Watcher::start(broker_port);

@@ -1,40 +1,10 @@
-//! The broker and the agent's configuration for the measurement.
+//! The agent's configuration for the measurement.
 
 use std::fmt::Write;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::Duration;
 
-use anyhow::Context;
-
-use crate::{Owned, REGISTERS, rules};
-
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-pub(crate) fn start_mosquitto(folder: &Path, port: u16) -> anyhow::Result<Child> {
-    let conf = folder.join("mosquitto.conf");
-    let text = format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\n"
-    );
-    std::fs::write(&conf, text)?;
-    // Debian keeps it where a person's PATH does not lead.
-    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-    let child = Owned::command("mosquitto").env("PATH", path).arg("-c").arg(&conf).spawn();
-    let mut child = child.context("mosquitto cannot be started: apt-get install mosquitto")?;
-    for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(child);
-        }
-        if let Some(status) = child.try_wait()? {
-            anyhow::bail!("mosquitto ended with {status}: is it installed? (apt-get install mosquitto)");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    anyhow::bail!("mosquitto does not listen on port {port}")
-}
+use crate::support::free_port;
+use crate::{REGISTERS, rules};
 
 pub(crate) fn write_config(folder: &Path, broker: u16, devices: &[u16]) -> anyhow::Result<PathBuf> {
     let config = folder.join("config");

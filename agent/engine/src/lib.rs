@@ -58,6 +58,7 @@ pub use expr::{FUNCTIONS, Function, GRAMMAR};
 pub use indicator::{Analysis, HazardsMended, IndicatorRecord, Lacks, TasksDone, WeekIndicators};
 pub use input::{Act, Deed, Refusal, So};
 pub use kinds::{Form, Given, KINDS, Key, Kind, KindDraft, kind};
+pub use permit::PermitView;
 pub use plant::{Coverage, Plant, Rule, Sight};
 pub use presence::Count;
 pub use present::{PointView, SourceView};

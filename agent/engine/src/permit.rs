@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use riskgate_point::{Mono, Permit, PermitKind, PermitStage, SourceId, Wall};
 
+use crate::Truth;
+
 /// Tickets kept at once. A large site has 500 in a day; beyond this a feed is lying, and a permit that is not
 /// here is unknown. About 400 B each: 4 MB.
 const TICKETS: usize = 10_000;
@@ -28,6 +30,18 @@ pub(crate) enum Place {
     Elsewhere,
     /// The ticket names no place: it may be any.
     Unsaid,
+}
+
+/// A ticket as it stands, for those who want to see it.
+#[derive(Debug, Clone, Copy)]
+pub struct PermitView<'a> {
+    pub permit: &'a Permit,
+    /// The unit where the work is; `None` where it is in none of the plant's, or the ticket does not say.
+    pub unit: Option<&'a str>,
+    /// Its time is over; unknown while the calendar is in doubt.
+    pub over: Truth,
+    /// The work is permitted now, as rules see it: also unknown while the feed is down, since it may have been closed.
+    pub in_force: Truth,
 }
 
 type Key = (SourceId, Arc<str>);
@@ -127,6 +141,11 @@ impl Permits {
         for key in over {
             self.remove(&key);
         }
+    }
+
+    /// Every ticket and where its work is, by feed and number.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Permit, Place)> {
+        self.tickets.values().map(|ticket| (&ticket.permit, ticket.place))
     }
 
     /// The tickets in work at the place, by their numbers.

@@ -199,6 +199,21 @@ impl Watch {
         }
     }
 
+    /// Between two cycles: what was lost there, and what stood, is of neither.
+    pub(crate) fn rest(&mut self) {
+        self.stood = Stood::default();
+        (self.unseen, self.longest, self.carried) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        self.out_of_service = false;
+    }
+
+    /// A cycle is watched from here on. What stood while nobody knew the time may be of it.
+    pub(crate) fn begin(&mut self, at: Mono) {
+        let stood = std::mem::take(&mut self.stood);
+        self.rest();
+        self.stood = stood;
+        self.unseen_since = self.unseen_since.map(|_| at);
+    }
+
     /// A rule of it is out of service: it is not watched.
     pub(crate) fn take_out(&mut self, at: Mono) {
         self.out_of_service = true;

@@ -23,7 +23,7 @@ use anyhow::Context;
 use riskgate_drivers::Clock;
 use riskgate_drivers::opcua::Pki;
 use riskgate_engine::{Effect, Engine, Plant};
-use riskgate_point::Now;
+use riskgate_point::{Mono, Now};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
@@ -44,7 +44,7 @@ use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, ModelOrder, Undurable, Uplink, UplinkStatus};
 
 use doors::Doors;
-use model::{Committed, Held, Reading};
+use model::{Committed, Held, PassedOver, Reading};
 pub use once::{Line, once};
 use parts::Parts;
 pub use reload::secrets_text;
@@ -96,8 +96,10 @@ struct Instance {
     hash: String,
     /// Of the files alone.
     files: String,
-    /// The newest model from upstream, in force or not.
+    /// The newest model from upstream that goes with the files, in force or not.
     held: Option<Held>,
+    /// Newer ones in the store, which do not, newest first: at most as many as it keeps.
+    passed_over: Vec<PassedOver>,
     passwords: u64,
     clock: Clock,
     origin: Origin,
@@ -108,6 +110,8 @@ struct Instance {
     hangup: Signal,
     /// Another SIGHUP came while the configuration was being read.
     hung_up_again: bool,
+    /// No model from upstream is looked at before then.
+    rest_until: Mono,
     /// A reload that reads the configuration: at most one.
     reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
@@ -135,12 +139,13 @@ impl Instance {
         let now = clock();
         let (store, mut opened) = open_store(&files.checked.site, now).await?;
         let stored = std::mem::replace(&mut opened.models, Ok(Vec::new()));
-        let (Read { checked, passwords }, held) = model::restore(&folder, files, stored).await;
-        let in_force = model::in_force(&checked, held.as_ref());
+        let (Read { checked, passwords }, restored) = model::restore(&folder, files, stored).await;
+        let model::Restored { held, passed_over } = restored;
+        let in_force = model::in_force(&checked, held.as_ref(), &passed_over);
         let Checked { site, plant, sources, hash, files, .. } = checked;
         let plant = Arc::new(plant);
         let doors = Doors::bind(&site).await?;
-        let first_acts = journal_start(&store, &opened, &hash, now).await;
+        let first_acts = journal_start(&store, &opened, &site, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
@@ -152,6 +157,7 @@ impl Instance {
         let (plant_sender, plant_receiver) = watch::channel(Arc::clone(&plant));
         let (states, states_receiver) = watch::channel(Vec::<SourceState>::new());
         let (people, people_receiver) = watch::channel(Vec::new());
+        let (permits, permits_receiver) = watch::channel(None);
         let (orders, orders_receiver) = mpsc::channel(ORDERS_MAX);
         let (models_sender, models) = mpsc::channel(MODELS_MAX);
         let (model, model_receiver) = watch::channel(in_force.clone());
@@ -174,6 +180,7 @@ impl Instance {
             orders: orders.clone(),
             models: models_sender,
             people: people_receiver,
+            permits: permits_receiver,
             model: model_receiver,
             status: status_sender,
             clock,
@@ -220,6 +227,7 @@ impl Instance {
             undurable,
             states,
             people,
+            permits,
             turns: turns_sender,
             first,
             first_acts,
@@ -236,6 +244,7 @@ impl Instance {
             hash,
             files,
             held,
+            passed_over,
             passwords,
             clock,
             origin,
@@ -245,6 +254,7 @@ impl Instance {
             parts,
             hangup,
             hung_up_again: false,
+            rest_until: Mono::default(),
             reading: JoinSet::new(),
             answers: JoinSet::new(),
             committing: JoinSet::new(),
@@ -287,7 +297,13 @@ impl Instance {
 
     async fn after_reading(&mut self, read: Result<Option<Reading>, JoinError>) {
         match read {
-            Ok(Some((read, asker))) => self.swap(read, asker).await,
+            Ok(Some(reading)) => {
+                let took = reading.took;
+                self.swap(reading).await;
+                if !took.is_zero() {
+                    self.pace(took);
+                }
+            }
             // A model that was answered without being read.
             Ok(None) => {}
             Err(error) => Event::ReloadRefused { why: &error.to_string() }.emit(),
@@ -304,9 +320,11 @@ impl Instance {
                 if let Err(error) = self.orders.try_send(Order::Act { act, uid, answer: done }) {
                     let why = match error {
                         TrySendError::Full(_) => {
-                            format!("{ORDERS_MAX} acts wait for the pump already; look at /healthz")
+                            format!(
+                                "操作过多，请稍后再试 / {ORDERS_MAX} acts wait for the pump already; look at /healthz"
+                            )
                         }
-                        TrySendError::Closed(_) => "the agent is stopping".to_owned(),
+                        TrySendError::Closed(_) => "网关程序正在停止 / the agent is stopping".to_owned(),
                     };
                     drop(answer.send(Reply::Refused { why }));
                     return;
@@ -317,7 +335,8 @@ impl Instance {
                         Ok(Answer::Done { durable }) => Reply::Done { durable, said: String::new() },
                         Ok(Answer::Refused(refusal)) => Reply::Refused { why: refusal.to_string() },
                         Ok(Answer::Full) => Reply::Refused {
-                            why: "the disk takes nothing and too many acts wait for it already; look at /healthz"
+                            why: "磁盘写不进去，等待的操作过多 / the disk takes nothing and too many acts wait for it already; look \
+                                  at /healthz"
                                 .to_owned(),
                         },
                         // Nobody knows what became of it: the socket says so.
@@ -393,13 +412,21 @@ impl Instance {
 /// Each start, and whether the configuration is another than it was. A disk that takes nothing holds up no start:
 /// the entry is in the queue behind which everything else is written, or is given back to be written with the first
 /// that the pump decides.
-async fn journal_start(store: &Store, opened: &Opened, config: &str, now: Now) -> Vec<JournalEntry> {
+async fn journal_start(
+    store: &Store,
+    opened: &Opened,
+    site: &Site,
+    config: &str,
+    now: Now,
+) -> Vec<JournalEntry> {
     let entry = JournalEntry {
         at: now.wall,
         by: "riskgate".to_owned(),
         what: "start".to_owned(),
         body: json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "company": site.company,
+            "gateway": site.gateway,
             "old": opened.config_before,
             "new": config,
             "epoch": opened.epoch.0,

@@ -3,10 +3,12 @@
 //!
 //! It is checked against the files that run. Where the folder holds other ones by now the model is refused: an edit
 //! that nobody has asked for must not come into force with it. Where the store's newest model cannot be had the one
-//! before it holds, or else the files' own chain, by which `riskgate check` has passed; each is told.
+//! before it holds, or else the files' own chain, by which `riskgate check` has passed; each is told. A reload tries
+//! again what was passed over: the files may let it in by now.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use riskgate_engine::{Plant, Severity};
 use riskgate_point::Wall;
@@ -17,7 +19,9 @@ use tokio::sync::oneshot;
 use super::Instance;
 use super::reload::{Asker, Read, Unread, read};
 use crate::causes::chain;
-use crate::config::{Checked, MODEL_COMMAND, ModelInForce, ModelSource, Problems, Synced, TakenModel};
+use crate::config::{
+    Checked, MODEL_COMMAND, ModelInForce, ModelSource, Problems, RefusedModel, Synced, TakenModel,
+};
 use crate::events::Event;
 use crate::pump::{Offered, Order, Reason, Refused, Taken, Verdict, Weighing};
 use crate::store::{Carried, StoreError, StoredModel};
@@ -26,6 +30,12 @@ use crate::uplink::ModelOrder;
 /// Things that are wrong with a model, of which the answer tells so many: 100 of 1.5 KiB fit into a message.
 const REASONS_MAX: usize = 100;
 const REASON_CHARS_MAX: usize = 200;
+
+/// To read and to check a model takes one core: after each, it rests for so many times as long as that took, so that a
+/// series of versions leaves three quarters of the core to what the gateway is there for.
+const RESTS: u32 = 3;
+/// And at least so long: a swap is a turn of the pump too.
+const REST_MIN: Duration = Duration::from_millis(200);
 
 /// Orphans that are named in an answer and in the journal.
 const ORPHANS_MAX: usize = 100;
@@ -43,8 +53,31 @@ pub(super) struct Committed {
     answer: oneshot::Sender<Verdict>,
 }
 
+/// A stored model that is newer than the one in force and does not go with the files.
+#[derive(Debug, Clone)]
+pub(super) struct PassedOver {
+    held: Held,
+    why: String,
+}
+
 /// What is read for one who waits.
-pub(super) type Reading = (Result<Read, Unread>, Asker);
+pub(super) struct Reading {
+    pub(super) read: Result<Read, Unread>,
+    pub(super) asker: Asker,
+    /// How long it took to read a model from upstream.
+    pub(super) took: Duration,
+    /// Of those that were passed over: what became of them now. `None`: none was tried.
+    pub(super) tried: Option<Tried>,
+}
+
+/// What became of the models that were passed over.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    /// The files let it in now.
+    pub(super) let_in: Option<Held>,
+    /// Newer than that, newest first.
+    pub(super) still: Vec<PassedOver>,
+}
 
 impl Held {
     fn of(stored: &StoredModel) -> Result<Self, String> {
@@ -54,11 +87,78 @@ impl Held {
     }
 }
 
+impl PassedOver {
+    fn new(held: Held, unread: &Unread) -> Self {
+        let why = unread.in_short();
+        Event::ModelUnreadable { version: held.synced.version, why: &why }.emit();
+        Self { held, why }
+    }
+}
+
 /// What upstream and people are told of the model.
-pub(super) fn in_force(checked: &Checked, held: Option<&Held>) -> ModelInForce {
+pub(super) fn in_force(checked: &Checked, held: Option<&Held>, passed_over: &[PassedOver]) -> ModelInForce {
     let source = checked.site.model;
-    let taken = held.filter(|_| source == ModelSource::Upstream).map(|held| held.known.clone());
-    ModelInForce { source, taken, orphans: checked.orphans.clone() }
+    let is_upstream = source == ModelSource::Upstream;
+    let taken = held.filter(|_| is_upstream).map(|held| held.known.clone());
+    let newest = passed_over.first().filter(|_| is_upstream);
+    let refused = newest.map(|of| RefusedModel { version: of.held.synced.version, why: of.why.clone() });
+    ModelInForce { source, taken, refused, orphans: checked.orphans.clone() }
+}
+
+/// The folder as a reload takes it: with the newest of the models that were passed over that it lets in by now, else
+/// with the one in force. By itself it has to pass too, since a start needs that.
+pub(super) async fn read_again(
+    folder: &Path,
+    passed_over: Vec<PassedOver>,
+    held: Option<Synced>,
+) -> (Result<Read, Unread>, Option<Tried>) {
+    let alone = match read(folder.to_owned(), None).await {
+        Ok(alone) => alone,
+        Err(unread) => return (Err(unread), None),
+    };
+    if alone.checked.site.model == ModelSource::Files {
+        return (Ok(alone), None);
+    }
+    let mut tried = Tried::default();
+    for PassedOver { held, .. } in passed_over {
+        match read(folder.to_owned(), Some(held.synced.clone())).await {
+            Ok(read) => {
+                tried.let_in = Some(held);
+                return (Ok(read), Some(tried));
+            }
+            Err(unread) => tried.still.push(PassedOver::new(held, &unread)),
+        }
+    }
+    let read = match held {
+        Some(synced) => read(folder.to_owned(), Some(synced)).await,
+        None => Ok(alone),
+    };
+    (read, Some(tried))
+}
+
+impl Tried {
+    /// What who asked for the reload is told of it.
+    pub(super) fn in_words(&self) -> String {
+        let let_in = self.let_in.as_ref().map(|held| {
+            let version = held.synced.version;
+            format!("; 管控模型版本 {version} 现已生效 model version {version} from upstream is in force now")
+        });
+        let still = self.still.first().map(|of| {
+            let (version, why) = (of.held.synced.version, &of.why);
+            format!(
+                "; 管控模型版本 {version} 仍与本地文件不符，未采用 model version {version} from upstream still \
+                 does not go with these files and is not taken: {why}"
+            )
+        });
+        let_in.into_iter().chain(still).collect()
+    }
+}
+
+/// What a start has of the models in the store.
+#[derive(Default)]
+pub(super) struct Restored {
+    pub(super) held: Option<Held>,
+    pub(super) passed_over: Vec<PassedOver>,
 }
 
 /// The configuration with the newest model that can be had; `files`: as the folder alone says, which holds where there
@@ -67,12 +167,13 @@ pub(super) async fn restore(
     folder: &Path,
     files: Read,
     stored: Result<Vec<StoredModel>, StoreError>,
-) -> (Read, Option<Held>) {
+) -> (Read, Restored) {
     let stored = stored.unwrap_or_else(|error| {
         Event::ModelUnreadable { version: 0, why: &chain(&error) }.emit();
         Vec::new()
     });
     let any = !stored.is_empty();
+    let mut passed_over = Vec::new();
     for model in stored {
         let version = model.version;
         let held = match Held::of(&model) {
@@ -84,17 +185,17 @@ pub(super) async fn restore(
         };
         if files.checked.site.model == ModelSource::Files {
             // It is not in force, and known should upstream own the model again.
-            return (files, Some(held));
+            return (files, Restored { held: Some(held), passed_over });
         }
         match read(folder.to_owned(), Some(held.synced.clone())).await {
-            Ok(read) => return (read, Some(held)),
-            Err(unread) => Event::ModelUnreadable { version, why: &unread.text() }.emit(),
+            Ok(read) => return (read, Restored { held: Some(held), passed_over }),
+            Err(unread) => passed_over.push(PassedOver::new(held, &unread)),
         }
     }
     if any && files.checked.site.model == ModelSource::Upstream {
         Event::ModelOfFiles.emit();
     }
-    (files, None)
+    (files, Restored { held: None, passed_over })
 }
 
 impl Instance {
@@ -125,9 +226,12 @@ impl Instance {
         let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
         let (folder, time) = (self.folder.clone(), self.origin.clone());
         let waits = !self.committing.is_empty();
+        let clock = self.clock;
+        let rest = self.rest_until.since(clock().mono);
         self.reading.spawn(async move {
             // Where nothing comes back it was answered, or the pump has ended.
             let answer = may.await.ok()?;
+            tokio::time::sleep(rest).await;
             if waits {
                 // Nobody may be told that it is held, and each that waits is 1 MiB.
                 let words = "the disk has yet to take the model that runs; ask again by the same id";
@@ -148,8 +252,10 @@ impl Instance {
                     None
                 }
                 Some(_) | None => {
+                    let began = clock().mono;
                     let read = read(folder, Some(offered.synced.clone())).await;
-                    Some((read, Asker::Upstream { offered, answer }))
+                    let took = clock().mono.since(began);
+                    Some(Reading { read, asker: Asker::Upstream { offered, answer }, took, tried: None })
                 }
             }
         });
@@ -167,6 +273,11 @@ impl Instance {
             Some(Committed { verdict, answer })
         });
         done
+    }
+
+    /// A model is looked at when those before it left time for everything else.
+    pub(super) fn pace(&mut self, took: Duration) {
+        self.rest_until = (self.clock)().mono.after((took * RESTS).max(REST_MIN));
     }
 
     pub(super) fn model_committed(&mut self, Committed { verdict, answer }: Committed) {

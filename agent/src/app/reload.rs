@@ -3,11 +3,12 @@
 //!
 //! A configuration with a problem is refused whole and the running one stays. What the process is bound to
 //! (identity, broker, ports, folders) needs a restart and says so; how long the history is kept does not. Alarms, hazards and boosts keep their
-//! identity: that is the engine's work. All drivers are started anew, those of unchanged sources too.
+//! identity: that is the engine's work. Drivers of sources that are what they were go on.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use riskgate_drivers::mqtt;
@@ -15,7 +16,8 @@ use riskgate_engine::Plant;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::sources::Sources;
+use super::model::{Reading, Tried};
+use super::sources::Swapped;
 use super::{AppError, Instance, ORDERS_MAX, model};
 use crate::causes::chain;
 use crate::config::{self, Checked, Driver, Problems, SecretError, Site, Synced};
@@ -83,6 +85,14 @@ impl Unread {
         }
     }
 
+    /// In one line: the first error.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Refused(problems) => model::refusal(problems).words,
+            Self::Passwords(_) | Self::Panicked(_) => self.text().replace('\n', "; "),
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         match self {
             Self::Refused(problems) => problems.render(false),
@@ -112,7 +122,11 @@ impl Asker {
     fn refuse(self, why: String) {
         let mut lines = why.lines();
         let first = lines.next().unwrap_or_default();
-        let more = if lines.next().is_some() { " (`riskgate check` tells all)" } else { "" };
+        let more = if lines.next().is_some() {
+            "（全部问题见 riskgate check / `riskgate check` tells all)"
+        } else {
+            ""
+        };
         Event::ReloadRefused { why: &format!("{first}{more}") }.emit();
         match self {
             Self::Upstream { answer, .. } => {
@@ -147,7 +161,10 @@ impl Instance {
                 // What changed since that one read the folder is read after it.
                 Asker::Signal => self.hung_up_again = true,
                 client @ (Asker::Client { .. } | Asker::Upstream { .. }) => {
-                    client.refuse("another reload is running; ask again when it is done".to_owned());
+                    client.refuse(
+                        "正在重新读取，请稍后再试 / another reload is running; ask again when it is done"
+                            .to_owned(),
+                    );
                 }
             }
             return;
@@ -155,12 +172,16 @@ impl Instance {
         Event::Reloading.emit();
         let folder = self.folder.clone();
         let synced = self.held.as_ref().map(|held| held.synced.clone());
-        self.reading.spawn(async move { Some((read(folder, synced).await, asker)) });
+        let passed_over = self.passed_over.clone();
+        self.reading.spawn(async move {
+            let (read, tried) = model::read_again(&folder, passed_over, synced).await;
+            Some(Reading { read, asker, took: Duration::ZERO, tried })
+        });
     }
 
     /// Swaps in what was read, or says why not. Waits for the drivers' end and for nothing else; the answer
     /// follows the commit.
-    pub(super) async fn swap(&mut self, read: Result<Read, Unread>, asker: Asker) {
+    pub(super) async fn swap(&mut self, Reading { read, asker, tried, .. }: Reading) {
         let Read { checked, passwords } = match read {
             Ok(read) => read,
             Err(unread) => return asker.refuse_unread(&unread, &self.files),
@@ -169,22 +190,35 @@ impl Instance {
         if let (Asker::Upstream { .. }, false) = (&asker, is_as_it_runs) {
             return asker.refuse(EDITED.to_owned());
         }
-        let mut in_force = model::in_force(&checked, self.held.as_ref());
+        let of_models = tried.as_ref().map(Tried::in_words).unwrap_or_default();
+        let version_before = self.held.as_ref().map(|held| held.synced.version);
+        let (let_in, still) = tried.map_or((None, None), |Tried { let_in, still }| (let_in, Some(still)));
+        let passed_over = still.unwrap_or_else(|| self.passed_over.clone());
+        let mut in_force = model::in_force(&checked, let_in.as_ref().or(self.held.as_ref()), &passed_over);
         let Checked { site, plant, sources, hash, files, orphans, .. } = checked;
         if hash == self.hash && passwords == self.passwords {
             Event::Unchanged.emit();
-            let said = "the configuration has not changed".to_owned();
+            // Why a model is not taken may have changed.
+            self.passed_over = passed_over;
+            self.in_force = in_force;
+            self.tell_model();
+            let said = format!("配置没有变化 the configuration has not changed{of_models}");
             return asker.tell(Reply::Done { durable: true, said });
         }
         if let Some(what) = needs_restart(&self.site, &site) {
             return asker
-                .refuse(format!("{what} has changed: that needs a restart (systemctl restart riskgate)"));
+                .refuse(format!(
+                "{what} 有变化，须重启才能生效 / {what} has changed: that needs a restart (systemctl restart riskgate)"
+            ));
         }
         // Reserved before anything is touched: behind this nothing can fail.
         let orders = self.orders.clone();
         let Ok(place) = orders.try_reserve() else {
-            return asker.refuse(format!("{ORDERS_MAX} acts wait for the pump already; ask again later"));
+            return asker.refuse(format!(
+                "操作过多，请稍后再试 / {ORDERS_MAX} acts wait for the pump already; ask again later"
+            ));
         };
+        self.passed_over = passed_over;
         let plant = Arc::new(plant);
         let now = (self.clock)().wall;
         let (uid, mut entry) = (
@@ -205,22 +239,27 @@ impl Instance {
                 entry.what = "model".to_owned();
                 put(&mut entry.body, taking.journalled);
                 in_force.taken = Some(taking.held.known.clone());
+                in_force.refused = None;
                 self.held = Some(taking.held);
+                self.passed_over.clear();
                 (None, Some(taking.taken))
             }
             asker @ (Asker::Signal | Asker::Client { .. }) => {
                 put(&mut entry.body, json!({ "uid": uid }));
+                if let Some(held) = let_in {
+                    let version = held.synced.version;
+                    put(&mut entry.body, json!({ "version": version, "version_before": version_before }));
+                    self.held = Some(held);
+                }
                 (Some(asker), None)
             }
         };
-        self.sources.halt().await;
-        let (sources, intake) = Sources::start(sources, &plant, self.clock);
-        let tallies = sources.tallies();
-        let old_sources = std::mem::replace(&mut self.sources, sources);
+        let Swapped { go, begun, kept } = self.sources.swap(sources, &plant).await;
+        let tallies = self.sources.tallies();
         let old = std::mem::replace(&mut self.hash, hash.clone());
         let (answer, swapped) = oneshot::channel();
-        place.send(Order::Swap { plant: Arc::clone(&plant), intake, tallies, entry, taken, answer });
-        let said = describe(&plant);
+        place.send(Order::Swap { plant: Arc::clone(&plant), go, tallies, entry, taken, answer });
+        let said = format!("{}{of_models}", describe(&plant, begun, kept));
         self.plant.send_replace(plant);
         self.in_force = in_force;
         self.tell_model();
@@ -230,8 +269,6 @@ impl Instance {
         self.passwords = passwords;
         self.answers.spawn(async move {
             let swapped = swapped.await;
-            // Not before: their queue ends with them, and the pump with its queue.
-            drop(old_sources);
             if let Ok(Answer::Done { .. }) = swapped {
                 Event::Reloaded { old: &old, new: &hash }.emit();
             }
@@ -240,7 +277,7 @@ impl Instance {
             match swapped {
                 Ok(Answer::Done { durable }) => asker.tell(Reply::Done { durable, said }),
                 Ok(Answer::Refused(refusal)) => asker.refuse(refusal.to_string()),
-                Ok(Answer::Full) => asker.refuse("the store has no room".to_owned()),
+                Ok(Answer::Full) => asker.refuse("存储已满 / the store has no room".to_owned()),
                 // The agent ends: the socket says so.
                 Err(_) => {}
             }
@@ -276,12 +313,12 @@ fn passwords_of(checked: &Checked) -> u64 {
     hasher.finish()
 }
 
-fn describe(plant: &Plant) -> String {
+fn describe(plant: &Plant, begun: usize, kept: usize) -> String {
     format!(
-        "{} sources, {} points, {} rules now run",
-        plant.sources().len(),
-        plant.points().len(),
-        plant.rules().len()
+        "现在运行 {sources} 个数据源、{points} 个测点、{rules} 条规则 {sources} sources, {points} points, {rules} rules now run; 重新连接 started anew {begun}, 未受影响 untouched {kept}",
+        sources = plant.sources().len(),
+        points = plant.points().len(),
+        rules = plant.rules().len()
     )
 }
 

@@ -111,18 +111,18 @@ fn resolve(given: &str, open: &[(Uuid, String)]) -> Result<Uuid, String> {
     }
     let wanted = given.to_ascii_lowercase();
     if wanted.len() < PREFIX_MIN {
-        return Err(format!("give at least {PREFIX_MIN} characters of the id"));
+        return Err(format!("编号至少写{PREFIX_MIN}位 / give at least {PREFIX_MIN} characters of the id"));
     }
     let fitting: Vec<_> = open.iter().filter(|(id, _)| id.to_string().starts_with(&wanted)).collect();
     match fitting.as_slice() {
         [(only, _)] => Ok(*only),
         [] => {
-            Err("no open hazard or candidate begins so; see `riskgate show hazards` and `candidates`"
+            Err("没有编号这样开头的隐患或待确认 / no open hazard or candidate begins so; see `riskgate show hazards` and `candidates`"
                 .to_owned())
         }
         several => {
             let list: Vec<_> = several.iter().map(|(id, words)| format!("\n    {id}  {words}")).collect();
-            Err(format!("it fits {}; give more of the id:{}", several.len(), list.concat()))
+            Err(format!("有 {n} 条，请多写几位 / it fits {n}; give more of the id:{}", list.concat(), n = several.len()))
         }
     }
 }

@@ -281,7 +281,9 @@ const CHECK_HELP: &str = "例 Examples:
   riskgate check /etc/riskgate
   riskgate check config/site && echo 可以启动 it will start
 
-不打开网络，也不打开配置以外的文件。It opens no socket and no file outside the configuration.
+不打开网络；配置以外只读存储中平台下发的模型（由平台下发模型时；安装为服务时用 sudo）。
+It opens no socket; outside the configuration it reads nothing but the model in the store, where upstream owns it
+(with the service, use sudo).
 退出码 Exit codes: 0 可以启动 it will start; 1 有错误 there are errors; 2 命令写错 usage.
 下一步 Next: riskgate run --config PATH --once";
 
@@ -306,11 +308,15 @@ const SHOW_HELP: &str = "例 Examples:
 
 --json：字段只增不改名不删除，时间为 RFC 3339，时长为秒。同 GET /api/board。
 --json: fields are added, never renamed or removed; times RFC 3339, durations in seconds; as GET /api/board.
-  all       {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops, shadows, quality, hazards,
-             candidates, tasks, units, sources, outbox, uplink, health}
-  quality   {flood, standing, chattering, stale, shelved, suppressed, out_of_service, unwatched, day, week}
-  outbox    {lanes: [{lane, pending, last}], journal, set_aside: [{what, count, oldest, why}]}
-  others    a list
+  all         {version, at, gateway, alarms, shelved, suppressed, out_of_service, stops,
+               shadows, quality, indicators, hazards, candidates, tasks, units, sources,
+               outbox, history, uplink, health}
+  quality     {flood, standing, chattering, stale, shelved, suppressed, out_of_service,
+               unwatched, day, week}
+  indicators  {week, last_week, analysis, lacking, changed}，尚未统计为 null: none told yet
+  outbox      {lanes: [{lane, pending, last}], journal,
+               set_aside: [{what, count, oldest, why}]}
+  others      a list
 下一步 Next: riskgate ack ALARM --by NAME; riskgate confirm HAZARD --by NAME";
 
 const ACK_HELP: &str = "例 Examples:
@@ -575,7 +581,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     });
     match parsed {
         Some(millis) => Ok(Duration::from_millis(millis)),
-        None => Err("write 500ms, 30s, 1m, 2h or 1d".to_owned()),
+        None => Err("写成 write 500ms, 30s, 1m, 2h, 1d（毫秒、秒、分、时、天）".to_owned()),
     }
 }
 

@@ -17,7 +17,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const NAME: &str = "riskgate.sock";
-const SYSTEM_SOCKET: &str = "/run/riskgate/riskgate.sock";
+pub(super) const SYSTEM_SOCKET: &str = "/run/riskgate/riskgate.sock";
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
@@ -37,9 +37,12 @@ pub(super) enum ClientError {
         path.display()
     )]
     CutOff { path: PathBuf },
-    #[error("talk to the agent on {}", path.display())]
+    #[error("与网关程序通信失败 / talk to the agent on {}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("the agent on {} answers in another way than this riskgate: are they the same version?", path.display())]
+    #[error(
+        "与网关程序的版本不一致 / the agent on {} answers in another way than this riskgate: are they the same version?",
+        path.display()
+    )]
     NotUnderstood { path: PathBuf, source: serde_json::Error },
     #[error("{why}")]
     Said { why: String },

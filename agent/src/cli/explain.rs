@@ -9,12 +9,12 @@ use riskgate_engine::{Difference, Evidence, Irreplayable, Truth, replay};
 use serde_json::Value;
 
 use super::args::StoreDir;
-use super::client::{self, Client, ClientError};
-use super::journal::{Place, place_of};
+use super::client::{Client, ClientError};
+use super::place::{self, Place, place_of};
 use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::console::socket::{Answer, Question};
-use crate::explain::{self, Explained};
+use crate::explain::{self, ExplainError, Explained};
 use crate::store::lookup;
 use crate::{clock, config};
 
@@ -104,9 +104,9 @@ fn of_agent(args: &ExplainArgs, screen: &mut Screen) -> Result<Option<Explained>
         (Some(socket), _) => socket.clone(),
         (None, Some(folder)) => {
             let else_what = "its agent is not known: mend it, or give --socket or --dir";
-            super::site_of(folder, else_what, screen)?.console.socket
+            place::socket_of(&super::site_of(folder, else_what, screen)?, screen)?
         }
-        (None, None) => client::default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref()),
+        (None, None) => place::usual_socket(),
     };
     let mut client = match Client::connect(&socket) {
         Ok(client) => client,
@@ -123,9 +123,9 @@ fn of_agent(args: &ExplainArgs, screen: &mut Screen) -> Result<Option<Explained>
     let shown = answer.and_then(|answer| match answer {
         Answer::Shown { shown } => Ok(Ok(client.understand(shown)?)),
         Answer::Refused { why } => Ok(Err(why)),
-        Answer::Done { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
-            Err(ClientError::Said { why: "the agent answered something else".to_owned() })
-        }
+        Answer::Done { .. } | Answer::Pong { .. } | Answer::Error { .. } => Err(ClientError::Said {
+            why: "网关程序的回答不符 / the agent answered something else".to_owned(),
+        }),
     });
     match shown {
         Ok(Ok(explained)) => Ok(Some(explained)),
@@ -146,7 +146,14 @@ fn of_store(args: &ExplainArgs, screen: &mut Screen) -> Result<Explained, Outcom
     let plant = args.store.config.as_deref().and_then(|folder| config::check(folder).ok());
     let plant = plant.as_ref().map(|checked| &checked.plant);
     explain::offline(&dir, plant, &args.id, clock::now().wall, &zone).map_err(|error| {
-        screen.problem(&chain(&error));
+        let hint = match &error {
+            ExplainError::Store(_) => "; 用 --dir 或 --config 指明存储；安装为服务时用 sudo / give --dir or --config; with the service, use sudo",
+            ExplainError::Unknown { .. }
+            | ExplainError::Quiet { .. }
+            | ExplainError::Ambiguous { .. }
+            | ExplainError::Stopping => "",
+        };
+        screen.problem(&format!("{}{hint}", chain(&error)));
         Outcome::Refused
     })
 }
@@ -257,7 +264,12 @@ fn of_file(path: &Path) -> Result<Vec<(String, Evidence)>, String> {
         std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
     };
     read.map_err(|error| format!("{}: {error}", path.display()))?;
-    let whole: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let whole: Value = serde_json::from_str(&text).map_err(|error| {
+        let path = path.display();
+        format!(
+            "{path}: 不是 explain --json 的输出 / it is not what `riskgate explain --json` printed: {error}"
+        )
+    })?;
     let each = match whole {
         Value::Array(each) => each,
         one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
@@ -265,7 +277,7 @@ fn of_file(path: &Path) -> Result<Vec<(String, Evidence)>, String> {
         }
     };
     if each.is_empty() {
-        return Err(format!("{}: there is none in it", path.display()));
+        return Err(format!("{}: 其中没有证据 / there is none in it", path.display()));
     }
     each.into_iter().map(|one| named(one).map_err(|error| format!("{}: {error}", path.display()))).collect()
 }

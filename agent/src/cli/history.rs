@@ -9,10 +9,10 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use riskgate_point::{Value, Wall};
 
-use super::args::duration;
-use super::journal::usual_store;
+use super::args::{StoreDir, duration};
+use super::place::{Place, place_of};
 use super::tools::progress::Progress;
-use super::{Outcome, Screen, site_of};
+use super::{Outcome, Screen};
 use crate::causes::chain;
 use crate::history::export::{self, ExportError, export, time, words};
 use crate::history::read::Reader;
@@ -83,13 +83,8 @@ struct Span {
     #[arg(long, value_name = "TIME", value_parser = when)]
     until: Option<When>,
 
-    /// 存储文件夹 / the folder of the store [default: $STATE_DIRECTORY, /var/lib/riskgate]
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    store: Option<PathBuf>,
-
-    /// 从配置文件夹得知存储文件夹和时区 / the store and the time zone of this configuration
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreDir,
 }
 
 /// A moment, or how long before now.
@@ -105,7 +100,7 @@ fn when(text: &str) -> Result<When, String> {
     }
     match text.trim().parse::<jiff::Timestamp>() {
         Ok(at) => Ok(When::At(Wall(at.as_millisecond()))),
-        Err(_) => Err("write 30m, 8h, 1d or 2026-11-23T08:00:00+08:00".to_owned()),
+        Err(_) => Err("写成 write 30m, 8h, 1d（分、时、天）, 2026-11-23T08:00:00+08:00".to_owned()),
     }
 }
 
@@ -123,7 +118,7 @@ pub(super) fn obey(args: &HistoryArgs, now: Wall, screen: &mut Screen) -> Outcom
         Some(HistoryCommand::Export { span, .. }) => span,
         None => &args.span,
     };
-    let (folder, timezone) = match place(span, screen) {
+    let Place { dir: folder, zone: timezone } = match place_of(&span.store, screen) {
         Ok(place) => place,
         Err(outcome) => return outcome,
     };
@@ -149,7 +144,13 @@ pub(super) fn obey(args: &HistoryArgs, now: Wall, screen: &mut Screen) -> Outcom
         // A reader that has closed its end (`| head`) is no problem of ours.
         Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,
         Err(error) => {
-            screen.problem(&in_words(&error));
+            let to = match (&args.export, &error) {
+                (Some(HistoryCommand::Export { out, .. }), ExportError::Write(_)) => {
+                    out.display().to_string() + ": "
+                }
+                (_, _) => String::new(),
+            };
+            screen.problem(&format!("{to}{}", in_words(&error)));
             Outcome::Refused
         }
     }
@@ -159,16 +160,6 @@ struct Asked {
     since: Wall,
     until: Wall,
     timezone: TimeZone,
-}
-
-/// The folder named, the configuration's, the service manager's, or the usual one; and whose times.
-fn place(span: &Span, screen: &mut Screen) -> Result<(PathBuf, TimeZone), Outcome> {
-    let usual = TimeZone::get(crate::config::DEFAULT_TIMEZONE).unwrap_or(TimeZone::UTC);
-    if let Some(config) = &span.config {
-        let else_what = "its store is not known: mend it, or give --store";
-        return site_of(config, else_what, screen).map(|site| (site.store.dir, site.timezone));
-    }
-    Ok((span.store.clone().unwrap_or_else(usual_store), usual))
 }
 
 fn trend(
@@ -301,10 +292,14 @@ fn in_words(error: &ExportError) -> String {
             let (zh, en) = nearest.as_ref().map_or_else(Default::default, |near| {
                 (format!("，是不是'{near}'？"), format!("; did you mean '{near}'?"))
             });
-            format!("历史中没有测点'{tag}'{zh} / the history has no point '{tag}'{en}")
+            format!(
+                "历史中没有测点'{tag}'{zh}；网关程序每{minutes}分钟写入一次 / the history has no point '{tag}'{en}; the \
+                 agent writes it every {minutes} min",
+                minutes = FLUSH_EVERY.as_secs() / 60
+            )
         }
         ExportError::History(error @ HistoryError::Missing { .. }) => {
-            format!("找不到历史文件 / {}; give --store or --config", chain(error))
+            format!("找不到历史文件 / {}; give --dir or --config", chain(error))
         }
         ExportError::History(error) => format!("未能读取历史 / {}", chain(error)),
         ExportError::Write(error) => format!("未能写入 / cannot write: {error}"),

@@ -1,26 +1,27 @@
 //! `riskgate verify` and `riskgate journal`: the journal, proven and read. Both work on the store's folder, with or
 //! without an agent that runs there, and change nothing in it.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use riskgate_point::Wall;
 
-use super::args::{JournalArgs, StoreDir, VerifyArgs, duration};
-use super::{Outcome, Screen, site_of};
+use super::args::{JournalArgs, VerifyArgs, duration};
+use super::place::{Place, place_of};
+use super::{Outcome, Screen};
 use crate::causes::chain;
-use crate::clock;
-use crate::config::{DEFAULT_TIMEZONE, Surroundings};
 use crate::store::StoreError;
 use crate::store::journal::{self, Broken, Entry, Filter, Head, Proof};
-
-/// As systemd/riskgate.service has it.
-const USUAL_FOLDER: &str = "/var/lib/riskgate";
+use crate::{clock, config};
 
 /// A long journal takes a while: so often it is told how far it is.
 const PROGRESS_ENTRIES: u64 = 100_000;
+
+/// Names that an empty answer lists.
+const NAMES_MAX: usize = 20;
 
 pub(super) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
     let Place { dir, zone } = match place_of(&args.store, screen) {
@@ -84,14 +85,77 @@ pub(super) fn journal(args: &JournalArgs, screen: &mut Screen) -> Outcome {
         }
     };
     let filter = Filter { since, unit: args.unit.clone(), by: args.by.clone() };
+    let mut count = 0_u64;
     let read = journal::read(&dir, &filter, |entry| {
+        count += 1;
         let line = if args.json { entry.line } else { line_of(&entry, &zone) };
         screen.say(&line);
         true
     });
     match read {
-        Ok(()) => Outcome::Done,
+        Ok(()) if count > 0 => Outcome::Done,
+        Ok(()) => nothing(&dir, args, screen),
         Err(error) => unread(&error, screen),
+    }
+}
+
+/// An empty answer says why: a name that the journal never had is a slip of the pen, and who is in it is told.
+fn nothing(dir: &Path, args: &JournalArgs, screen: &mut Screen) -> Outcome {
+    let (mut units, mut people) = (Names::default(), Names::default());
+    let read = journal::read(dir, &Filter::default(), |entry| {
+        people.count(&entry.by);
+        if let Some(unit) = entry.unit() {
+            units.count(unit);
+        }
+        true
+    });
+    if let Err(error) = read {
+        return unread(&error, screen);
+    }
+    let unknown = [
+        (&args.unit, &units, "没有单元", "has no unit", "单元 units"),
+        (&args.by, &people, "没有", "has nobody named", "其中有 there are"),
+    ];
+    let mut outcome = Outcome::Done;
+    for (name, known, zh, en, there_are) in unknown {
+        let Some(name) = name.as_ref().filter(|name| !known.0.contains_key(*name)) else { continue };
+        let (near_zh, near_en) = config::nearest(name, known.0.keys().map(String::as_str))
+            .map(|near| (format!("，是不是'{near}'？"), format!("; did you mean '{near}'?")))
+            .unwrap_or_default();
+        let list = known.list();
+        screen.problem(&format!(
+            "日志中{zh}'{name}'{near_zh} / the journal {en} '{name}'{near_en}\n{there_are}: {list}"
+        ));
+        outcome = Outcome::Refused;
+    }
+    if outcome == Outcome::Done {
+        screen.problem("此范围内没有记录 / nothing of this is in the journal, in this time");
+    }
+    outcome
+}
+
+/// Names, and how many entries each has.
+#[derive(Default)]
+struct Names(BTreeMap<String, u64>);
+
+impl Names {
+    fn count(&mut self, name: &str) {
+        match self.0.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.0.insert(name.to_owned(), 1)),
+        }
+    }
+
+    /// Those with the most entries first, a line of them.
+    fn list(&self) -> String {
+        if self.0.is_empty() {
+            return "无 none".to_owned();
+        }
+        let mut by_count: Vec<(&String, &u64)> = self.0.iter().collect();
+        by_count.sort_by(|a, b| b.1.cmp(a.1));
+        let listed = by_count.iter().take(NAMES_MAX).map(|(name, count)| format!("{name} ({count})"));
+        let more = if by_count.len() > NAMES_MAX { ", …" } else { "" };
+        format!("{}{more}", listed.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -106,29 +170,6 @@ fn unread(error: &StoreError, screen: &mut Screen) -> Outcome {
         chain(error)
     ));
     Outcome::Refused
-}
-
-/// Where the store is, and in which zone its times are told.
-pub(super) struct Place {
-    pub(super) dir: PathBuf,
-    pub(super) zone: TimeZone,
-}
-
-/// The service manager's, or where the package puts it.
-pub(super) fn usual_store() -> PathBuf {
-    Surroundings::of_process().state.unwrap_or_else(|| PathBuf::from(USUAL_FOLDER))
-}
-
-pub(super) fn place_of(given: &StoreDir, screen: &mut Screen) -> Result<Place, Outcome> {
-    let china = || TimeZone::get(DEFAULT_TIMEZONE).unwrap_or(TimeZone::UTC);
-    match (&given.dir, &given.config) {
-        (Some(dir), _) => Ok(Place { dir: dir.clone(), zone: china() }),
-        (None, Some(config)) => {
-            let site = site_of(config, "its store is not known: mend it, or give --dir", screen)?;
-            Ok(Place { dir: site.store.dir, zone: site.timezone })
-        }
-        (None, None) => Ok(Place { dir: usual_store(), zone: china() }),
-    }
 }
 
 fn stamp(at: Wall, zone: &TimeZone) -> String {
@@ -150,7 +191,10 @@ fn since_of(text: &str, now: Wall, zone: &TimeZone) -> Result<Wall, String> {
     let local = text.parse::<DateTime>().or_else(|_| text.parse::<civil::Date>().map(DateTime::from));
     let at = local.ok().and_then(|local| zone.to_ambiguous_timestamp(local).compatible().ok());
     at.map(|at| Wall(at.as_millisecond())).ok_or_else(|| {
-        format!("--since '{text}': write 2h, 2026-11-01, 2026-11-01T08:00 or an RFC 3339 time")
+        format!(
+            "--since '{text}'：写成 2h、2026-11-01、2026-11-01T08:00 或 RFC 3339 时间 / write 2h, 2026-11-01, \
+             2026-11-01T08:00 or an RFC 3339 time"
+        )
     })
 }
 
@@ -160,11 +204,14 @@ pub(super) fn head(text: &str) -> Result<Head, String> {
         let whole = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         Some(Head { n: n.parse().ok()?, hash: hash.to_ascii_lowercase() }).filter(|_| whole)
     });
-    parsed.ok_or_else(|| "write N:HASH, as `riskgate verify` and `riskgate show outbox` tell it".to_owned())
+    parsed.ok_or_else(|| {
+        "写成 N:HASH，见 riskgate verify、riskgate show outbox / write N:HASH, as they tell it".to_owned()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::StoreDir;
     use super::*;
     use crate::store::{JournalEntry, Store};
 
@@ -224,6 +271,15 @@ mod tests {
         let (outcome, text) = said(&|screen| journal(&args, screen));
         assert_eq!(outcome, Outcome::Done);
         assert_eq!(text, "     2  2026-11-01 08:00:01+08:00  王敏  act  {\"unit\":\"U-1\"}\n");
+        let unknown = JournalArgs { unit: None, by: Some("王明".to_owned()), ..args };
+        let (outcome, text) = said(&|screen| journal(&unknown, screen));
+        assert_eq!(outcome, Outcome::Refused);
+        assert!(text.contains("did you mean '王敏'?") && text.contains("riskgate (1)"), "{text}");
+        let known =
+            JournalArgs { since: Some("2026-11-02".to_owned()), by: Some("王敏".to_owned()), ..unknown };
+        let (outcome, text) = said(&|screen| journal(&known, screen));
+        assert_eq!(outcome, Outcome::Done);
+        assert!(text.contains("此范围内没有记录"), "{text}");
         store.close().expect("closes");
         let connection = rusqlite::Connection::open(folder.path().join("state.db")).expect("opens");
         connection

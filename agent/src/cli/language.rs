@@ -51,10 +51,13 @@ fn one(name: &str, screen: &mut Screen) -> Outcome {
     if names().any(|known| known == name) {
         return Outcome::Done;
     }
-    let all = names().collect::<Vec<_>>().join(", ");
-    screen.problem(&format!(
-        "没有函数或内置规则'{name}' / no function and no kind of rule '{name}'; there are {all}"
-    ));
+    let (zh, en) = match config::nearest(name, names()) {
+        Some(near) => {
+            (format!("，是不是'{near}'？"), format!("; did you mean '{near}'? riskgate language {near}"))
+        }
+        None => (String::new(), format!("; there are {}", names().collect::<Vec<_>>().join(", "))),
+    };
+    screen.problem(&format!("没有函数或内置规则'{name}'{zh} / no function and no kind of rule '{name}'{en}"));
     Outcome::Usage
 }
 
@@ -76,14 +79,21 @@ fn kind(of: &Kind, screen: &mut Screen) {
         screen.say(&format!("  {name:<10} {form}: {en}{default}"));
     }
     let defaults = [("for", of.on_delay), ("clear_for", of.off_delay)];
-    let defaults = defaults.map(|(key, delay)| format!("{key} = \"{}\"", seconds(delay)));
+    let defaults = defaults.map(|(key, delay)| format!("{key} = \"{}\"", written(delay)));
     let priority = format!("{:?}", of.priority).to_lowercase();
     screen.say(&format!("  默认 defaults: priority = \"{priority}\", {}", defaults.join(", ")));
     screen.say(&format!("\n例 Example: kind = \"{}\", {}", of.name, of.example));
 }
 
-fn seconds(delay: Duration) -> String {
-    format!("{}s", delay.as_secs())
+/// As the configuration writes durations: in the largest unit that holds it whole.
+fn written(delay: Duration) -> String {
+    let millis = delay.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    match units.into_iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size)) {
+        Some((unit, size)) => format!("{}{unit}", millis / size),
+        None if millis == 0 => "0s".to_owned(),
+        None => format!("{millis}ms"),
+    }
 }
 
 fn rules(folder: &Path, screen: &mut Screen) -> Outcome {
@@ -91,6 +101,7 @@ fn rules(folder: &Path, screen: &mut Screen) -> Outcome {
         Ok(checked) => checked,
         Err(problems) => {
             screen.problem(&problems.render(screen.colour));
+            screen.problem(&format!("配置有错误 / {} is refused", folder.display()));
             return Outcome::Refused;
         }
     };
@@ -101,6 +112,31 @@ fn rules(folder: &Path, screen: &mut Screen) -> Outcome {
 fn rule(of: &Rule, screen: &mut Screen) {
     let (on, off) = of.delays();
     screen.say(&format!("{}  {}", of.id(), of.name().zh));
-    screen.say(&format!("  when   {}  for {}", of.text(), seconds(on)));
-    screen.say(&format!("  clear  {}  for {}", of.clear_text(), seconds(off)));
+    screen.say(&format!("  when   {}  for {}", of.text(), written(on)));
+    screen.say(&format!("  clear  {}  for {}", of.clear_text(), written(off)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        let told = [0, 500, 1_000, 90_000, 120_000, 28_800_000, 86_400_000, 90_000_000]
+            .map(|millis| written(Duration::from_millis(millis)));
+        assert_eq!(told, ["0s", "500ms", "1s", "90s", "2m", "8h", "1d", "25h"]);
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_answered_with_the_nearest() {
+        let said = |name: &str| {
+            let mut err = Vec::new();
+            let outcome = one(name, &mut Screen::to(&mut Vec::new(), &mut err, None));
+            (outcome, String::from_utf8(err).expect("UTF-8"))
+        };
+        let (outcome, text) = said("bypas");
+        assert_eq!(outcome, Outcome::Usage);
+        assert!(text.contains("did you mean 'bypass'?"), "{text}");
+        assert!(said("zzzzzzzz").1.contains("there are "));
+    }
 }

@@ -8,12 +8,14 @@
 mod acts;
 mod args;
 mod backtest;
+mod check;
 mod client;
 mod explain;
 mod history;
 mod journal;
 mod language;
 mod opcua;
+mod place;
 mod run;
 mod schema;
 mod tables;
@@ -120,7 +122,7 @@ fn obey(command: Command, screen: &mut Screen) -> ExitCode {
         Command::Run(args) if args.once => run::once(&args.config, screen),
         Command::Run(args) => run::run(&args.config, screen),
         Command::Schema(args) => schema::tell(args.dir.as_deref(), screen),
-        Command::Check(args) => check(&args.path, screen),
+        Command::Check(args) => check::check(&args.path, screen),
         Command::Show(args) => speak(&args.agent, screen, |client, screen| show(&args, client, screen)),
         Command::Ack(args) => speak(&args.agent, screen, |client, screen| {
             acts::acknowledge(client, &args.alarms, &args.by, screen)
@@ -196,7 +198,9 @@ fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, Clie
     match client.ask(&Question::Show { what })? {
         Answer::Shown { shown } => client.understand(shown),
         Answer::Done { .. } | Answer::Refused { .. } | Answer::Pong { .. } | Answer::Error { .. } => {
-            Err(ClientError::Said { why: "the agent answered something else".to_owned() })
+            Err(ClientError::Said {
+                why: "网关程序的回答不符 / the agent answered something else".to_owned(),
+            })
         }
     }
 }
@@ -205,9 +209,11 @@ fn shown<T: DeserializeOwned>(client: &mut Client, what: What) -> Result<T, Clie
 fn socket_of(agent: &Where, screen: &mut Screen) -> Result<PathBuf, Outcome> {
     match (&agent.socket, &agent.config) {
         (Some(socket), _) => Ok(socket.clone()),
-        (None, Some(folder)) => site_of(folder, "its socket is not known: mend it, or give --socket", screen)
-            .map(|site| site.console.socket),
-        (None, None) => Ok(client::default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref())),
+        (None, Some(folder)) => {
+            let site = site_of(folder, "its socket is not known: mend it, or give --socket", screen)?;
+            place::socket_of(&site, screen)
+        }
+        (None, None) => Ok(place::usual_socket()),
     }
 }
 
@@ -219,24 +225,4 @@ fn site_of(folder: &Path, else_what: &str, screen: &mut Screen) -> Result<config
         screen.problem(&format!("配置有错误，未执行 / the configuration {path} is refused, so {else_what}"));
         Outcome::Refused
     })
-}
-
-/// Says what will run, or every problem at once.
-fn check(folder: &Path, screen: &mut Screen) -> Outcome {
-    let path = folder.display();
-    match config::check(folder) {
-        Ok(checked) => {
-            if !checked.warnings.is_empty() {
-                screen.problem(&config::render(&checked.warnings, screen.colour));
-            }
-            screen.say(&checked.summary().join("\n"));
-            screen.say(&format!("配置可以启动 / {path} will run: riskgate run --config {path} --once"));
-            Outcome::Done
-        }
-        Err(problems) => {
-            screen.problem(&problems.render(screen.colour));
-            screen.problem(&format!("配置有错误，不能启动 / {path} is refused"));
-            Outcome::Refused
-        }
-    }
 }

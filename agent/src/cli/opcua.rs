@@ -9,17 +9,17 @@ use std::path::PathBuf;
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use riskgate_drivers::opcua::{
-    Certificate, FileError, Identities, Known, Own, OwnError, Pki, Standing, TrustError, USUAL_FOLDER, date,
+    Certificate, FileError, Identities, Known, Own, OwnError, Pki, Standing, TrustError, date,
 };
 use riskgate_point::Wall;
 use serde_json::json;
 
-use super::args::{OpcuaCommand, PkiArgs};
-use super::{Outcome, Screen, site_of};
+use super::args::{OpcuaCommand, PkiArgs, StoreDir};
+use super::place::place_of;
+use super::{Outcome, Screen};
 use crate::app::TrustAct;
 use crate::causes::chain;
 use crate::clock;
-use crate::config::Surroundings;
 
 pub(super) fn obey(command: &OpcuaCommand, screen: &mut Screen) -> Outcome {
     let given = match command {
@@ -53,15 +53,12 @@ pub(super) fn obey(command: &OpcuaCommand, screen: &mut Screen) -> Outcome {
 
 /// The folder named, the configuration's, the service manager's, or the usual one.
 fn folder_of(given: &PkiArgs, screen: &mut Screen) -> Result<PathBuf, Outcome> {
-    match (&given.pki, &given.config) {
-        (Some(folder), _) => Ok(folder.clone()),
-        (None, Some(config)) => {
-            let else_what = "its certificate folder is not known: mend it, or give --pki";
-            site_of(config, else_what, screen).map(|site| site.store.pki())
-        }
-        (None, None) => {
-            let own = Surroundings::of_process().state.map(|state| state.join("pki"));
-            Ok(own.filter(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from(USUAL_FOLDER)))
+    let PkiArgs { pki, config } = given;
+    match pki {
+        Some(folder) => Ok(folder.clone()),
+        None => {
+            let store = StoreDir { dir: None, config: config.clone() };
+            place_of(&store, screen).map(|place| place.dir.join("pki"))
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) const RUNTIME_ENDS_WITHIN: Duration = Duration::from_millis(200);
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
     start_log(LOG_FILTER);
+    let folder_name = folder.display().to_string();
     let folder = folder.to_owned();
     let ended = on_runtime(async {
         let stop = CancellationToken::new();
@@ -48,13 +49,28 @@ pub(super) fn run(folder: &Path, screen: &mut Screen) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(AppError::Refused { problems, .. }) => {
             screen.problem(&problems.render(screen.colour));
+            refused(&folder_name, screen);
             Outcome::Refused
         }
         Err(AppError::Failed(error)) => {
-            screen.problem(&format!("不能启动 / riskgate cannot run: {error:#}"));
+            let is_forbidden = |cause: &(dyn std::error::Error + 'static)| {
+                let cause = cause.downcast_ref::<std::io::Error>();
+                cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+            };
+            let hint = if error.chain().any(is_forbidden) {
+                "; 以网关程序的用户或 root 运行，或在 [store] dir 写明可写的文件夹 / run it as the agent's user or as root, or \
+                 write a folder of yours as [store] dir"
+            } else {
+                ""
+            };
+            screen.problem(&format!("不能启动 / riskgate cannot run: {error:#}{hint}"));
             Outcome::Refused
         }
     }
+}
+
+fn refused(folder: &str, screen: &mut Screen) {
+    screen.problem(&format!("配置有错误，不能启动 / {folder} is refused"));
 }
 
 /// Reads every point once and prints what it read.
@@ -63,6 +79,7 @@ pub(super) fn once(folder: &Path, screen: &mut Screen) -> Outcome {
         Ok(checked) => checked,
         Err(problems) => {
             screen.problem(&problems.render(screen.colour));
+            refused(&folder.display().to_string(), screen);
             return Outcome::Refused;
         }
     };

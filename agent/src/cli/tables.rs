@@ -13,7 +13,9 @@ use riskgate_engine::{AlarmKind, AlarmState, HazardStage, Level, Priority, RiskC
 use crate::config::ModelSource;
 use crate::console::socket::What;
 use crate::console::source::{CountsLine, SkipLine, SourceState};
-use crate::console::view::{AlarmView, AsideView, BoardView, HazardView, ModelView, TaskView, UnitView};
+use crate::console::view::{
+    AlarmView, AsideView, BoardView, HazardView, ModelView, RefusedModelView, TaskView, UnitView,
+};
 
 /// Digits of a hazard's id that are shown; more where they do not tell two apart.
 const ID_DIGITS_MIN: usize = 8;
@@ -54,6 +56,13 @@ fn model_line(model: &ModelView) -> Option<String> {
     };
     if !model.orphans.is_empty() {
         line.push_str(&format!("，上级已无 orphans: {}", model.orphans.join(", ")));
+    }
+    if let Some(of) = &model.refused {
+        let RefusedModelView { version, why } = of;
+        line.push_str(&format!(
+            "\n  版本 {version} 与本地文件不符，未采用；改好后 riskgate reload version {version} does not go with the \
+             gateway's files and is not taken: {why}"
+        ));
     }
     Some(line)
 }

@@ -57,15 +57,16 @@ use uuid::Uuid;
 pub use commands::Commands;
 pub use diagnostic::{Diagnostic, Location, Problems, Shown, Spot, render};
 pub(crate) use owner::COMMAND as MODEL_COMMAND;
-pub use owner::{ModelInForce, ModelSource, TakenModel};
+pub use owner::{ModelInForce, ModelSource, RefusedModel, TakenModel};
 pub use read::RawFile;
 pub use secret::{Credentials, Login, Secret, SecretError};
-pub(crate) use site::DEFAULT_TIMEZONE;
 pub use site::{Console, Site, Store, Surroundings};
+pub(crate) use site::{DEFAULT_TIMEZONE, USUAL_STORE};
 pub use sources::{Driver, SourceConfig};
 pub(crate) use synced::{COMPANY, DELETED, LISTS, List, PASSED_OVER, sha256};
 pub use synced::{NoModel, Synced};
 pub use uplink::Uplink;
+pub(crate) use values::nearest;
 
 use document::Document;
 use place::{Faults, File, Place};
@@ -86,6 +87,8 @@ pub struct Checked {
     pub files: String,
     /// Measures that points and rules name and the model from upstream does not have: the files' own hold for them.
     pub orphans: Vec<String>,
+    /// The version of the model from upstream that is in it.
+    pub model: Option<u64>,
     secrets: Vec<SecretFile>,
 }
 
@@ -162,13 +165,12 @@ fn check_all(
     let diagnostics = faults.diagnostics(&files);
     match read {
         Some(Whole { site, plant, sources, orphans }) if !failed => {
-            let hash = match synced.filter(|_| site.model == ModelSource::Upstream) {
-                Some((synced, _)) => with_model(&of_files, synced),
-                None => of_files.clone(),
-            };
+            let synced = synced.filter(|_| site.model == ModelSource::Upstream).map(|(synced, _)| synced);
+            let hash = synced.map_or_else(|| of_files.clone(), |synced| with_model(&of_files, synced));
+            let model = synced.map(|synced| synced.version);
             let plant = plant.with_version(&hash).with_orphans(&orphans);
             let warnings = diagnostics;
-            Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, secrets })
+            Ok(Checked { site, plant, sources, warnings, hash, files: of_files, orphans, model, secrets })
         }
         Some(_) | None => Err(Problems { diagnostics, left_out, files: Some(of_files) }),
     }

@@ -23,8 +23,18 @@ pub struct ModelInForce {
     pub source: ModelSource,
     /// The one from upstream; `None`: the files hold.
     pub taken: Option<TakenModel>,
+    /// A newer one that is stored and does not go with the files.
+    pub refused: Option<RefusedModel>,
     /// Measures that points and rules name and the model from upstream does not have.
     pub orphans: Vec<String>,
+}
+
+/// A stored model that is not in force, though it is the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedModel {
+    pub version: u64,
+    /// In one line.
+    pub why: String,
 }
 
 /// What a model from upstream is known by.

@@ -67,7 +67,8 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn problem(&mut self, name: &Path, doing: &str, cause: &io::Error) {
         let is_file = cause.kind() == io::ErrorKind::NotADirectory;
-        let hint = is_file.then(|| "name the folder that the configuration files are in".to_owned());
+        let hint = is_file
+            .then(|| "写配置文件所在的文件夹 name the folder that the configuration files are in".to_owned());
         self.problems.push(Diagnostic::of_file(self.shown(name), format!("{doing}: {cause}"), hint));
     }
 
@@ -79,20 +80,20 @@ impl Reading<'_> {
         if depth > DEPTH_MAX {
             // Told once: of a wrong folder, such as /, there would be thousands.
             if !std::mem::replace(&mut self.too_deep, true) {
-                let message = format!("folders lie deeper than {DEPTH_MAX} here");
-                let hint = "name the folder that holds only the configuration".to_owned();
+                let message = format!("文件夹层数超过{DEPTH_MAX} folders lie deeper than {DEPTH_MAX} here");
+                let hint = "写只有配置的文件夹 name the folder that holds only the configuration".to_owned();
                 self.problems.push(Diagnostic::of_file(self.shown(below), message, Some(hint)));
             }
             return;
         }
         let entries = match fs::read_dir(self.root.join(below)) {
             Ok(entries) => entries,
-            Err(cause) => return self.problem(below, "reading the folder", &cause),
+            Err(cause) => return self.problem(below, "未能读取文件夹 reading the folder", &cause),
         };
         for entry in entries {
             match entry {
                 Ok(entry) => self.entry(&below.join(entry.file_name()), depth),
-                Err(cause) => self.problem(below, "reading the folder", &cause),
+                Err(cause) => self.problem(below, "未能读取文件夹 reading the folder", &cause),
             }
         }
     }
@@ -107,14 +108,17 @@ impl Reading<'_> {
             Ok(about) if about.is_dir() => self.folder(name, depth + 1),
             Ok(_) if Form::of(name).is_none() => {}
             Ok(about) if about.len() > FILE_BYTES_MAX => {
-                let message = format!("the file has {} bytes, {FILE_BYTES_MAX} are allowed", about.len());
+                let message =
+                    format!("文件过大 the file has {} bytes, {FILE_BYTES_MAX} are allowed", about.len());
                 self.problems.push(Diagnostic::of_file(path, message, None));
             }
             Ok(_) => match fs::read(&path) {
                 Ok(bytes) => self.files.push((name.to_owned(), bytes)),
-                Err(cause) => self.problem(name, "reading the file", &cause),
+                Err(cause) => self.problem(name, "未能读取文件 reading the file", &cause),
             },
-            Err(cause) if Form::of(name).is_some() => self.problem(name, "reading the file", &cause),
+            Err(cause) if Form::of(name).is_some() => {
+                self.problem(name, "未能读取文件 reading the file", &cause)
+            }
             // A dangling link to something that is not ours.
             Err(_) => {}
         }
@@ -125,18 +129,20 @@ impl Reading<'_> {
 pub(super) fn text(bytes: &[u8], form: Form) -> Result<String, &'static str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err("the file is in UTF-16; save it as UTF-8");
+        return Err("请另存为 UTF-8 the file is in UTF-16; save it as UTF-8");
     }
     match (std::str::from_utf8(bytes), form) {
-        (Ok(text), _) if text.contains('\0') => Err("the file holds zero bytes: it is no text"),
+        (Ok(text), _) if text.contains('\0') => Err("不是文本文件 the file holds zero bytes: it is no text"),
         (Ok(text), _) => Ok(text.to_owned()),
         // TOML is UTF-8 by its own definition.
-        (Err(_), Form::Toml) => Err("the file is not UTF-8; save it as UTF-8"),
+        (Err(_), Form::Toml) => Err("请另存为 UTF-8 the file is not UTF-8; save it as UTF-8"),
         (Err(_), Form::Csv | Form::Xlsx) => {
             let text = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(bytes);
             match text {
                 Some(text) if !text.contains('\0') => Ok(text.into_owned()),
-                Some(_) | None => Err("the file is neither UTF-8 nor GB18030; save it as CSV UTF-8"),
+                Some(_) | None => {
+                    Err("请另存为“CSV UTF-8” the file is neither UTF-8 nor GB18030; save it as CSV UTF-8")
+                }
             }
         }
     }

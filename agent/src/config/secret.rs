@@ -111,7 +111,7 @@ impl Login {
 /// Why a password, a certificate or a key could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("reading the {what} file {path} of {of}", path = .path.display())]
+    #[error("未能读取文件 reading the {what} file {path} of {of}", path = .path.display())]
     Read {
         what: &'static str,
         of: String,
@@ -119,14 +119,14 @@ pub enum SecretError {
         #[source]
         cause: io::Error,
     },
-    #[error("the {what} file {path} of {of} is empty", path = .path.display())]
+    #[error("文件为空 the {what} file {path} of {of} is empty", path = .path.display())]
     Empty { what: &'static str, of: String, path: PathBuf },
     #[error(
         "{path} of {of}: there is no $CREDENTIALS_DIRECTORY; systemd gives it to a unit with LoadCredential=",
         path = .path.display()
     )]
     NoCredentials { of: String, path: PathBuf },
-    #[error("the TLS files of {of}")]
+    #[error("TLS 文件有问题 the TLS files of {of}")]
     Tls {
         of: String,
         #[source]

@@ -71,6 +71,16 @@ impl Surroundings {
     }
 }
 
+impl Surroundings {
+    /// Where the store is unless the configuration says otherwise: for the agent and for every command alike, in
+    /// whatever folder it is typed.
+    pub fn store(&self) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| PathBuf::from(USUAL_STORE))
+    }
+}
+
+/// As systemd/riskgate.service has it.
+pub(crate) const USUAL_STORE: &str = "/var/lib/riskgate";
 const COMPANY_CHARACTERS: usize = 9;
 pub(crate) const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
 pub(super) const MQTT_PORT: u16 = 1883;
@@ -203,7 +213,7 @@ fn local(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) 
     if let Some(fields) = store {
         fields.finish();
     }
-    let dir = dir.or(surroundings.state.clone()).unwrap_or(PathBuf::from("./state"));
+    let dir = dir.unwrap_or_else(|| surroundings.store());
     let mut console = document.single("console").map(|entry| entry.fields(faults));
     let http = console.as_mut().and_then(http).unwrap_or(DEFAULT_HTTP);
     let socket = console.as_mut().and_then(|fields| text(fields.text("socket"))).map(PathBuf::from);

@@ -30,9 +30,12 @@ impl Checked {
             unwatched => format!(", not {}", unwatched.join(", ")),
         };
         if site.model == super::ModelSource::Upstream {
-            lines.push(
-                "模型 model      from upstream by cmd/model; the chain here holds until then".to_owned(),
-            );
+            lines.push(match self.model {
+                Some(version) => format!("模型 model      from upstream, version {version}"),
+                None => {
+                    "模型 model      from upstream by cmd/model; the chain here holds until then".to_owned()
+                }
+            });
         }
         lines.push(format!("措施 measures   {}: {coverage}{without}", plant.measures().len()));
         lines.push(format!("任务 tasks      {tasks}"));

@@ -66,7 +66,7 @@ pub(super) fn half_width(text: &str) -> String {
 }
 
 /// The name most like `given`, where one is like it at all.
-pub(super) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = given.to_lowercase();
     names
         .into_iter()

@@ -156,7 +156,7 @@ pub type Requests = mpsc::Sender<(Request, oneshot::Sender<Reply>)>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    #[error("another agent answers on {}: stop it first, or give this one its own [console] socket", path.display())]
+    #[error("已有网关程序在运行 / another agent answers on {}: stop it first, or give this one its own [console] socket", path.display())]
     Live { path: PathBuf },
     #[error("{} exists and is no socket: it is not removed; move it away or set [console] socket", path.display())]
     NotASocket { path: PathBuf },
@@ -216,7 +216,7 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if open.len() >= CONNECTIONS_MAX => {
-                    turn_away(&stream, &format!("{CONNECTIONS_MAX} connections are open already; try again"));
+                    turn_away(&stream, &format!("连接过多，请稍后再试 / {CONNECTIONS_MAX} connections are open already; try again"));
                 }
                 Ok((stream, _)) => match peer(&stream, own_uid) {
                     Ok(uid) => drop(open.spawn(speaker.clone().converse(stream, uid))),
@@ -253,10 +253,11 @@ fn peer(stream: &UnixStream, own_uid: u32) -> Result<u32, String> {
     match stream.peer_cred() {
         Ok(peer) if admits(peer.uid(), own_uid) => Ok(peer.uid()),
         Ok(peer) => Err(format!(
-            "user {} may not speak to this agent, which runs as user {own_uid}; ask as that user or as root",
-            peer.uid()
+            "用户 {uid} 无权操作此网关程序，请用 sudo / user {uid} may not speak to this agent, which runs as user \
+             {own_uid}; ask as that user or as root",
+            uid = peer.uid()
         )),
-        Err(error) => Err(format!("the kernel does not say who you are: {error}")),
+        Err(error) => Err(format!("无法确认用户 / the kernel does not say who you are: {error}")),
     }
 }
 
@@ -337,9 +338,9 @@ impl Speaker {
                 Err(error) => Answer::Error { why: format!("the explanation is no JSON: {error}") },
             },
             Ok(Err(error)) => Answer::Refused { why: chain(&error) },
-            Err(_) => {
-                Answer::Error { why: format!("the disk has not answered in {} s", ANSWER_TIMEOUT.as_secs()) }
-            }
+            Err(_) => Answer::Error {
+                why: format!("磁盘没有响应 / the disk has not answered in {} s", ANSWER_TIMEOUT.as_secs()),
+            },
         }
     }
 
@@ -352,12 +353,13 @@ impl Speaker {
         match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
             Ok(Some(Reply::Done { durable, said })) => Answer::Done { durable, said },
             Ok(Some(Reply::Refused { why })) => Answer::Refused { why },
-            Ok(None) => {
-                Answer::Error { why: "the agent is stopping; look with `riskgate show` later".to_owned() }
-            }
+            Ok(None) => Answer::Error {
+                why: "网关程序正在停止 / the agent is stopping; look with `riskgate show` later".to_owned(),
+            },
             Err(_) => Answer::Error {
                 why: format!(
-                    "the agent has not answered in {} s; it may still do it: look with `riskgate show`",
+                    "网关程序没有及时回答，操作可能仍会完成，请用 riskgate show 查看 / the agent has not answered in {} s; it may \
+                     still do it: look with `riskgate show`",
                     ANSWER_TIMEOUT.as_secs()
                 ),
             },

@@ -98,6 +98,15 @@ pub struct ModelView {
     pub by: Option<String>,
     /// Measures that points and rules name and upstream does not have any more.
     pub orphans: Vec<String>,
+    /// A newer one that does not go with the gateway's files.
+    #[serde(default)]
+    pub refused: Option<RefusedModelView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedModelView {
+    pub version: u64,
+    pub why: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,8 +65,8 @@ impl Consumer {
         let (channel, below) = topic.split_once('/').unwrap_or((topic, ""));
         match channel {
             "state" => return self.state(&message),
-            // Who is there, what was read and where people are: no objects of the plant.
-            "birth" | "telemetry" | "people" => return None,
+            // Who is there, what was read, where people are and what they may do: no objects of the plant.
+            "birth" | "telemetry" | "people" | "permit" => return None,
             _ => {}
         }
         // A task comes twice, by its unit and by its assignee: the second is no news.

@@ -21,6 +21,7 @@ use riskgate_point::Wall;
 use serde::{Deserialize, Serialize};
 
 use crate::causes::chain;
+use crate::config;
 use crate::console::BoardHandle;
 use crate::console::view::{ActView, stamp};
 use crate::history::History;
@@ -97,9 +98,12 @@ pub struct Next {
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     #[error(
-        "没有这个报警或隐患 / there is no alarm and no hazard '{id}': see `riskgate show alarms`, `hazards`, `candidates`, `shadow`"
+        "没有这个报警或隐患{} / there is no alarm and no hazard '{id}'{}: see `riskgate show alarms`, `hazards`, \
+         `candidates`, `shadow`",
+        nearest.as_ref().map_or_else(String::new, |near| format!("，是不是'{near}'？")),
+        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean '{near}'?"))
     )]
-    Unknown { id: String },
+    Unknown { id: String, nearest: Option<String> },
     #[error("试运行规则尚未触发 / the shadow rule '{id}' has had no episode yet, under its present text")]
     Quiet { id: String },
     #[error("编号不唯一 / '{id}' fits more than one hazard; give more of the id:{}", list(fitting))]
@@ -165,7 +169,7 @@ pub async fn asked(
     let (wanted, folder) = (id.to_owned(), dir.clone());
     let found = match (shown, folder) {
         (Some(record), _) => record,
-        (None, None) => return Err(ExplainError::Unknown { id: wanted }),
+        (None, None) => return Err(ExplainError::Unknown { id: wanted, nearest: None }),
         (None, Some(folder)) => {
             let read = tokio::task::spawn_blocking(move || in_store(&folder, &wanted));
             read.await.map_err(|_| ExplainError::Stopping)??
@@ -237,7 +241,14 @@ fn in_store(dir: &Path, id: &str) -> Result<Record, ExplainError> {
         Some(beginning) => lookup::hazards(dir, &beginning)?,
         None => Vec::new(),
     };
-    only(id, found)?.ok_or_else(|| ExplainError::Unknown { id: id.to_owned() })
+    match only(id, found)? {
+        Some(record) => Ok(record),
+        None => {
+            let known = lookup::ids(dir)?;
+            let nearest = config::nearest(id, known.iter().map(String::as_str)).map(str::to_owned);
+            Err(ExplainError::Unknown { id: id.to_owned(), nearest })
+        }
+    }
 }
 
 /// The id of a hazard or the beginning of one; `None`: it cannot be one.

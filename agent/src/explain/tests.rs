@@ -195,7 +195,7 @@ async fn an_alarm_is_explained_and_what_there_is_not_is_said() {
     assert!(explained.text().contains("riskgate ack 'leak' --by NAME"), "{}", explained.text());
     for id in ["leek", "abc", "ffffffff"] {
         let error = offline_of(id).await.expect_err("there is none");
-        assert!(matches!(&error, ExplainError::Unknown { id: of } if of == id), "{error}");
+        assert!(matches!(&error, ExplainError::Unknown { id: of, .. } if of == id), "{error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which samples are kept: what is new, what fell silent, and once in a while what is in force. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use riskgate_engine::Plant;
@@ -18,6 +19,7 @@ pub(super) const APART_MAX: Duration =
     Duration::from_secs(REPEAT_EVERY.as_secs() + LOOK_EVERY.as_secs() + 60);
 
 pub(super) struct Keeper {
+    plant: Arc<Plant>,
     points: Vec<Point>,
     /// The newest keep-alive of each source.
     refreshed: Vec<Option<Now>>,
@@ -49,7 +51,7 @@ struct Last {
 }
 
 impl Keeper {
-    pub(super) fn new(plant: &Plant) -> Self {
+    pub(super) fn new(plant: &Arc<Plant>) -> Self {
         let point = |(id, point): (PointId, &riskgate_engine::PointDraft)| Point {
             source: point.source,
             stale_after_ms: u32::try_from(point.stale_after.as_millis()).unwrap_or(u32::MAX),
@@ -57,7 +59,30 @@ impl Keeper {
             last: None,
         };
         let points = (0..).map(PointId).zip(plant.points()).map(point).collect();
-        Self { points, refreshed: vec![None; plant.sources().len()], looked: None }
+        Self { plant: Arc::clone(plant), points, refreshed: vec![None; plant.sources().len()], looked: None }
+    }
+
+    /// The same under the numbers of another plant: points by tag, of sources by id. A source that goes on says nothing
+    /// anew, so what is known of its points is what they read.
+    pub(super) fn set_plant(&mut self, plant: &Arc<Plant>) {
+        let mut moved = Self { looked: self.looked, ..Self::new(plant) };
+        let before = |id: SourceId| {
+            let name = plant.source(id).map(|source| source.id.as_str());
+            let at = self.plant.sources().iter().position(|source| Some(source.id.as_str()) == name)?;
+            u16::try_from(at).ok().map(SourceId)
+        };
+        let sources: Vec<Option<SourceId>> =
+            (0..moved.refreshed.len()).map(|at| before(SourceId(u16::try_from(at).ok()?))).collect();
+        for (refreshed, before) in moved.refreshed.iter_mut().zip(&sources) {
+            *refreshed = before.and_then(|id| self.refreshed.get(usize::from(id.0)).copied().flatten());
+        }
+        for (draft, point) in plant.points().iter().zip(&mut moved.points) {
+            let old = self.plant.point_id(&draft.tag).and_then(|id| usize::try_from(id.0).ok());
+            let old = old.and_then(|at| self.points.get_mut(at));
+            let of = sources.get(usize::from(point.source.0)).copied().flatten();
+            point.last = old.filter(|old| Some(old.source) == of).and_then(|old| old.last.take());
+        }
+        *self = moved;
     }
 
     /// Something was lost on the way: of each point what comes next is kept, or else what is in force.

@@ -226,7 +226,7 @@ impl Drop for Handle {
 impl Recorder {
     /// Nobody listens: for what is tested without a history.
     #[cfg(test)]
-    pub(crate) fn unheard(plant: &Plant) -> Self {
+    pub(crate) fn unheard(plant: &Arc<Plant>) -> Self {
         let queue = Arc::new(Queue::default());
         queue.close();
         Self { keeper: Keeper::new(plant), queue }
@@ -234,7 +234,7 @@ impl Recorder {
 
     /// The points are those of another plant.
     pub fn set_plant(&mut self, plant: &Arc<Plant>) {
-        self.keeper = Keeper::new(plant);
+        self.keeper.set_plant(plant);
         self.queue.push_plant(Arc::clone(plant));
     }
 

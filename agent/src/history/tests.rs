@@ -564,6 +564,26 @@ async fn points_that_go_and_come_with_a_reload_keep_their_samples_under_their_ta
     bench.stop();
 }
 
+/// A source that a reload leaves alone says nothing anew.
+#[test]
+fn a_point_that_stands_still_is_written_again_across_a_reload_and_its_silence_too() {
+    let at = |seconds| START.after(Duration::from_secs(seconds));
+    let mut keeper = Keeper::new(&plant(2));
+    let mut kept = Vec::new();
+    keeper.sample(&Sample::good(PointId(1), Value::Int(5), at(0)), &mut kept);
+    keeper.set_plant(&plant(3));
+    kept.clear();
+    keeper.refreshed(SourceId(0), at(958));
+    keeper.turn(at(960), &mut kept);
+    let [Item::Sample(PointId(1), again)] = kept.as_slice() else { panic!("{}", kept.len()) };
+    assert_eq!((again.at, &again.value), (at(960).wall, &Some(Value::Int(5))));
+    keeper.set_plant(&plant(2));
+    kept.clear();
+    keeper.turn(at(1_020), &mut kept);
+    let [Item::Sample(PointId(1), silent)] = kept.as_slice() else { panic!("{}", kept.len()) };
+    assert_eq!((silent.at, silent.quality), (at(963).wall, Quality::Bad(BadReason::Stale)));
+}
+
 #[tokio::test]
 async fn an_export_is_in_the_order_of_time_with_what_was_in_force_first() {
     let mut bench = Bench::start(3);

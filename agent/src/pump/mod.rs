@@ -9,6 +9,7 @@ mod commands;
 mod keep;
 mod models;
 mod people;
+mod permits;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::history::Recorder;
 use crate::metrics;
 use crate::store::{Batch, Carried, Committed, JournalEntry, Message, Store};
 use crate::uplink::wire::people::ZoneCount;
+use crate::uplink::wire::permit::UnitPermits;
 use crate::uplink::wire::{self, Origin, SourceState};
 use crate::uplink::{TelemetrySender, ToldPoint, Undurable};
 use commands::Commands;
@@ -66,10 +68,11 @@ pub enum Order {
     Command { command: Box<Commanded>, answer: oneshot::Sender<Verdict> },
     /// Whether a model from upstream may be taken now: the way for the answer comes back through `go`.
     Weigh { asked: Weighing, go: oneshot::Sender<oneshot::Sender<Verdict>>, answer: oneshot::Sender<Verdict> },
-    /// The drivers of the old configuration have ended; go on with the new one.
+    /// The drivers of what is no more, or is otherwise, have ended; go on with the new configuration.
     Swap {
         plant: Arc<Plant>,
-        intake: intake::Receiver,
+        /// The new drivers wait for it: what they read is of the new plant.
+        go: CancellationToken,
         tallies: Tallies,
         entry: JournalEntry,
         /// The model from upstream that this is about.
@@ -112,11 +115,9 @@ struct Tail {
     keeping: Keeping,
 }
 
-/// Samples that full queues merged away, over all configurations of this run.
+/// Samples that the full queue merged away.
 #[derive(Default)]
 struct Merged {
-    /// By queues that are gone.
-    before: u64,
     told: u64,
     told_at: Option<Mono>,
 }
@@ -141,6 +142,8 @@ pub struct Pump {
     pub states: watch::Sender<Vec<SourceState>>,
     /// How many people are where, for upstream.
     pub people: watch::Sender<Vec<ZoneCount>>,
+    /// What work is permitted where, for upstream; `None` before the first look.
+    pub permits: watch::Sender<Option<Vec<UnitPermits>>>,
     /// Counts turns: the watchdog looks whether it moves.
     pub turns: watch::Sender<u64>,
     /// Effects of starting, not yet committed, and what the journal could not take of it.
@@ -256,13 +259,12 @@ impl Pump {
             }
             Order::Command { command, answer } => self.command(tail, *command, answer),
             Order::Weigh { asked, go, answer } => self.weigh(tail, &asked, go, answer),
-            Order::Swap { plant, intake, tallies, entry, taken, answer } => {
-                // The old points' reports mean nothing to the new plant: judge them all first.
+            Order::Swap { plant, go, tallies, entry, taken, answer } => {
+                // The old points' reports mean nothing to the new plant: judge them all first. What comes meanwhile of
+                // sources that go on has the same numbers in both.
                 self.take_all(tail).await;
                 let now = (self.clock)();
                 let mut effects = Vec::new();
-                tail.merged.before += self.intake.merged();
-                self.intake = intake;
                 self.tallies = tallies;
                 shown::forget();
                 self.plant = Arc::clone(&plant);
@@ -270,6 +272,7 @@ impl Pump {
                 self.history.set_plant(&plant);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
+                go.cancel();
                 self.swapped(tail, effects, entry, taken, answer, now);
             }
         }
@@ -289,7 +292,7 @@ impl Pump {
         }
         self.commit(tail, effects, Vec::new(), None, now);
         tail.waiting.offer(&self.store);
-        let released = tail.waiting.release(committed, &self.board);
+        let released = tail.waiting.release(committed, now.mono, &self.board);
         tail.commands.release(committed.seq);
         if !self.undurable.is_empty() {
             self.undurable.committed(&self.messages(&released));
@@ -357,6 +360,8 @@ impl Pump {
             counted().filter_map(|(view, counts)| shown::state_of(&self.plant, view, counts)).collect();
         let zones = people::zones(&self.plant, self.engine.people(now.mono), &self.people.borrow(), now.wall);
         self.people.send_if_modified(|old| std::mem::replace(old, zones) != *old);
+        let units = permits::units(&self.engine, self.permits.borrow().as_deref().unwrap_or_default(), now);
+        self.permits.send_if_modified(|old| old.replace(units) != *old);
         let unjudged = self.engine.unjudged();
         shown::gauge_unjudged(&unjudged);
         shown::gauge_shadows(&self.engine.shadows());
@@ -386,7 +391,7 @@ impl Pump {
             loop {
                 waiting.offer(&self.store);
                 let so_far = committed.borrow_and_update().clone();
-                drop(waiting.release(&so_far, &self.board));
+                drop(waiting.release(&so_far, (self.clock)().mono, &self.board));
                 commands.release(so_far.seq);
                 if waiting.is_empty() || committed.changed().await.is_err() {
                     break;
@@ -404,7 +409,6 @@ impl Pump {
 impl Merged {
     /// Counted each time; while it goes on, told once a minute, and at the end (`None`).
     fn tell(&mut self, merged: u64, now: Option<Mono>) {
-        let merged = self.before + merged;
         metrics::MERGED.set(i64::try_from(merged).unwrap_or(i64::MAX));
         let due = self.told_at.zip(now).is_none_or(|(told, now)| now.since(told) >= MERGED_EVERY);
         if merged > self.told && due {

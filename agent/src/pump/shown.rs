@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{Plant, ShadowRecord, SourceView, Unjudged};
+use riskgate_point::Link;
 
 use crate::metrics::{self, gauged};
 use crate::uplink::wire::SourceState;
@@ -26,6 +27,7 @@ pub(super) fn state_of(plant: &Plant, view: &SourceView, counts: &Counts) -> Opt
 /// For Prometheus.
 pub(super) fn gauge(plant: &Plant, view: &SourceView, counts: &Counts) {
     let Some(source) = plant.source(view.id) else { return };
+    metrics::SOURCE_UP.with_label_values(&[&source.id]).set(i64::from(view.link == Link::Up));
     for (quality, count) in [("good", view.good), ("uncertain", view.uncertain), ("bad", view.bad)] {
         metrics::POINTS.with_label_values(&[&source.id, quality]).set(i64::from(count));
     }

@@ -116,6 +116,7 @@ impl Bench {
         let undurable = Undurable::default();
         let (states, _) = watch::channel(Vec::new());
         let (people, _) = watch::channel(Vec::new());
+        let (permits, _) = watch::channel(None);
         let stop = CancellationToken::new();
         let mut pump = JoinSet::new();
         pump.spawn(
@@ -134,6 +135,7 @@ impl Bench {
                 origin,
                 states,
                 people,
+                permits,
                 turns: turns_sender,
                 first,
                 first_acts: Vec::new(),
@@ -354,8 +356,6 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     let mut bench = Bench::start(crate::clock::now);
     bench.level(95.0);
     bench.until("the alarm", alarm).await;
-    let (out, intake) = channel(1_000, |_| Lane::Process);
-    let old_out = std::mem::replace(&mut bench.out, out);
     let entry = JournalEntry {
         at: Wall(1),
         by: "riskgate".to_owned(),
@@ -365,13 +365,11 @@ async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm(
     let (answer, told) = oneshot::channel();
     let more = format!("{LEVEL}LT-2,dcs,holding:2,f32,0,100,90,process,M-1,auto\n");
     let plant = plant_of(&more);
-    bench
-        .orders
-        .send(Order::Swap { plant, intake, tallies: Tallies::default(), entry, taken: None, answer })
-        .await
-        .expect("the pump runs");
+    let (go, tallies) = (CancellationToken::new(), Tallies::default());
+    let swap = Order::Swap { plant, go: go.clone(), tallies, entry, taken: None, answer };
+    bench.orders.send(swap).await.expect("the pump runs");
     assert_eq!(told.await, Ok(Answer::Done { durable: true }));
-    drop(old_out);
+    assert!(go.is_cancelled(), "the new drivers may begin");
     assert_eq!(bench.count("SELECT count(*) FROM journal WHERE json_extract(line, '$.what') = 'reload'"), 1);
     assert_eq!(bench.board.read().plant().points().len(), 2);
     bench.level(96.0);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Answer;
 use crate::console::board::BoardHandle;
 use crate::events::Event;
+use crate::metrics;
 use crate::store::{Batch, Committed, Message, Store};
 
 /// Longer than any commit on a healthy card; short enough that an operator is not kept waiting.
@@ -141,10 +142,11 @@ impl Waiting {
     }
 
     /// What is committed is shown as durable, and those who asked are told. Returns what of it was shown before.
-    pub(super) fn release(&mut self, committed: &Committed, board: &BoardHandle) -> Vec<Effect> {
+    pub(super) fn release(&mut self, committed: &Committed, now: Mono, board: &BoardHandle) -> Vec<Effect> {
         let mut shown = Vec::new();
         while self.sent.front().is_some_and(|sent| sent.seq <= committed.seq) {
             if let Some(sent) = self.sent.pop_front() {
+                metrics::COMMIT.observe(now.since(sent.at).as_secs_f64());
                 board.show_effects(&sent.effects, true);
                 tell(sent.answers, true);
                 if sent.shown {
@@ -395,7 +397,7 @@ mod tests {
         let mut committed = held.store.committed();
         loop {
             waiting.offer(&held.store);
-            drop(waiting.release(&committed.borrow_and_update().clone(), board));
+            drop(waiting.release(&committed.borrow_and_update().clone(), Mono::default(), board));
             if waiting.is_empty() {
                 return;
             }

@@ -183,6 +183,7 @@ impl Agent {
             origin: origin.clone(),
             states,
             people: watch::Sender::new(Vec::new()),
+            permits: watch::Sender::new(None),
             turns: watch::Sender::new(0),
             first,
             first_acts: Vec::new(),
@@ -199,9 +200,10 @@ impl Agent {
             telemetry: telemetry_receiver.clone(),
             undurable,
             orders: orders.clone(),
-            // Neither models nor headcounts are part of its scenarios.
+            // Neither models nor headcounts nor permits are part of its scenarios.
             models: mpsc::channel(1).0,
             people: watch::channel(Vec::new()).1,
+            permits: watch::channel(None).1,
             model: watch::channel(crate::config::ModelInForce::default()).1,
             status: status_sender,
             clock,

@@ -10,11 +10,30 @@ use super::{StoreError, sql};
 
 /// Hazards that are told where a beginning fits more than one: a screen.
 const FITTING_MAX: i64 = 20;
+/// Alarms, and hazards, that an id which is none is compared with.
+const NAMED_MAX: i64 = 10_000;
 
 /// # Errors
 /// The store cannot be read.
 pub fn alarm(dir: &Path, id: &str) -> Result<Option<AlarmRecord>, StoreError> {
     one(&open_to_read(dir)?, "alarm", "SELECT body FROM alarm WHERE id = ?1", id)
+}
+
+/// The ids of all that can be explained, the newest first: what a slip of the pen is compared with.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn ids(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let connection = open_to_read(dir)?;
+    let failed = || sql("look for ids");
+    let mut statement = connection
+        .prepare(
+            "SELECT id FROM (SELECT id, rowid FROM alarm ORDER BY rowid DESC LIMIT ?1) UNION ALL
+             SELECT id FROM (SELECT id, rowid FROM hazard ORDER BY rowid DESC LIMIT ?1)",
+        )
+        .map_err(failed())?;
+    let ids = statement.query_map([NAMED_MAX], |row| row.get(0)).map_err(failed())?;
+    ids.collect::<rusqlite::Result<_>>().map_err(failed())
 }
 
 /// Of a shadow rule. A store that an older agent wrote last has none.

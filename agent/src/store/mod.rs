@@ -36,6 +36,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod whose;
 mod writer;
 
 use std::fmt;
@@ -53,9 +54,10 @@ use journal::Head;
 use queue::{Queue, Request};
 
 pub use commands::{CARRIED_KEPT, CARRIED_MAX, Carried};
-pub use models::StoredModel;
+pub use models::{StoredModel, stored as stored_models};
 pub use outbox::DATA_BYTES_MAX;
 pub use upkeep::Written;
+pub use whose::{Whose, whose};
 
 /// A handle on the store. Clones share one writer thread, which ends when [`Store::close`] is called or
 /// the last handle is dropped.

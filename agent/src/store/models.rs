@@ -1,9 +1,12 @@
 //! Models from upstream: the newest and the one before it, each with its hash. Should the newest not be as it was
 //! written, the one before it is there.
 
-use riskgate_point::Wall;
-use rusqlite::{Connection, Row, params};
+use std::path::Path;
 
+use riskgate_point::Wall;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::journal::open_to_read;
 use super::{StoreError, int, sql, uint};
 
 /// A model as it was taken. What it says is the configuration's to read.
@@ -38,6 +41,19 @@ pub(super) fn write(connection: &Connection, model: &StoredModel) -> Result<(), 
         .and_then(|mut statement| statement.execute([KEPT]))
         .map_err(sql("write the model"))?;
     Ok(())
+}
+
+/// Beside the agent or without one, newest first; none in a store of before there were any.
+///
+/// # Errors
+/// There is no store, or it cannot be read.
+pub fn stored(dir: &Path) -> Result<Vec<StoredModel>, StoreError> {
+    let connection = open_to_read(dir)?;
+    let has = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'model'";
+    match connection.query_row(has, [], |_| Ok(())).optional().map_err(sql("look for models"))? {
+        Some(()) => read(&connection),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Newest first.

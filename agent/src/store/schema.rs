@@ -240,8 +240,9 @@ CREATE TABLE model (
 ";
 
 const V11: &str = "
--- A gap that is told once more after a kill is known by its object.
-CREATE INDEX outbox_gap ON outbox (object) WHERE lane = 'gap';
+-- Whose store it is: of the agent that started on it last.
+ALTER TABLE meta ADD COLUMN company TEXT NOT NULL DEFAULT '';
+ALTER TABLE meta ADD COLUMN gateway TEXT NOT NULL DEFAULT '';
 ";
 
 /// Brings a file of any older version to the newest, each step in a transaction of its own.

@@ -108,7 +108,7 @@ pub(super) struct Upkeep {
     meter: Meter,
 }
 
-/// Bytes since the opening: to the WAL, and from there to the file.
+/// Bytes since the opening: to the WAL, and from there to the file at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
     pub wal_bytes: u64,

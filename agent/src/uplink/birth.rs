@@ -4,13 +4,13 @@
 //! own, `birth/points/{n}` from 1, since no packet holds 10,000 points. All of them carry the hash of the
 //! whole list, by which a receiver knows what belongs together.
 
-use riskgate_engine::{Class, Plant, PointDraft};
+use riskgate_engine::{Class, Plant, PointDraft, UnitDraft};
 use riskgate_point::Wall;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::wire::{Origin, level, loose_bytes};
+use super::wire::{Codes, Origin, level, loose_bytes};
 
 /// Points as JSON in one message. A packet may have 256 KiB; half of it leaves room for the units.
 const POINTS_BYTES_MAX: usize = 128 * 1024;
@@ -61,12 +61,7 @@ pub(super) fn birth(plant: &Plant, at: Wall, origin: &Origin) -> Birth {
         "points": { "count": points.len(), "hash": hash, "pages": pages.len(), "list": list },
         "measures": plant.measures().len(),
         "sources": plant.sources().len(),
-        "units": plant.units().iter().map(|unit| json!({
-            "riskUnitId": unit.id,
-            "riskUnitName": unit.name,
-            "hazardCode": unit.hazard_code,
-            "topic": level(&unit.id),
-        })).collect::<Vec<_>>(),
+        "units": plant.units().iter().map(|of| unit(of, plant)).collect::<Vec<_>>(),
     });
     let page = |(n, list): (usize, &&[Point<'_>])| {
         let data = json!({ "id": format!("{id}/points/{n}"), "hash": hash, "page": n, "pages": pages.len(), "list": list });
@@ -74,6 +69,17 @@ pub(super) fn birth(plant: &Plant, at: Wall, origin: &Origin) -> Birth {
     };
     let payload = loose_bytes(&format!("birth/{}", at.0), "riskgate.birth.v1", at, false, &data, origin);
     Birth { payload, points: (1..).zip(&pages).map(page).collect() }
+}
+
+fn unit(unit: &UnitDraft, plant: &Plant) -> Value {
+    let codes = Codes::of(Some(unit), plant);
+    json!({
+        "riskUnitId": unit.id,
+        "riskUnitName": unit.name,
+        "hazardCode": codes.major,
+        "hazardCode1": codes.other,
+        "topic": level(&unit.id),
+    })
 }
 
 /// The list in pages that each fit a packet, and its hash: a UUIDv5 of the points' JSON, one a line.
@@ -102,9 +108,8 @@ fn pages<'a, 'p>(points: &'a [Point<'p>]) -> (Vec<&'a [Point<'p>]>, Uuid) {
 mod tests {
     use std::time::Duration;
 
-    use riskgate_engine::{Confirm, Draft, Limits, MeasureDraft, RiskClass, SourceDraft, UnitDraft};
+    use riskgate_engine::{Confirm, Draft, Limits, MeasureDraft, RiskClass, SourceDraft};
     use riskgate_point::SourceId;
-    use serde_json::Value;
 
     use super::super::client::PAYLOAD_BYTES_MAX;
     use super::super::tests::{MORNING, origin};

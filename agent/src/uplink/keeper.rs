@@ -65,7 +65,7 @@ pub(super) async fn tell_lost(
                         to = lost.to.0,
                         "readings may be missing: a gap is told"
                     );
-                    // A kill between the two tells it once more, under the same id, which the store knows then.
+                    // A kill or a stop between the two tells it once more, under the same id: the outbox has it once.
                     let gap = gap::of_lost(lost, now(), origin);
                     match store.append(vec![gap], Vec::new()).await {
                         Ok(()) => {

@@ -7,6 +7,7 @@
 mod asked;
 mod commands;
 mod people;
+mod permits;
 mod present;
 mod readings;
 mod refused;
@@ -97,6 +98,7 @@ pub(super) struct Link<'a> {
     people_told: BTreeMap<String, ZoneCount>,
     people_last: String,
     people_number: u64,
+    permits: permits::Permits,
     /// There was no room for all readings that wait: the rest follows with each acknowledgement.
     draining: bool,
 }
@@ -144,6 +146,7 @@ impl<'a> Link<'a> {
             people_told: BTreeMap::new(),
             people_last: String::new(),
             people_number: 0,
+            permits: permits::Permits::default(),
             draining: false,
         }
     }
@@ -285,6 +288,7 @@ impl<'a> Link<'a> {
         }
         if self.session.is_announced() {
             self.tell_people(connected);
+            self.tell_permits(connected);
         }
         if self.turns.is_multiple_of(GAP_EVERY_TURNS) {
             self.tell_dropped();

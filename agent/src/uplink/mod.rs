@@ -61,6 +61,7 @@ pub(crate) use spool::SpoolBounds;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 pub use undurable::Undurable;
 use wire::people::ZoneCount;
+use wire::permit::UnitPermits;
 use wire::{Origin, SourceState};
 
 /// How long the stop may take to tell `state: stopped`, and then to say goodbye: the uplink's share of the
@@ -157,6 +158,8 @@ pub struct Uplink {
     pub models: mpsc::Sender<ModelOrder>,
     /// How many people are where, in the order of the zones' ids.
     pub people: watch::Receiver<Vec<ZoneCount>>,
+    /// What work is permitted where, in the order of the units' ids; `None` before anybody has looked.
+    pub permits: watch::Receiver<Option<Vec<UnitPermits>>>,
     /// The model in force.
     pub model: watch::Receiver<ModelInForce>,
     pub status: watch::Sender<UplinkStatus>,

@@ -3,10 +3,12 @@
 //! A table beside what `wire`, `birth`, `gap` and `commands` write, and one of what may be commanded; the tests hold each message against it.
 //! The schemas are open: a receiver passes over what it does not know, so a field may be added.
 
+mod asyncapi;
 mod commands;
 
 use serde_json::{Map, Value, json};
 
+use asyncapi::asyncapi;
 use commands::commands;
 
 /// The dialect of all of them.
@@ -18,6 +20,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Below the root.
     topic: &'static str,
+    /// Another topic that repeats what stands on the first, and the name of its channel.
+    repeated: Option<(&'static str, &'static str)>,
     retained: bool,
     what: &'static str,
     data: fn() -> Value,
@@ -30,7 +34,17 @@ pub struct Kind {
 }
 
 const fn kind(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
-    Kind { name, topic, retained: false, what, data, is_bare: false, is_row: false, may_be_undurable: false }
+    Kind {
+        name,
+        topic,
+        repeated: None,
+        retained: false,
+        what,
+        data,
+        is_bare: false,
+        is_row: false,
+        may_be_undurable: false,
+    }
 }
 
 const fn row(name: &'static str, topic: &'static str, what: &'static str, data: fn() -> Value) -> Kind {
@@ -42,7 +56,7 @@ const fn undurable(name: &'static str, topic: &'static str, what: &'static str, 
 }
 
 /// In the order of their names.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     undurable("alarm", "alarm/{unit}", "The state of a rule, as an operator sees it", alarm),
     Kind { retained: true, ..kind("birth", "birth", "Who is there, and which points it reads", birth) },
     undurable("candidate", "candidate/{unit}", "What may be a hazard, until a person has judged it", hazard),
@@ -61,6 +75,10 @@ pub const KINDS: [Kind; 15] = [
     kind("people", "people/{zone}", "How many people are in a zone, and in which roles", people),
     Kind {
         retained: true,
+        ..kind("permit", "permit/{unit}", "作业票: the special work that is permitted in a unit", permit)
+    },
+    Kind {
+        retained: true,
         ..kind("points", "birth/points/{page}", "A page of a long list of points", points)
     },
     row("record", "record/{unit}", "排查记录: a task was carried out, or was not", record),
@@ -72,7 +90,10 @@ pub const KINDS: [Kind; 15] = [
         ..kind("state", "state", "How the gateway is; its last will", state)
     },
     row("stop", "stop/{unit}", "停用检维修: a unit was stopped, or started again", stop),
-    row("task", "task/{unit}", "An inspection, also on task/by/{assignee}", task),
+    Kind {
+        repeated: Some(("task-by", "task/by/{assignee}")),
+        ..row("task", "task/{unit}", "An inspection; by its unit, and by whom it is for", task)
+    },
     kind("telemetry", "telemetry", "Readings that changed", telemetry),
 ];
 
@@ -118,51 +139,6 @@ impl Kind {
             object(both, [("lane", lane), ("sequence", sequence)])
         }
     }
-}
-
-fn asyncapi() -> Value {
-    let (mut channels, mut operations) = (Map::new(), Map::new());
-    for kind in &KINDS {
-        let parameters: Map<String, Value> = kind
-            .topic
-            .split(['{', '}'])
-            .skip(1)
-            .step_by(2)
-            .map(|name| (name.to_owned(), json!({ "description": "escaped as a level of a topic" })))
-            .collect();
-        let payload = json!({ "$ref": format!("./{}.json", kind.name) });
-        let message = json!({ "contentType": "application/json", "payload": payload });
-        let mut channel = json!({
-            "address": format!("riskgate/v1/{{company}}/{{gateway}}/{}", kind.topic),
-            "description": kind.what,
-            "messages": { kind.name: message },
-            "bindings": { "mqtt": {} },
-        });
-        let gateway = [("company", "企业编码"), ("gateway", "the gateway's id")]
-            .map(|(name, what)| (name.to_owned(), json!({ "description": what })));
-        if let Some(channel) = channel.as_object_mut() {
-            let parameters: Map<String, Value> = gateway.into_iter().chain(parameters).collect();
-            channel.insert("parameters".to_owned(), Value::Object(parameters));
-        }
-        channels.insert(kind.name.to_owned(), channel);
-        let operation = json!({
-            "action": "send",
-            "channel": { "$ref": format!("#/channels/{}", kind.name) },
-            "bindings": { "mqtt": { "qos": 1, "retain": kind.retained } },
-        });
-        operations.insert(kind.name.to_owned(), operation);
-    }
-    for command in commands() {
-        channels.insert(command.key(), command.channel());
-        operations.insert(command.key(), command.operation());
-    }
-    json!({
-        "asyncapi": "3.0.0",
-        "info": { "title": "riskgate", "version": "1", "description": "What a gateway sends upstream over MQTT 3.1.1, at least once, and what it may be told" },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": operations,
-    })
 }
 
 fn text() -> Value {
@@ -325,6 +301,8 @@ fn hazard() -> Value {
             ("groupId", or_null(text())),
             ("recurrences", count()),
             ("orphan", flag()),
+            ("hazardCode", or_null(text())),
+            ("hazardCode1", or_null(text())),
         ],
     )
 }
@@ -341,8 +319,13 @@ fn stop() -> Value {
             ("stopReason", text()),
             ("stopStartTime", text()),
         ],
-        [("hazardCode", text()), ("endedBy", or_null(text())), ("stopEndTime", or_null(text()))],
+        codes().into_iter().chain([("endedBy", or_null(text())), ("stopEndTime", or_null(text()))]),
     )
+}
+
+/// One of them says which object the unit is of; the other is null.
+fn codes() -> [(&'static str, Value); 2] {
+    [("hazardCode", or_null(text())), ("hazardCode1", or_null(text()))]
 }
 
 fn task() -> Value {
@@ -418,6 +401,53 @@ fn people() -> Value {
     )
 }
 
+/// Every ticket that is known in the unit, but `leftOut`.
+fn permit() -> Value {
+    let kinds = [
+        "hot_work",
+        "confined_space",
+        "blind_plate",
+        "height",
+        "lifting",
+        "temporary_power",
+        "earthwork",
+        "road_closing",
+    ];
+    let ticket = object(
+        [
+            ("ticketNum", text()),
+            ("source", text()),
+            ("ticketType", json!({ "type": "integer", "minimum": 1, "maximum": 8 })),
+            ("kind", one_of(&kinds)),
+            ("ticketLevel", or_null(count())),
+            ("ticketPosition", or_null(text())),
+            ("startTime", or_null(text())),
+            ("endTime", or_null(text())),
+            ("ticketStatus", json!({ "enum": [1, 2, 3] })),
+            ("status", one_of(&["before", "working", "expired", "closed"])),
+            ("inForce", or_null(flag())),
+            ("guardianNamed", flag()),
+            ("changed", text()),
+        ],
+        [],
+    );
+    object(
+        [
+            ("id", text()),
+            ("companyCode", text()),
+            ("riskUnitId", text()),
+            ("riskUnitName", text()),
+            ("known", flag()),
+            ("count", count()),
+            ("leftOut", count()),
+            ("unplaced", count()),
+            ("permits", list(ticket)),
+            ("changed", text()),
+        ],
+        [],
+    )
+}
+
 fn indicator() -> Value {
     let rate = || or_null(json!({ "type": "number", "minimum": 0, "maximum": 1 }));
     let week = || {
@@ -472,7 +502,7 @@ fn risk() -> Value {
             ("causes", list(cause)),
             ("changed", text()),
         ],
-        [],
+        codes(),
     )
 }
 
@@ -525,10 +555,7 @@ fn point() -> Value {
 fn birth() -> Value {
     let list_of = or_null(list(point()));
     let points = object([("count", count()), ("hash", text()), ("pages", count()), ("list", list_of)], []);
-    let unit = object(
-        [("riskUnitId", text()), ("riskUnitName", text()), ("hazardCode", text()), ("topic", text())],
-        [],
-    );
+    let unit = object([("riskUnitId", text()), ("riskUnitName", text()), ("topic", text())], codes());
     object(
         [
             ("id", text()),
@@ -573,9 +600,10 @@ fn telemetry() -> Value {
 fn state() -> Value {
     let last = object([("critical", count()), ("work", count()), ("gap", count())], []);
     let journal = object([("n", count()), ("hash", text())], []);
+    let refused = object([("version", count()), ("error", text())], []);
     let model = object(
         [("source", one_of(&["files", "upstream"])), ("orphans", count())],
-        [("version", count()), ("since", text()), ("by", text())],
+        [("version", count()), ("since", text()), ("by", text()), ("refused", refused)],
     );
     let source = object(
         [
@@ -605,7 +633,7 @@ mod fits;
 pub(super) mod tests {
     use std::path::Path;
 
-    use super::fits::check;
+    use super::fits::{check, message_of};
     use super::*;
 
     /// Holds a message against the schema of its kind.
@@ -622,6 +650,12 @@ pub(super) mod tests {
         if let Err(wrong) = check(&(kind.data)(), data, kind.name) {
             panic!("{wrong}\n{data:#}");
         }
+    }
+
+    /// A topic below the root has one channel, and that is of this kind.
+    pub(in crate::uplink) fn topic_fits(kind: &str, topic: &str) {
+        let name = message_of(&asyncapi(), topic).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(format!("riskgate.{name}.v1"), kind, "{topic}");
     }
 
     #[test]

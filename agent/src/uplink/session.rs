@@ -81,6 +81,8 @@ pub(super) enum LooseKind {
     Cleared,
     /// How many people are in a zone.
     People,
+    /// What work is permitted in a unit.
+    Permit,
     Reply,
     /// An alarm or a hazard before its commit.
     Undurable,
@@ -332,11 +334,10 @@ impl Session {
         self.loose.iter().filter(|loose| loose.what == LooseKind::Reply).count()
     }
 
-    /// No count of people waits to be sent or to be acknowledged.
-    pub(super) fn people_arrived(&self) -> bool {
-        let is = |what: &LooseKind| *what == LooseKind::People;
-        !self.loose.iter().any(|loose| is(&loose.what))
-            && self.count(|sent| matches!(sent, Sent::Loose { what, .. } if is(what))) == 0
+    /// No message of the kind waits to be sent or to be acknowledged.
+    pub(super) fn has_arrived(&self, kind: &LooseKind) -> bool {
+        !self.loose.iter().any(|loose| loose.what == *kind)
+            && self.count(|sent| matches!(sent, Sent::Loose { what, .. } if what == kind)) == 0
     }
 
     /// The list of points as it is now, in pages from 1; an empty page clears its topic. What waits of the
@@ -581,8 +582,7 @@ impl Session {
 
     /// No state message waits or is under way: another may follow.
     pub(super) fn state_is_told(&self) -> bool {
-        let waits = self.loose.iter().any(|loose| loose.what == LooseKind::State);
-        !waits && self.count(|sent| matches!(sent, Sent::Loose { what: LooseKind::State, .. })) == 0
+        self.has_arrived(&LooseKind::State)
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use riskgate_engine::{
     ActRecord, AlarmEvent, AlarmKind, AlarmRecord, AlarmState, AlarmTurn, Boost, Class, Draft, Effect, Epoch,
-    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, Operand, Plant, Priority, RaiseCause,
-    RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld, Words,
+    Evidence, HazardRecord, HazardStage, Level, MeasureDraft, ObjectDraft, Operand, Plant, Priority,
+    RaiseCause, RiskClass, Shelf, StopRecord, TaskDraft, TaskRecord, Truth, UnitDraft, UnitRecord, Withheld,
+    Words,
 };
 use riskgate_point::{BadReason, Link, Mono, Now, PointId, Quality, Sample, Value as PointValue, Wall};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Ration, Received, Replay, decide};
 use super::gap;
-use super::schema::tests::{data_fits, fits};
+use super::schema::tests::{data_fits, fits, topic_fits};
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, SetAside, Ticket};
 use super::spool::Lost;
 use super::telemetry::{
@@ -23,7 +24,7 @@ use super::telemetry::{
 use riskgate_drivers::tally::Counts;
 
 use super::wire::{self, Origin, SourceState, Status};
-use crate::config::{Commands, ModelInForce, ModelSource, TakenModel};
+use crate::config::{Commands, ModelInForce, ModelSource, RefusedModel, TakenModel};
 use crate::pump::Refused;
 use crate::store::journal::Head;
 use crate::store::{Lane, LastSequences, Message, Row};
@@ -44,7 +45,11 @@ pub(super) fn origin() -> Origin {
 }
 
 fn plant() -> Plant {
-    let draft = Draft {
+    Plant::build(draft()).expect("a sound plant").0
+}
+
+fn draft() -> Draft {
+    Draft {
         company: "540170007".to_owned(),
         gateway: "54017000701".to_owned(),
         units: vec![UnitDraft {
@@ -75,8 +80,7 @@ fn plant() -> Plant {
             ..TaskDraft::default()
         }],
         ..Draft::default()
-    };
-    Plant::build(draft).expect("a sound plant").0
+    }
 }
 
 fn words(zh: &str, en: &str) -> Words {
@@ -226,6 +230,7 @@ fn told(effect: &Effect) -> String {
     let messages = wire::messages(effect, &plant(), &origin());
     let lines = messages.iter().map(|message| {
         data_fits(&message.kind, &message.data);
+        topic_fits(&message.kind, &message.topic);
         let lane = message.lane.word();
         let retained = if message.retain { " retained" } else { "" };
         let data = serde_json::to_string_pretty(&message.data).expect("JSON");
@@ -329,6 +334,33 @@ fn a_units_risk_is_told_retained() {
 }
 
 #[test]
+fn the_object_of_a_unit_that_is_no_major_hazard_source_has_its_code_under_the_other_name() {
+    let object = ObjectDraft { id: "540170007001".to_owned(), name: "罐区".to_owned(), major: false };
+    let plant = Plant::build(Draft { objects: vec![object], ..draft() }).expect("a sound plant").0;
+    let stop = StopRecord {
+        unit: "U-1".to_owned(),
+        stop: 1,
+        by: "王敏".to_owned(),
+        why: "年度检修".to_owned(),
+        since: MORNING,
+        ended: None,
+        ended_by: None,
+        revision: 1,
+    };
+    let effects = [Effect::Stop(Arc::new(stop)), Effect::Unit(Arc::new(unit("U-1")))];
+    let mut told: Vec<Value> =
+        effects.iter().map(|effect| wire::messages(effect, &plant, &origin())[0].data.clone()).collect();
+    told.push(parsed(&super::birth::birth(&plant, MORNING, &origin()).payload)["data"]["units"][0].clone());
+    for data in told {
+        assert_eq!(
+            (&data["hazardCode"], &data["hazardCode1"]),
+            (&Value::Null, &json!("540170007001")),
+            "{data}"
+        );
+    }
+}
+
+#[test]
 fn an_envelope_carries_lane_sequence_and_epoch() {
     let bytes = wire::row_bytes(&row(Lane::Critical, 1, 42), &origin(), true);
     insta::assert_snapshot!(serde_json::to_string_pretty(&parsed(&bytes)).expect("JSON"));
@@ -349,8 +381,12 @@ fn state_tells_the_last_sequences_and_the_sources_and_the_will_neither() {
     let last = LastSequences { critical: 3, work: 2, gap: 1 };
     let head = Head { n: 7, hash: "5f1c".to_owned() };
     let taken = TakenModel { version: 7, at: MORNING, by: "王敏".to_owned() };
-    let model =
-        ModelInForce { source: ModelSource::Upstream, taken: Some(taken), orphans: vec!["M-9".to_owned()] };
+    let model = ModelInForce {
+        source: ModelSource::Upstream,
+        taken: Some(taken),
+        refused: Some(RefusedModel { version: 8, why: "a unit is missing".to_owned() }),
+        orphans: vec!["M-9".to_owned()],
+    };
     let sources = [down];
     let present = wire::Present { last, journal: &head, sources: &sources, model: &model };
     let online = wire::state_bytes(Status::Online, Some(present), MORNING, &origin());
@@ -978,6 +1014,40 @@ fn a_record_of_the_agent_names_the_gateway_and_no_person() {
     insta::assert_snapshot!(told(&Effect::Record(Arc::new(record()))));
 }
 
+fn permits_told() -> Vec<u8> {
+    use super::wire::permit::{Ticket, TicketStatus, UnitPermits, permit_bytes};
+    let ticket = Ticket {
+        status: TicketStatus::Expired,
+        number: Arc::from("DH-7"),
+        source: "ptw".to_owned(),
+        kind: riskgate_point::PermitKind::HotWork,
+        level: Some(1),
+        stage: riskgate_point::PermitStage::Working,
+        in_force: None,
+        place: Some(Arc::from("dike")),
+        start: None,
+        end: Some(MORNING),
+        guardian: true,
+        changed: MORNING,
+    };
+    let unit = UnitPermits {
+        unit: "U-1".to_owned(),
+        name: "一号罐区".to_owned(),
+        known: true,
+        tickets: vec![ticket],
+        left_out: 2,
+        unplaced: 1,
+        changed: MORNING,
+    };
+    permit_bytes(&unit, (MORNING, 1), MORNING, &origin())
+}
+
+#[test]
+fn the_permits_of_a_unit_are_told_without_names() {
+    let told = parsed(&permits_told());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&told).expect("JSON"));
+}
+
 #[test]
 fn every_kind_of_message_fits_its_schema() {
     let (plant, origin) = (plant(), origin());
@@ -1004,6 +1074,9 @@ fn every_kind_of_message_fits_its_schema() {
     }
     fits("risk", &parsed(&wire::risk_again_bytes(&unit("U-1"), &plant, &origin)));
     fits("indicator", &parsed(&wire::indicator_again_bytes(&indicators(), &origin)));
+    fits("permit", &parsed(&permits_told()));
+    topic_fits("riskgate.permit.v1", &super::wire::permit::permit_topic("a/b"));
+    topic_fits("riskgate.people.v1", &super::wire::people::people_topic("a/b"));
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
     let chunk = Chunk { readings: Arc::new(readings(2)), to: MORNING, ..chunk(MORNING.0) };
     fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
@@ -1061,6 +1134,7 @@ fn evidence_that_is_too_large_for_a_message_is_cut_and_counted() {
     assert_eq!(reason["leftOut"].as_u64().unwrap() + nodes, 256 + 445);
     assert_eq!(reason["configuration"], "9f8e7d6c");
     data_fits(&message.kind, &message.data);
+    topic_fits(&message.kind, &message.topic);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod danger;
 mod evidence;
 mod indicator;
 pub mod people;
+pub mod permit;
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use riskgate_drivers::tally::Counts;
 use riskgate_engine::{
-    Boost, Effect, Epoch, IndicatorRecord, Plant, RaiseCause, TaskRecord, UnitRecord, WorkDays,
+    Boost, Effect, Epoch, IndicatorRecord, Plant, RaiseCause, TaskRecord, UnitDraft, UnitRecord, WorkDays,
 };
 use riskgate_point::{Link, Wall};
 use serde::Serialize;
@@ -189,15 +190,35 @@ fn cycle_words(cycle: Duration) -> (f64, &'static str) {
     (f64::from(hundredths) / 100.0, word)
 }
 
+/// The code of a unit's object, under the standard's name for it: `hazardCode` of a 重大危险源, `hazardCode1` of any other.
+/// Neither where the plant has the unit no more.
+pub(super) struct Codes<'a> {
+    pub(super) major: Option<&'a str>,
+    pub(super) other: Option<&'a str>,
+}
+
+impl<'a> Codes<'a> {
+    pub(super) fn of(unit: Option<&'a UnitDraft>, plant: &Plant) -> Self {
+        let code = unit.map(|unit| unit.hazard_code.as_str());
+        if unit.is_none_or(|unit| plant.is_major(unit)) {
+            Self { major: code, other: None }
+        } else {
+            Self { major: None, other: code }
+        }
+    }
+}
+
 /// The present class of a unit's risk; retained.
 pub fn risk_message(unit: &UnitRecord, plant: &Plant, origin: &Origin) -> Message {
     let causes = unit.causes.iter().map(|cause| cause_data(cause, origin));
+    let codes = Codes::of(plant.unit(&unit.unit), plant);
     let data = json!({
         "id": unit.unit,
         "revision": unit.revision,
         "companyCode": origin.company,
         "riskUnitId": unit.unit,
-        "hazardCode": plant.unit(&unit.unit).map(|unit| &unit.hazard_code),
+        "hazardCode": codes.major,
+        "hazardCode1": codes.other,
         "riskUnitName": unit.name,
         "riskClass": unit.current.number(),
         "baseRiskClass": unit.base.number(),
@@ -391,6 +412,9 @@ fn model_data(model: &ModelInForce, origin: &Origin) -> Value {
         fields.insert("version".to_owned(), json!(taken.version));
         fields.insert("since".to_owned(), json!(origin.time(taken.at)));
         fields.insert("by".to_owned(), json!(taken.by));
+    }
+    if let (Some(refused), Some(fields)) = (&model.refused, data.as_object_mut()) {
+        fields.insert("refused".to_owned(), json!({ "version": refused.version, "error": refused.why }));
     }
     data
 }

@@ -1,7 +1,26 @@
 //! Whether a message is as a JSON Schema says. It knows the words that our schemas use, and no other; the tests end to
-//! end use a library.
+//! end use a library. And which channel of the AsyncAPI document a topic is of.
 
 use serde_json::{Value, json};
+
+/// The name of the message that the one channel of a topic below the root carries.
+pub(crate) fn message_of(asyncapi: &Value, topic: &str) -> Result<String, String> {
+    let is_of = |channel: &&Value| {
+        let address = channel["address"].as_str().expect("an address");
+        let address = address.strip_prefix("riskgate/v1/{company}/{gateway}/").expect("below the root");
+        let (mut said, mut is) = (address.split('/'), topic.split('/'));
+        let levels = || (said.next(), is.next());
+        std::iter::repeat_with(levels).take_while(|both| *both != (None, None)).all(|both| match both {
+            (Some(said), Some(is)) if said.starts_with('{') => !is.is_empty(),
+            (said, is) => said == is,
+        })
+    };
+    let channels = asyncapi["channels"].as_object().expect("channels");
+    let of: Vec<&Value> = channels.values().filter(is_of).collect();
+    let [channel] = of.as_slice() else { return Err(format!("{topic}: {} channels speak of it", of.len())) };
+    let messages = channel["messages"].as_object().expect("messages");
+    Ok(messages.keys().next().expect("a message").clone())
+}
 
 pub(crate) fn check(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     for (word, said) in schema.as_object().expect("a schema") {

@@ -1,5 +1,5 @@
 //! What the tests against a real broker share: a mosquitto of their own, a gateway, and a subscriber that hears everything
-//! below the root and holds each message against the schema of its kind.
+//! below the root and holds each message against the channel of its topic and the schema of its kind.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -9,6 +9,7 @@ pub(crate) mod gateway;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use riskgate::uplink::schema::KINDS;
@@ -156,14 +157,18 @@ impl Subscriber {
     }
 }
 
-/// Panics where it does not, or where no schema speaks of the topic.
+/// What the gateway says of its topics.
+static ASYNCAPI: LazyLock<Value> = LazyLock::new(|| {
+    let files = riskgate::uplink::schema::files();
+    let (_, text) = files.iter().find(|(name, _)| name == "asyncapi.json").expect("it is among them");
+    serde_json::from_str(text).expect("JSON")
+});
+
+/// Panics where it does not, or where no channel speaks of the topic.
 fn fits_its_schema(topic: &str, body: &Value) {
-    let name = match topic.split('/').next().unwrap_or_default() {
-        "birth" if topic.starts_with("birth/points/") => "points",
-        first => first,
-    };
+    let name = fits::message_of(&ASYNCAPI, topic).unwrap_or_else(|wrong| panic!("{wrong}"));
     let kind = KINDS.iter().find(|kind| kind.name == name);
-    let kind = kind.unwrap_or_else(|| panic!("{topic}: no schema speaks of it"));
+    let kind = kind.unwrap_or_else(|| panic!("{topic}: no schema speaks of '{name}'"));
     if let Err(wrong) = fits::check(&kind.schema(), body, topic) {
         panic!("{wrong}\n{body:#}");
     }

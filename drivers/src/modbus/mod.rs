@@ -34,7 +34,7 @@ use crate::scaling::{EnumWords, Scaling};
 use status::StatusMap;
 
 /// One device, alone or one of several behind one connection, and what to read of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Device {
     pub source: SourceId,
     /// Sources with an equal one share a [`Line`].
@@ -70,7 +70,7 @@ pub enum Framing {
     Rtu,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     pub point: PointId,
     pub table: Table,
@@ -91,7 +91,7 @@ pub struct Point {
 }
 
 /// Registers that say how the value of a point is to be read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Beside {
     /// The value is divided by ten to the power of what it reads, before it is scaled.
     pub decimals: Option<Register>,

@@ -11,7 +11,7 @@ use serde_json_path::JsonPath;
 use crate::scaling::{EnumWords, Scaling};
 
 /// A point with a topic of its own: the paths of its parts in each message.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     pub reading: Reading,
     pub value: Path,
@@ -20,14 +20,14 @@ pub struct Point {
 }
 
 /// The points of one topic whose messages list many, each under a tag.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct List {
     pub fields: Arc<ListFields>,
     /// By the tag as the messages write it.
     pub rows: HashMap<Arc<str>, Vec<Reading>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListFields {
     /// The elements; the places below start at each. `None`: a message is one of them.
     pub many: Option<Path>,
@@ -62,7 +62,7 @@ impl ListFields {
 pub type Qualities = BTreeMap<String, Quality>;
 
 /// How what was found for a point becomes its value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     pub point: PointId,
     pub kind: Kind,
@@ -81,7 +81,7 @@ pub enum Kind {
     Text,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FixFields {
     /// An array of fixes in one message; `None`: the message is one fix. The other paths start at each element.
     pub many: Option<Path>,
@@ -120,7 +120,7 @@ impl FixFields {
 }
 
 /// What is `None` here is where the shape has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SightingFields {
     pub shape: Shape,
     /// As of fixes. Of [`Shape::Paths`] only.
@@ -176,7 +176,7 @@ impl SightingFields {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PermitFields {
     /// As of fixes.
     pub many: Option<Path>,
@@ -255,7 +255,7 @@ impl PermitFields {
 pub type Renames = Arc<BTreeMap<String, Arc<str>>>;
 
 /// Where one field stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Where {
     /// `$.camera`: in the JSON, from each element where a message holds many.
     Path(Path),
@@ -300,7 +300,7 @@ impl Where {
 }
 
 /// A place in a JSON message (RFC 9535), of which the first match counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Path {
     path: Arc<JsonPath>,
     /// The list whose elements the path names, where it ends in `[*]`.

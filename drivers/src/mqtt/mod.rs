@@ -33,7 +33,7 @@ pub use status::Status;
 use crate::tls;
 
 /// One plant-side broker, and what to read of it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Feed {
     pub source: SourceId,
     pub host: String,
@@ -92,14 +92,14 @@ impl std::fmt::Debug for Feed {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
     /// A topic filter; `+` and `#` as MQTT has them.
     pub filter: String,
     pub what: What,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum What {
     Points(Vec<Point>),
     List(List),

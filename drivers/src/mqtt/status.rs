@@ -7,7 +7,7 @@
 use super::Path;
 
 /// Where a feed tells its state, and in which words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// One topic, without wildcards.
     pub topic: String,

@@ -151,7 +151,7 @@ pub async fn browse(
 ) -> Result<Listed, String> {
     if !is_opc_ua_binary_url(&server.url) {
         return Err(format!(
-            "'{}' is no address of an OPC UA server; write opc.tcp://host:port/path",
+            "'{}' 不是 OPC UA 地址 is no address of an OPC UA server; write opc.tcp://host:port/path",
             server.url
         ));
     }

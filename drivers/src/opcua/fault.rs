@@ -14,7 +14,9 @@ use super::trust::Refusal;
 /// try to try, so that the same fault is told once.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("no connection to {url}; check that the OPC UA server runs, and its address and port")]
+    #[error(
+        "连不上服务器 no connection to {url}; check that the OPC UA server runs, and its address and port"
+    )]
     Unreachable {
         url: String,
         #[source]

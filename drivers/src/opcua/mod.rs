@@ -58,7 +58,7 @@ use riskgate_point::{PointId, SourceId};
 use crate::scaling::{EnumWords, Scaling};
 
 /// One server, and what to subscribe to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     pub source: SourceId,
     /// `opc.tcp://host:port/path`
@@ -110,7 +110,7 @@ pub enum Deadband {
     Percent(f64),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     pub point: PointId,
     /// For people; the server does not know it.

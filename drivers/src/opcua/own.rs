@@ -53,15 +53,15 @@ const URI: &str = "urn:riskgate:";
 pub enum OwnError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{folder} holds {there} and no {lacking}", folder = .folder.display())]
+    #[error("证书与密钥不全 / {folder} holds {there} and no {lacking}", folder = .folder.display())]
     Half { folder: PathBuf, there: &'static str, lacking: &'static str },
-    #[error("{path} cannot be used: {cause}", path = .path.display())]
+    #[error("证书不能用 / {path} cannot be used: {cause}", path = .path.display())]
     Certificate { path: PathBuf, cause: CertificateError },
-    #[error("{path} is no RSA key in PEM, PKCS #8 or PKCS #1, without a password", path = .path.display())]
+    #[error("密钥不能用 / {path} is no RSA key in PEM, PKCS #8 or PKCS #1, without a password", path = .path.display())]
     Key { path: PathBuf },
-    #[error("the key in {folder} is not that of the certificate beside it", folder = .folder.display())]
+    #[error("密钥与证书不符 / the key in {folder} is not that of the certificate beside it", folder = .folder.display())]
     Pair { folder: PathBuf },
-    #[error("making a certificate: {why}")]
+    #[error("未能生成证书 / making a certificate: {why}")]
     Make { why: String },
 }
 

@@ -99,18 +99,18 @@ pub enum TrustError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(
-        "{given} is neither a file nor a thumbprint: give at least {PREFIX_MIN} of its hexadecimal digits"
+        "既不是文件也不是指纹 / {given} is neither a file nor a thumbprint: give at least {PREFIX_MIN} of its hexadecimal digits"
     )]
     NoThumbprint { given: String },
-    #[error("no certificate here begins with {given}; see `riskgate opcua list`")]
+    #[error("没有这样开头的证书 / no certificate here begins with {given}; see `riskgate opcua list`")]
     None { given: String },
-    #[error("{given} fits {n} certificates; give more of it")]
+    #[error("不唯一，请多写几位 / {given} fits {n} certificates; give more of it")]
     Several { given: String, n: usize },
-    #[error("{file} cannot be trusted: {cause}", file = .file.display())]
+    #[error("不能信任 / {file} cannot be trusted: {cause}", file = .file.display())]
     Certificate { file: PathBuf, cause: CertificateError },
-    #[error("{thumbprint} {fault}; to take it all the same, add --as-it-is")]
+    #[error("证书有瑕疵 / {thumbprint} {fault}; to take it all the same, add --as-it-is")]
     Faulty { thumbprint: Thumbprint, fault: String },
-    #[error("{thumbprint} is not trusted anyway")]
+    #[error("本来就未被信任 / {thumbprint} is not trusted anyway")]
     NotTrusted { thumbprint: Thumbprint },
 }
 
@@ -129,22 +129,22 @@ pub(super) struct Shown<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(
-        "riskgate does not trust the certificate of the server at {url} yet: {is}; compare its thumbprint with \
+        "尚未信任服务器证书，请先核对指纹 / riskgate does not trust the certificate of the server at {url} yet: {is}; compare its thumbprint with \
          the one that the server shows, then: {command}"
     )]
     Unknown { url: String, is: String, command: String },
     #[error(
-        "the certificate of the server at {url} has changed, and riskgate does not trust the new one: it was \
+        "服务器证书已更换，请先核对指纹 / the certificate of the server at {url} has changed, and riskgate does not trust the new one: it was \
          {was} and is {is}; if it was renewed on purpose, compare its thumbprint with the one that the server \
          shows, then: {command}"
     )]
     Changed { url: String, was: String, is: String, command: String },
     #[error(
-        "riskgate was told to distrust the certificate of the server at {url}: {is}; to trust it again: {command}"
+        "服务器证书已被人工撤销信任 / riskgate was told to distrust the certificate of the server at {url}: {is}; to trust it again: {command}"
     )]
     Distrusted { url: String, is: String, command: String },
     #[error(
-        "riskgate refuses the certificate of the server at {url}: {thumbprint} {fault}; {remedy}, or take it as \
+        "服务器证书有瑕疵 / riskgate refuses the certificate of the server at {url}: {thumbprint} {fault}; {remedy}, or take it as \
          it is: {command} --as-it-is"
     )]
     Faulty { url: String, thumbprint: Thumbprint, fault: String, remedy: &'static str, command: String },

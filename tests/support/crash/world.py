@@ -108,14 +108,27 @@ class Ports:
 
 
 def free_ports():
-    def is_free(port):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) != 0
+    """Three ports, and what keeps them for a run: who looks for one takes its number for datagrams first, so that a
+    port whose agent or broker was just killed is given to no other run."""
+
+    def kept(port):
+        keeper = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            keeper.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) != 0:
+                    return keeper
+        except OSError:
+            # Another run has it.
+            pass
+        keeper.close()
+        return None
 
     # Runs beside each other look in different places; the seed has no part in it.
     start = random.SystemRandom().randrange(len(PORTS))
     around = itertools.chain(PORTS[start:], PORTS[:start])
-    return Ports(*itertools.islice(filter(is_free, around), 3))
+    keepers = list(itertools.islice(filter(None, map(kept, around)), 3))
+    return Ports(*(keeper.getsockname()[1] for keeper in keepers)), keepers
 
 
 class Plant(peers.Modbus):
@@ -131,7 +144,7 @@ class Plant(peers.Modbus):
 class World:
     def __init__(self, plan, binary, folder):
         self.plan, self.binary, self.folder = plan, binary, folder
-        self.ports = free_ports()
+        self.ports, keepers = free_ports()
         self.version = 0
         self.values = dict.fromkeys(EVERY_POINT, 10)
         # When the agent ended, however it did.
@@ -146,7 +159,7 @@ class World:
         self.was_held = False
         self.began = time.monotonic()
         self.steps = open(folder / "steps.log", "w", buffering=1)
-        self.closers = [self.steps.close]
+        self.closers = [self.steps.close, *(keeper.close for keeper in keepers)]
         try:
             self._open()
         except BaseException:

@@ -40,14 +40,10 @@ impl Engine {
         let present = self.periods.get(&task).copied();
         let turn = match present.or_else(|| self.go_on_watching(task, now, wall)) {
             Some(period) => Some(period.end),
-            None => match plant.time().duty(draft, wall) {
-                Duty::Within(period) => {
-                    self.begin_period(task, period, now, wall);
-                    Some(period.end)
-                }
-                Duty::From(next) => Some(next),
-                Duty::Never => None,
-            },
+            None => {
+                let duty = plant.time().duty(draft, wall);
+                self.take_up(task, duty, now, wall)
+            }
         };
         match turn.and_then(|turn| calendar.when(turn, now)) {
             Some(due) => self.timers.set(Timer::Duty(task), due),
@@ -55,10 +51,26 @@ impl Engine {
         }
     }
 
+    /// No cycle goes on. Gives when to look again.
+    fn take_up(&mut self, task: u32, duty: Duty, now: Mono, wall: Wall) -> Option<Wall> {
+        if let Duty::Within(period) = duty {
+            self.begin_period(task, period, now, wall);
+            return Some(period.end);
+        }
+        if let Some(watch) = self.watches.get_mut(task) {
+            watch.rest();
+        }
+        match duty {
+            Duty::From(next) => Some(next),
+            Duty::Within(_) | Duty::Never => None,
+        }
+    }
+
     /// What of the cycle is over already was not seen.
     fn begin_period(&mut self, task: u32, period: Period, now: Mono, wall: Wall) {
         self.periods.insert(task, period);
         if let Some(watch) = self.watches.get_mut(task) {
+            watch.begin(now);
             watch.add(Period { start: period.start, end: wall }.length());
         }
         self.note_standing(task, period);
@@ -231,8 +243,14 @@ impl Engine {
         at: Wall,
         effects: &mut Vec<Effect>,
     ) {
-        // A cycle has one record of the agent's, and a person one at a time.
-        let of = if kept.automatic { period.map_or(at, |period| period.start) } else { at };
+        // A cycle has one record of the agent's. Of a person there may be several in one millisecond, and again in one
+        // that a clock which was set back has shown before.
+        let of = if kept.automatic {
+            period.map_or(at, |period| period.start)
+        } else {
+            self.recorded = at.max(Wall(self.recorded.0.saturating_add(1)));
+            self.recorded
+        };
         let epoch = self.hazards.epoch().0.to_string();
         let name =
             [plant.company(), plant.gateway(), &epoch, &draft.id, kept.by, &of.0.to_string()].join("\u{1f}");

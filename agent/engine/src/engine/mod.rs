@@ -29,7 +29,7 @@ mod unseen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, SourceId};
+use riskgate_point::{Fix, Link, Mono, Now, PointId, Report, Sample, Sighting, SourceId, Wall};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -116,6 +116,8 @@ pub struct Engine {
     /// Up to when the week was seen.
     indicators_seen: Mono,
     stops: Stops,
+    /// What the newest record of a person has its id from.
+    recorded: Wall,
     shadows: Shadows,
     unseen: Option<Box<unseen::Unseen>>,
     quality: Tally,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use riskgate_point::{Link, Now, PointId, SourceId};
+use riskgate_point::{Link, Now, PointId, SourceId, Wall};
 
 use super::fault::{of_point, of_source};
 use super::judge::hold_of;
@@ -60,6 +60,7 @@ impl Engine {
             indicators: restored.indicators.map(Box::new),
             indicators_seen: now.mono,
             stops: Stops::restored(restored.stops),
+            recorded: Wall(i64::MIN),
             shadows,
             unseen: None,
             cycles_over: 0,
@@ -97,6 +98,7 @@ impl Engine {
         let at = Now { mono: now.mono.max(self.latest), wall: now.wall };
         self.run_timers(at, effects);
         let old = Arc::clone(&self.plant);
+        let was = Arc::clone(&old);
         let before: BTreeMap<&str, (&Rule, RuleState)> = old
             .rules()
             .iter()
@@ -113,13 +115,15 @@ impl Engine {
                 if state.phase.is_active() && !old.shadow {
                     out_of_the_light.push(old);
                 }
-                let same = old.version == rule.version && old.reads_like(rule);
+                let same = old.version == rule.version && rule.reads_like(&plant, old, &was);
                 let memory = if same { state.of(rule).memory } else { None };
                 let new = RuleState::new(rule, Phase::Normal);
                 RuleState { memory: memory.or(new.memory), ..new }
             }
             // The same rule over the same names goes on as it was.
-            Some((old, state)) if old.version == rule.version && old.reads_like(rule) => state.of(rule),
+            Some((old, state)) if old.version == rule.version && rule.reads_like(&plant, old, &was) => {
+                state.of(rule)
+            }
             Some((_, state)) if state.phase.is_active() => {
                 // One that reads no places any more waits for nobody to be seen.
                 let from_before = state.from_before && rule.reads_places();
@@ -144,6 +148,8 @@ impl Engine {
         let present = std::mem::replace(&mut self.present, Present::new(&plant, at));
         self.present = present.moved(&old, &plant, at);
         self.plant = plant;
+        // From here on, who looks whether a measure can be seen asks by the new numbers.
+        self.move_cycles(&old, at.mono);
         self.unseen = None;
         self.adopt_activity();
         self.offer_again(&old, &timers, at);
@@ -151,7 +157,6 @@ impl Engine {
         self.end_faults_without_cause(at, effects);
         self.settle(at, effects);
         self.note(before_settling, at.mono, effects);
-        self.move_cycles(&old, at.mono);
         self.offer_duties(at.mono);
         self.timers.set_no_later(Timer::Indicators, at.mono);
         let before_judging = effects.len();

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use riskgate_point::{Condition, Link, Now, Permit, SourceId};
+use riskgate_point::{Condition, Link, Mono, Now, Permit, PermitStage, SourceId};
 
 use super::Engine;
-use crate::Effect;
 use crate::calendar::{Look, SETTLED_AFTER};
-use crate::permit::{Place, Taken};
-use crate::present::place_of;
+use crate::permit::{PermitView, Place, Taken};
+use crate::present::{SourceState, place_of};
 use crate::timer::Timer;
+use crate::{Effect, Truth};
 
 impl Engine {
     pub(super) fn condition(&mut self, condition: &Condition, at: Now, effects: &mut Vec<Effect>) {
@@ -146,6 +146,28 @@ impl Engine {
         self.judge_all(rules, at, effects);
     }
 
+    /// Every ticket that is known, by feed and number.
+    pub fn permits(&self, now: Mono) -> impl Iterator<Item = PermitView<'_>> {
+        self.present.permits.all().map(move |(permit, place)| {
+            let calendar = &self.present.calendar;
+            let unit = match place {
+                Place::Unit(unit) => self.plant.unit_at(unit).map(|unit| unit.id.as_str()),
+                Place::Elsewhere | Place::Unsaid => None,
+            };
+            let (before_its_end, _) = calendar.within(None, permit.end, now);
+            let (timely, _) = calendar.within(permit.start, permit.end, now);
+            let timely = timely.and(Truth::from(permit.stage == PermitStage::Working));
+            let is_live = self.present.source(permit.source).is_some_and(SourceState::is_live);
+            let in_force = if is_live { timely } else { timely.and(Truth::Unknown) };
+            PermitView { permit, unit, over: !before_its_end, in_force }
+        })
+    }
+
+    /// Whether these are all: a permit that is not among them is none.
+    pub fn permits_known(&self, now: Mono) -> bool {
+        self.present.permits_known(&self.plant, now).0 && !self.present.permits.is_full()
+    }
+
     pub(super) fn rules_of_all_permits(&self) -> BTreeSet<u32> {
         let units = (0u32..).zip(self.plant.units());
         units.flat_map(|(unit, _)| self.plant.rules_of_permits(unit)).copied().collect()
@@ -156,7 +178,10 @@ impl Engine {
         match self.present.calendar.look(read) {
             Look::Same => return,
             Look::Doubtful => self.timers.set(Timer::Calendar, at.mono.after(SETTLED_AFTER)),
-            Look::Sure => self.timers.clear(Timer::Calendar),
+            Look::Sure => {
+                self.timers.clear(Timer::Calendar);
+                self.offer_duties(at.mono);
+            }
         }
         self.offer_withheld_end();
         self.judge_all(self.rules_of_all_permits(), at, effects);

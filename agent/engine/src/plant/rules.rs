@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::expr::{self, ExprFault, Program, Reads};
 use crate::plant::check::limits_of;
 use crate::plant::names::DraftNames;
-use crate::plant::{loss, order};
+use crate::plant::{Plant, loss, order};
 use crate::{
     AlarmKind, Class, Confirm, Draft, Fault, Item, Level, LimitKind, PointDraft, Priority, Raising,
     RuleDraft, Severity, TaskEffectDraft, UnitEffectDraft, Words,
@@ -178,13 +178,24 @@ impl Rule {
 }
 
 impl Rule {
-    /// Whether what another rule of the same text remembers holds for this one: it reads as many of
-    /// each. The text names the points; only what a unit's name stands for can differ.
-    pub(crate) fn reads_like(&self, other: &Self) -> bool {
-        self.points.len() == other.points.len()
-            && self.zones.len() == other.zones.len()
-            && self.cameras.len() == other.cameras.len()
-            && self.rules.len() == other.rules.len()
+    /// Whether what a rule of the same text remembers under another plant holds for this one: it reads the same,
+    /// by name. What the name of a unit stands for can differ.
+    pub(crate) fn reads_like(&self, plant: &Plant, other: &Self, of: &Plant) -> bool {
+        self.names_read(plant) == other.names_read(of)
+    }
+
+    /// What stands behind the zones of a plant has no name.
+    fn names_read<'a>(&self, plant: &'a Plant) -> BTreeSet<(u8, Option<&'a str>)> {
+        let at = |at: &u32| usize::try_from(*at).unwrap_or(usize::MAX);
+        let points = self.points.iter().map(|id| plant.point(*id).map(|of| &of.tag));
+        let zones = self.zones.iter().map(|zone| plant.zones().get(at(zone)).map(|of| &of.id));
+        let cameras = self.cameras.iter().map(|camera| plant.cameras().get(at(camera)).map(|of| &of.id));
+        let sources = self.conditions.iter().map(|source| plant.source(*source).map(|of| &of.id));
+        let units = self.permits.iter().map(|unit| plant.unit_at(*unit).map(|of| &of.id));
+        let rules = self.rules.iter().map(|rule| plant.rule(*rule).map(|of| &of.id));
+        let name = |kind: u8| move |name: Option<&'a String>| (kind, name.map(String::as_str));
+        let places = zones.map(name(1)).chain(cameras.map(name(2))).chain(units.map(name(4)));
+        points.map(name(0)).chain(places).chain(sources.map(name(3))).chain(rules.map(name(5))).collect()
     }
 
     /// People, cameras, permits: what it reads of them is what was told since the engine was made, one by

@@ -5,7 +5,7 @@ use riskgate_point::Wall;
 
 use super::{
     ActView, AsideView, BoostView, CoverageView, EvidenceView, HazardView, ModelView, OperandView,
-    OutboxView, RaiseView, SourceView, TaskView, UnitView, UplinkView, stamp,
+    OutboxView, RaiseView, RefusedModelView, SourceView, TaskView, UnitView, UplinkView, stamp,
 };
 use crate::config::ModelInForce;
 use crate::console::board::{AsideLine, Board, Line};
@@ -23,13 +23,14 @@ impl Render<'_> {
     }
 
     pub(super) fn model(&self) -> ModelView {
-        let ModelInForce { source, taken, orphans } = self.board.model();
+        let ModelInForce { source, taken, refused, orphans } = self.board.model();
         ModelView {
             source: *source,
             version: taken.as_ref().map(|taken| taken.version),
             since: taken.as_ref().map(|taken| self.stamp(taken.at)),
             by: taken.as_ref().map(|taken| taken.by.clone()),
             orphans: orphans.clone(),
+            refused: refused.as_ref().map(|of| RefusedModelView { version: of.version, why: of.why.clone() }),
         }
     }
 

@@ -88,6 +88,9 @@ pub(super) fn append(
     {
         connection.execute("UPDATE meta SET config = ?1", [config]).map_err(sql("note the configuration"))?;
     }
+    if what == "start" {
+        super::whose::note(connection, body)?;
+    }
     *head = Head { n, hash };
     Ok(())
 }

@@ -68,38 +68,40 @@ impl<'a> Walk<'a> {
             let name = segment.path.file_name().map(|name| name.to_string_lossy().into_owned());
             self.place = name.unwrap_or_default();
             if segment.first != self.head.n + 1 {
-                return Err(self.broken(self.head.n + 1, "no archive holds it"));
+                return Err(self.broken(self.head.n + 1, "没有存档 no archive holds it"));
             }
             let lines = lines(&segment.path).map_err(|error| self.unreadable(&error))?;
             for line in lines {
                 let line = line.map_err(|error| self.unreadable(&error))?;
                 if self.head.n == segment.last.n {
-                    return Err(self.broken(segment.last.n + 1, "the archive goes on behind its end"));
+                    return Err(
+                        self.broken(segment.last.n + 1, "存档多出记录 the archive goes on behind its end")
+                    );
                 }
                 self.link(&line, &stored.unchained)?;
                 progress(self.head.n);
             }
             if self.head.n < segment.last.n {
                 let why = format!(
-                    "the archive ends before it; it was sealed with entries up to {}",
+                    "存档缺少记录 the archive ends before it; it was sealed with entries up to {}",
                     segment.last.n
                 );
                 return Err(self.broken(self.head.n + 1, &why));
             }
             if self.head.hash != segment.last.hash {
-                return Err(self.broken(self.head.n, "it is not what it was when its archive was sealed"));
+                return Err(self
+                    .broken(self.head.n, "与封存时不同 it is not what it was when its archive was sealed"));
             }
         }
         self.place = "state.db".to_owned();
         for row in &stored.rows {
             if row.n != self.head.n + 1 {
-                return Err(
-                    self.broken(self.head.n + 1, &format!("it is not there; entry {} follows", row.n))
-                );
+                return Err(self
+                    .broken(self.head.n + 1, &format!("记录缺失 it is not there; entry {} follows", row.n)));
             }
             self.link(&row.line, &stored.unchained)?;
             if self.head.hash != row.hash {
-                return Err(self.broken(row.n, "it is not what was written: its hash is another"));
+                return Err(self.broken(row.n, "记录被改动 it is not what was written: its hash is another"));
             }
             progress(self.head.n);
         }
@@ -110,12 +112,13 @@ impl<'a> Walk<'a> {
     fn link(&mut self, text: &str, unchained: &Unchained) -> Result<(), Broken> {
         let n = self.head.n + 1;
         let line: Line = serde_json::from_str(text)
-            .map_err(|error| self.broken(n, &format!("it is no entry any more: {error}")))?;
+            .map_err(|error| self.broken(n, &format!("不再是记录 it is no entry any more: {error}")))?;
         if line.n != n {
-            return Err(self.broken(n, &format!("in its place stands entry {}", line.n)));
+            return Err(self.broken(n, &format!("被其他记录替换 in its place stands entry {}", line.n)));
         }
         if line.previous != self.head.hash {
-            let why = "the entry behind it holds another hash of it: one of the two was changed";
+            let why =
+                "该条或后一条被改动 the entry behind it holds another hash of it: one of the two was changed";
             // The first has none before it.
             return Err(self.broken(self.head.n.max(1), why));
         }
@@ -125,7 +128,7 @@ impl<'a> Walk<'a> {
             if line.what != "chain"
                 || serde_json::from_value::<Unchained>(told).ok().as_ref() != Some(unchained)
             {
-                let why = "the entries of before the chain are not those that its first link speaks of";
+                let why = "链开始之前的记录被改动 the entries of before the chain are not those that its first link speaks of";
                 return Err(self.broken(1, why));
             }
             self.first = Some(at);
@@ -134,7 +137,7 @@ impl<'a> Walk<'a> {
         self.head = Head { n, hash: hash(text.as_bytes()) };
         match self.kept {
             Some(kept) if kept.n == n && kept.hash != self.head.hash => {
-                Err(self.broken(n, "it is not the head that was kept elsewhere"))
+                Err(self.broken(n, "与另存的头不同 it is not the head that was kept elsewhere"))
             }
             Some(_) | None => Ok(()),
         }
@@ -142,13 +145,15 @@ impl<'a> Walk<'a> {
 
     fn proof(self, stored: &Stored) -> Result<Proof, Broken> {
         let (Some(first), Some(last)) = (self.first, self.at) else {
-            return Err(self.broken(1, "there is no entry at all, not even the first"));
+            return Err(self.broken(1, "一条记录也没有 there is no entry at all, not even the first"));
         };
         if let Some(kept) = self.kept
             && kept.n > self.head.n
         {
-            let why =
-                format!("the journal ends before it; the head that was kept elsewhere is entry {}", kept.n);
+            let why = format!(
+                "日志到此为止，另存的头在其后 the journal ends before it; the head that was kept elsewhere is entry {}",
+                kept.n
+            );
             return Err(self.broken(self.head.n + 1, &why));
         }
         Ok(Proof {

@@ -29,6 +29,17 @@ pub struct Entry {
     pub line: String,
 }
 
+impl Entry {
+    /// Which unit it is about.
+    pub fn unit(&self) -> Option<&str> {
+        unit_of(&self.body)
+    }
+}
+
+fn unit_of(body: &Value) -> Option<&str> {
+    body.get("unit").and_then(Value::as_str)
+}
+
 /// Which entries are wanted; nothing given: all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -68,7 +79,7 @@ fn give(text: &str, filter: &Filter, take: &mut impl FnMut(Entry) -> bool) -> Re
         key: text.chars().take(40).collect(),
         source,
     })?;
-    let of_unit = |unit: &String| line.body.get("unit").and_then(Value::as_str) == Some(unit.as_str());
+    let of_unit = |unit: &String| unit_of(&line.body) == Some(unit.as_str());
     let wanted = filter.since.is_none_or(|since| line.at >= since.0)
         && filter.unit.as_ref().is_none_or(of_unit)
         && filter.by.as_ref().is_none_or(|by| line.by == *by);

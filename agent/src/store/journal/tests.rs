@@ -138,7 +138,7 @@ async fn an_entry_that_is_gone_two_that_changed_places_and_another_hash_are_foun
         connection.execute("DELETE FROM journal WHERE n = 70", []).expect("deleted");
     });
     let broken = verdict(&dir).expect_err("found");
-    assert_eq!((broken.n, broken.why.as_str()), (70, "it is not there; entry 71 follows"));
+    assert_eq!((broken.n, broken.why.as_str()), (70, "记录缺失 it is not there; entry 71 follows"));
 
     let dir = three_months().await;
     tamper(&dir, |connection| {
@@ -151,7 +151,7 @@ async fn an_entry_that_is_gone_two_that_changed_places_and_another_hash_are_foun
             .expect("swapped");
     });
     let broken = verdict(&dir).expect_err("found");
-    assert_eq!((broken.n, broken.why.as_str()), (70, "in its place stands entry 71"));
+    assert_eq!((broken.n, broken.why.as_str()), (70, "被其他记录替换 in its place stands entry 71"));
 
     let dir = three_months().await;
     tamper(&dir, |connection| {

@@ -15,7 +15,7 @@ const PEOPLE_AT_ONCE: usize = 20;
 impl Link<'_> {
     /// Each second. Zones take turns: those that change all the time leave the others theirs.
     pub(super) fn tell_people(&mut self, connected: Wall) {
-        if !self.session.people_arrived() {
+        if !self.session.has_arrived(&LooseKind::People) {
             return;
         }
         let zones = self.uplink.people.borrow().clone();

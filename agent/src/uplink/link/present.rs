@@ -122,6 +122,7 @@ impl Link<'_> {
             };
             self.push(topic, payload, true, what);
         }
+        self.units_before(present.units.iter().map(|record| record.unit.clone()));
     }
 
     /// As it goes. `None`: what is retained there is newer already.

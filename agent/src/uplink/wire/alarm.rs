@@ -3,7 +3,7 @@
 use riskgate_engine::{AlarmRecord, AlarmTurn, OutOfService, Plant, Shelf, StopRecord, Suppression};
 use serde_json::{Value, json};
 
-use super::{Origin, evidence, level};
+use super::{Codes, Origin, evidence, level};
 use crate::store::{Lane, Message};
 
 /// `stopReason` holds 500 characters.
@@ -56,11 +56,13 @@ pub(super) fn alarm_message(alarm: &AlarmRecord, plant: &Plant, origin: &Origin)
 pub(super) fn stop_message(stop: &StopRecord, plant: &Plant, origin: &Origin) -> Message {
     let id = format!("{}:{}", stop.unit, stop.stop);
     let unit = plant.unit(&stop.unit);
+    let codes = Codes::of(unit, plant);
     let data = json!({
         "id": id,
         "revision": stop.revision,
         "companyCode": origin.company,
-        "hazardCode": unit.map(|unit| &unit.hazard_code),
+        "hazardCode": codes.major,
+        "hazardCode1": codes.other,
         "riskUnitId": stop.unit,
         "riskUnitName": unit.map(|unit| &unit.name),
         "stopStartTime": origin.time(stop.since),

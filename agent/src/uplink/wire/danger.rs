@@ -5,7 +5,7 @@ use riskgate_engine::{CheckRecord, HazardRecord, HazardStage, Level, Plant, valu
 use riskgate_point::Quality;
 use serde_json::{Map, Value, json};
 
-use super::{Origin, at_most, evidence, level};
+use super::{Codes, Origin, at_most, evidence, level};
 use crate::store::{Lane, Message};
 
 /// `dangerName` holds 300 characters.
@@ -41,7 +41,7 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
     let measure = plant.measure(&hazard.measure);
     let unit = plant.unit(&hazard.unit);
     let classify2 = measure.map_or("", |measure| &measure.classify2);
-    let is_major = unit.is_none_or(|unit| plant.is_major(unit));
+    let codes = Codes::of(unit, plant);
     let name = match measure {
         Some(measure) => format!("{}：{}", measure.name, hazard.words.zh),
         None => hazard.words.zh.clone(),
@@ -54,8 +54,8 @@ fn hazard_data(hazard: &HazardRecord, plant: &Plant, origin: &Origin) -> Value {
         "riskMeasureId": hazard.measure,
         "orphan": plant.is_orphan(&hazard.measure),
         "riskUnitId": hazard.unit,
-        "hazardCode": unit.map(|unit| &unit.hazard_code).filter(|_| is_major),
-        "hazardCode1": unit.map(|unit| &unit.hazard_code).filter(|_| !is_major),
+        "hazardCode": codes.major,
+        "hazardCode1": codes.other,
         "hazardDep": unit.map(|unit| &unit.department).filter(|department| !department.is_empty()),
         "dangerName": at_most(DANGER_NAME_CHARS, &name),
         "dangerLevel": match hazard.level { Level::General => 0, Level::Major => 1 },

@@ -24,7 +24,7 @@ const NAMESPACE: &str = "spBv1.0";
 const KEPT: &str = "$sparkplug/certificates/";
 
 /// One edge node, and what is read of it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EdgeNode {
     pub group: String,
     pub edge: String,

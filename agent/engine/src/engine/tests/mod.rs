@@ -3,6 +3,7 @@
 mod alarm;
 mod beginnings;
 mod boost_clock;
+mod cycles;
 mod duties;
 mod hazard;
 mod hazard_life;
