@@ -1,6 +1,5 @@
 //! A start while nothing can be written: the disk is full and the room that was kept for it is used up; it may only be
-//! read, as a card that has failed; or there is no store and none can be made, since the disk is not mounted or the
-//! folder is somebody else's.
+//! read, as a card that has failed; or there is no store and none can be made, as where the disk is not mounted.
 //!
 //! People are warned all the same: the store is read, what it holds is restored, and what would be written at a start
 //! stays in memory. Each commit fails until it can be written, so that alarms and hazards go out undurable; then the

@@ -263,7 +263,7 @@ pub enum StoreError {
     Full { path: PathBuf, source: Box<StoreError> },
     #[error(
         "nothing can be written in {}: what is decided is told all the same, and is not durable; check that the disk is \
-         mounted there, that it may be written, and that riskgate's user owns the folder; the store is begun by itself then",
+         mounted there and may be written; the store is begun by itself then",
         path.display()
     )]
     NoPlace { path: PathBuf, source: Box<StoreError> },
@@ -295,7 +295,7 @@ impl Store {
     /// and [`Committed::failed`] says why until the store is begun.
     ///
     /// # Errors
-    /// Another process holds it, or there is one that cannot be read. A damaged, a foreign or a newer file is no error:
+    /// Another process holds it, the folder is another user's, or there is a store that cannot be read. A damaged, a foreign or a newer file is no error:
     /// it is kept aside, see [`Opened::kept_aside`].
     pub fn open(dir: &Path, now: Wall) -> Result<(Self, Opened), StoreError> {
         let (database, opened) = open::open(dir, now)?;

@@ -54,7 +54,8 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
     let mut start = Start::default();
     let lock = match place(dir) {
         Ok(lock) => lock,
-        Err(why) if is_read_only(&why) || is_empty(dir) => return full::open(dir, now, why, start, None),
+        Err(why) if goes_on(dir, &why) => return full::open(dir, now, why, start, None),
+        Err(StoreError::NoPlace { source, .. }) => return Err(*source),
         Err(why) => return Err(why),
     };
     match open_locked(dir, now, &mut start, &lock) {
@@ -88,9 +89,21 @@ fn is_empty(dir: &Path) -> bool {
     is_missing(&file) && is_missing(&suffixed(&file, "-wal")) && Marked::read(dir).is_none()
 }
 
-fn is_read_only(error: &StoreError) -> bool {
-    let StoreError::NoPlace { source, .. } = error else { return false };
-    matches!(&**source, StoreError::File { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
+/// Whether people are warned from memory where nothing can be written: on a disk that failed or is not there, at any
+/// hour of the night. A folder that is somebody else's is a person's doing, and a start that is refused shows it.
+fn goes_on(dir: &Path, why: &StoreError) -> bool {
+    let kind = if let StoreError::NoPlace { source, .. } = why
+        && let StoreError::File { source, .. } = &**source
+    {
+        Some(source.kind())
+    } else {
+        None
+    };
+    match kind {
+        Some(io::ErrorKind::ReadOnlyFilesystem) => true,
+        Some(io::ErrorKind::PermissionDenied) => false,
+        Some(_) | None => is_empty(dir) && !matches!(why, StoreError::InUse { .. }),
+    }
 }
 
 /// What a start goes by, from try to try: one that fails for want of room is followed by another, which must not judge
