@@ -277,18 +277,18 @@ fn what_cannot_be_told_says_the_next_step() {
     said("probe modbus /dev/ttyS9 --rtu --register 1").ends(2).holds("leave --rtu out");
 }
 
-fn three_devices() -> Line {
-    Line::of([(3, [(0, 4711)].into()), (7, BTreeMap::new())].into())
+fn two_devices() -> Line {
+    Line::of([(1, [(0, 4711)].into()), (3, BTreeMap::new())].into())
 }
 
 #[test]
 fn a_value_or_an_exception_is_an_answer_to_a_scan() {
-    let line = three_devices();
-    let scanned = said(&format!("scan modbus {} --from 1 --to 8 --timeout 100ms", line.address)).ends(0);
+    let line = two_devices();
+    let scanned = said(&format!("scan modbus {} --from 1 --to 4 --timeout 1s", line.address)).ends(0);
     scanned.holds("4711 (0x1267)");
     scanned.holds("异常码 exception 2");
     scanned.holds("2 个站号有应答");
-    scanned.holds("if none answers about 1 s");
+    scanned.holds("if none answers about 4 s");
     assert!(!scanned.err.contains('\r'), "no bar where there is no terminal: {}", scanned.err);
     line.only_read();
     let none = said(&format!("scan modbus {} --from 20 --to 22 --timeout 50ms", line.address)).ends(1);
@@ -299,12 +299,12 @@ fn a_value_or_an_exception_is_an_answer_to_a_scan() {
 
 #[test]
 fn a_scan_that_is_ended_shows_what_was_found() {
-    let line = three_devices();
+    let line = two_devices();
     let mut asked = line.devices.asked.subscribe();
     let mut command = riskgate(&format!("scan modbus {} --timeout 1s", line.address));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     line.runtime.block_on(async {
-        tokio::time::timeout(LONG, asked.wait_for(|id| *id > 7)).await.expect("in time").expect("asked");
+        tokio::time::timeout(LONG, asked.wait_for(|id| *id > 3)).await.expect("in time").expect("asked");
     });
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());

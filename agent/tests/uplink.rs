@@ -34,11 +34,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use support::{Broker, LONG, Subscriber, free_port};
+use support::{Broker, LONG, Subscriber, alone, free_port};
 
 /// 2025-06-01T08:00:00+08:00, standing still.
 fn clock() -> Now {
     Now { mono: Mono(1), wall: Wall(1_748_736_000_000) }
+}
+
+fn open(dir: &Path) -> (Store, Opened) {
+    let _alone = alone();
+    Store::open(dir, clock().wall).expect("opens")
 }
 
 /// A link that can be cut while the broker lives on.
@@ -148,7 +153,7 @@ fn plant_of(units: &[&str], points: usize) -> Arc<Plant> {
 
 impl Agent {
     fn start(dir: &Path, port: u16) -> Self {
-        let (store, opened) = Store::open(dir, clock().wall).expect("opens");
+        let (store, opened) = open(dir);
         let Opened { epoch, epoch_began, epoch_reason, .. } = opened;
         let (plant_sender, plant) = watch::channel(plant(&["U-1", "U-2"]));
         let (sources_sender, sources) = watch::channel(Vec::new());
@@ -811,7 +816,7 @@ async fn readings_dropped_while_the_spool_cannot_be_written_are_told_all_the_sam
 async fn urgent_rows_go_ahead_of_the_backlog_in_their_own_order() {
     let broker = Broker::start();
     let dir = TempDir::new().expect("a directory");
-    let (store, _) = Store::open(dir.path(), clock().wall).expect("opens");
+    let (store, _) = open(dir.path());
     commit(&store, 1, Vec::new(), (1..=150).map(task).collect()).await;
     commit(&store, 2, Vec::new(), (151..=200).map(hazard).collect()).await;
     store.close().expect("closes");

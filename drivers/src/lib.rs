@@ -14,6 +14,9 @@ pub mod modbus;
 pub mod mqtt;
 #[cfg(feature = "opcua")]
 pub mod opcua;
+#[cfg(test)]
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 pub mod scaling;
 pub mod tally;
 #[cfg(feature = "tls")]

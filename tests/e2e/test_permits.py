@@ -75,7 +75,7 @@ def test_a_ticket_ends_by_the_clock_and_none_is_none_only_where_the_feed_is_hear
     site.start(extra_sources=source(site), rules=RULES + WORK)
     # Nothing was ever heard of the feed: nobody knows.
     assert state(site, "no-permit") == "normal"
-    site.feed.publish("permit/DH-8", ticket("DH-8", 2, minutes=0, seconds=8))
+    site.feed.publish("permit/DH-8", ticket("DH-8", 2, minutes=0, seconds=20))
     until("work", lambda: state(site, "hot-work") == "unacknowledged")
     until("that there is no other ticket", lambda: state(site, "no-permit") == "unacknowledged")
     until("its end", lambda: state(site, "hot-work") == "returned")

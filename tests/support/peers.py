@@ -37,11 +37,38 @@ def until(what, condition, patience=PATIENCE_S):
         time.sleep(LOOK_EVERY_S)
 
 
+def keeps_period(moments, period_s, gaps=30):
+    """Whether so many gaps, the last ones, are as they should be: in the middle, and all together. Waited for, because
+    a machine that stalls for a moment says nothing about who is looked at."""
+    window = moments[-gaps - 1 :]
+    between = sorted(later - earlier for earlier, later in zip(window, window[1:]))
+    if len(between) < gaps:
+        return False
+    return all(abs(gap - period_s) < period_s / 10 for gap in (between[gaps // 2], sum(between) / gaps))
+
+
+def hold_port():
+    """A socket that holds a port: bound, not listening. The system gives the port to nobody else, whoever connects is
+    refused, and a server that is meant for it may listen there all the same, because both say SO_REUSEADDR as
+    servers do; it may go and come back. `ports.rs` does the same for the tests in Rust."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+def port_of(held):
+    return held.getsockname()[1]
+
+
+# Never closed: what this process was given stays its own until it ends.
+_held = []
+
+
 def free_port():
-    """A port that was free a moment ago; servers that can bind port 0 do that instead."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a server that cannot bind port 0, or that nobody is to serve."""
+    _held.append(hold_port())
+    return port_of(_held[-1])
 
 
 def answers(port):
@@ -71,7 +98,13 @@ class Mosquitto:
         log = open(self.folder / "mosquitto.log", "ab")
         self.process = subprocess.Popen([binary, "-c", self.conf], stderr=log, stdout=log)
         log.close()
-        until("mosquitto listens", lambda: answers(self.port))
+        until("mosquitto listens", self.listens)
+
+    def listens(self):
+        listens = answers(self.port)
+        # Looked at after the answer: who answers for one that has ended is another.
+        assert self.process.poll() is None, f"mosquitto ended with {self.process.returncode}\n{self.log()}"
+        return listens
 
     def log(self):
         return (self.folder / "mosquitto.log").read_text()
@@ -105,10 +138,10 @@ class InLoop:
 class Modbus(InLoop):
     """pymodbus with one device of 1,000 registers, holding and input alike."""
 
-    def __init__(self, device_id=1):
+    def __init__(self, device_id=1, port=None):
         super().__init__()
         self.device_id = device_id
-        self.port = free_port()
+        self.port = port or free_port()
         self.words = {}
         self.server = None
         self.on_request = lambda: None

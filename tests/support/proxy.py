@@ -19,7 +19,7 @@ import contextlib
 import socket
 import threading
 
-from .peers import until
+from .peers import free_port, until
 
 
 class Proxy:
@@ -39,13 +39,12 @@ class Proxy:
         self.kept_back = None
         self.pairs = []
         self.silent = []
-        self.port = 0
+        self.port = free_port()
         self.up()
 
     def up(self):
         """Listens, on the same port as before."""
         self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def down(self):

@@ -1,6 +1,7 @@
 //! The pump with the real engine and a real store in a directory of its own.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use riskgate_drivers::intake::{Lane, Sender, channel};
 use riskgate_drivers::tally::Tallies;
@@ -198,6 +199,12 @@ impl Bench {
     }
 }
 
+/// A clock by which no commit is late, however long a disk takes.
+fn standing() -> Now {
+    static BEGUN: OnceLock<Now> = OnceLock::new();
+    *BEGUN.get_or_init(crate::clock::now)
+}
+
 /// The state and the durable mark of the one alarm.
 fn alarm(board: &BoardHandle) -> Option<(AlarmState, bool)> {
     board.read().alarm("LT-1/HH").map(|line| (line.record.state, line.durable))
@@ -277,7 +284,7 @@ async fn where_nothing_is_counted_any_more_that_is_kept_too() {
 
 #[tokio::test]
 async fn what_is_decided_is_shown_when_it_is_on_disk_and_an_act_is_answered_then() {
-    let mut bench = Bench::start(crate::clock::now);
+    let mut bench = Bench::start(standing);
     bench.level(95.0);
     let shown = bench.until("the alarm", alarm).await;
     assert_eq!(shown, (AlarmState::Unacknowledged, true));
@@ -318,7 +325,7 @@ async fn a_commit_that_fails_is_told_as_not_durable_turns_health_red_and_is_dura
 
 #[tokio::test]
 async fn a_stop_judges_what_waits_and_commits_it_whoever_still_holds_the_intake() {
-    let mut bench = Bench::start(crate::clock::now);
+    let mut bench = Bench::start(standing);
     // A driver that hangs keeps its sender.
     let _hung = bench.out.clone();
     bench.level(95.0);
@@ -353,7 +360,7 @@ async fn a_stop_with_a_full_store_says_what_it_leaves() {
 
 #[tokio::test]
 async fn a_swap_is_answered_after_the_commit_of_its_journal_and_keeps_the_alarm() {
-    let mut bench = Bench::start(crate::clock::now);
+    let mut bench = Bench::start(standing);
     bench.level(95.0);
     bench.until("the alarm", alarm).await;
     let entry = JournalEntry {
@@ -439,7 +446,7 @@ async fn a_command_is_answered_when_it_is_on_disk_however_late_and_so_is_its_rep
 
 #[tokio::test]
 async fn a_command_that_comes_too_late_or_sees_another_revision_changes_nothing() {
-    let mut bench = Bench::start(crate::clock::now);
+    let mut bench = Bench::start(standing);
     let revision = bench.alarmed().await;
     let stale = bench.refused(bench.commanded("c1", revision + 1)).await;
     assert_eq!((stale.code.as_ref(), stale.revision), ("stale", Some(revision)));

@@ -10,7 +10,7 @@ use riskgate_engine::HazardStage;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::tests::{alarm, asides, batch, commit, hazard, make_old, message, until};
+use super::tests::{alarm, asides, batch, commit, hazard, make_old, message, run, until};
 use super::*;
 
 const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.mark"];
@@ -160,10 +160,9 @@ struct Disk(TempDir);
 impl Disk {
     fn of(size: &str) -> Option<Self> {
         let dir = TempDir::new().expect("a directory");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(dir.path())
-            .output();
+        let mut mount = Command::new("mount");
+        let mounted =
+            run(mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path()));
         if !mounted.is_ok_and(|mounted| mounted.status.success()) {
             assert!(std::env::var_os(MUST_MOUNT).is_none(), "no file system can be mounted here");
             eprintln!("skipped: no file system can be mounted here");
@@ -197,14 +196,14 @@ impl Disk {
     }
 
     fn remount(&self, how: &str) {
-        let done = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()).status();
-        assert!(done.expect("runs").success());
+        let done = run(Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()));
+        assert!(done.expect("runs").status.success());
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(self.path()).status());
+        drop(run(Command::new("umount").arg("-l").arg(self.path())));
     }
 }
 

@@ -336,6 +336,8 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o640).open(&path);
     let file =
         opened.map_err(|source| StoreError::File { operation: "write", path: path.clone(), source })?;
+    #[cfg(test)]
+    let _alone = super::tests::alone();
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path }),

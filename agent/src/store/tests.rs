@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use riskgate_engine::{
@@ -15,6 +16,19 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
+
+/// A process holds all files of its parent, and their locks, from its fork until its own program runs. So nobody starts
+/// one while a store is opened, which would find the lock of its last opening still held.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a process wrote and how it ended.
+pub(super) fn run(command: &mut Command) -> std::io::Result<Output> {
+    let _alone = alone();
+    command.output()
+}
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

@@ -5,11 +5,13 @@
 
 mod fits;
 pub(crate) mod gateway;
+#[path = "../../../tests/support/ports.rs"]
+mod ports;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use riskgate::uplink::schema::KINDS;
@@ -18,16 +20,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+pub(crate) use ports::free_port;
 
 pub(crate) const ROOT: &str = "riskgate/v1/540170007/54017000701";
 
 /// A machine under load is slow, not hung.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-pub(crate) fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    free.local_addr().expect("an address").port()
+/// A process holds all files of its parent, and their locks, from its fork until its own program runs. So nobody starts
+/// one while a store is opened, which would find the lock of its last opening still held.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A mosquitto of our own: loopback, a free port, no persistence.
@@ -59,17 +65,23 @@ impl Broker {
         std::fs::write(&config, text).expect("written");
         let places = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"];
         let program = places.into_iter().find(|place| Path::new(place).exists()).unwrap_or("mosquitto");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is missing; run: apt-get install --yes mosquitto");
-        self.child = Some(child);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let child = self.child.as_mut().expect("started");
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = {
+            let _alone = alone();
+            command.spawn()
+        };
+        let started = started.expect("mosquitto is missing; run: apt-get install --yes mosquitto");
+        let child = self.child.insert(started);
+        let patient = Instant::now() + LONG;
+        loop {
+            let listens = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            // Looked at after the answer: who answers for one that has ended is another.
             assert!(child.try_wait().expect("asked").is_none(), "mosquitto ended at once");
+            if listens {
+                return;
+            }
+            assert!(Instant::now() < patient, "mosquitto does not listen");
             std::thread::yield_now();
         }
     }

@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// Looked at again so often though nothing is said: counts move while a dead peer is tried.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How soon a driver has to end.
-pub(crate) const PROMPT: Duration = Duration::from_millis(700);
+pub(crate) const PROMPT: Duration = Duration::from_secs(1);
 
 /// What a peer does to who connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

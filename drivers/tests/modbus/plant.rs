@@ -173,7 +173,7 @@ impl BlackHole {
         let address = listener.local_addr().unwrap();
         let mut held = Vec::new();
         // Until its queue of connections is full; the kernel then drops what comes.
-        while let Ok(connected) = timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+        while let Ok(connected) = timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
             held.push(connected.unwrap());
         }
         Self { port: address.port(), _held: (listener, held) }

@@ -11,10 +11,11 @@ mod security;
 mod support;
 
 use opcua::types::{Array, DateTime, StatusCode, Variant, VariantScalarTypeId};
-use plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, free_port, ours, within};
+use plant::{Driver, Offer, PASSWORD, Proxy, TestServer, USER, config, ours, within};
 use riskgate_drivers::opcua::{Kind, Password, User};
 use riskgate_point::{BadReason, Link, Quality, Report, UncertainReason, Value, Wall};
 use support::opcua::{alarms, archive, certs, plant};
+use support::ports::free_port;
 
 const LEVEL: u32 = 0;
 
@@ -234,7 +235,7 @@ async fn opcua_a_stop_ends_it_within_a_second_and_closes_the_session_whatever_th
     proxy.silence();
     assert!(silent.stop().await < PROMPT);
 
-    let nobody = format!("opc.tcp://{}", free_port().await);
+    let nobody = format!("opc.tcp://127.0.0.1:{}", free_port());
     let mut unreachable = Driver::start(config(nobody, &[&ours("Tank.Level")]));
     let why = unreachable.until_down().await;
     assert!(why.contains("check that the OPC UA server runs"), "{why}");

@@ -2,8 +2,6 @@
 befall them."""
 
 import dataclasses
-import getpass
-import itertools
 import json
 import os
 import random
@@ -21,8 +19,6 @@ from support.crash.receiver import Receiver
 ROOT = "riskgate/v1/540170007/54017000701"
 HEADERS = "位号,名称,数据源,地址,数据类型,工程单位,量程下限,量程上限,高报,高高报,死区,延时,类别,管控措施,确认"
 EVERY_POINT = [*plans.POINTS, plans.LAST]
-# Where the system gives out no ports by itself: one that a broker has left for a moment stays free.
-PORTS = range(12_000, 32_000)
 
 
 def address(point):
@@ -107,44 +103,12 @@ class Ports:
     modbus: int
 
 
-def free_ports():
-    """Three ports, and what keeps them for a run: who looks for one takes its number for datagrams first, so that a
-    port whose agent or broker was just killed is given to no other run."""
-
-    def kept(port):
-        keeper = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            keeper.bind(("127.0.0.1", port))
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) != 0:
-                    return keeper
-        except OSError:
-            # Another run has it.
-            pass
-        keeper.close()
-        return None
-
-    # Runs beside each other look in different places; the seed has no part in it.
-    start = random.SystemRandom().randrange(len(PORTS))
-    around = itertools.chain(PORTS[start:], PORTS[:start])
-    keepers = list(itertools.islice(filter(None, map(kept, around)), 3))
-    return Ports(*(keeper.getsockname()[1] for keeper in keepers)), keepers
-
-
-class Plant(peers.Modbus):
-    def __init__(self, port):
-        self.wanted_port = port
-        super().__init__()
-
-    def open(self):
-        self.port = self.wanted_port
-        super().open()
-
-
 class World:
     def __init__(self, plan, binary, folder):
         self.plan, self.binary, self.folder = plan, binary, folder
-        self.ports, keepers = free_ports()
+        # Of its own, as runs stand beside each other, while a broker is down too; the seed has no part in it.
+        held = [peers.hold_port() for _ in range(3)]
+        self.ports = Ports(*map(peers.port_of, held))
         self.version = 0
         self.values = dict.fromkeys(EVERY_POINT, 10)
         # When the agent ended, however it did.
@@ -159,7 +123,7 @@ class World:
         self.was_held = False
         self.began = time.monotonic()
         self.steps = open(folder / "steps.log", "w", buffering=1)
-        self.closers = [self.steps.close, *(keeper.close for keeper in keepers)]
+        self.closers = [*(port.close for port in held), self.steps.close]
         try:
             self._open()
         except BaseException:
@@ -167,16 +131,16 @@ class World:
             raise
 
     def _open(self):
-        # Started by root, it would become another user, who may not write there.
         settings = f"persistence true\npersistence_location {self.folder / 'broker'}/\nautosave_interval 1\n"
-        settings += f"user {getpass.getuser()}\n"
+        # Started by root, it would become another user, who may not write there.
+        settings += "user root\n" if os.geteuid() == 0 else ""
         self.broker = peers.Mosquitto(
             self.folder / "broker",
             settings if self.plan.persistent else "",
             self.ports.broker,
         )
         self.closers.append(self.broker.kill)
-        self.plant = Plant(self.ports.modbus)
+        self.plant = peers.Modbus(port=self.ports.modbus)
         self.closers.append(self.plant.close)
         self.receiver = Receiver(self.ports.broker, ROOT, self.plan.session, self.plan.receiver_pause_s)
         self.closers.append(self.receiver.close)

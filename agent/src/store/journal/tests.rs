@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::tests::{alarm, batch, commit, hazard};
+use super::super::tests::{alarm, batch, commit, hazard, run};
 use super::super::{Batch, JournalEntry, Store};
 use super::*;
 use riskgate_engine::HazardStage;
@@ -293,10 +293,8 @@ async fn an_inspector_proves_it_with_the_lines_of_the_readme() {
     let dir = three_months().await;
     let head = verdict(&dir).expect("whole").head;
     let run = || {
-        Command::new("python3")
-            .args(["-c", &inspector(), &dir.path().display().to_string()])
-            .output()
-            .expect("python3 runs")
+        let mut python = Command::new("python3");
+        run(python.args(["-c", &inspector(), &dir.path().display().to_string()])).expect("python3 runs")
     };
     let whole = run();
     let said = String::from_utf8_lossy(&whole.stdout);

@@ -1,7 +1,7 @@
 //! The plant side of the tests: an OPC UA server that can be killed and started again, a proxy that can
 //! cut or silence a link and keeps what was asked, and the reports of the driver, to be waited for.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::super::ports::free_port;
 use super::super::proxy;
 use super::alarms::{Alarms, Methods};
 use super::archive::{Archive, Nodes, archived};
@@ -120,12 +121,13 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start(port: u16, offer: Offer) -> Self {
+        // Its own, also while it is dead.
+        let port = if port == 0 { free_port() } else { port };
         // Bound again after a kill: the old socket may take a moment to go.
         let listener = within("a free port", || async {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.ok()?.into_std().ok()
         })
         .await;
-        let port = listener.local_addr().expect("a bound socket").port();
         let pki = std::env::temp_dir().join(format!("riskgate-opcua-{}-{port}", std::process::id()));
         let user_file = pki.join("user.der");
         std::fs::create_dir_all(pki.join("own")).expect("a folder");
@@ -378,12 +380,6 @@ impl Proxy {
     pub(crate) fn cut_at_next(&self, id: ObjectId) {
         self.requests.at_next(id, self.take_cut());
     }
-}
-
-/// A port on which nobody listens, for as long as it is not asked for.
-pub(crate) async fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    listener.local_addr().expect("a bound socket")
 }
 
 /// Numbers, all in the one group.

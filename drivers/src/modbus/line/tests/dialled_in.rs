@@ -12,6 +12,7 @@ use super::super::super::frame::rtu;
 use super::super::*;
 use super::{PACE, holding, registers};
 use crate::modbus::Framing;
+use crate::ports::free_port;
 
 /// Two lines behind one port, and what listens there.
 struct Site {
@@ -26,9 +27,8 @@ struct Site {
 const PATIENT: Pace = Pace { connect_timeout: Duration::from_secs(10), ..PACE };
 
 impl Site {
-    async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        Self::start_at(free)
+    fn start() -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], free_port())))
     }
 
     fn start_at(listen: SocketAddr) -> Self {
@@ -85,7 +85,7 @@ async fn answer_tcp(mut stream: TcpStream, word: u8, says_before: &'static [u8])
 
 #[tokio::test]
 async fn devices_that_dial_in_at_one_port_are_told_apart_and_heartbeats_are_passed_over() {
-    let site = Site::start().await;
+    let site = Site::start();
     let mut devices = JoinSet::new();
     devices.spawn(answer_rtu(site.dial(b"DTU-01ping").await, 11, b"ping"));
     devices.spawn(answer_tcp(site.dial(&[0xAA, 0x02]).await, 22, b"pingping"));
@@ -99,7 +99,7 @@ async fn devices_that_dial_in_at_one_port_are_told_apart_and_heartbeats_are_pass
 
 #[tokio::test]
 async fn a_registration_may_come_in_pieces() {
-    let site = Site::start().await;
+    let site = Site::start();
     let mut stream = site.dial(b"D").await;
     stream.set_nodelay(true).unwrap();
     for byte in b"TU-01" {
@@ -114,7 +114,7 @@ async fn a_registration_may_come_in_pieces() {
 
 #[tokio::test]
 async fn a_device_that_dials_in_again_replaces_its_old_connection_even_in_the_middle_of_a_question() {
-    let site = Site::start().await;
+    let site = Site::start();
     let tally = Tally::default();
     // It takes the question and is gone without a word, as one that lost its network.
     let mut lost = site.dial(b"DTU-01").await;
@@ -141,7 +141,7 @@ async fn a_device_that_dials_in_again_replaces_its_old_connection_even_in_the_mi
 
 #[tokio::test]
 async fn who_is_not_known_is_refused_counted_and_told_to_who_waits() {
-    let site = Site::start().await;
+    let site = Site::start();
     for registration in [b"DTU-99".as_slice(), b"GET / HTTP/1.1\r\n\r\n"] {
         let mut stranger = site.dial(registration).await;
         assert_eq!(stranger.read(&mut [0; 8]).await.unwrap_or(0), 0, "it is refused");
@@ -170,7 +170,7 @@ async fn who_is_not_known_is_refused_counted_and_told_to_who_waits() {
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_told_and_opened_when_it_is_free() {
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
     let site = Site::start_at(taken.local_addr().unwrap());
     let tally = Tally::default();
     let pace = Pace { connect_timeout: Duration::from_millis(50), ..PACE };
@@ -184,7 +184,7 @@ async fn a_port_that_is_taken_is_told_and_opened_when_it_is_free() {
 
 #[tokio::test]
 async fn it_ends_when_told_to_and_leaves_the_port() {
-    let mut site = Site::start().await;
+    let mut site = Site::start();
     let _caller = site.dial(b"DT").await;
     site.stop.cancel();
     while site.tasks.join_next().await.is_some() {}
@@ -193,7 +193,7 @@ async fn it_ends_when_told_to_and_leaves_the_port() {
 
 #[tokio::test]
 async fn a_dead_device_behind_a_dtu_does_not_cost_the_others_their_connection() {
-    let site = Site::start().await;
+    let site = Site::start();
     let tally = Tally::default();
     let mut stream = site.dial(b"DTU-01").await;
     let mut devices = JoinSet::new();

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::super::*;
 use super::{PACE, holding, registers};
 use crate::modbus::Framing;
+use crate::ports::free_port;
 
 /// Answers every question with `word`, or never.
 async fn serve(listener: TcpListener, word: Option<u8>) {
@@ -29,7 +30,6 @@ async fn answer(mut stream: TcpStream, word: Option<u8>) {
 
 async fn listen(port: u16) -> (TcpListener, Address) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
     (listener, Address { host: "127.0.0.1".to_owned(), port })
 }
 
@@ -46,8 +46,8 @@ async fn a_quarter_of_an_hour() {
 
 #[tokio::test]
 async fn the_second_address_is_used_while_the_first_is_gone_and_then_the_first_again() {
-    let (first, main) = listen(0).await;
-    let (second, other) = listen(0).await;
+    let (first, main) = listen(free_port()).await;
+    let (second, other) = listen(free_port()).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(second, Some(2)));
     let mut first_serves = JoinSet::new();
@@ -73,8 +73,8 @@ async fn the_second_address_is_used_while_the_first_is_gone_and_then_the_first_a
 
 #[tokio::test]
 async fn an_address_that_lets_us_in_and_answers_nothing_is_left_for_the_other() {
-    let (first, main) = listen(0).await;
-    let (second, other) = listen(0).await;
+    let (first, main) = listen(free_port()).await;
+    let (second, other) = listen(free_port()).await;
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(first, None));
     tasks.spawn(serve(second, Some(2)));
@@ -88,7 +88,7 @@ async fn an_address_that_lets_us_in_and_answers_nothing_is_left_for_the_other() 
 
 #[tokio::test]
 async fn where_neither_answers_both_are_told() {
-    let ((first, main), (second, other)) = (listen(0).await, listen(0).await);
+    let ((first, main), (second, other)) = (listen(free_port()).await, listen(free_port()).await);
     drop((first, second));
     let (line, tally) = (line(&main, &other), Tally::default());
     let fault = line.ask(1, holding(0, 1), PACE, &tally).await.unwrap_err();

@@ -43,8 +43,8 @@ fn port() -> Port {
 }
 
 const PACE: Pace = Pace {
-    timeout: Duration::from_millis(200),
-    connect_timeout: Duration::from_millis(300),
+    timeout: Duration::from_millis(500),
+    connect_timeout: Duration::from_secs(1),
     pause: Duration::ZERO,
     connect_pause: Duration::ZERO,
 };
