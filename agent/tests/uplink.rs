@@ -295,6 +295,23 @@ fn risk(id: &str) -> Effect {
     }))
 }
 
+/// The row of the outbox that tells the risk of a unit, retained.
+fn risk_row(unit: &str, revision: u64) -> Message {
+    Message {
+        topic: format!("risk/{unit}"),
+        retain: true,
+        kind: "riskgate.risk.v1".to_owned(),
+        object: unit.to_owned(),
+        revision,
+        data: json!({
+            "id": unit, "revision": revision, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null,
+            "hazardCode1": null, "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
+            "changed": "2025-06-01T08:00:00.000+08:00",
+        }),
+        ..hazard(1)
+    }
+}
+
 fn indicators() -> Effect {
     let at = clock().wall;
     let week = riskgate_engine::WeekIndicators {
@@ -495,18 +512,7 @@ async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_tha
     let dir = TempDir::new().expect("a directory");
     let mut subscriber = Subscriber::connect(broker.port).await;
     let mut agent = Agent::start(dir.path(), link.port);
-    let told = |unit: &str| Message {
-        topic: format!("risk/{unit}"),
-        retain: true,
-        kind: "riskgate.risk.v1".to_owned(),
-        object: unit.to_owned(),
-        data: json!({
-            "id": unit, "revision": 3, "companyCode": "540170007", "riskUnitId": unit, "hazardCode": null, "hazardCode1": null,
-            "riskUnitName": "一号罐区", "riskClass": 1, "baseRiskClass": 3, "colour": "red", "causes": [],
-            "changed": "2025-06-01T08:00:00.000+08:00",
-        }),
-        ..hazard(1)
-    };
+    let told = |unit: &str| risk_row(unit, 3);
     let effects = vec![risk("U-1"), risk("U-2")];
     commit(&agent.store, 1, effects, vec![told("U-1"), told("U-2")]).await;
     agent.plant.send_replace(plant(&["U-1"]));
@@ -528,6 +534,69 @@ async fn a_risk_that_waited_does_not_come_back_as_the_retained_one_of_a_unit_tha
     }
     assert_eq!(retained.keys().collect::<Vec<_>>(), ["birth", "risk/U-1", "state"]);
     assert_eq!(retained["risk/U-1"]["replayed"], json!(true), "as the store has it");
+}
+
+/// No connection waits for the spool: it is open by and by.
+async fn spool_is_open(agent: &Agent, spool: &rusqlite::Connection) {
+    let open = async {
+        let mut status = agent.status.clone();
+        while spool.query_row("SELECT at FROM mark", [], |row| row.get::<_, i64>(0)).is_err() {
+            status.changed().await.expect("alive");
+        }
+    };
+    timeout(LONG, open).await.expect("in time");
+}
+
+/// The revision of the risk of `U-1` that a receiver finds who comes late.
+async fn retained_risk(port: u16) -> u64 {
+    let mut late = Subscriber::connect(port).await;
+    let told = late.find(|topic, _| topic == "risk/U-1").await;
+    told["data"]["revision"].as_u64().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_of_a_row_and_the_telling_anew_comes_last_the_newest_state_stays_retained() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let mut agent = Agent::start(dir.path(), broker.port);
+    agent.until(|status| status.connected).await;
+    subscriber.find(|topic, body| topic == "state" && body["status"] == "online").await;
+    // The store has revision 3, and tells it anew with a reload.
+    commit(&agent.store, 1, vec![risk("U-1")], Vec::new()).await;
+    agent.plant.send_replace(plant(&["U-1"]));
+    subscriber.find(|topic, body| topic == "risk/U-1" && body["replayed"] == true).await;
+    // A row of before that comes behind it.
+    commit(&agent.store, 2, Vec::new(), vec![risk_row("U-1", 2)]).await;
+    subscriber.find(|topic, body| topic == "risk/U-1" && body["data"]["revision"] == json!(2)).await;
+    agent.drained().await;
+    assert_eq!(retained_risk(broker.port).await, 3, "a row of before");
+    // A row of after, and behind it a telling anew that was read before it was committed.
+    commit(&agent.store, 3, Vec::new(), vec![risk_row("U-1", 4)]).await;
+    subscriber.find(|topic, body| topic == "risk/U-1" && body["data"]["revision"] == json!(4)).await;
+    agent.plant.send_replace(plant(&["U-1", "U-2"]));
+    subscriber.find(|topic, body| topic == "birth" && body["data"]["units"][1]["riskUnitId"] == "U-2").await;
+    commit(&agent.store, 4, vec![risk("U-2")], vec![hazard(4)]).await;
+    agent.plant.send_replace(plant(&["U-1", "U-2"]));
+    subscriber.find(|topic, _| topic == "risk/U-2").await;
+    agent.drained().await;
+    assert_eq!(retained_risk(broker.port).await, 4, "told anew");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_is_slow_to_open_holds_up_no_alarm_and_is_used_when_it_is_open() {
+    let broker = Broker::start();
+    let dir = TempDir::new().expect("a directory");
+    let held = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    held.execute_batch("CREATE TABLE other (n); BEGIN EXCLUSIVE").expect("held");
+    let mut subscriber = Subscriber::connect(broker.port).await;
+    let agent = Agent::start(dir.path(), broker.port);
+    commit_hazard(&agent.store, 1).await;
+    subscriber.find(|topic, _| topic == "hazard/U-1").await;
+    held.execute_batch("ROLLBACK").expect("let go");
+    spool_is_open(&agent, &held).await;
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -720,6 +789,7 @@ async fn readings_dropped_while_the_spool_cannot_be_written_are_told_all_the_sam
     let mut agent = Agent::start(dir.path(), link.port);
     agent.until(|status| status.connected).await;
     let spool = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    spool_is_open(&agent, &spool).await;
     for table in ["chunk", "dropped"] {
         let full = format!(
             "CREATE TRIGGER full_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'full'); END"
@@ -900,6 +970,9 @@ async fn readings_outlive_a_restart_and_what_a_crash_may_cost_is_told() {
     let dir = TempDir::new().expect("a directory");
     let mut subscriber = Subscriber::connect(broker.port).await;
     let agent = Agent::start(dir.path(), free_port());
+    let spool = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+    spool_is_open(&agent, &spool).await;
+    drop(spool);
     offer(&agent.telemetry, 1..=2_000);
     agent.stop().await;
 

@@ -240,12 +240,20 @@ impl Database {
     }
 
     /// When the oldest step that is left begins.
-    pub(super) fn oldest(&self) -> Result<Option<(i64, Wall, Wall)>, HistoryError> {
-        let query = "SELECT id, first, last FROM step ORDER BY id LIMIT 1";
-        let row = self
-            .connection
-            .query_row(query, [], |row| Ok((row.get(0)?, Wall(row.get(1)?), Wall(row.get(2)?))));
+    pub(super) fn oldest(&self) -> Result<Option<(i64, Wall)>, HistoryError> {
+        let query = "SELECT id, first FROM step ORDER BY id LIMIT 1";
+        let row = self.connection.query_row(query, [], |row| Ok((row.get(0)?, Wall(row.get(1)?))));
         row.optional().map_err(sql("read the oldest step"))
+    }
+
+    /// The oldest step that is too old by its own stamps; or that a clock stamped which was ahead, where one that was
+    /// written after it is too old: then it is as well, whatever it says.
+    pub(super) fn too_old(&self, too_old: Wall, now: Wall) -> Result<Option<i64>, HistoryError> {
+        let query = "SELECT id FROM step
+                     WHERE last < ?1 OR (last > ?2 AND id < (SELECT max(id) FROM step WHERE last < ?1))
+                     ORDER BY id LIMIT 1";
+        let row = self.connection.query_row(query, params![too_old.0, now.0], |row| row.get(0));
+        row.optional().map_err(sql("look for what is too old"))
     }
 
     /// Takes a step away, and the gaps that nothing is left of.

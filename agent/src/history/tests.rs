@@ -495,6 +495,43 @@ async fn a_clock_that_is_a_day_ahead_for_a_while_loses_no_sample_and_takes_nothi
     bench.stop();
 }
 
+/// Which values a reader finds, whatever their stamps.
+fn values(bench: &Bench) -> Vec<String> {
+    let reader = Reader::open(&bench.path()).expect("it opens");
+    let until = Wall(bench.now.wall.0 + 4_000 * DAY_S * 1_000);
+    let trend = reader.trend("P-0", Wall(0), until, None).expect("it reads");
+    shown(&trend).into_iter().map(|(_, value)| value).collect()
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_stamped_holds_nothing_back_and_goes_when_it_is_old_itself() {
+    let limits = Limits { keep: Duration::from_secs(48 * 3_600), ..LIMITS };
+    let mut bench = Bench::with(1, limits);
+    // Ten years ahead, and then right.
+    set_clock(&mut bench, 3_650 * DAY_S);
+    bench.pass(1, |_| vec![(0, 1.0)]);
+    bench.flushed().await;
+    set_clock(&mut bench, -3_650 * DAY_S);
+    bench.pass(1, |_| vec![(0, 2.0)]);
+    bench.flushed().await;
+    // A day later the clock is believed, and nothing is too old.
+    bench.now = bench.now.after(Duration::from_secs(25 * 3_600));
+    bench.pass(1, |_| vec![(0, 3.0)]);
+    bench.flushed().await;
+    bench.until("the write", |status| status.open == 0).await;
+    let kept = |bench: &Bench| -> Vec<String> {
+        values(bench).into_iter().filter(|value| value.parse::<f64>().is_ok()).collect()
+    };
+    assert_eq!(kept(&bench), ["2", "3", "1"], "in the order of their stamps");
+    // Another: what was written behind it is too old, and so it is as well.
+    bench.now = bench.now.after(Duration::from_secs(25 * 3_600));
+    bench.pass(1, |_| vec![(0, 4.0)]);
+    bench.flushed().await;
+    bench.until("the write", |status| status.open == 0).await;
+    assert_eq!(kept(&bench), ["3", "4"]);
+    bench.stop();
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_back_a_day_in_the_middle_of_a_block_shows_both_days_in_order() {
     let mut bench = Bench::start(1);

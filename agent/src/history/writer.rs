@@ -320,8 +320,9 @@ impl Writer {
         Ok(())
     }
 
-    /// The oldest steps, as long as they are too many; or too old, of which only a few go with each write, and none
-    /// for a day after the clock was set, so that one that is wrong for a while takes nothing away.
+    /// The oldest steps, as long as they are too many; and those that are too old, of which only a few go with each
+    /// write, and none for a day after the clock was set, so that one that is wrong for a while takes nothing away. What
+    /// a clock stamped that was ahead holds back nothing behind it.
     fn evict(&mut self) -> Result<(), HistoryError> {
         /// At 256 KiB each.
         const STEPS_MAX: u64 = 64;
@@ -331,12 +332,19 @@ impl Writer {
         let too_old = Wall(self.now.wall.0.saturating_sub(keep));
         let sure = self.unsure_until.is_none_or(|until| self.now.mono >= until);
         for n_gone in 0..STEPS_MAX {
-            let Some((step, _, last)) = database.oldest()? else { break };
-            let (used, _) = database.size()?;
-            let old = sure && last < too_old && n_gone < self.steps + OLD_STEPS;
-            if !old && used <= self.limits.max_bytes {
-                break;
-            }
+            let old = if sure && n_gone < self.steps + OLD_STEPS {
+                database.too_old(too_old, self.now.wall)?
+            } else {
+                None
+            };
+            let step = match old {
+                Some(step) => Some(step),
+                None if database.size()?.0 > self.limits.max_bytes => {
+                    database.oldest()?.map(|(step, _)| step)
+                }
+                None => None,
+            };
+            let Some(step) = step else { break };
             database.evict(step)?;
         }
         let (used, free) = database.size()?;
@@ -355,7 +363,7 @@ impl Writer {
         let status = &mut self.status;
         status.written_bytes = written;
         status.file_bytes = size.map_or(status.file_bytes, |(used, _)| used);
-        status.oldest = oldest.map_or(status.oldest, |oldest| oldest.map(|(_, first, _)| first));
+        status.oldest = oldest.map_or(status.oldest, |oldest| oldest.map(|(_, first)| first));
         status.open = u64::try_from(self.n_open).unwrap_or(u64::MAX);
         self.told.send_if_modified(|told| {
             let news = told != status;

@@ -284,12 +284,53 @@ async fn a_disk_on_which_no_more_files_can_be_made_is_a_full_one() {
     assert_eq!(open(disk.path()).1.restored.alarms[0].revision, 2);
 }
 
-#[test]
-fn a_first_start_where_no_file_can_be_made_says_that_the_disk_is_full() {
+#[tokio::test]
+async fn a_first_start_where_no_more_files_can_be_made_says_that_the_disk_is_full_and_goes_on_in_memory() {
     let Some(disk) = Disk::of("8m,nr_inodes=32") else { return };
     disk.use_up_files();
-    let said = crate::causes::chain(&Store::open(disk.path(), Wall(1)).expect_err("refused"));
+    let (store, first) = open(disk.path());
+    let said = store.committed().borrow().failed.clone().expect("told");
     assert!(said.contains("the disk is full") && said.contains("state.lock"), "{said}");
+    disk.free_files();
+    store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    assert_eq!(open(disk.path()).1.epoch, first.epoch);
+}
+
+#[tokio::test]
+async fn a_first_start_where_nothing_can_be_made_goes_on_in_memory_and_is_begun_when_it_can() {
+    let dir = TempDir::new().expect("a directory");
+    let (way, store_dir) = (dir.path().join("way"), dir.path().join("way/state"));
+    // A file stands where the folder should be: as with a disk that may not be written, nothing can be made below it.
+    fs::write(&way, "in the way").expect("written");
+    let (store, first) = open(&store_dir);
+    assert_eq!(first.new, Some("created"));
+    let failed = store.committed().borrow().failed.clone().expect("told");
+    assert!(failed.contains("way/state"), "{failed}");
+    store.try_commit(batch(1, vec![alarm("A", 1)], vec![message(Lane::Critical, "A", 1)])).expect("it waits");
+    fs::remove_file(&way).expect("removed");
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    let refused = crate::causes::chain(&Store::open(&store_dir, Wall(1)).expect_err("refused"));
+    assert!(refused.contains("another riskgate"), "it is held: {refused}");
+    store.close().expect("closes");
+    let (_store, opened) = open(&store_dir);
+    assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+}
+
+#[tokio::test]
+async fn a_first_start_on_a_disk_that_may_only_be_read_goes_on_in_memory() {
+    let Some(disk) = Disk::of("8m") else { return };
+    disk.remount("ro");
+    let (store, first) = open(disk.path());
+    assert_eq!(first.new, Some("created"));
+    let failed = store.committed().borrow().failed.clone().expect("told");
+    assert!(failed.contains("Read-only"), "{failed}");
+    disk.remount("rw");
+    store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+    until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+    store.close().expect("closes");
+    assert_eq!(open(disk.path()).1.epoch, first.epoch);
 }
 
 #[tokio::test]
@@ -448,17 +489,52 @@ async fn a_disk_that_fills_up_while_it_runs_fails_commits_until_there_is_room_an
 }
 
 #[tokio::test]
-async fn a_disk_that_may_only_be_read_is_an_error_that_says_so_and_harms_nothing() {
-    let Some(disk) = Disk::of("8m") else { return };
-    let (store, first) = open(disk.path());
-    store.close().expect("closes");
-    disk.remount("ro");
-    let said = crate::causes::chain(&Store::open(disk.path(), Wall(1)).expect_err("refused"));
-    assert!(said.contains("state.lock") && said.contains("Read-only"), "{said}");
-    let proof = journal::prove(disk.path(), None, &mut |_| {}).expect("can be read").expect("whole");
-    assert_eq!(proof.entries, 1, "an inspector needs no right to write");
-    disk.remount("rw");
-    assert_eq!(open(disk.path()).1.epoch, first.epoch);
+async fn a_store_on_a_disk_that_may_only_be_read_is_read_and_goes_on_when_it_can_be_written() {
+    // Closed, and killed with commits in its WAL.
+    for is_killed in [false, true] {
+        let Some(disk) = Disk::of("8m") else { return };
+        let (killed, epoch) = killed().await;
+        for name in FILES {
+            fs::copy(killed.path().join(name), disk.path().join(name)).expect("copied");
+        }
+        if is_killed {
+            let reader = Connection::open(killed.path().join("state.db")).expect("opens");
+            reader.query_row("SELECT count(*) FROM alarm", [], |_| Ok(())).expect("read");
+            fs::copy(killed.path().join("state.db-shm"), disk.path().join("state.db-shm")).expect("copied");
+        } else {
+            open(disk.path()).0.close().expect("closes");
+        }
+        disk.remount("ro");
+        let before = fs::read(disk.path().join("state.db")).expect("read");
+        let (store, first) = open(disk.path());
+        assert_eq!((first.epoch, first.new), (epoch, None), "killed: {is_killed}");
+        assert_eq!(first.restored.hazards.len(), 2, "what is open is known");
+        let failed = store.committed().borrow().failed.clone().expect("told");
+        assert!(failed.contains("Read-only") && failed.contains("mounted"), "{failed}");
+        store.lease(Lane::Critical, 0, 10).await.expect("what waits can be sent");
+        store.try_commit(batch(1, vec![alarm("late", 1)], Vec::new())).expect("it waits");
+        until(&store, |committed| committed.failed.is_some()).await;
+        assert_eq!(fs::read(disk.path().join("state.db")).expect("read"), before);
+        let proof = journal::prove(disk.path(), None, &mut |_| {});
+        assert!(is_killed || proof.expect("can be read").is_ok(), "an inspector needs no right to write");
+        disk.remount("rw");
+        until(&store, |committed| committed.seq == 1 && committed.failed.is_none()).await;
+        store.close().expect("closes");
+        let (_store, opened) = open(disk.path());
+        let restored = (opened.restored.hazards.len(), opened.restored.alarms.len());
+        assert_eq!((opened.epoch, opened.new, restored), (epoch, None, (2, 1)));
+    }
+}
+
+#[test]
+fn a_store_that_is_there_and_cannot_be_read_is_refused_and_not_taken_for_none() {
+    let dir = TempDir::new().expect("a directory");
+    open(dir.path()).0.close().expect("closes");
+    fs::remove_file(dir.path().join("state.lock")).expect("removed");
+    // Nobody can hold it.
+    fs::create_dir(dir.path().join("state.lock")).expect("made");
+    let said = crate::causes::chain(&Store::open(dir.path(), Wall(1)).expect_err("refused"));
+    assert!(said.contains("state.lock") && !said.contains("told all the same"), "{said}");
 }
 
 #[test]

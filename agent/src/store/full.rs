@@ -1,8 +1,10 @@
-//! A start while the disk is full and the room that was kept for it is used up.
+//! A start while nothing can be written: the disk is full and the room that was kept for it is used up; it may only be
+//! read, as a card that has failed; or there is no store and none can be made, as where the disk is not mounted.
 //!
 //! People are warned all the same: the store is read, what it holds is restored, and what would be written at a start
-//! stays in memory. Each commit fails until there is room, so that alarms and hazards go out undurable; then the
-//! store is begun as at any start, and what waited is written.
+//! stays in memory. Each commit fails until it can be written, so that alarms and hazards go out undurable; then the
+//! store is begun as at any start, and what waited is written. What is there and cannot be read is no such case: nobody
+//! knows what is open then, and to go on would tell hazards of before under other ids. That start is refused.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +15,7 @@ use riskgate_point::Wall;
 use rusqlite::Connection;
 
 use super::mark::Marked;
-use super::open::{FILE, Run, Start, Unusable, Usable, database, open_locked, try_open};
+use super::open::{FILE, Run, Start, Unusable, Usable, database, open_locked, place, try_open, why_no_file};
 use super::writer::Database;
 use super::{Opened, StoreError, sql};
 use crate::causes::chain;
@@ -37,10 +39,10 @@ pub(super) fn open(
     now: Wall,
     why: StoreError,
     mut start: Start,
-    lock: &Arc<File>,
+    lock: Option<Arc<File>>,
 ) -> Result<(Database, Opened), StoreError> {
     let why = chain(&why);
-    tracing::error!(why, "the store cannot be begun: until there is room nothing is durable");
+    tracing::error!(why, "the store cannot be begun: until it can, nothing is durable");
     let usable = read(dir, now, &mut start)?;
     let (mut database, opened) = database(dir, usable, start.kept_aside, lock)?;
     keep_tables(&database.connection)?;
@@ -57,19 +59,25 @@ pub(super) fn open(
 pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), StoreError> {
     let Unbegun { dir, now, start, is_in_memory, .. } = unbegun;
     let path = dir.join(FILE);
-    if !database.ballast.try_take() {
-        let source = Box::new(StoreError::File {
-            operation: "write",
-            path: path.clone(),
-            source: io::Error::from(io::ErrorKind::StorageFull),
+    // Elsewhere a disk may have been mounted over it, and another agent may run there.
+    let lock = match &database.lock {
+        Some(lock) => Arc::clone(lock),
+        None => place(dir)?,
+    };
+    if let Err(source) = database.ballast.try_take() {
+        let is_full = source.kind() == io::ErrorKind::StorageFull;
+        let source = Box::new(StoreError::File { operation: "write", path: path.clone(), source });
+        return Err(if is_full {
+            StoreError::Full { path, source }
+        } else {
+            StoreError::NoPlace { path: dir.clone(), source }
         });
-        return Err(StoreError::Full { path, source });
     }
     if !is_in_memory {
         // It holds the file alone.
         database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
     }
-    let (mut start, lock) = (start.clone(), Arc::clone(&database.lock));
+    let mut start = start.clone();
     match open_locked(dir, *now, &mut start, &lock) {
         Ok((begun, _)) => {
             *database = begun;
@@ -93,17 +101,20 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
 fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
     let path = dir.join(FILE);
     let marked = Marked::read(dir);
+    let read_only = why_no_file(dir) == Some(io::ErrorKind::ReadOnlyFilesystem);
     let is_there = std::fs::metadata(&path).is_ok_and(|file| file.len() > 0);
     if start.new.is_some() && !start.is_running {
         // There is no more than the beginning of what a try before this one began.
     } else if is_there {
-        let run = Run { start: start.clone(), marked: marked.as_ref(), full: true };
+        let run = Run { start: start.clone(), marked: marked.as_ref(), full: !read_only, read_only };
         match try_open(&path, now, &run) {
             Ok(usable) => return Ok(usable),
             Err(Unusable::Error(error)) => return Err(error),
             Err(Unusable::Aside(reason)) if start.is_running => {
                 return Err(StoreError::Lost { path, reason });
             }
+            // It cannot be renamed either: it is judged once more when it can be written.
+            Err(Unusable::Aside(reason)) if read_only => start.begin_new(reason),
             Err(Unusable::Aside(reason)) => {
                 start.begin_new(reason);
                 start.kept_aside =
@@ -115,9 +126,14 @@ fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> 
     } else if start.is_running {
         return Err(StoreError::Lost { path, reason: "lost_file" });
     } else {
-        start.begin_new(if marked.is_some() { "lost_file" } else { "empty_file" });
+        let is_empty = std::fs::metadata(&path).is_ok();
+        start.begin_new(match (marked, is_empty) {
+            (Some(_), _) => "lost_file",
+            (None, true) => "empty_file",
+            (None, false) => "created",
+        });
     }
-    let run = Run { start: start.clone(), marked: None, full: true };
+    let run = Run { start: start.clone(), marked: None, full: true, read_only: false };
     let memory = Path::new(":memory:");
     try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))
 }

@@ -96,15 +96,16 @@ impl Ballast {
 
     /// Takes the room, if it is not taken yet and there is any.
     pub(super) fn take(&self) {
-        if !self.try_take() {
+        if self.try_take().is_err() {
             tracing::warn!("the disk has no room to be kept for when it is full");
         }
     }
 
-    /// Whether it is taken now.
-    pub(super) fn try_take(&self) -> bool {
+    /// # Errors
+    /// It is not taken: for want of room, or since nothing can be written there.
+    pub(super) fn try_take(&self) -> io::Result<()> {
         if fs::metadata(&self.0).is_ok_and(|found| found.len() > 0) {
-            return true;
+            return Ok(());
         }
         let written = OpenOptions::new()
             .write(true)
@@ -118,7 +119,7 @@ impl Ballast {
             tracing::debug!(%error, "the room cannot be kept");
             self.give_back();
         }
-        written.is_ok()
+        written
     }
 
     /// Whether there was any.

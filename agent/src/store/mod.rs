@@ -19,6 +19,7 @@ mod age;
 #[cfg(test)]
 pub(crate) mod by_hand;
 mod commands;
+mod connect;
 #[cfg(test)]
 mod damage;
 mod full;
@@ -261,6 +262,12 @@ pub enum StoreError {
     #[error("the disk is full: no room for {}; free some, and it starts by itself", path.display())]
     Full { path: PathBuf, source: Box<StoreError> },
     #[error(
+        "nothing can be written in {}: what is decided is told all the same, and is not durable; check that the disk is \
+         mounted there and may be written; the store is begun by itself then",
+        path.display()
+    )]
+    NoPlace { path: PathBuf, source: Box<StoreError> },
+    #[error(
         "{} is not the store any more that was read at the start ({reason}): it was removed, replaced or damaged \
          while the disk was full; the next start begins a new epoch and tells it",
         path.display()
@@ -283,11 +290,13 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens `state.db` in `dir`, or makes it. Blocks: a store that was not closed is checked whole.
+    /// Opens `state.db` in `dir`, or makes it. Blocks: a store that was not closed is checked whole. Where there is no
+    /// room, where the disk may only be read, and where there is no store and none can be made, it goes on in memory,
+    /// and [`Committed::failed`] says why until the store is begun.
     ///
     /// # Errors
-    /// The directory cannot be made or written, another process holds it, or the disk fails. A damaged, a
-    /// foreign or a newer file is no error: it is kept aside, see [`Opened::kept_aside`].
+    /// Another process holds it, the folder is another user's, or there is a store that cannot be read. A damaged, a foreign or a newer file is no error:
+    /// it is kept aside, see [`Opened::kept_aside`].
     pub fn open(dir: &Path, now: Wall) -> Result<(Self, Opened), StoreError> {
         let (database, opened) = open::open(dir, now)?;
         let queue = Arc::new(Queue::default());

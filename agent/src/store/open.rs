@@ -1,6 +1,6 @@
 //! Opening `state.db`: it opens after any crash without a human. A file that is damaged, foreign or of a
 //! newer version is renamed aside with its WAL, and a new store with a new epoch begins; a disk that cannot
-//! be read or written is an error, never a new store. A file that is gone or has gone back in time, which its mark
+//! be read is an error, never a new store. A file that is gone or has gone back in time, which its mark
 //! tells, is a lost one and not a first start.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -8,15 +8,15 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use riskgate_engine::Epoch;
 use riskgate_point::Wall;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::age::Age;
+use super::connect::{BUSY_TIMEOUT, configure, connect, connect_to_read};
 use super::journal::{self, Head, Sealer};
 use super::mark::{Ballast, Mark, Marked};
 use super::upkeep::{Rows, Upkeep};
@@ -31,14 +31,6 @@ const PROBE: &str = "state.probe";
 
 /// Held by a lock for as long as the store is open; the system lets go of it however the process ends.
 const LOCK: &str = "state.lock";
-
-/// A reader with `sqlite3` may hold the file for a moment; longer than this and the commit counts as
-/// failed, is told, and tried again.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
-
-/// After a checkpoint the WAL is cut to this: what 1,000 pages (the automatic checkpoint) take. Without it
-/// one long reader leaves a WAL of hundreds of MB on the card for ever.
-const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
 
 /// The file that SQLite shares with other readers cannot be made.
 const IOERR_SHMOPEN: i32 = 4618;
@@ -59,15 +51,58 @@ pub(super) enum Unusable {
 }
 
 pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreError> {
-    let lock = Arc::new(make(dir).and_then(|()| lock(dir)).map_err(|error| full_if(dir, error))?);
     let mut start = Start::default();
+    let lock = match place(dir) {
+        Ok(lock) => lock,
+        Err(why) if goes_on(dir, &why) => return full::open(dir, now, why, start, None),
+        Err(StoreError::NoPlace { source, .. }) => return Err(*source),
+        Err(why) => return Err(why),
+    };
     match open_locked(dir, now, &mut start, &lock) {
-        Err(why) if is_full(&why) => full::open(dir, now, why, start, &lock),
+        Err(why) if is_full(&why) || (is_empty(dir) && !matches!(why, StoreError::InUse { .. })) => {
+            full::open(dir, now, why, start, Some(lock))
+        }
         opened => {
             let (database, opened) = opened?;
             database.ballast.take();
             Ok((database, opened))
         }
+    }
+}
+
+/// The directory, made and held.
+pub(super) fn place(dir: &Path) -> Result<Arc<File>, StoreError> {
+    let held = make(dir).and_then(|()| lock(dir));
+    held.map(Arc::new).map_err(|error| match full_if(dir, error) {
+        error @ (StoreError::Full { .. } | StoreError::InUse { .. }) => error,
+        error => StoreError::NoPlace { path: dir.to_owned(), source: Box::new(error) },
+    })
+}
+
+/// There is no store, as far as can be seen: nobody's is taken for none.
+fn is_empty(dir: &Path) -> bool {
+    let file = dir.join(FILE);
+    let is_missing = |path: &Path| match fs::metadata(path) {
+        Ok(found) => found.len() == 0,
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    };
+    is_missing(&file) && is_missing(&suffixed(&file, "-wal")) && Marked::read(dir).is_none()
+}
+
+/// Whether people are warned from memory where nothing can be written: on a disk that failed or is not there, at any
+/// hour of the night. A folder that is somebody else's is a person's doing, and a start that is refused shows it.
+fn goes_on(dir: &Path, why: &StoreError) -> bool {
+    let kind = if let StoreError::NoPlace { source, .. } = why
+        && let StoreError::File { source, .. } = &**source
+    {
+        Some(source.kind())
+    } else {
+        None
+    };
+    match kind {
+        Some(io::ErrorKind::ReadOnlyFilesystem) => true,
+        Some(io::ErrorKind::PermissionDenied) => false,
+        Some(_) | None => is_empty(dir) && !matches!(why, StoreError::InUse { .. }),
     }
 }
 
@@ -102,6 +137,7 @@ pub(super) fn open_locked(
         opened => opened,
     }
     .map_err(|error| full_if(dir, error))?;
+    let lock = Some(Arc::clone(lock));
     let (mut database, opened) = database(dir, usable, start.kept_aside.clone(), lock)?;
     database.mark = Mark::open(dir, opened.epoch.0.to_string());
     database.mark.set(&database.head);
@@ -114,7 +150,7 @@ pub(super) fn database(
     dir: &Path,
     usable: Usable,
     kept_aside: Option<PathBuf>,
-    lock: &Arc<File>,
+    lock: Option<Arc<File>>,
 ) -> Result<(Database, Opened), StoreError> {
     let Usable { connection, meta, new, restored, last, head } = usable;
     let epoch = meta.epoch.0.to_string();
@@ -138,7 +174,7 @@ pub(super) fn database(
         unclean: !meta.clean,
         config_before: meta.config,
     };
-    let (ballast, lock) = (Ballast::of(dir), Arc::clone(lock));
+    let ballast = Ballast::of(dir);
     let database = Database {
         connection,
         last,
@@ -189,7 +225,7 @@ fn open_or_begin(dir: &Path, path: &Path, now: Wall, start: &mut Start) -> Resul
     let usable = if is_lost {
         Err(Unusable::Aside("lost_file"))
     } else {
-        try_open(path, now, &Run { start: start.clone(), marked: marked.as_ref(), full: false })
+        try_open(path, now, &Run { start: start.clone(), marked: marked.as_ref(), ..Run::default() })
     };
     let reason = match usable {
         Ok(file) => return Ok(file),
@@ -252,13 +288,18 @@ fn is_unopened(error: &StoreError) -> bool {
 }
 
 fn has_no_room_for_a_file(dir: &Path) -> bool {
+    why_no_file(dir) == Some(io::ErrorKind::StorageFull)
+}
+
+/// Why no file can be made there; `None`: it can.
+pub(super) fn why_no_file(dir: &Path) -> Option<io::ErrorKind> {
     let probe = dir.join(PROBE);
     match File::create_new(&probe) {
         Ok(_) => {
             drop(fs::remove_file(probe));
-            false
+            None
         }
-        Err(error) => error.kind() == io::ErrorKind::StorageFull,
+        Err(error) => Some(error.kind()),
     }
 }
 
@@ -270,7 +311,8 @@ pub(super) fn is_full(error: &StoreError) -> bool {
         }
         StoreError::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
         StoreError::Full { .. } => true,
-        StoreError::InUse { .. }
+        StoreError::NoPlace { .. }
+        | StoreError::InUse { .. }
         | StoreError::Lost { .. }
         | StoreError::Record { .. }
         | StoreError::Encode { .. }
@@ -329,15 +371,16 @@ pub(super) struct Run<'a> {
     /// There is no room to write anything: what would be written stays in memory, in a transaction that is never
     /// committed to the file.
     pub(super) full: bool,
+    /// The disk may only be read: what is there is read as it is.
+    pub(super) read_only: bool,
 }
 
 /// Opens, checks, migrates and reads the file at `path`; makes it where there is none.
 pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, Unusable> {
     let judge = |operation: &'static str| move |error| judge(path, operation, error);
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let existed = exists(path).map_err(Unusable::Error)?;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(judge("open the file"))?;
+    let connected = if run.read_only { connect_to_read(path) } else { connect(path) };
+    let mut connection = connected.map_err(judge("open the file"))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(judge("set it up"))?;
     // A file that is kept aside stays byte for byte as it was found: closing it must not checkpoint.
     let keep_wal = |connection: &Connection, keep| {
@@ -368,7 +411,14 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
         return Err(Unusable::Aside(reason));
     }
     let reason = run.start.new.or_else(|| (existed && tables == 0).then_some("empty_file"));
-    configure(&connection, tables == 0).map_err(judge("set it up"))?;
+    if run.read_only && user_version < schema::newest() {
+        let source = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        let (operation, path) = ("bring to the newest version", path.to_owned());
+        return Err(Unusable::Error(StoreError::File { operation, path, source }));
+    }
+    if !run.read_only {
+        configure(&connection, tables == 0).map_err(judge("set it up"))?;
+    }
     if tables > 0 && !is_whole(path, &connection)? {
         return Err(Unusable::Aside("damaged"));
     }
@@ -381,7 +431,7 @@ pub(super) fn try_open(path: &Path, now: Wall, run: &Run<'_>) -> Result<Usable, 
         connection.execute_batch("BEGIN IMMEDIATE").map_err(judge("begin a transaction"))?;
     }
     schema::migrate(&mut connection).map_err(judge("migrate it"))?;
-    let (meta, new) = begin_run(&connection, now, reason, run.start.epoch).map_err(judge("begin the run"))?;
+    let (meta, new) = begin_run(&connection, now, reason, run).map_err(judge("begin the run"))?;
     let head = begin_chain(&connection, &meta, now).map_err(|error| judge_store(path, error))?;
     let restored = records::restore(&connection).map_err(|error| judge_store(path, error))?;
     let last = outbox::last_sequences(&connection).map_err(|error| judge_store(path, error))?;
@@ -424,28 +474,6 @@ fn is_another(connection: &Connection, tables: i64, start: &Start) -> rusqlite::
     })
 }
 
-fn configure(connection: &Connection, is_new: bool) -> rusqlite::Result<()> {
-    if is_new {
-        // Freed pages can be given back a few at a time, so that a long outage does not leave a large file
-        // behind. Only takes effect before the first page is written, so it stands before the WAL.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    }
-    // Readers do not hold up the writer, and a commit is one append and one sync.
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // A committed hazard survives the loss of power: NORMAL under WAL may roll the last commits back.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
-    // Written back between two commits, and not in one.
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    // SQLite's default is off.
-    connection.pragma_update(None, "foreign_keys", true)?;
-    // Without it each new value of a LIMIT compiles its statement anew: a fifth of what the store costs.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // A page that does not hold together is found when it is read, not when it has been written back.
-    connection.pragma_update(None, "cell_size_check", true)?;
-    Ok(())
-}
-
 /// Commits that once were in the file are not in it any more. To go on with it would give out numbers again that
 /// upstream has seen.
 fn is_rolled_back(connection: &Connection, marked: &Marked) -> rusqlite::Result<bool> {
@@ -460,8 +488,9 @@ fn begin_run(
     connection: &Connection,
     now: Wall,
     reason: Option<&'static str>,
-    epoch: Option<Epoch>,
+    run: &Run<'_>,
 ) -> rusqlite::Result<(Meta, Option<&'static str>)> {
+    let epoch = run.start.epoch;
     let query = "SELECT epoch, created, reason, clean, config FROM meta";
     let read = connection
         .query_row(query, [], |row| {
@@ -475,7 +504,9 @@ fn begin_run(
         })
         .optional()?;
     if let Some(meta) = read {
-        connection.execute("UPDATE meta SET clean = 0", [])?;
+        if !run.read_only {
+            connection.execute("UPDATE meta SET clean = 0", [])?;
+        }
         // Begun by a try of this start that went no further.
         let begun = reason.filter(|_| epoch == Some(meta.epoch));
         return Ok((meta, begun));
@@ -537,6 +568,7 @@ fn judge_store(path: &Path, error: StoreError) -> Unusable {
         }
         StoreError::File { .. }
         | StoreError::Full { .. }
+        | StoreError::NoPlace { .. }
         | StoreError::InUse { .. }
         | StoreError::Lost { .. }
         | StoreError::Open { .. }

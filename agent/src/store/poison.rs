@@ -30,6 +30,7 @@ pub(super) fn is_poison(error: &StoreError) -> bool {
         ),
         StoreError::File { .. }
         | StoreError::Full { .. }
+        | StoreError::NoPlace { .. }
         | StoreError::InUse { .. }
         | StoreError::Lost { .. }
         | StoreError::Open { .. }

@@ -760,15 +760,6 @@ fn one_store_has_one_agent() {
     drop(open(&dir));
 }
 
-#[test]
-fn a_directory_that_cannot_be_made_is_an_error_that_names_it() {
-    let dir = TempDir::new().expect("a directory");
-    let file = dir.path().join("file");
-    fs::write(&file, "").expect("written");
-    let error = Store::open(&file.join("state"), Wall(1)).expect_err("refused");
-    assert_eq!(error.to_string(), format!("cannot make the directory {}", file.join("state").display()));
-}
-
 #[tokio::test]
 async fn a_closed_store_says_so() {
     let dir = TempDir::new().expect("a directory");

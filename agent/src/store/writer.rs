@@ -53,7 +53,8 @@ pub(super) struct Database {
     pub(super) ballast: Ballast,
     pub(super) upkeep: Upkeep,
     pub(super) age: Age,
-    pub(super) lock: Arc<File>,
+    /// `None`: there is no place to hold yet.
+    pub(super) lock: Option<Arc<File>>,
     /// There was no room for the start itself: nothing is written before that is done.
     pub(super) unbegun: Option<Unbegun>,
     /// What was read at the start is not there any more: only a restart can tell that, and begin anew.
@@ -265,7 +266,9 @@ impl Database {
             tracing::warn!(error = %error, "closing the store failed");
         }
         // Told outright: a child that another thread is just starting holds a copy of the handle for a moment.
-        if let Err(error) = self.lock.unlock() {
+        if let Some(lock) = self.lock
+            && let Err(error) = lock.unlock()
+        {
             tracing::warn!(%error, "the store's lock is let go at the end of the process");
         }
     }

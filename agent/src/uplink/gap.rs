@@ -3,7 +3,7 @@
 use riskgate_point::Wall;
 use serde_json::{Map, Value, json};
 
-use super::aside;
+use super::spool::{self, Lost};
 use super::telemetry::{CLASSES, Dropped};
 use super::wire::Origin;
 use crate::store::{JournalEntry, Lane, Message, Row};
@@ -42,7 +42,9 @@ pub(super) fn of_telemetry(dropped: &Dropped, at: Wall, origin: &Origin) -> Mess
         "classes": classes(dropped),
         "reason": reason,
     });
-    message(format!("telemetry:{}:{}", dropped.from.0, at.0), at, data)
+    // Two that are told in one moment are two.
+    let id = format!("telemetry:{}:{}:{}:{}", dropped.from.0, dropped.to.0, dropped.count, at.0);
+    message(id, at, data)
 }
 
 /// How many of each class; classes of which nothing was lost are left out.
@@ -59,14 +61,15 @@ fn classes(dropped: &Dropped) -> Value {
 
 /// Readings of this time may be missing, nobody knows how many: the last run ended without a word, or the file that
 /// they waited in was damaged. Of a file that says nothing any more it is not known from when on.
-pub(super) fn of_lost((from, to): (Wall, Wall), damaged: bool, at: Wall, origin: &Origin) -> Message {
+pub(super) fn of_lost(lost: Lost, at: Wall, origin: &Origin) -> Message {
+    let Lost { from, to, damaged } = lost;
     let mut data = json!({
         "lane": "telemetry",
         "to": origin.time(to),
         "count": null,
         "reason": if damaged { "damaged" } else { "crash" },
     });
-    if let (Some(fields), true) = (data.as_object_mut(), from != aside::UNKNOWN) {
+    if let (Some(fields), true) = (data.as_object_mut(), from != spool::UNKNOWN) {
         fields.insert("from".to_owned(), json!(origin.time(from)));
     }
     message(format!("crash:{}:{}", from.0, to.0), at, data)

@@ -2,19 +2,17 @@
 //!
 //! It runs beside the connection, whether there is one or not, and reads no clock but the runtime's.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use riskgate_point::Wall;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::spool::{self, Found, Handle, Spool};
+use super::spool::{self, Handle};
 use super::telemetry::{Chunk, Dropped, READINGS_MAX, TelemetryReceiver};
 use super::wire::Origin;
-use super::{Uplink, gap, second};
+use super::{gap, second};
 use crate::causes::chain;
-use crate::events::Event;
 use crate::store::Store;
 
 /// What waited at one look and still waits at the next goes to the spool: no reading waits longer than two.
@@ -25,6 +23,9 @@ const FLOOD: usize = READINGS_MAX / 2;
 
 /// More than a busy runtime or a clock that is kept right moves it within a second.
 const STEP_MS: u64 = 5_000;
+
+/// One that could not be opened is tried again so often.
+const OPEN_TURNS: u64 = 5;
 
 /// For the last readings, when the agent ends.
 const LAST_WITHIN: Duration = Duration::from_millis(400);
@@ -40,34 +41,8 @@ const _: () = assert!(
     spool::OLDEST_IN_MEMORY.as_secs() > 2 * LOOK_TURNS + HELD_MAX.as_secs() + SPOOLED_WITHIN.as_secs()
 );
 
-/// Opens the spool. `None`: there is none, and readings stay in
-/// memory, as they do while its disk fails.
-pub(super) async fn open(uplink: &Uplink, dir: PathBuf) -> Option<Handle> {
-    let now = uplink.now();
-    let opened = spool::beside(move || Spool::open(&dir, now)).await;
-    let (spool, Found { lost, kept_aside }) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
-            let why = chain(&error);
-            Event::SpoolFailed { why: &why }.emit();
-            return None;
-        }
-        Err(panic) => {
-            let why = panic.to_string();
-            Event::SpoolFailed { why: &why }.emit();
-            return None;
-        }
-    };
-    if let Some(path) = kept_aside {
-        Event::StoreKeptAside { path: &path.display().to_string() }.emit();
-    }
-    if let Some((from, to)) = lost {
-        tracing::warn!(from = from.0, to = to.0, "readings of an earlier run may be missing: a gap is told");
-    }
-    Some(Handle::new(spool))
-}
-
-/// Tells what the last run cost, as soon as the store takes it: until then the spool knows of it, whatever happens.
+/// Tells what the last run or a damaged file cost, as soon as the store takes it: until then the spool knows of it,
+/// whatever happens.
 pub(super) async fn tell_lost(
     spool: &Handle,
     store: &Store,
@@ -76,27 +51,34 @@ pub(super) async fn tell_lost(
     stop: &CancellationToken,
 ) {
     let telling = async {
-        let mut tick = second();
+        let (mut tick, mut told) = (second(), 0);
         loop {
             tick.tick().await;
-            match spool.with(|spool| Ok((spool.untold()?, spool.was_damaged()?))).await {
-                Ok((Some(lost), damaged)) => {
-                    let told = gap::of_lost(lost, damaged, now(), origin);
+            let openings = spool.openings();
+            if openings == told {
+                continue;
+            }
+            match spool.with(|spool| spool.begin_telling_lost()).await {
+                Ok(Some(lost)) => {
+                    tracing::warn!(
+                        from = lost.from.0,
+                        to = lost.to.0,
+                        "readings may be missing: a gap is told"
+                    );
                     // A kill or a stop between the two tells it once more, under the same id: the outbox has it once.
-                    match store.append(vec![told], Vec::new()).await {
-                        Ok(()) => match spool.with(|spool| spool.told()).await {
-                            Ok(()) => return,
-                            Err(error) => spool.failed("note what was told in", &error),
-                        },
+                    let gap = gap::of_lost(lost, now(), origin);
+                    match store.append(vec![gap], Vec::new()).await {
+                        Ok(()) => {
+                            if let Err(error) = spool.with(|spool| spool.told_lost()).await {
+                                spool.failed("note what was told in", &error);
+                            }
+                        }
                         Err(error) => {
-                            tracing::debug!(
-                                error = chain(&error),
-                                "the gap of the last run is not written yet"
-                            );
+                            tracing::debug!(error = chain(&error), "the gap is not written yet");
                         }
                     }
                 }
-                Ok((None, _)) => return,
+                Ok(None) => told = openings,
                 Err(error) => spool.failed("read", &error),
             }
         }
@@ -108,6 +90,16 @@ pub(super) async fn tell_lost(
     }
 }
 
+/// Opens the spool, and has it checked as a whole: beside the connection, which waits for neither.
+async fn open(spool: &Handle, telemetry: &TelemetryReceiver) {
+    if spool.is_damaged() {
+        telemetry.spool_is_new();
+    }
+    if let Err(error) = spool.open().await {
+        spool.failed("open", &error);
+    }
+}
+
 /// Works until `stop`.
 pub(super) async fn run(
     spool: &Handle,
@@ -115,13 +107,48 @@ pub(super) async fn run(
     now: impl Fn() -> Wall,
     stop: &CancellationToken,
 ) {
+    let checking = async {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = check(spool) => {}
+        }
+    };
+    tokio::join!(keep_all(spool, telemetry, now, stop), checking);
+}
+
+/// Once, as soon as it is open: what breaks later shows when it is read.
+async fn check(spool: &Handle) {
+    let mut tick = second();
+    while !spool.is_open() {
+        tick.tick().await;
+    }
+    if let Err(error) = spool.check().await {
+        spool.failed("check", &error);
+    }
+}
+
+async fn keep_all(
+    spool: &Handle,
+    telemetry: &TelemetryReceiver,
+    now: impl Fn() -> Wall,
+    stop: &CancellationToken,
+) {
     let (mut tick, mut turns, mut noted) = (second(), 0_u64, 0);
     let mut calendar = Calendar::new(now());
+    // What is begun with readings in hand is ended: a stop waits for it.
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
+        }
+        if !spool.is_open() && turns.is_multiple_of(OPEN_TURNS) {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = open(spool, telemetry) => {}
+            }
         }
         turns += 1;
         if let Some(step) = calendar.turn(now(), turns)
@@ -129,6 +156,7 @@ pub(super) async fn run(
         {
             spool.failed("mark a step of the clock in", &error);
         }
+        take_out(spool, telemetry).await;
         keep_held(spool, telemetry).await;
         let (waiting, came) = telemetry.waiting();
         if waiting > FLOOD {
@@ -153,21 +181,28 @@ pub(super) async fn run(
     }
 }
 
+/// What upstream will not take of what is spooled.
+async fn take_out(spool: &Handle, telemetry: &TelemetryReceiver) {
+    while let Some((place, which)) = telemetry.to_refuse() {
+        match spool.with(move |spool| spool.refuse(place, which)).await {
+            Ok(()) => telemetry.has_refused(place),
+            Err(error) => return spool.failed("remove what was refused from", &error),
+        }
+    }
+}
+
 /// What the connection has in hand is spooled beside it; its acknowledgement takes it out of there again.
 async fn keep_held(spool: &Handle, telemetry: &TelemetryReceiver) {
     for (ticket, chunk) in telemetry.take_held(HELD_MAX) {
-        let place = match spool.with(move |spool| spool.put_one(&chunk)).await {
-            Ok(place) => Some(place),
-            Err(error) => {
-                spool.failed("write to", &error);
-                None
-            }
-        };
-        if !telemetry.held_is_spooled(ticket, place)
-            && let Some(place) = place
-            && let Err(error) = spool.with(move |spool| spool.remove(place)).await
-        {
-            spool.failed("remove what was acknowledged from", &error);
+        let held = telemetry.clone();
+        // In one go: nobody reads it from there as one of the past meanwhile.
+        let kept = spool.with(move |spool| {
+            let place = spool.put_one(&chunk)?;
+            if held.held_is_spooled(ticket, place) { Ok(()) } else { spool.remove(place) }
+        });
+        if let Err(error) = kept.await {
+            spool.failed("write to", &error);
+            telemetry.held_is_not_spooled(ticket);
         }
     }
 }
@@ -203,6 +238,9 @@ impl Calendar {
 /// The last readings of this run, which nobody has acknowledged.
 pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall) {
     let last = async {
+        if !spool.is_open() {
+            open(spool, telemetry).await;
+        }
         let (_, came) = telemetry.waiting();
         let rest = telemetry.take_until(came);
         let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
@@ -287,6 +325,7 @@ mod tests {
     use riskgate_point::{Mono, Now, PointId, Sample, Value};
     use tempfile::TempDir;
 
+    use super::super::spool::{Spool, Standing};
     use super::super::telemetry::{TelemetrySender, Told, channel};
     use super::*;
 
@@ -300,14 +339,17 @@ mod tests {
         telemetry.offer([(&told, &Sample::good(PointId(0), value, received))]);
     }
 
-    fn opened(dir: &TempDir) -> Handle {
-        Handle::new(Spool::open(dir.path(), MORNING).expect("opens").0)
+    async fn opened(dir: &TempDir) -> Handle {
+        let clock = || Now { mono: Mono(1), wall: MORNING };
+        let spool = Handle::new(dir.path().to_owned(), clock);
+        spool.open().await.expect("opens");
+        spool
     }
 
     async fn spooled(spool: &Handle) -> Vec<i64> {
         let all = |spool: &mut Spool| {
             let (mut found, mut after) = (Vec::new(), 0);
-            while let spool::Next::Chunk(chunk) = spool.next(after)? {
+            while let spool::Next::Chunk(chunk) = spool.next(after, |_| Standing::Free)? {
                 after = chunk.spooled.expect("it has a place");
                 found.extend(chunk.readings.iter().map(|reading| reading.time.0 - MORNING.0));
             }
@@ -319,7 +361,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_connection_holds_and_nobody_acknowledges_is_in_the_spool_in_time() {
         let dir = TempDir::new().expect("a directory");
-        let (spool, (sender, telemetry)) = (opened(&dir), channel());
+        let (spool, (sender, telemetry)) = (opened(&dir).await, channel());
         (1..=3).for_each(|n| offer(&sender, n));
         let held = telemetry.take(1 << 16).expect("some wait");
         keep_held(&spool, &telemetry).await;
@@ -335,6 +377,10 @@ mod tests {
         keep_held(&spool, &telemetry).await;
         assert_eq!(spooled(&spool).await, [1, 2, 3], "once");
         assert!(!telemetry.owes(HELD_MAX));
+        // The connection has them in hand: they do not go beside that as readings of the past.
+        let known = telemetry.clone();
+        let next = spool.with(move |spool| spool.next(0, |place| known.standing(place))).await;
+        assert_eq!(next.expect("read"), spool::Next::Nothing);
         // Lost, they are in the spool alone; acknowledged, they leave it.
         let place = telemetry.settled(held.ticket).expect("it has a place");
         spool.with(move |spool| spool.remove(place)).await.expect("removed");
@@ -343,14 +389,18 @@ mod tests {
         let held = telemetry.take(1 << 16).expect("one waits");
         tokio::time::advance(HELD_MAX).await;
         keep_held(&spool, &telemetry).await;
+        let name = held.name();
         telemetry.put_back(vec![held]);
         assert_eq!((telemetry.waiting().0, spooled(&spool).await), (0, vec![4]));
+        let known = telemetry.clone();
+        let next = spool.with(move |spool| spool.next(0, |place| known.standing(place))).await;
+        assert!(matches!(next.expect("read"), spool::Next::Chunk(again) if again.name() == name));
     }
 
     #[tokio::test]
     async fn a_count_that_cannot_be_written_is_in_memory_again_whoever_waits_for_it() {
         let dir = TempDir::new().expect("a directory");
-        let (spool, (_, telemetry)) = (opened(&dir), channel());
+        let (spool, (_, telemetry)) = (opened(&dir).await, channel());
         let disk = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
         disk.execute_batch(
             "CREATE TRIGGER full BEFORE INSERT ON dropped BEGIN SELECT RAISE(FAIL, 'disk full'); END",
@@ -420,7 +470,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_over_which_the_spool_breaks_is_counted_and_told() {
         let dir = TempDir::new().expect("a directory");
-        let (spool, (sender, telemetry)) = (opened(&dir), channel());
+        let (spool, (sender, telemetry)) = (opened(&dir).await, channel());
         (1..=3).for_each(|n| offer(&sender, n));
         set_breaking(&spool, true).await;
         let (_, came) = telemetry.waiting();

@@ -9,8 +9,8 @@
 //! `client` knows the MQTT library; `wire`, `birth`, `session` and `commands` are pure.
 
 mod acts;
-mod aside;
 mod birth;
+mod ceiling;
 mod client;
 mod commands;
 mod drain;
@@ -58,7 +58,6 @@ use login::Logins;
 use session::{Session, SetAside};
 #[cfg(test)]
 pub(crate) use spool::SpoolBounds;
-use telemetry::Dropped;
 pub use telemetry::{TelemetryReceiver, TelemetrySender, Told as ToldPoint, channel};
 pub use undurable::Undurable;
 use wire::people::ZoneCount;
@@ -175,10 +174,8 @@ pub async fn run(mut uplink: Uplink, stop: CancellationToken) {
     }
     uplink.telemetry.set_heartbeat(uplink.config.heartbeat);
     let dir = uplink.config.spool.clone().filter(|_| uplink.config.telemetry.is_some());
-    let spool = match dir {
-        Some(dir) => keeper::open(&uplink, dir).await,
-        None => None,
-    };
+    // No connection waits for it to be opened: alarms go out at once.
+    let spool = dir.map(|dir| spool::Handle::new(dir, uplink.clock));
     let (telemetry, clock) = (uplink.telemetry.clone(), uplink.clock);
     let (store, origin) = (uplink.store.clone(), uplink.origin.clone());
     let connections = connections(&mut uplink, spool.clone(), &stop);
@@ -209,7 +206,7 @@ async fn connections(uplink: &mut Uplink, spool: Option<spool::Handle>, stop: &C
         uplink.telemetry.put_back(left.readings);
         let Ended::Lost { why, .. } = ended else { break };
         if let Some(aside) = left.aside {
-            uplink.set_aside(aside, spool.as_ref()).await;
+            uplink.set_aside(aside);
         }
         if left.again {
             // For at most as many connections as it takes to set the message aside.
@@ -319,8 +316,8 @@ impl Uplink {
         self.origin.topic(&self.config.root, below)
     }
 
-    /// What the broker would not take: told, and left out from here on.
-    async fn set_aside(&self, aside: SetAside, spool: Option<&spool::Handle>) {
+    /// What the broker would not take: told, and left out from here on. A disk that has a part in it is not waited for.
+    fn set_aside(&self, aside: SetAside) {
         let message = match aside {
             // Told when it is read again, with its gap.
             SetAside::Row(_) => return,
@@ -330,15 +327,7 @@ impl Uplink {
                 return;
             }
             SetAside::Reading(chunk) => {
-                if let Some(dropped) = Dropped::of(&chunk.readings) {
-                    self.telemetry.put_back_dropped(Dropped { refused: dropped.count, ..dropped });
-                }
-                let spooled_meanwhile = self.telemetry.settled(chunk.ticket);
-                if let (Some(place), Some(spool)) = (chunk.spooled.or(spooled_meanwhile), spool)
-                    && let Err(error) = spool.with(move |spool| spool.remove(place)).await
-                {
-                    spool.failed("remove what was refused from", &error);
-                }
+                self.telemetry.refused(&chunk);
                 "telemetry".to_owned()
             }
         };

@@ -10,7 +10,7 @@ use riskgate_point::Wall;
 use serde_json::json;
 
 use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, SetAside, Ticket};
-use super::telemetry::Chunk;
+use super::telemetry::{Chunk, Name};
 use super::tests::MORNING;
 use crate::store::{Lane, LastSequences, Message, Row};
 
@@ -243,7 +243,8 @@ impl World {
 
 fn chunk(bytes: usize) -> Chunk {
     let readings = Arc::new(super::tests::readings(bytes / 160));
-    Chunk { readings, from: MORNING, to: MORNING, ticket: None, spooled: None }
+    let name = Name::new("chunk".to_owned());
+    Chunk { readings, from: MORNING, to: MORNING, name, ticket: None, spooled: None }
 }
 
 proptest! {

@@ -6,9 +6,12 @@
 //! oldest of each lane. What was learnt of the link stays: how much it carries at once ([`Window`]), and
 //! which message the broker hangs up on ([`Suspicion`]).
 
+mod readings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::ceiling::Ceiling;
 use super::commands::{Ration, Replay};
 use super::drain::Drain;
 use super::suspect::{Key, Suspicion};
@@ -70,8 +73,12 @@ pub(super) enum LooseKind {
     /// A page of the list of points.
     Points,
     State,
-    Risk,
-    Indicator,
+    /// The present state of an object that is retained, at this revision.
+    Present {
+        revision: u64,
+    },
+    /// Of a topic that is cleared.
+    Cleared,
     /// How many people are in a zone.
     People,
     /// What work is permitted in a unit.
@@ -139,6 +146,7 @@ pub(super) struct Session {
     window: usize,
     rows: Window,
     bulk: Window,
+    ceiling: Ceiling,
     drain: Drain,
     suspicion: Suspicion,
     /// Rows that were set aside.
@@ -161,6 +169,8 @@ pub(super) struct Session {
     backlog: VecDeque<Chunk>,
     /// The place in the spool that was read last.
     past_read: i64,
+    /// Of places that went in pieces, how many of these the broker does not have yet.
+    pieces: BTreeMap<i64, usize>,
     /// The last sequences in the store, as they were heard of.
     committed: LastSequences,
     in_flight: BTreeMap<Ticket, Flying>,
@@ -209,6 +219,7 @@ impl Session {
             window,
             rows: Window::new(ROWS_MIN, most, most, 1),
             bulk: Window::new(least, first, bulk, BULK_STEP),
+            ceiling: Ceiling::new(CHUNK_BYTES_MAX),
             drain: Drain::new(drain),
             suspicion: Suspicion::default(),
             refused: BTreeSet::new(),
@@ -223,6 +234,7 @@ impl Session {
             live: VecDeque::new(),
             backlog: VecDeque::new(),
             past_read: 0,
+            pieces: BTreeMap::new(),
             committed: LastSequences::default(),
             in_flight: BTreeMap::new(),
             next_ticket: 0,
@@ -249,6 +261,7 @@ impl Session {
         let alone = std::mem::take(&mut self.testing);
         self.backlog.clear();
         self.past_read = 0;
+        self.pieces.clear();
         self.progress = Duration::ZERO;
         let worked = std::mem::take(&mut self.worked);
         self.answered = false;
@@ -274,8 +287,8 @@ impl Session {
                 return None;
             }
             self.hung_up_on_readings = 0;
-            self.bulk.refused_at(chunk.bytes() / 2);
-            return Some(SetAside::Smaller(self.bulk.limit()));
+            self.ceiling.hung_up(chunk.bytes());
+            return Some(SetAside::Smaller(self.ceiling.bytes()));
         }
         match self.suspicion.hung_up(first, alone)? {
             Key::Row(seq) => {
@@ -290,7 +303,10 @@ impl Session {
                 Some(SetAside::Loose(topic))
             }
             Key::Telemetry if readings.is_empty() => None,
-            Key::Telemetry => Some(SetAside::Reading(readings.remove(0))),
+            Key::Telemetry => {
+                self.ceiling.explained();
+                Some(SetAside::Reading(readings.remove(0)))
+            }
         }
     }
 
@@ -463,30 +479,6 @@ impl Session {
         }
     }
 
-    fn next_telemetry(&mut self, now: Duration) -> Option<Chunk> {
-        let fly = |sent: &Sent| matches!(sent, Sent::Telemetry(_));
-        if self.count(fly) >= TELEMETRY_MAX || self.bulk_bytes() >= self.bulk.limit() {
-            return None;
-        }
-        if self.suspicion.is_on_trial(&Key::Telemetry) {
-            let waits = !(self.live.is_empty() && self.backlog.is_empty());
-            return if waits && self.may_test() {
-                self.backlog.pop_front().or_else(|| self.live.pop_front())
-            } else {
-                None
-            };
-        }
-        if let Some(chunk) = self.live.pop_front() {
-            return Some(chunk);
-        }
-        if self.backlog.is_empty() || self.has_rows() || !self.drain.is_open(now) {
-            return None;
-        }
-        let chunk = self.backlog.pop_front()?;
-        self.drain.went(chunk.count());
-        Some(chunk)
-    }
-
     /// Rows wait to be sent.
     fn has_rows(&self) -> bool {
         let waits = |lane: &LaneWindow| !lane.ready.is_empty() || lane.known < self.committed.of(lane.lane);
@@ -524,11 +516,6 @@ impl Session {
         self.rows.limit().saturating_sub(self.count(|sent| matches!(sent, Sent::Row { .. } | Sent::Again)))
     }
 
-    fn bulk_bytes(&self) -> usize {
-        let bulk = self.in_flight.values().filter(|flying| matches!(flying.sent, Sent::Telemetry(_)));
-        bulk.map(|flying| flying.bytes).sum()
-    }
-
     /// It is on its way.
     pub(super) fn handed_over(&mut self, sent: Sent, bytes: usize, now: Duration) -> Ticket {
         let ticket = self.next_ticket;
@@ -542,20 +529,32 @@ impl Session {
 
     /// The broker has it.
     pub(super) fn acknowledge(&mut self, ticket: Ticket, now: Duration) -> Option<Sent> {
-        let Flying { sent, handed, .. } = self.in_flight.remove(&ticket)?;
+        let Flying { mut sent, handed, .. } = self.in_flight.remove(&ticket)?;
         self.progress = now;
         self.worked = true;
         if let Some(key) = sent.key() {
             self.suspicion.acknowledged(&key);
         }
         self.testing = false;
-        match &sent {
+        match &mut sent {
             Sent::Row { seq, .. } => {
                 self.acknowledged.push(*seq);
                 self.rows.acknowledged(handed, now);
             }
-            Sent::Telemetry(_) => {
+            Sent::Telemetry(chunk) => {
+                if let Some(place) = chunk.spooled
+                    && let Some(rest) = self.pieces.get_mut(&place)
+                {
+                    *rest = rest.saturating_sub(1);
+                    if *rest > 0 {
+                        // It stays there for the sake of the others.
+                        chunk.spooled = None;
+                    } else {
+                        self.pieces.remove(&place);
+                    }
+                }
                 self.hung_up_on_readings = 0;
+                self.ceiling.acknowledged();
                 self.bulk.acknowledged(handed, now);
             }
             Sent::Loose { .. } | Sent::Again => {}
@@ -575,29 +574,6 @@ impl Session {
     /// The store could not write them: they are told to it again.
     pub(super) fn put_back_acknowledged(&mut self, rows: Vec<i64>) {
         self.acknowledged.extend(rows);
-    }
-
-    /// The largest message of readings that the link can take now; `None`: it has enough.
-    pub(super) fn wants_live(&self) -> Option<usize> {
-        let n = self.live.len() + self.count(|sent| matches!(sent, Sent::Telemetry(_)));
-        let bytes = self.live.iter().map(Chunk::bytes).sum::<usize>() + self.bulk_bytes();
-        (n < TELEMETRY_MAX && bytes < self.bulk.limit()).then(|| self.bulk.limit().min(CHUNK_BYTES_MAX))
-    }
-
-    pub(super) fn push_live(&mut self, chunk: Chunk, now: Duration) {
-        self.drain.live(chunk.count(), now);
-        self.live.push_back(chunk);
-    }
-
-    /// Readings of the past are used up: which place in the spool to read on behind.
-    pub(super) fn wants_past(&self) -> Option<i64> {
-        (self.announced && self.backlog.is_empty()).then_some(self.past_read)
-    }
-
-    /// In messages as large as the broker takes.
-    pub(super) fn push_past(&mut self, chunk: Chunk) {
-        self.past_read = chunk.spooled.unwrap_or(self.past_read);
-        self.backlog.extend(chunk.pieces(self.bulk.limit()));
     }
 
     pub(super) fn replays(&mut self) -> &mut VecDeque<Replay> {

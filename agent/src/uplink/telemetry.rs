@@ -5,6 +5,9 @@
 //! in time goes to the spool; beyond the bound of the memory the oldest are dropped, counted by class, and
 //! told upstream as a gap.
 
+mod chunk;
+mod dropped;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,18 +15,17 @@ use std::time::Duration;
 use riskgate_engine::Class;
 use riskgate_point::{Mono, Quality, Sample, Value, Wall};
 use serde::Deserialize;
-use serde::ser::{Serialize, SerializeSeq, Serializer};
 use tokio::time::Instant;
 
-use super::wire::Origin;
+pub(super) use chunk::{CHUNK_BYTES_MAX, Chunk, Name, Values};
+pub(super) use dropped::{CLASSES, Dropped};
+
+use super::spool::Standing;
+use chunk::size;
 
 /// Readings that wait. At about 100 bytes each 10 MB, and 10 s of the largest change rate that the smallest
 /// gateway carries, or 100 points that change each second for a quarter of an hour.
 pub(super) const READINGS_MAX: usize = 100_000;
-
-/// The readings of one message. A packet may have 256 KiB; half of it leaves room for any envelope, and a
-/// lost packet costs little.
-pub(super) const CHUNK_BYTES_MAX: usize = 120 * 1024;
 
 /// Room that is kept for readings when none waits: a second of a living plant.
 const READINGS_KEPT: usize = 2_048;
@@ -61,9 +63,13 @@ pub struct TelemetryReceiver(Arc<Mutex<Buffer>>);
 
 #[derive(Default)]
 struct Buffer {
+    /// Of this run, so that no other gives its messages the same names.
+    run: u64,
     /// In the order of the plant's points: a look-up by tag would cost more than judging the sample.
     last: Vec<Option<Last>>,
     waiting: VecDeque<Reading>,
+    /// The first of them went under these names already.
+    named: VecDeque<Named>,
     /// Readings that ever came to wait: the last of them has this number.
     came: u64,
     dropped: Option<Dropped>,
@@ -82,12 +88,19 @@ struct Out {
     last: u64,
     /// Readings up to this number were in hand before, since then.
     bounced: Option<(u64, Instant)>,
+    /// Of chunks in the spool, by their place, a reading that upstream will not take.
+    refused: BTreeMap<i64, usize>,
+}
+
+/// So many readings that wait went under a name before: unless they have to be cut anew they go under it again, and a
+/// receiver who has them knows them by it.
+struct Named {
+    name: Name,
+    n: usize,
 }
 
 struct Held {
-    readings: Arc<Vec<Reading>>,
-    from: Wall,
-    to: Wall,
+    chunk: Chunk,
     /// Of the newest of them.
     number: u64,
     since: Instant,
@@ -109,82 +122,8 @@ struct Last {
     at: Mono,
 }
 
-/// All classes, in an order that files on disk have too.
-pub(super) const CLASSES: [Class; 9] = [
-    Class::Process,
-    Class::Equipment,
-    Class::System,
-    Class::Video,
-    Class::Permit,
-    Class::People,
-    Class::Gas,
-    Class::Fire,
-    Class::Sis,
-];
-
-/// Readings that upstream will never have. It is written to the spool as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, Deserialize)]
-pub(super) struct Dropped {
-    pub(super) from: Wall,
-    pub(super) to: Wall,
-    pub(super) count: u64,
-    /// Of these, how many were too large to be sent at all.
-    pub(super) too_large: u64,
-    /// Of these, how many the broker would not take.
-    pub(super) refused: u64,
-    /// By class, in the order of [`CLASSES`]; of damaged ones it is not known.
-    pub(super) classes: [u64; CLASSES.len()],
-}
-
-impl Dropped {
-    pub(super) fn unknown(from: Wall, to: Wall, count: u64) -> Self {
-        Self { from, to, count, too_large: 0, refused: 0, classes: [0; CLASSES.len()] }
-    }
-
-    pub(super) fn of(readings: &[Reading]) -> Option<Self> {
-        readings.iter().fold(None, |all, reading| {
-            let mut one = Self::unknown(reading.time, reading.time, 1);
-            for (count, class) in one.classes.iter_mut().zip(CLASSES) {
-                *count = u64::from(class == reading.class);
-            }
-            Self::merged(all, Some(one))
-        })
-    }
-
-    pub(super) fn merged(all: Option<Self>, more: Option<Self>) -> Option<Self> {
-        let (all, more) = match (all, more) {
-            (Some(all), Some(more)) => (all, more),
-            (only, None) | (None, only) => return only,
-        };
-        let mut classes = all.classes;
-        for (count, more) in classes.iter_mut().zip(more.classes) {
-            *count = count.saturating_add(more);
-        }
-        Some(Self {
-            from: all.from.min(more.from),
-            to: all.to.max(more.to),
-            count: all.count.saturating_add(more.count),
-            too_large: all.too_large.saturating_add(more.too_large),
-            refused: all.refused.saturating_add(more.refused),
-            classes,
-        })
-    }
-}
-
-/// The readings of one message. They become JSON when it is sent: until then they are a tenth as large.
-#[derive(Debug, PartialEq)]
-pub(super) struct Chunk {
-    pub(super) readings: Arc<Vec<Reading>>,
-    pub(super) from: Wall,
-    pub(super) to: Wall,
-    /// Under which the buffer knows it, where it was taken from there.
-    pub(super) ticket: Option<u64>,
-    /// Its place in the spool, if it is there.
-    pub(super) spooled: Option<i64>,
-}
-
 pub fn channel() -> (TelemetrySender, TelemetryReceiver) {
-    let buffer = Arc::new(Mutex::new(Buffer::default()));
+    let buffer = Arc::new(Mutex::new(Buffer { run: fastrand::u64(..), ..Buffer::default() }));
     (TelemetrySender(Arc::clone(&buffer)), TelemetryReceiver(buffer))
 }
 
@@ -234,7 +173,19 @@ impl Buffer {
             && let Some(oldest) = self.waiting.pop_front()
         {
             self.drop_one(&oldest, 0);
+            self.rename(1);
         }
+    }
+
+    /// So many of the first readings go: the name that they went under before, if they did.
+    fn rename(&mut self, n: usize) -> Option<Name> {
+        let named = self.named.front_mut()?;
+        if n >= named.n {
+            return self.named.pop_front().map(|named| named.name);
+        }
+        let (name, rest) = (named.name.part(named.n, 0), named.name.part(named.n, n));
+        (named.name, named.n) = (rest, named.n - n);
+        Some(name)
     }
 
     fn is_news(&mut self, told: &Told, sample: &Sample) -> bool {
@@ -307,18 +258,13 @@ impl TelemetryReceiver {
     /// Those that wait and came not after the reading of this number.
     pub(super) fn take_until(&self, number: u64) -> Vec<Chunk> {
         let mut chunks = Vec::new();
-        loop {
-            let first = lock(&self.0).number_of_first();
-            // Whole messages: a few younger ones may go along.
-            match self.take(CHUNK_BYTES_MAX) {
-                Some(chunk) if first <= number => chunks.push(chunk),
-                Some(younger) => {
-                    self.put_back(vec![younger]);
-                    return chunks;
-                }
-                None => return chunks,
-            }
+        // Whole messages: a few younger ones may go along.
+        while lock(&self.0).number_of_first() <= number
+            && let Some(chunk) = self.take(CHUNK_BYTES_MAX)
+        {
+            chunks.push(chunk);
         }
+        chunks
     }
 
     /// Nobody acknowledged them: they wait again, before all others. What was spooled meanwhile waits there.
@@ -334,6 +280,9 @@ impl TelemetryReceiver {
                 buffer.out.bounced = Some((newest.max(number), oldest.min(since)));
             }
             let readings = Arc::try_unwrap(chunk.readings).unwrap_or_else(|shared| shared.to_vec());
+            if !readings.is_empty() {
+                buffer.named.push_front(Named { name: chunk.name, n: readings.len() });
+            }
             for reading in readings.into_iter().rev() {
                 buffer.waiting.push_front(reading);
             }
@@ -346,7 +295,8 @@ impl TelemetryReceiver {
         let mut buffer = lock(&self.0);
         let first = buffer.waiting.front()?.time;
         let (mut n, mut bytes, mut from, mut to) = (0, 0, first, first);
-        for reading in &buffer.waiting {
+        let together = buffer.named.front().map_or(usize::MAX, |named| named.n);
+        for reading in buffer.waiting.iter().take(together) {
             let size = size(reading);
             if bytes + size > bytes_max && n > 0 {
                 break;
@@ -361,14 +311,18 @@ impl TelemetryReceiver {
             // What the first readings of all points or an outage needed is given back.
             buffer.waiting.shrink_to(READINGS_KEPT);
         }
+        let name = buffer.rename(n);
+        let run = buffer.run;
         let out = &mut buffer.out;
         out.bounced.take_if(|(newest, _)| *newest < oldest);
         let since = out.bounced.map_or_else(Instant::now, |(_, since)| since);
         out.last += 1;
         let ticket = out.last;
-        let held = Held { readings: Arc::clone(&readings), from, to, number, since, kept: Kept::InMemory };
-        out.chunks.insert(ticket, held);
-        Some(Chunk { readings, from, to, ticket: Some(ticket), spooled: None })
+        let name = name.unwrap_or_else(|| Name::new(format!("{run:016x}-{ticket}")));
+        let chunk = Chunk { readings, from, to, name, ticket: None, spooled: None };
+        let taken = Chunk { ticket: Some(ticket), ..chunk.clone() };
+        out.chunks.insert(ticket, Held { chunk, number, since, kept: Kept::InMemory });
+        Some(taken)
     }
 
     /// Upstream has them, or they are on disk, or are counted as lost. Gives their place in the spool, if they are
@@ -387,25 +341,74 @@ impl TelemetryReceiver {
         for (ticket, held) in &mut buffer.out.chunks {
             if matches!(held.kept, Kept::InMemory) && held.since.elapsed() >= after {
                 held.kept = Kept::BeingSpooled;
-                let readings = Arc::clone(&held.readings);
-                late.push((
-                    *ticket,
-                    Chunk { readings, from: held.from, to: held.to, ticket: None, spooled: None },
-                ));
+                late.push((*ticket, held.chunk.clone()));
             }
         }
         late
     }
 
-    /// It is in the spool, `None`: not. False where nobody holds it any more: it is to be taken out again.
-    pub(super) fn held_is_spooled(&self, ticket: u64, place: Option<i64>) -> bool {
+    /// It is in the spool at this place. False where nobody holds it any more: it is to be taken out again.
+    pub(super) fn held_is_spooled(&self, ticket: u64, place: i64) -> bool {
         match lock(&self.0).out.chunks.get_mut(&ticket) {
             Some(held) => {
-                held.kept = place.map_or(Kept::InMemory, Kept::Spooled);
+                held.kept = Kept::Spooled(place);
                 true
             }
             None => false,
         }
+    }
+
+    /// It could not be: it is tried again. Where it is there all the same, and could only not be taken out, it goes
+    /// once more under its name.
+    pub(super) fn held_is_not_spooled(&self, ticket: u64) {
+        if let Some(held) = lock(&self.0).out.chunks.get_mut(&ticket)
+            && matches!(held.kept, Kept::BeingSpooled)
+        {
+            held.kept = Kept::InMemory;
+        }
+    }
+
+    /// What is known here of a chunk in the spool.
+    pub(super) fn standing(&self, place: i64) -> Standing {
+        let out = &lock(&self.0).out;
+        let is_it = |held: &Held| matches!(held.kept, Kept::Spooled(there) if there == place);
+        if out.refused.contains_key(&place) {
+            Standing::Refused
+        } else if out.chunks.values().any(is_it) {
+            Standing::Held
+        } else {
+            Standing::Free
+        }
+    }
+
+    /// Upstream will not take this reading: it is counted, and leaves the spool where it is there.
+    pub(super) fn refused(&self, chunk: &Chunk) {
+        let place = chunk.spooled.or_else(|| self.settled(chunk.ticket));
+        match (place, Dropped::of(&chunk.readings)) {
+            (Some(place), _) => {
+                // From there its parts are counted; what was held is there as a whole of its own.
+                let which = if chunk.spooled.is_some() { chunk.behind() } else { 0 };
+                lock(&self.0).out.refused.insert(place, which);
+            }
+            (None, Some(dropped)) => self.put_back_dropped(Dropped { refused: dropped.count, ..dropped }),
+            (None, None) => {}
+        }
+    }
+
+    /// A chunk in the spool of which a reading is to be taken out, and which one.
+    pub(super) fn to_refuse(&self) -> Option<(i64, usize)> {
+        lock(&self.0).out.refused.first_key_value().map(|(place, which)| (*place, *which))
+    }
+
+    pub(super) fn has_refused(&self, place: i64) {
+        lock(&self.0).out.refused.remove(&place);
+    }
+
+    /// The spool is another one: what a connection has in hand is in memory alone.
+    pub(super) fn spool_is_new(&self) {
+        let out = &mut lock(&self.0).out;
+        out.refused.clear();
+        out.chunks.values_mut().for_each(|held| held.kept = Kept::InMemory);
     }
 
     /// Something was in hand for so long and is in memory alone, or was dropped and is not told yet.
@@ -447,94 +450,6 @@ impl TelemetryReceiver {
         let mut buffer = lock(&self.0);
         buffer.dropped = Dropped::merged(buffer.dropped, Some(dropped));
     }
-}
-
-impl Chunk {
-    pub(super) fn count(&self) -> u64 {
-        u64::try_from(self.readings.len()).unwrap_or(u64::MAX)
-    }
-
-    /// At most what its readings take as JSON.
-    pub(super) fn bytes(&self) -> usize {
-        self.readings.iter().map(size).sum()
-    }
-
-    /// The same readings in chunks of at most so many bytes, and at least one reading each. The last stands
-    /// for all of them in the spool.
-    pub(super) fn pieces(self, bytes_max: usize) -> Vec<Self> {
-        let Self { readings, from, to, spooled, .. } = self;
-        // Bounds that are a little wide tell nothing wrong.
-        let piece = |readings| Self { readings: Arc::new(readings), from, to, ticket: None, spooled: None };
-        let (mut pieces, mut in_piece, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for reading in Arc::try_unwrap(readings).unwrap_or_else(|shared| shared.to_vec()) {
-            let more = size(&reading);
-            if bytes > 0 && bytes + more > bytes_max {
-                pieces.push(piece(std::mem::take(&mut in_piece)));
-                bytes = 0;
-            }
-            bytes += more;
-            in_piece.push(reading);
-        }
-        pieces.push(piece(in_piece));
-        if let Some(last) = pieces.last_mut() {
-            last.spooled = spooled;
-        }
-        pieces
-    }
-
-    /// As the message has them.
-    pub(super) fn values<'a>(&'a self, origin: &'a Origin) -> Values<'a> {
-        Values { readings: &self.readings, origin }
-    }
-}
-
-/// Readings as a JSON array.
-pub(super) struct Values<'a> {
-    readings: &'a [Reading],
-    origin: &'a Origin,
-}
-
-#[derive(serde::Serialize)]
-struct Encoded<'a> {
-    quality: InWords,
-    tag: &'a str,
-    time: &'a str,
-    value: &'a Option<Value>,
-}
-
-struct InWords(Quality);
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut values = serializer.serialize_seq(Some(self.readings.len()))?;
-        // One poll's readings share a stamp: the last one written is kept.
-        let (mut at, mut time) = (None, String::new());
-        for reading in self.readings {
-            if at != Some(reading.time) {
-                time = self.origin.time(reading.time);
-                at = Some(reading.time);
-            }
-            let Reading { tag, value, quality, .. } = reading;
-            values.serialize_element(&Encoded { quality: InWords(*quality), tag, time: &time, value })?;
-        }
-        values.end()
-    }
-}
-
-impl Serialize for InWords {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// At most what the reading takes as JSON: keys, stamp and quality 128 bytes, the tag and a text with every
-/// character escaped.
-fn size(reading: &Reading) -> usize {
-    let text = match &reading.value {
-        Some(Value::Text(text)) => text.len() * 6,
-        Some(Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => 24,
-    };
-    128 + reading.tag.len() * 2 + text
 }
 
 // A poisoned lock means that an offer panicked between two complete pushes: the buffer is whole.

@@ -16,9 +16,10 @@ use uuid::Uuid;
 use super::commands::{Decision, Deed, RESEND_PAGE, RESEND_ROWS_MAX, Ration, Received, Replay, decide};
 use super::gap;
 use super::schema::tests::{data_fits, fits, topic_fits};
-use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, Ticket};
+use super::session::{LEASE_ROWS, Loose, LooseKind, Outgoing, Sent, Session, SetAside, Ticket};
+use super::spool::Lost;
 use super::telemetry::{
-    CHUNK_BYTES_MAX, Chunk, Dropped, READINGS_MAX, Reading, TelemetrySender, Told, channel,
+    CHUNK_BYTES_MAX, Chunk, Dropped, Name, READINGS_MAX, Reading, TelemetrySender, Told, channel,
 };
 use riskgate_drivers::tally::Counts;
 
@@ -481,7 +482,8 @@ fn names(handed: &[(Ticket, String)]) -> Vec<&str> {
 }
 
 fn chunk(from: i64) -> Chunk {
-    Chunk { readings: Arc::default(), from: Wall(from), to: Wall(from), ticket: None, spooled: None }
+    let (readings, name) = (Arc::default(), Name::new(from.to_string()));
+    Chunk { readings, from: Wall(from), to: Wall(from), name, ticket: None, spooled: None }
 }
 
 #[test]
@@ -575,7 +577,7 @@ fn the_window_is_bounded_and_keeps_room_for_state_and_answers() {
     assert_eq!(names(&hand_over(&mut session)), ["State", "Reply"]);
     assert_eq!(session.in_flight(), 90);
     for _ in 0..20 {
-        session.push(loose(LooseKind::Risk));
+        session.push(loose(LooseKind::Cleared));
     }
     assert_eq!(hand_over(&mut session).len(), 10);
 }
@@ -593,6 +595,94 @@ fn telemetry_without_an_acknowledgement_is_kept_in_order_for_the_next_connection
     session.push_past(Chunk { spooled: Some(1), ..chunk(5) });
     let left: Vec<i64> = session.lost(false).readings.iter().map(|chunk| chunk.from.0).collect();
     assert_eq!(left, [1, 3, 4], "what is spooled stays there");
+}
+
+#[test]
+fn pieces_of_what_is_spooled_are_read_from_there_again_and_leave_it_when_all_of_them_have_arrived() {
+    let past = || Chunk { readings: Arc::new(readings(2_000)), spooled: Some(7), ..chunk(1) };
+    let mut session = Session::new(100, Some(1_000_000));
+    session.announce(LastSequences::default());
+    session.push_past(past());
+    let handed = hand_over(&mut session);
+    assert!(handed.len() > 2, "it is larger than one message");
+    // The last arrives first.
+    let leaves = |session: &mut Session, ticket| match session.acknowledge(ticket, NOW) {
+        Some(Sent::Telemetry(chunk)) => chunk.spooled,
+        other => panic!("{other:?}"),
+    };
+    let (first, last) = (handed[0].0, handed[handed.len() - 1].0);
+    assert_eq!(leaves(&mut session, last), None, "the others are under way");
+    assert_eq!(session.lost(false).readings.len(), 0, "they are in the spool still, and nowhere else");
+
+    session.announce(LastSequences::default());
+    session.push_past(past());
+    let left: Vec<Option<i64>> =
+        hand_over(&mut session).iter().rev().map(|(ticket, _)| leaves(&mut session, *ticket)).collect();
+    assert_eq!(left.iter().flatten().collect::<Vec<_>>(), [&7], "with the last of them to arrive");
+    assert_eq!(left[left.len() - 1], Some(7));
+    assert!(first < last);
+}
+
+/// A broker that hangs up on the reading of this value, whatever stands beside it, and acknowledges the rest.
+#[test]
+fn one_reading_that_ends_each_connection_is_found_in_a_small_batch_and_the_others_go() {
+    const POISON: f64 = 5.0;
+    let mut session = Session::new(100, None);
+    let (sender, telemetry) = channel();
+    let all: Vec<(Told, Sample)> = (1..=9).map(|n| reading("A", f64::from(n), i64::from(n))).collect();
+    offer(&sender, &all);
+    let value = |reading: &Reading| match reading.value {
+        Some(PointValue::Float(value)) => value.get(),
+        _ => panic!("{reading:?}"),
+    };
+    let (mut arrived, mut aside) = (Vec::new(), None);
+    for _ in 0..40 {
+        session.answered();
+        session.announce(LastSequences::default());
+        let mut hung_up = false;
+        while !hung_up {
+            while let Some(bytes) = session.wants_live() {
+                let Some(chunk) = telemetry.take(bytes) else { break };
+                session.push_live(chunk, NOW);
+            }
+            let Some(Outgoing::Telemetry(chunk)) = session.next(NOW) else { break };
+            let values: Vec<f64> = chunk.readings.iter().map(value).collect();
+            let ticket = session.handed_over(Sent::Telemetry(chunk), 100, NOW);
+            hung_up = values.contains(&POISON);
+            if !hung_up {
+                arrived.extend(values);
+                session.acknowledge(ticket, NOW);
+            }
+        }
+        if !hung_up {
+            break;
+        }
+        let left = session.lost(true);
+        telemetry.put_back(left.readings);
+        if let Some(SetAside::Reading(chunk)) = left.aside {
+            assert!(aside.is_none(), "once");
+            aside = Some(chunk.readings.iter().map(value).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(aside, Some(vec![POISON]));
+    assert_eq!(arrived, [1.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0, 9.0]);
+    // What stood beside it goes together again.
+    offer(
+        &sender,
+        &all.iter()
+            .map(|(told, sample)| {
+                (
+                    told.clone(),
+                    Sample {
+                        value: PointValue::float(20.0 + sample.received.wall.0 as f64),
+                        ..sample.clone()
+                    },
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+    let bytes = session.wants_live().expect("room");
+    assert_eq!(telemetry.take(bytes).expect("they wait").readings.len(), 9);
 }
 
 #[test]
@@ -776,6 +866,26 @@ fn a_place_that_another_tag_has_taken_tells_that_tags_first_reading() {
 }
 
 #[test]
+fn readings_go_again_under_the_name_that_they_went_under_and_a_part_under_one_of_its_own() {
+    let (sender, telemetry) = channel();
+    let some = |from: i64, n: i64| (from..from + n).map(|n| reading("A", n as f64, n)).collect::<Vec<_>>();
+    offer(&sender, &some(0, 5));
+    let first = telemetry.take(10_000).expect("they wait");
+    let name = first.name();
+    offer(&sender, &some(5, 2));
+    telemetry.put_back(vec![first]);
+    let again = telemetry.take(10_000).expect("they wait");
+    assert_eq!((again.name(), again.readings.len()), (name.clone(), 5), "not with what came since");
+    let rest = telemetry.take(10_000).expect("they wait");
+    assert!(rest.name() != name && rest.readings.len() == 2);
+    // Cut anew: what a receiver has of it may come once more, under other names.
+    telemetry.put_back(vec![again, rest]);
+    let names: Vec<String> = (0..3).map(|_| telemetry.take(400).expect("they wait").name()).collect();
+    assert_eq!(names, [format!("{name}.0+2"), format!("{name}.2+2"), format!("{name}.4+1")]);
+    assert_ne!(channel().1.take(1).map(|chunk| chunk.name()), Some(name));
+}
+
+#[test]
 fn a_long_outage_drops_the_oldest_readings_and_counts_them() {
     let (sender, receiver) = channel();
     let more = READINGS_MAX + 5;
@@ -954,7 +1064,7 @@ fn every_kind_of_message_fits_its_schema() {
         effects.iter().flat_map(|effect| wire::messages(effect, &plant, &origin)).collect();
     let dropped = Dropped::of(&readings(3)).expect("some");
     messages.push(gap::of_telemetry(&dropped, MORNING, &origin));
-    messages.push(gap::of_lost((MORNING, MORNING), false, MORNING, &origin));
+    messages.push(gap::of_lost(Lost { from: MORNING, to: MORNING, damaged: false }, MORNING, &origin));
     messages.push(gap::of_refused(&row(Lane::Work, 1, 1), 300_000, MORNING).0);
     for message in messages {
         let kind = message.kind.clone();
@@ -968,8 +1078,7 @@ fn every_kind_of_message_fits_its_schema() {
     topic_fits("riskgate.permit.v1", &super::wire::permit::permit_topic("a/b"));
     topic_fits("riskgate.people.v1", &super::wire::people::people_topic("a/b"));
     fits("birth", &parsed(&super::birth::birth(&plant, MORNING, &origin).payload));
-    let chunk =
-        Chunk { readings: Arc::new(readings(2)), from: MORNING, to: MORNING, ticket: None, spooled: None };
+    let chunk = Chunk { readings: Arc::new(readings(2)), to: MORNING, ..chunk(MORNING.0) };
     fits("telemetry", &parsed(&wire::telemetry_bytes("telemetry/1", &chunk, MORNING, false, &origin)));
     let stale = Refused { revision: Some(3), ..Refused::new("stale", "no") };
     for outcome in [Ok(json!({ "sent": 1 })), Err(Refused::new("busy", "no")), Err(stale)] {

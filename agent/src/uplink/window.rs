@@ -38,12 +38,6 @@ impl Window {
             self.cut = Some(now);
         }
     }
-
-    /// The broker hung up on something larger than this: no more is ever under way.
-    pub(super) fn refused_at(&mut self, size: usize) {
-        self.most = self.most.min(size).max(self.least);
-        self.limit = self.limit.min(self.most);
-    }
 }
 
 #[cfg(test)]

@@ -308,3 +308,44 @@ async fn an_inspector_proves_it_with_the_lines_of_the_readme() {
     assert!(!broken.status.success());
     assert!(String::from_utf8_lossy(&broken.stderr).contains("entry 70"), "{broken:?}");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_stepped_to_and_fro_seals_every_entry_once_and_the_chain_holds() {
+    let dir = TempDir::new().expect("a directory");
+    let (store, _) = Store::open(dir.path(), Wall(NOVEMBER)).expect("opens");
+    // Before 1970, the last moment of a month, a leap day, ten years ahead, and back, again and again.
+    let leap_day = 1_835_395_200_000;
+    let clocks = [
+        NOVEMBER,
+        NOVEMBER - 1,
+        -DAY_MS,
+        NOVEMBER,
+        NOVEMBER + 3_650 * DAY_MS,
+        leap_day,
+        NOVEMBER + 1,
+        i64::MIN,
+    ];
+    let mut at = Vec::new();
+    for n in 0..40_u64 {
+        let now = clocks[usize::try_from(n * 7 % 8).expect("small")];
+        at.push(now);
+        let acts = vec![act(now, &format!("第{n}人"))];
+        let (effects, messages, commands) = (Vec::new(), Vec::new(), Vec::new());
+        commit(&store, Batch { seq: n + 1, effects, messages, acts, commands, at: Wall(now) }).await;
+    }
+    store.close().expect("closes");
+    let proof = verdict(&dir).expect("whole");
+    assert_eq!((proof.entries, proof.archives, proof.unchained), (41, archives(&dir).len(), 0));
+    // How many archives that makes hangs on how often the writer is idle: at least one entry stays in the file.
+    assert!(proof.archives <= 40, "{}", proof.archives);
+    for (n, at) in at.iter().enumerate() {
+        let mut found = Vec::new();
+        let filter = Filter { since: Some(Wall(*at)), ..Filter::default() };
+        let take = |entry: Entry| {
+            found.push(entry.by);
+            true
+        };
+        read(dir.path(), &filter, take).expect("read");
+        assert!(found.contains(&format!("第{n}人")), "entry {n} of {at}");
+    }
+}

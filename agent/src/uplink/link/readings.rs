@@ -126,9 +126,11 @@ impl Link<'_> {
         let (Some(spool), false) = (&self.spool, self.spool_read) else { return };
         let Some(after) = self.session.wants_past() else { return };
         self.spool_read = true;
-        let spool = spool.clone();
-        self.asked
-            .push(Box::pin(async move { Answer::Spooled(spool.with(move |spool| spool.next(after)).await) }));
+        let (spool, telemetry) = (spool.clone(), self.uplink.telemetry.clone());
+        self.asked.push(Box::pin(async move {
+            let next = spool.with(move |spool| spool.next(after, |place| telemetry.standing(place)));
+            Answer::Spooled(next.await)
+        }));
     }
 
     pub(super) fn unspool(&mut self, place: Option<i64>) {
@@ -156,11 +158,10 @@ impl Link<'_> {
         }
     }
 
-    pub(super) fn telemetry_bytes(&mut self, chunk: &Chunk) -> Vec<u8> {
-        self.chunks += 1;
+    pub(super) fn telemetry_bytes(&self, chunk: &Chunk) -> Vec<u8> {
         let now = self.uplink.now();
         let connected = self.connected.unwrap_or(now);
-        let name = format!("telemetry/{}-{}", connected.0, self.chunks);
+        let name = format!("telemetry/{}", chunk.name());
         let origin = &self.uplink.origin;
         wire::telemetry_bytes(&name, chunk, now, chunk.from < connected, origin)
     }

@@ -7,27 +7,44 @@ use std::path::Path;
 
 use riskgate_point::Wall;
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
-use super::spool::lost_around;
-use super::telemetry::Dropped;
+use super::Dropped;
+use super::open::lost_around;
 
 /// As the beginning of a time: nobody knows it.
-pub(super) const UNKNOWN: Wall = Wall(i64::MIN);
+pub(in crate::uplink) const UNKNOWN: Wall = Wall(i64::MIN);
+
+/// Places of a file that does not say how far it was. None of them comes near.
+const PLACES: i64 = 1 << 40;
 
 /// What was in the file.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Damaged {
     /// Readings of this time may be missing.
     pub(super) lost: (Wall, Wall),
     /// Counted as dropped and not told yet: whether a gap is being made of it, under which moment, and the count.
     pub(super) dropped: Vec<(bool, i64, String)>,
+    /// Of which time a gap was being made, and whether of a damaged file.
+    pub(super) telling: Option<(i64, i64, bool)>,
+    /// The last place that it gave out.
+    pub(super) last: i64,
+}
+
+impl Damaged {
+    pub(super) fn nothing(now: Wall) -> Self {
+        Self { lost: (UNKNOWN, now), dropped: Vec::new(), telling: None, last: PLACES }
+    }
 }
 
 pub(super) fn read(path: &Path, now: Wall) -> Damaged {
-    let nothing = || Damaged { lost: (UNKNOWN, now), dropped: Vec::new() };
-    let Ok(connection) = Connection::open(path) else { return nothing() };
+    let nothing = Damaged::nothing(now);
+    let Ok(connection) = Connection::open(path) else { return nothing };
     Damaged {
-        lost: lost(&connection, now).unwrap_or((UNKNOWN, now)),
+        lost: lost(&connection, now).unwrap_or(nothing.lost),
         dropped: dropped(&connection).unwrap_or_default(),
+        telling: telling(&connection).unwrap_or_default(),
+        last: last(&connection).unwrap_or(PLACES),
     }
 }
 
@@ -60,4 +77,18 @@ fn dropped(connection: &Connection) -> rusqlite::Result<Vec<(bool, i64, String)>
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
     let is_whole = |(_, _, body): &(bool, i64, String)| serde_json::from_str::<Dropped>(body).is_ok();
     Ok(rows.flatten().filter(is_whole).collect())
+}
+
+fn telling(connection: &Connection) -> rusqlite::Result<Option<(i64, i64, bool)>> {
+    connection
+        .query_row("SELECT low, high, damaged FROM telling", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()
+}
+
+fn last(connection: &Connection) -> rusqlite::Result<i64> {
+    let query = "SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'chunk'), 0),
+                            coalesce((SELECT max(id) FROM chunk), 0))";
+    connection.query_row(query, [], |row| row.get(0))
 }
