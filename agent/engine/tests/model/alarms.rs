@@ -309,10 +309,12 @@ impl Desk {
         self.hazards.get(&(plan.measure.clone(), plan.cause.clone())).is_some_and(Hazard::is_open)
     }
 
-    /// A hazard was raised of the episode that goes on.
+    /// A hazard was raised of the episode that goes on, under this plan or under one before: it has not returned, and
+    /// nobody closed it before the episode began.
     pub(crate) fn has_raised(&self, rule: &str, plan: &Plan) -> bool {
         let of = self.hazards.get(&(plan.measure.clone(), plan.cause.clone()));
-        of.is_some_and(|of| of.active.contains(rule))
+        let (Some(of), Some(alarm)) = (of, self.alarms.get(rule)) else { return false };
+        !of.returned && (of.is_open() || second(of.changed) >= second(alarm.since))
     }
 
     /// The time of a hazard has come while it is withheld.

@@ -5,8 +5,8 @@ use riskgate_engine::{Class, Priority};
 use crate::compare::{START, run};
 use crate::generate::Case;
 use crate::language::{Cond, Num, Op, Window};
-use crate::site::{Hazard, Point, RTLS, Rule, SECOND, Site, When};
-use crate::world::{Act, Fix, Input, Read, Value};
+use crate::site::{Hazard, PTW, Point, RTLS, Rule, SECOND, Site, When};
+use crate::world::{Act, Fix, Input, Permit, Read, Value};
 
 const LI: usize = 0;
 
@@ -191,4 +191,45 @@ fn the_records_of_a_measure_tell_what_stood_in_their_cycles() {
     let told = told(site, &script);
     let statuses = told.split("record T-3: status ").skip(1).filter_map(|of| of.chars().next());
     assert_eq!(statuses.collect::<String>(), "20311", "{told}");
+}
+
+/// Before a feed of permits has said anything, its rules are not judged; its first word says that it tells of them,
+/// be it of work in another plant and on its way when the link went down. The model did not hear that word.
+#[test]
+fn the_first_word_of_a_feed_of_permits_is_heard_by_all_its_rules() {
+    let maybe = Cond::Maybe(Box::new(Cond::Permit("hot_work")));
+    let (place, start, end, guardian) = (Some("U-9"), None, None, None);
+    let elsewhere = Permit { id: 1, stage: 1, lifting: false, place, start, end, guardian };
+    let down = Input::Link { source: PTW, up: false };
+    let script = [(1, down.clone()), (10, Input::Permit(elsewhere)), (20, down)];
+    let told = told(site(vec![rule(maybe)]), &script);
+    let onset = format!("{} \n    alarm r1: Unacknowledged #1 onset unknown false", START + 16 * SECOND);
+    assert!(told.contains(&onset), "{told}");
+}
+
+/// While its episode goes on a rule is bound to another measure, and to the first again: the hazard of the first is
+/// of this episode already. The model counted a repeat.
+#[test]
+fn an_episode_that_comes_back_to_a_measure_is_no_repeat() {
+    let bound = |measure| {
+        let over = Cond::Limit(Num::Point(LI), Op::Greater, 50.0);
+        let raising = When::After(3 * SECOND);
+        let hazard = Some(Hazard { cause: None, auto: false, major: false, raising });
+        site(vec![Rule { measure, for_: 0, hazard, ..rule(over) }])
+    };
+    let script = [
+        (0, Input::Link { source: 0, up: true }),
+        (1, read(60.0)),
+        (10, Input::Reload(1)),
+        (10, Input::Reload(0)),
+        (10, read(60.0)),
+    ];
+    let script = script.map(|(pause, input)| (pause * SECOND, input)).to_vec();
+    let case = Case { sites: [bound("M-1"), bound("M-3")], script };
+    let told = run(&case).unwrap_or_else(|why| panic!("{why}"));
+    let raised: Vec<&str> = told.lines().filter(|line| line.starts_with("    hazard ")).collect();
+    let expected = ["M-1", "M-3"].map(|measure| {
+        format!("    hazard {measure} r1: Candidate by r1 opening 1 repeats 0 returned false major false")
+    });
+    assert_eq!(raised, expected, "{told}");
 }

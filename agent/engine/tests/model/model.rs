@@ -707,8 +707,10 @@ impl Model {
         let (after, before_it) = (&self.sources, &before.sources);
         let turned = (0..SOURCES.len()).any(|id| {
             let (was, is) = (&before_it[id], &after[id]);
-            rule.reads.reads_source(id)
-                && ((was.up == Some(true)) != (is.up == Some(true)) || was.is_live() != is.is_live())
+            // The first word of a feed of permits says that it tells of them at all, also while its link is down.
+            let speaks = id == PTW && was.was_heard != is.was_heard;
+            let links = (was.up == Some(true)) != (is.up == Some(true));
+            rule.reads.reads_source(id) && (links || was.is_live() != is.is_live() || speaks)
         });
         let told = match input {
             None => false,

@@ -179,7 +179,8 @@ pub(crate) struct Source {
     pub(crate) up: Option<bool>,
     pub(crate) since: u64,
     heard: u64,
-    was_heard: bool,
+    /// It has told something, ever.
+    pub(crate) was_heard: bool,
     pub(crate) silent: bool,
     pub(crate) untold: bool,
     /// From the loss of its link until it is seen to be there.
