@@ -19,7 +19,8 @@
 //!
 //! What it does not know, and other tests do: records of persons, cycles of more than half a minute and what is
 //! overdue, the deadlines of rectification, indicators; hazards that are raised late and share a cause; kinds of rules
-//! about people, permits and cameras; text beyond words of a list; persons of a list, polygons and floors; more than
+//! about people, permits and cameras; an episode that ends while its rule is bound to another measure, of which the
+//! hazard of the first is not told either; text beyond words of a list; persons of a list, polygons and floors; more than
 //! there is room for; windows that are refilled from history; a wall clock that is set while shelves, permits, cycles
 //! or stops run, or before a restart.
 //!
