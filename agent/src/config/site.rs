@@ -82,7 +82,7 @@ impl Surroundings {
 }
 
 /// As systemd/riskgate.service has it.
-pub(crate) const USUAL_STORE: &str = "/var/lib/riskgate";
+const USUAL_STORE: &str = "/var/lib/riskgate";
 const COMPANY_CHARACTERS: usize = 9;
 pub(crate) const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
 pub(super) const MQTT_PORT: u16 = 1883;
