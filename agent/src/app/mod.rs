@@ -113,6 +113,8 @@ struct Instance {
     hung_up_again: bool,
     /// No model from upstream is looked at before then.
     rest_until: Mono,
+    /// The one that waits for that, of up to 1 MiB; nothing else waits for it.
+    next_model: Option<ModelOrder>,
     /// A reload that reads the configuration: at most one.
     reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
@@ -256,6 +258,7 @@ impl Instance {
             hangup,
             hung_up_again: false,
             rest_until: Mono::default(),
+            next_model: None,
             reading: JoinSet::new(),
             answers: JoinSet::new(),
             committing: JoinSet::new(),
@@ -276,6 +279,7 @@ impl Instance {
         let mut watchdog = status::Watchdog::new(self.turns.clone(), self.uplink.clone());
         // Nothing here waits for the pump, the store or the broker: the stop and the watchdog are always heard.
         let outcome = loop {
+            let rest = self.rest_until.since((self.clock)().mono);
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
                 why = self.parts.ended() => break Err(why),
@@ -284,7 +288,10 @@ impl Instance {
                 }
                 Some(()) = self.hangup.recv() => self.begin_reload(Asker::Signal),
                 Some((request, answer)) = self.requests.recv() => self.serve(request, answer),
-                Some(offered) = self.models.recv() => self.begin_model(offered),
+                Some(offered) = self.models.recv() => self.offer_model(offered),
+                () = tokio::time::sleep(rest), if self.next_model.is_some() && self.reading.is_empty() => {
+                    self.begin_model();
+                }
                 Some(read) = self.reading.join_next() => self.after_reading(read).await,
                 () = watchdog.tick() => {}
                 Some(_) = self.answers.join_next() => {}

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::config::Synced;
 use crate::console::{http, socket};
+use crate::pump::{Offered, Verdict};
 
 #[test]
 fn the_shares_of_a_stop_add_up_to_less_than_five_seconds() {
@@ -67,6 +69,97 @@ fn write(config: &Path, store: &Path) {
     std::fs::create_dir_all(config).expect("made");
     std::fs::write(config.join("site.toml"), text).expect("written");
     std::fs::write(config.join("points.csv"), POINTS).expect("written");
+}
+
+/// A running instance that is asked by this test alone.
+struct Bench {
+    models: mpsc::Sender<ModelOrder>,
+    requests: mpsc::Sender<(Request, oneshot::Sender<Reply>)>,
+    stop: CancellationToken,
+    lives: JoinSet<anyhow::Result<()>>,
+    /// When the rest began.
+    since: Now,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// It read a model just now, and rests for so long.
+    async fn resting(rest: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config");
+        write(&config, &folder.path().join("store"));
+        let hangup = signal(SignalKind::hangup()).expect("heard");
+        let mut instance = Instance::start(config, hangup).await.expect("it starts");
+        let (models, offered) = mpsc::channel(MODELS_MAX);
+        let (requests, asked) = mpsc::channel(ORDERS_MAX);
+        (instance.models, instance.requests) = (offered, asked);
+        let since = clock::now();
+        instance.rest_until = since.mono.after(rest);
+        let (stop, mut lives) = (CancellationToken::new(), JoinSet::new());
+        lives.spawn(instance.live(stop.clone()));
+        Self { models, requests, stop, lives, since, _folder: folder }
+    }
+
+    /// It holds for so long from the beginning of the rest. When this returns, it was heard.
+    async fn offer(&self, id: &str, holds: Duration) -> oneshot::Receiver<Verdict> {
+        let model = json!({
+            "units": [{ "id": "tank-a", "riskUnitName": "罐区甲", "hazardCode": "540170007001", "riskClass": 3,
+                        "hazardLiablePerson": "王强" }],
+            "events": [{ "id": "E-1", "riskUnitId": "tank-a", "riskEventName": "满溢" }],
+            "measures": [{ "id": "M-1", "riskEventId": "E-1", "riskMeasureDesc": "液位报警", "dataSrc": 1,
+                           "classify1": "1", "classify2": "1-1" }],
+            "tasks": [],
+        });
+        let (id, by, digest) = (id.to_owned(), "王敏".to_owned(), format!("of {id}"));
+        let expires = self.since.wall.after(holds);
+        let offered = Box::new(Offered { id, by, expires, digest, synced: Synced::new(1, model) });
+        let (answer, told) = oneshot::channel();
+        self.models.send((offered, answer)).await.expect("it runs");
+        while self.models.capacity() < MODELS_MAX {
+            tokio::task::yield_now().await;
+        }
+        told
+    }
+
+    async fn reload(&self) -> Reply {
+        let (answer, told) = oneshot::channel();
+        self.requests.send((Request::Reload { uid: 0 }, answer)).await.expect("it runs");
+        told.await.expect("answered")
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        let ended = self.lives.join_next().await.expect("one").expect("no panic");
+        ended.expect("all is on disk");
+    }
+}
+
+fn code(verdict: Result<Verdict, oneshot::error::RecvError>) -> String {
+    match verdict.expect("answered") {
+        Verdict::Refused(refused) => refused.code.into_owned(),
+        Verdict::Carried { result, .. } => panic!("taken: {result}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_goes_before_a_model_that_waits_for_its_turn_and_one_model_waits() {
+    let bench = Bench::resting(Duration::from_hours(1)).await;
+    let mut first = bench.offer("m1", Duration::from_mins(5)).await;
+    match bench.reload().await {
+        Reply::Done { said, .. } => assert!(said.contains("has not changed"), "{said}"),
+        Reply::Refused { why } => panic!("{why}"),
+    }
+    assert_eq!(code(bench.offer("m2", Duration::from_mins(5)).await.await), "busy");
+    assert!(first.try_recv().is_err(), "it waits");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_expires_while_it_waits_for_its_turn_is_not_taken() {
+    let bench = Bench::resting(Duration::from_millis(1_500)).await;
+    let told = bench.offer("m1", Duration::from_secs(1)).await;
+    assert_eq!(code(told.await), "expired");
+    bench.end().await;
 }
 
 #[tokio::test]
