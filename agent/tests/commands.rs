@@ -667,6 +667,9 @@ async fn a_model_that_the_files_let_in_no_more_is_told_by_check_and_tried_again_
     };
     let refused = platform.ask("model", &itself).await["data"].clone();
     assert_eq!(refused["code"], json!("invalid"), "{refused}");
+    let (passes, said) = checked(&gateway);
+    assert!(!passes && said.contains("while version 2 is in force"), "{said}");
+    assert!(said.contains("taken with version 1 where"), "{said}");
     let same = gateway.tell(&["reload"]);
     assert!(same.contains("not changed") && same.contains("version 2 from upstream still"), "{same}");
     boost(&gateway, "30m");
