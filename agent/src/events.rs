@@ -33,6 +33,12 @@ pub enum Event<'a> {
     StoreKeptAside {
         path: &'a str,
     },
+    /// The gateway was given another id, or the store is not its own.
+    StoreOfAnother {
+        path: &'a str,
+        company: &'a str,
+        gateway: &'a str,
+    },
     StoreOpenedIn {
         millis: u64,
     },
@@ -162,6 +168,7 @@ impl Event<'_> {
             Self::EpochBegun { .. } => "epoch_begun",
             Self::StoreOpening { .. } => "store_opening",
             Self::StoreKeptAside { .. } => "store_kept_aside",
+            Self::StoreOfAnother { .. } => "store_of_another",
             Self::StoreOpenedIn { .. } => "store_opened_in",
             Self::CommitFailed { .. } => "commit_failed",
             Self::Unwritable { .. } => "unwritable",
@@ -224,6 +231,16 @@ impl Event<'_> {
             }
             Self::StoreKeptAside { path } => {
                 tracing::error!(event, path, "the store was damaged and is kept aside; a new one begins");
+                ("store", 1)
+            }
+            Self::StoreOfAnother { path, company, gateway } => {
+                tracing::error!(
+                    event,
+                    path,
+                    company,
+                    gateway,
+                    "the store was another gateway's and is this one's from now on; what waits in it goes upstream as ours"
+                );
                 ("store", 1)
             }
             Self::StoreOpenedIn { millis } => {

@@ -632,7 +632,7 @@ async fn a_model_that_the_files_let_in_no_more_is_told_by_check_and_tried_again_
         hourly["model"]["tasks"][0]["checkCycle"] = json!(1);
         hourly
     };
-    for (version, fields) in [(1, model("m1", 1)), (2, hourly)] {
+    for (version, fields) in [(1, model("m1", 1)), (2, hourly.clone())] {
         let taken = platform.ask("model", &fields).await["data"].clone();
         assert_eq!(taken["ok"], json!(true), "{taken}");
         model_is(&mut platform, json!(version)).await;
@@ -650,6 +650,26 @@ async fn a_model_that_the_files_let_in_no_more_is_told_by_check_and_tried_again_
     let why = platform.model["refused"]["error"].as_str().expect("why");
     assert!(why.contains("longer than the base"), "{why}");
     assert!(gateway.tell(&["show"]).contains("版本 2 "));
+    // What was acknowledged under its number is not undone by another, nor by what is older; itself it is read again.
+    let other = {
+        let mut other = model("other", 2);
+        other["model"]["units"][0]["riskUnitName"] = json!("罐区甲");
+        other
+    };
+    for fields in [other, model("older", 1)] {
+        let refused = platform.ask("model", &fields).await["data"].clone();
+        assert_eq!((&refused["code"], &refused["revision"]), (&json!("stale"), &json!(2)), "{refused}");
+    }
+    let itself = {
+        let mut itself = hourly;
+        itself["id"] = json!("itself");
+        itself
+    };
+    let refused = platform.ask("model", &itself).await["data"].clone();
+    assert_eq!(refused["code"], json!("invalid"), "{refused}");
+    let (passes, said) = checked(&gateway);
+    assert!(!passes && said.contains("while version 2 is in force"), "{said}");
+    assert!(said.contains("taken with version 1 where"), "{said}");
     let same = gateway.tell(&["reload"]);
     assert!(same.contains("not changed") && same.contains("version 2 from upstream still"), "{same}");
     boost(&gateway, "30m");

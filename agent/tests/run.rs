@@ -340,6 +340,29 @@ fn a_second_agent_on_the_same_state_directory_is_refused() {
 }
 
 #[test]
+fn a_store_of_a_gateway_that_had_another_id_is_taken_over_and_that_is_told_and_journalled() {
+    let site = Site::new();
+    let agent = Agent::ready(&site);
+    agent.signal("-TERM");
+    assert!(!agent.ends().1.contains("another gateway"), "it is the first");
+    let config = site.config().join("riskgate.toml");
+    let text = std::fs::read_to_string(&config).expect("read");
+    std::fs::write(&config, text.replace("54017000701", "54017000702")).expect("written");
+    let agent = Agent::start(&site);
+    let told = agent.line("the store was another gateway's");
+    assert!(told.contains("54017000701") && told.contains("ERROR"), "{told}");
+    assert_eq!(agent.tells(), "READY=1");
+    let store = rusqlite::Connection::open(site.state().join("state.db")).expect("opened");
+    let before = "SELECT group_concat(coalesce(json_extract(line, '$.body.company_before') || ' ' ||
+                  json_extract(line, '$.body.gateway_before'), 'none')) FROM journal
+                  WHERE json_extract(line, '$.what') = 'start'";
+    let before: String = store.query_row(before, [], |row| row.get(0)).expect("read");
+    assert_eq!(before, "none,540170007 54017000701");
+    agent.signal("-TERM");
+    assert_eq!(agent.ends().0, Some(0));
+}
+
+#[test]
 fn a_store_that_may_only_be_read_is_refused_with_its_path_and_stays_as_it_is() {
     let site = Site::new();
     let agent = Agent::ready(&site);

@@ -5,6 +5,7 @@
 //! End: drivers first, then what they reported is judged and committed, then the last word goes upstream.
 //! It decides nothing: a room's rules are in that room.
 
+mod before;
 mod doors;
 mod history;
 mod model;
@@ -39,7 +40,7 @@ use crate::console::{self, BoardHandle};
 use crate::events::Event;
 use crate::history::History;
 use crate::pump::{Answer, Left, Order, Pump};
-use crate::store::{JournalEntry, Opened, Store};
+use crate::store::{JournalEntry, Opened, Store, Whose};
 use crate::uplink::wire::{Origin, SourceState};
 use crate::uplink::{self, ModelOrder, Undurable, Uplink, UplinkStatus};
 
@@ -112,6 +113,8 @@ struct Instance {
     hung_up_again: bool,
     /// No model from upstream is looked at before then.
     rest_until: Mono,
+    /// The one that waits for that, of up to 1 MiB; nothing else waits for it.
+    next_model: Option<ModelOrder>,
     /// A reload that reads the configuration: at most one.
     reading: JoinSet<Option<Reading>>,
     /// Acts and reloads that wait for their commit.
@@ -137,7 +140,7 @@ impl Instance {
         let files = read.map_err(|unread| unread.into_app_error(folder.clone()))?;
         let clock: Clock = clock::now;
         let now = clock();
-        let (store, mut opened) = open_store(&files.checked.site, now).await?;
+        let (store, mut opened, before) = open_store(&files.checked.site, now).await?;
         let stored = std::mem::replace(&mut opened.models, Ok(Vec::new()));
         let (Read { checked, passwords }, restored) = model::restore(&folder, files, stored).await;
         let model::Restored { held, passed_over } = restored;
@@ -145,7 +148,7 @@ impl Instance {
         let Checked { site, plant, sources, hash, files, .. } = checked;
         let plant = Arc::new(plant);
         let doors = Doors::bind(&site).await?;
-        let first_acts = journal_start(&store, &opened, &site, &hash, now).await;
+        let first_acts = journal_start(&store, &opened, before, &site, &hash, now).await;
         let origin = origin_of(&site, &opened);
         let mut first = Vec::new();
         let mut engine = Engine::new(Arc::clone(&plant), opened.epoch, opened.restored, now, &mut first);
@@ -255,6 +258,7 @@ impl Instance {
             hangup,
             hung_up_again: false,
             rest_until: Mono::default(),
+            next_model: None,
             reading: JoinSet::new(),
             answers: JoinSet::new(),
             committing: JoinSet::new(),
@@ -275,6 +279,7 @@ impl Instance {
         let mut watchdog = status::Watchdog::new(self.turns.clone(), self.uplink.clone());
         // Nothing here waits for the pump, the store or the broker: the stop and the watchdog are always heard.
         let outcome = loop {
+            let rest = self.rest_until.since((self.clock)().mono);
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
                 why = self.parts.ended() => break Err(why),
@@ -283,7 +288,10 @@ impl Instance {
                 }
                 Some(()) = self.hangup.recv() => self.begin_reload(Asker::Signal),
                 Some((request, answer)) = self.requests.recv() => self.serve(request, answer),
-                Some(offered) = self.models.recv() => self.begin_model(offered),
+                Some(offered) = self.models.recv() => self.offer_model(offered),
+                () = tokio::time::sleep(rest), if self.next_model.is_some() && self.reading.is_empty() => {
+                    self.begin_model();
+                }
                 Some(read) = self.reading.join_next() => self.after_reading(read).await,
                 () = watchdog.tick() => {}
                 Some(_) = self.answers.join_next() => {}
@@ -415,25 +423,25 @@ impl Instance {
 async fn journal_start(
     store: &Store,
     opened: &Opened,
+    before: Option<Whose>,
     site: &Site,
     config: &str,
     now: Now,
 ) -> Vec<JournalEntry> {
-    let entry = JournalEntry {
-        at: now.wall,
-        by: "riskgate".to_owned(),
-        what: "start".to_owned(),
-        body: json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "company": site.company,
-            "gateway": site.gateway,
-            "old": opened.config_before,
-            "new": config,
-            "epoch": opened.epoch.0,
-            "unclean": opened.unclean,
-            "kept_aside": opened.kept_aside,
-        }),
-    };
+    let mut body = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "company": site.company,
+        "gateway": site.gateway,
+        "old": opened.config_before,
+        "new": config,
+        "epoch": opened.epoch.0,
+        "unclean": opened.unclean,
+        "kept_aside": opened.kept_aside,
+    });
+    if let Some(Whose { company, gateway }) = before {
+        reload::put(&mut body, json!({ "company_before": company, "gateway_before": gateway }));
+    }
+    let entry = JournalEntry { at: now.wall, by: "riskgate".to_owned(), what: "start".to_owned(), body };
     let written =
         tokio::time::timeout(START_IS_WRITTEN_WITHIN, store.append(Vec::new(), vec![entry.clone()])).await;
     match written {
@@ -449,10 +457,20 @@ async fn journal_start(
 }
 
 /// Off the runtime's threads: a store that was not closed is checked whole, and a disk may hang.
-async fn open_store(site: &Site, now: Now) -> anyhow::Result<(Store, Opened)> {
-    let dir = site.store.dir.clone();
-    Event::StoreOpening { path: &dir.display().to_string() }.emit();
-    let (store, opened) = tokio::task::spawn_blocking(move || Store::open(&dir, now.wall)).await??;
+/// With it, whose it was where that was another gateway.
+async fn open_store(site: &Site, now: Now) -> anyhow::Result<(Store, Opened, Option<Whose>)> {
+    Event::StoreOpening { path: &site.store.dir.display().to_string() }.emit();
+    let of = site.clone();
+    let (store, opened, before) = tokio::task::spawn_blocking(move || {
+        let before = before::another(&of)?;
+        let (store, opened) = Store::open(&of.store.dir, now.wall)?;
+        anyhow::Ok((store, opened, before))
+    })
+    .await??;
+    if let Some(Whose { company, gateway }) = &before {
+        let path = site.store.dir.display().to_string();
+        Event::StoreOfAnother { path: &path, company, gateway }.emit();
+    }
     if let Some(path) = &opened.kept_aside {
         Event::StoreKeptAside { path: &path.display().to_string() }.emit();
     }
@@ -460,7 +478,7 @@ async fn open_store(site: &Site, now: Now) -> anyhow::Result<(Store, Opened)> {
         Event::EpochBegun { epoch: &opened.epoch.0.to_string(), reason }.emit();
     }
     Event::StoreOpenedIn { millis: millis(clock::now().mono.since(now.mono)) }.emit();
-    Ok((store, opened))
+    Ok((store, opened, before))
 }
 
 /// The board as the last run left it: what was open is shown as open before the first sample comes.
@@ -528,26 +546,4 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::console::{http, socket};
-
-    #[test]
-    fn the_shares_of_a_stop_add_up_to_less_than_five_seconds() {
-        let shares = [
-            sources::END_WITHIN,
-            PUMP_ENDS_WITHIN,
-            STOP_IS_WRITTEN_WITHIN,
-            TASKS_END_WITHIN,
-            STORE_ENDS_WITHIN,
-            crate::cli::RUNTIME_ENDS_WITHIN,
-        ];
-        assert!(shares.iter().sum::<Duration>() < Duration::from_millis(4_800), "{shares:?}");
-        // What is inside a share fits into it.
-        assert!(crate::supervise::STOP_GRACE < sources::END_WITHIN);
-        assert!(crate::pump::LAST_COMMIT_WAIT < PUMP_ENDS_WITHIN);
-        assert!(uplink::STOP_WITHIN + uplink::GOODBYE_WITHIN < TASKS_END_WITHIN);
-        assert!(http::DRAIN_MAX < TASKS_END_WITHIN);
-        assert!(socket::DRAIN_MAX < TASKS_END_WITHIN);
-    }
-}
+mod tests;

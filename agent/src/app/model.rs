@@ -198,16 +198,26 @@ pub(super) async fn restore(
     (files, Restored { held: None, passed_over })
 }
 
+fn refuse(answer: oneshot::Sender<Verdict>, refused: Refused) {
+    drop(answer.send(Verdict::Refused(refused)));
+}
+
 impl Instance {
-    /// Begins to look at a model; the swap follows when it was read. One configuration at a time.
-    pub(super) fn begin_model(&mut self, (offered, answer): ModelOrder) {
-        let refuse = |answer: oneshot::Sender<Verdict>, refused| drop(answer.send(Verdict::Refused(refused)));
-        if !self.reading.is_empty() {
+    /// A model waits for its turn; meanwhile a reload goes before it. One model, and one configuration, at a time.
+    pub(super) fn offer_model(&mut self, (offered, answer): ModelOrder) {
+        if !self.reading.is_empty() || self.next_model.is_some() {
             return refuse(
                 answer,
                 Refused::new("busy", "another configuration is being read; ask again by the same id"),
             );
         }
+        self.next_model = Some((offered, answer));
+    }
+
+    /// Begins to look at the model that waited; the swap follows when it was read. What stands against it is asked now:
+    /// it may have expired.
+    pub(super) fn begin_model(&mut self) {
+        let Some((offered, answer)) = self.next_model.take() else { return };
         if self.site.model != ModelSource::Upstream {
             return refuse(answer, Refused::new("not_allowed", "the files own the model: [model] source"));
         }
@@ -223,34 +233,38 @@ impl Instance {
             }
             return;
         }
-        let present = self.held.as_ref().map(|held| (held.synced.clone(), held.known.clone()));
+        // What was taken is not undone by what is older, also where the files do not let it in.
+        let passed_over = self.passed_over.first().map(|of| &of.held);
+        let is_in_force = passed_over.is_none();
+        let present =
+            passed_over.or(self.held.as_ref()).map(|held| (held.synced.clone(), held.known.clone()));
         let (folder, time) = (self.folder.clone(), self.origin.clone());
         let waits = !self.committing.is_empty();
         let clock = self.clock;
-        let rest = self.rest_until.since(clock().mono);
         self.reading.spawn(async move {
             // Where nothing comes back it was answered, or the pump has ended.
             let answer = may.await.ok()?;
-            tokio::time::sleep(rest).await;
             if waits {
                 // Nobody may be told that it is held, and each that waits is 1 MiB.
                 let words = "the disk has yet to take the model that runs; ask again by the same id";
                 refuse(answer, Refused::new("busy", words));
                 return None;
             }
+            let is_it = |held: &Synced| {
+                held.version == offered.synced.version && held.digest == offered.synced.digest
+            };
             match present {
-                Some((held, known))
-                    if held.version == offered.synced.version && held.digest == offered.synced.digest =>
-                {
+                Some((held, known)) if is_it(&held) && is_in_force => {
                     let result =
                         json!({ "version": held.version, "time": time.time(known.at), "changed": false });
                     drop(answer.send(Verdict::Carried { result, again: true }));
                     None
                 }
-                Some((held, _)) if held.version >= offered.synced.version => {
+                Some((held, _)) if held.version >= offered.synced.version && !is_it(&held) => {
                     refuse(answer, Refused::older_model(held.version, offered.synced.version));
                     None
                 }
+                // The files may let in by now what they did not.
                 Some(_) | None => {
                     let began = clock().mono;
                     let read = read(folder, Some(offered.synced.clone())).await;

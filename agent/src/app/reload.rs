@@ -286,7 +286,7 @@ impl Instance {
 }
 
 /// Adds the fields of one object to another.
-fn put(body: &mut Value, more: Value) {
+pub(super) fn put(body: &mut Value, more: Value) {
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
     }
@@ -329,7 +329,7 @@ fn needs_restart(old: &Site, new: &Site) -> Option<&'static str> {
         (old.timezone == new.timezone, "[gateway] timezone"),
         (old.uplink == new.uplink, "[uplink]"),
         (old.console == new.console, "[console]"),
-        (old.store == new.store, "[store]"),
+        (old.store.dir == new.store.dir, "[store]"),
     ];
     same.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }

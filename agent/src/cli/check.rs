@@ -51,7 +51,8 @@ fn with_model(folder: &Path, files: Checked, screen: &mut Screen) -> Result<Chec
              start and a reload would say: {why}; use sudo"
         ));
     })?;
-    let Some((model, synced)) = newest(stored, screen) else {
+    let mut stored = stored.into_iter();
+    let Some((model, synced)) = newest(&mut stored, screen) else {
         screen.problem(&format!(
             "存储 {at} 尚无平台下发的模型，按本地文件检查 / the store {at} has no model from upstream: the chain of the \
              files is checked"
@@ -65,19 +66,43 @@ fn with_model(folder: &Path, files: Checked, screen: &mut Screen) -> Result<Chec
     ));
     config::check_with(folder, Some(&synced)).map_err(|problems| {
         refused(&problems, screen);
-        let path = folder.display();
-        screen.problem(&format!(
-            "配置与平台下发的模型版本 {version} 不符：重新读取不会生效，启动时该版本不生效；请改好文件，或由平台重新下发\n\
-             {path} does not go with model version {version}: riskgate reload would refuse it, and a start would go on \
-             without that version, by the one before it or the files' own chain. Mend the files, or have upstream send \
-             another version"
-        ));
+        let mut against = vec![version.to_string()];
+        let with = loop {
+            match newest(&mut stored, screen) {
+                Some((model, synced)) if config::check_with(folder, Some(&synced)).is_err() => {
+                    against.push(model.version.to_string());
+                }
+                Some((model, _)) => break Some(model.version),
+                None => break None,
+            }
+        };
+        screen.problem(&unfit(folder, &against, with));
     })
 }
 
-/// The newest that is as it was written. A start passes over the others too.
-fn newest(stored: Vec<StoredModel>, screen: &mut Screen) -> Option<(StoredModel, Synced)> {
-    stored.into_iter().find_map(|model| {
+/// Which model runs only the agent knows: a start passes over what does not go with the files, and what it passed over
+/// keeps no reload from taking them up. `with`: the version that they go with; `None`: their own chain.
+fn unfit(folder: &Path, against: &[String], with: Option<u64>) -> String {
+    let (path, versions) = (folder.display(), against.join(", "));
+    let (zh, en) = match with {
+        Some(version) => (format!("版本 {version}"), format!("version {version}")),
+        None => ("本地文件".to_owned(), "the files' own chain".to_owned()),
+    };
+    format!(
+        "配置与平台下发的模型版本 {versions} 不符：该版本生效时，重新读取会被拒绝；启动时或已未采用该版本的，按{zh}生效。\
+         请改好文件，或由平台重新下发\n\
+         {path} does not go with model version {versions}: riskgate reload refuses it while version {versions} is in force; \
+         it is taken with {en} where {versions} was passed over already, as a start does. Mend the files, or have \
+         upstream send another version"
+    )
+}
+
+/// The next one that is as it was written. A start passes over the others too.
+fn newest(
+    stored: &mut impl Iterator<Item = StoredModel>,
+    screen: &mut Screen,
+) -> Option<(StoredModel, Synced)> {
+    stored.find_map(|model| {
         let StoredModel { version, digest, body, .. } = &model;
         match Synced::restored(*version, digest, body) {
             Ok(synced) => Some((model, synced)),

@@ -15,7 +15,7 @@ use riskgate_point::Wall;
 use serde_json::json;
 
 use super::args::{OpcuaCommand, PkiArgs, StoreDir};
-use super::place::place_of;
+use super::place::place_or;
 use super::{Outcome, Screen};
 use crate::app::TrustAct;
 use crate::causes::chain;
@@ -58,7 +58,7 @@ fn folder_of(given: &PkiArgs, screen: &mut Screen) -> Result<PathBuf, Outcome> {
         Some(folder) => Ok(folder.clone()),
         None => {
             let store = StoreDir { dir: None, config: config.clone() };
-            place_of(&store, screen).map(|place| place.dir.join("pki"))
+            place_or(&store, "--pki", screen).map(|place| place.dir.join("pki"))
         }
     }
 }

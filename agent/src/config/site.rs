@@ -41,6 +41,8 @@ pub struct Console {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub dir: PathBuf,
+    /// Written, or given by the service manager. Else it is the usual folder, where another gateway's store may be.
+    pub is_given: bool,
 }
 
 impl Store {
@@ -80,7 +82,7 @@ impl Surroundings {
 }
 
 /// As systemd/riskgate.service has it.
-pub(crate) const USUAL_STORE: &str = "/var/lib/riskgate";
+const USUAL_STORE: &str = "/var/lib/riskgate";
 const COMPANY_CHARACTERS: usize = 9;
 pub(crate) const DEFAULT_TIMEZONE: &str = "Asia/Shanghai";
 pub(super) const MQTT_PORT: u16 = 1883;
@@ -213,6 +215,7 @@ fn local(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) 
     if let Some(fields) = store {
         fields.finish();
     }
+    let is_given = dir.is_some() || surroundings.state.is_some();
     let dir = dir.unwrap_or_else(|| surroundings.store());
     let mut console = document.single("console").map(|entry| entry.fields(faults));
     let http = console.as_mut().and_then(http).unwrap_or(DEFAULT_HTTP);
@@ -221,7 +224,7 @@ fn local(document: &Document<'_>, surroundings: &Surroundings, faults: &Faults) 
         fields.finish();
     }
     let default_socket = || surroundings.runtime.as_ref().unwrap_or(&dir).join(SOCKET);
-    (Console { http, socket: socket.unwrap_or_else(default_socket) }, Store { dir })
+    (Console { http, socket: socket.unwrap_or_else(default_socket) }, Store { dir, is_given })
 }
 
 fn http(fields: &mut Fields<'_>) -> Option<SocketAddr> {

@@ -203,12 +203,16 @@ impl Pump {
         self.drain(tail, committed).await
     }
 
-    /// What waits in the intake now.
+    /// What waits in the intake now. It is out at once, both lanes, and nothing that comes later: a source that goes on
+    /// sending would keep the loop from its turns.
     async fn take_all(&mut self, tail: &mut Tail) {
-        while self.intake.depth() > 0
-            && let Some(reports) = self.intake.recv(TURN_REPORTS_MAX).await
-        {
-            self.take(tail, reports);
+        if self.intake.depth() == 0 {
+            return;
+        }
+        let mut reports = self.intake.recv(usize::MAX).await.unwrap_or_default();
+        while !reports.is_empty() {
+            let later = reports.split_off(reports.len().min(TURN_REPORTS_MAX));
+            self.take(tail, std::mem::replace(&mut reports, later));
         }
     }
 
@@ -260,7 +264,7 @@ impl Pump {
             Order::Command { command, answer } => self.command(tail, *command, answer),
             Order::Weigh { asked, go, answer } => self.weigh(tail, &asked, go, answer),
             Order::Swap { plant, go, tallies, entry, taken, answer } => {
-                // The old points' reports mean nothing to the new plant: judge them all first. What comes meanwhile of
+                // The old points' reports mean nothing to the new plant: judge them all first. What comes after this of
                 // sources that go on has the same numbers in both.
                 self.take_all(tail).await;
                 let now = (self.clock)();

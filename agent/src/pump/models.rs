@@ -77,12 +77,14 @@ impl Pump {
 }
 
 impl Refused {
-    /// It is older than the one in force, or has its number and says something else.
+    /// It is older than the newest that was taken, or has its number and says something else.
     pub fn older_model(present: u64, given: u64) -> Self {
         let words = if given == present {
-            format!("version {given} is in force and says something else: give what is new a higher version")
+            format!(
+                "version {given} was taken before and says something else: give what is new a higher version"
+            )
         } else {
-            format!("version {present} is in force: {given} is older")
+            format!("version {present} was taken before: {given} is older")
         };
         Self { revision: Some(present), ..Self::new("stale", words) }
     }

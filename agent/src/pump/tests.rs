@@ -1,7 +1,8 @@
 //! The pump with the real engine and a real store in a directory of its own.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use riskgate_drivers::intake::{Lane, Sender, channel};
 use riskgate_drivers::tally::Tallies;
@@ -468,4 +469,47 @@ async fn a_command_that_comes_too_late_or_sees_another_revision_changes_nothing(
 async fn a_clock_that_nobody_has_set_judges_no_expiry() {
     let bench = Bench::start(unset);
     assert_eq!(bench.refused(bench.commanded("c1", 0)).await.code, "clock_suspect");
+}
+
+/// While it is some, a source that a swap leaves alone sends whenever the pump looks at its clock, until `go`.
+static FLOOD: Mutex<Option<(Sender, CancellationToken)>> = Mutex::new(None);
+static FLOODED: AtomicUsize = AtomicUsize::new(0);
+const FLOOD_MAX: usize = 1_000;
+
+fn flooding() -> Now {
+    let now = crate::clock::now();
+    if let Some((out, go)) = &*FLOOD.lock().expect("whole")
+        && !go.is_cancelled()
+        && FLOODED.fetch_add(1, Ordering::Relaxed) < FLOOD_MAX
+    {
+        let value = Value::float(50.0).expect("finite");
+        out.send(vec![Report::Sample(Sample::good(PointId(0), value, now))]);
+    }
+    now
+}
+
+#[tokio::test]
+async fn a_swap_waits_for_what_was_there_before_it_and_not_for_a_source_that_goes_on_sending() {
+    let mut bench = Bench::start(flooding);
+    bench.level(95.0);
+    bench.until("the alarm", alarm).await;
+    bench.level(96.0);
+    let entry = JournalEntry {
+        at: Wall(1),
+        by: "riskgate".to_owned(),
+        what: "reload".to_owned(),
+        body: serde_json::Value::Null,
+    };
+    let (answer, told) = oneshot::channel();
+    let (go, tallies) = (CancellationToken::new(), Tallies::default());
+    *FLOOD.lock().expect("whole") = Some((bench.out.clone(), go.clone()));
+    let plant = plant_of(LEVEL);
+    let swap = Order::Swap { plant, go: go.clone(), tallies, entry, taken: None, answer };
+    bench.orders.send(swap).await.expect("the pump runs");
+    let told = told.await;
+    let flooded = FLOODED.load(Ordering::Relaxed);
+    drop(FLOOD.lock().expect("whole").take());
+    assert_eq!(told, Ok(Answer::Done { durable: true }));
+    assert!(flooded > 0 && flooded < FLOOD_MAX, "the swap waited for the end of the flood: {flooded}");
+    assert_eq!(bench.end().await, Left { over: 0 });
 }

@@ -27,11 +27,15 @@ const KEPT: i64 = 2;
 pub(super) fn write(connection: &Connection, model: &StoredModel) -> Result<(), StoreError> {
     let StoredModel { version, at, by, digest, body } = model;
     connection
-        .prepare_cached(
-            // A commit that failed after it was on disk is tried again as it is.
-            "INSERT INTO model (version, at, by, digest, body) SELECT ?1, ?2, ?3, ?4, ?5
-             WHERE NOT EXISTS (SELECT 1 FROM model WHERE version = ?1 AND at = ?2 AND digest = ?4)",
-        )
+        // A commit that failed after it was on disk is tried again as it is; and one that a start passed over may be taken
+        // again. Twice here, it would stand in the place of the one to fall back on.
+        .prepare_cached("DELETE FROM model WHERE version = ?1 AND digest = ?2")
+        .and_then(|mut statement| statement.execute(params![int(*version), digest]))
+        .and_then(|_| {
+            connection.prepare_cached(
+                "INSERT INTO model (version, at, by, digest, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )
+        })
         .and_then(|mut statement| statement.execute(params![int(*version), at.0, by, digest, body]))
         .and_then(|_| {
             connection.prepare_cached(
@@ -81,18 +85,23 @@ mod tests {
     fn the_newest_two_are_kept_newest_first_and_a_commit_tried_twice_writes_one() {
         let mut connection = Connection::open_in_memory().unwrap();
         super::super::schema::migrate(&mut connection).unwrap();
+        let model = |version, at| StoredModel {
+            version,
+            at: Wall(at),
+            by: "王敏".to_owned(),
+            digest: format!("d{version}"),
+            body: "{}".to_owned(),
+        };
+        let kept = || -> Vec<(u64, i64)> {
+            read(&connection).unwrap().into_iter().map(|model| (model.version, model.at.0)).collect()
+        };
         for version in 1..=4 {
-            let model = StoredModel {
-                version,
-                at: Wall(5),
-                by: "王敏".to_owned(),
-                digest: format!("d{version}"),
-                body: "{}".to_owned(),
-            };
-            write(&connection, &model).unwrap();
-            write(&connection, &model).unwrap();
+            write(&connection, &model(version, 5)).unwrap();
+            write(&connection, &model(version, 5)).unwrap();
         }
-        let kept: Vec<u64> = read(&connection).unwrap().into_iter().map(|model| model.version).collect();
-        assert_eq!(kept, [4, 3]);
+        assert_eq!(kept(), [(4, 5), (3, 5)]);
+        // One that a start passed over may be taken again later, and stands in no other's place.
+        write(&connection, &model(4, 9)).unwrap();
+        assert_eq!(kept(), [(4, 9), (3, 5)]);
     }
 }
