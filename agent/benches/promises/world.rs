@@ -44,9 +44,11 @@ impl World {
     pub(crate) fn new() -> anyhow::Result<Self> {
         // Where the build lies: a folder for temporary files may be in memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let (broker_port, http, plant) = (free_port()?, free_port()?, serve()?);
-        let config = write_config(folder.path(), broker_port, http, &plant.agent.ports)?;
+        // The plant first: its listeners take ports that are free by then.
+        let (plant, broker_port) = (serve()?, free_port()?);
         let broker = Some(start_mosquitto(folder.path(), broker_port)?);
+        let http = free_port()?;
+        let config = write_config(folder.path(), broker_port, http, &plant.agent.ports)?;
         let watcher = Watcher::start(broker_port);
         Ok(Self { plant, watcher, agent: None, broker, broker_port, http, config, folder })
     }

@@ -52,13 +52,14 @@ pub(crate) fn start_mosquitto(folder: &Path, port: u16) -> anyhow::Result<Owned>
     let child = Owned::command("mosquitto").env("PATH", path).arg("-c").arg(&conf).spawn();
     let mut child = Owned(child.context("mosquitto cannot be started: apt-get install mosquitto")?);
     for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Ok(child);
-        }
+        // It ends at once where another has the port, who would answer as well.
+        std::thread::sleep(Duration::from_millis(10));
         if let Some(status) = child.0.try_wait()? {
             anyhow::bail!("mosquitto ended with {status}: is it installed? (apt-get install mosquitto)");
         }
-        std::thread::sleep(Duration::from_millis(10));
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(child);
+        }
     }
     anyhow::bail!("mosquitto does not listen on port {port}")
 }

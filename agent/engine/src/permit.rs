@@ -76,7 +76,8 @@ pub(crate) enum Taken {
 }
 
 impl Permits {
-    /// `wall` is the time now: what is over makes room.
+    /// `wall` is the time now: what is over makes room. A ticket that is told as closed once more, as brokers do with
+    /// what they keep, was received when it was told first.
     pub(crate) fn take(&mut self, permit: &Permit, place: Place, at: Mono, wall: Wall) -> Taken {
         let key = (permit.source, Arc::clone(&permit.id));
         if let Some(before) = self.tickets.get(&key)
@@ -88,18 +89,24 @@ impl Permits {
         }
         self.refused.retain(|_, end| end.is_none_or(|end| end > wall));
         self.refused.remove(&key);
+        let mut permit = permit.clone();
+        if let Some(Ticket { permit: before, .. }) = self.tickets.get(&key)
+            && (before.stage, permit.stage) == (PermitStage::After, PermitStage::After)
+        {
+            permit.received = before.received;
+        }
         let before = self.remove(&key);
         if before.is_none() && self.tickets.len() >= TICKETS {
             self.sweep(wall);
             if self.tickets.len() >= TICKETS {
-                self.refuse(key, permit, wall);
+                self.refuse(key, &permit, wall);
                 return Taken::Full;
             }
         }
         if permit.stage == PermitStage::Working {
             self.working.entry((place, permit.kind)).or_default().insert(key.clone());
         }
-        self.tickets.insert(key, Ticket { permit: permit.clone(), place, taken: at });
+        self.tickets.insert(key, Ticket { permit, place, taken: at });
         Taken::At(before, place)
     }
 
@@ -232,6 +239,23 @@ mod tests {
         assert_eq!(working(&permits, Place::Elsewhere), ["T-1"]);
         permits.take(&ticket("T-1", PermitStage::After), HERE, Mono(0), Wall(0));
         assert!(permits.working.is_empty());
+    }
+
+    #[test]
+    fn a_ticket_that_is_told_as_closed_again_was_received_when_it_was_closed() {
+        let mut permits = Permits::default();
+        let mut take = |seconds: u64, stage| {
+            let mono = Mono(seconds * 1_000_000_000);
+            let told = Permit { received: Now { mono, wall: Wall(0) }, ..ticket("T-1", stage) };
+            permits.take(&told, HERE, mono, Wall(0));
+            permits.all().next().map(|(permit, _)| permit.received.mono.0 / 1_000_000_000)
+        };
+        assert_eq!(take(1, PermitStage::Working), Some(1));
+        assert_eq!(take(2, PermitStage::Working), Some(2));
+        assert_eq!(take(3, PermitStage::After), Some(3));
+        assert_eq!(take(4, PermitStage::After), Some(3));
+        assert_eq!(take(5, PermitStage::Working), Some(5), "it was opened anew");
+        assert_eq!(take(6, PermitStage::After), Some(6));
     }
 
     #[test]

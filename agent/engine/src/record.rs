@@ -45,7 +45,7 @@ pub(crate) struct Watch {
     unseen_since: Option<Mono>,
     /// How long nobody could see it at first, once that is over.
     at_first: Option<Duration>,
-    /// What the stretch that goes on had behind it when this engine began.
+    /// What the stretch that goes on had behind it when this engine, or its watching of the cycle, began.
     carried: Duration,
     unseen: Duration,
     longest: Duration,
@@ -214,6 +214,15 @@ impl Watch {
         self.unseen_since = self.unseen_since.map(|_| at);
     }
 
+    /// So much of the cycle was over before it was watched. What nobody can see now either is one stretch with that.
+    pub(crate) fn missed(&mut self, before: Duration) {
+        if self.unseen_since.is_some() {
+            self.carried = before;
+        } else {
+            self.add(before);
+        }
+    }
+
     /// A rule of it is out of service: it is not watched.
     pub(crate) fn take_out(&mut self, at: Mono) {
         self.out_of_service = true;
@@ -221,7 +230,7 @@ impl Watch {
     }
 
     /// One stretch of the cycle that nobody saw.
-    pub(crate) fn add(&mut self, unseen: Duration) {
+    fn add(&mut self, unseen: Duration) {
         self.unseen = self.unseen.saturating_add(unseen);
         self.longest = self.longest.max(unseen);
     }

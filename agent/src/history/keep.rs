@@ -63,8 +63,9 @@ impl Keeper {
     }
 
     /// The same under the numbers of another plant: points by tag, of sources by id. A source that goes on says nothing
-    /// anew, so what is known of its points is what they read.
-    pub(super) fn set_plant(&mut self, plant: &Arc<Plant>) {
+    /// anew, so what is known of its points is what they read. One that may be silent for less time than before was
+    /// judged as good up to `now`: its silence begins no earlier. What is `kept` is of the points of the new plant.
+    pub(super) fn set_plant(&mut self, plant: &Arc<Plant>, now: Now, kept: &mut Vec<Item>) {
         let mut moved = Self { looked: self.looked, ..Self::new(plant) };
         let before = |id: SourceId| {
             let name = plant.source(id).map(|source| source.id.as_str());
@@ -76,11 +77,19 @@ impl Keeper {
         for (refreshed, before) in moved.refreshed.iter_mut().zip(&sources) {
             *refreshed = before.and_then(|id| self.refreshed.get(usize::from(id.0)).copied().flatten());
         }
-        for (draft, point) in plant.points().iter().zip(&mut moved.points) {
+        for ((id, draft), point) in (0..).map(PointId).zip(plant.points()).zip(&mut moved.points) {
             let old = self.plant.point_id(&draft.tag).and_then(|id| usize::try_from(id.0).ok());
             let old = old.and_then(|at| self.points.get_mut(at));
-            let of = sources.get(usize::from(point.source.0)).copied().flatten();
-            point.last = old.filter(|old| Some(old.source) == of).and_then(|old| old.last.take());
+            let source = usize::from(point.source.0);
+            let of = sources.get(source).copied().flatten();
+            let Some(old) = old.filter(|old| Some(old.source) == of) else { continue };
+            let (before, after) = (old.stale_after(), point.stale_after());
+            point.last = old.last.take();
+            if let Some(last) = point.last.as_mut().filter(|_| after < before) {
+                let of_source = moved.refreshed.get(source).copied().flatten();
+                let fresh_until = last.fresh(of_source).after(before).min(now.mono);
+                kept.extend(last.fall_silent(id, after, of_source, now, fresh_until));
+            }
         }
         *self = moved;
     }
@@ -103,7 +112,7 @@ impl Keeper {
         let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
         let stale_after = point.stale_after();
         if let Some(last) = &mut point.last {
-            kept.extend(last.fall_silent(sample.point, stale_after, of_source, received));
+            kept.extend(last.fall_silent(sample.point, stale_after, of_source, received, Mono(0)));
             last.refreshed = received.mono;
             let moved = point.by_age && last.source_time != sample.source_time;
             last.source_time = sample.source_time;
@@ -143,7 +152,7 @@ impl Keeper {
             let stale_after = point.stale_after();
             let Some(last) = &mut point.last else { continue };
             let of_source = self.refreshed.get(usize::from(point.source.0)).copied().flatten();
-            kept.extend(last.fall_silent(id, stale_after, of_source, now));
+            kept.extend(last.fall_silent(id, stale_after, of_source, now, Mono(0)));
             kept.extend(last.speak_again(id, stale_after, of_source, now));
             if last.untold || now.mono.since(last.kept) >= REPEAT_EVERY {
                 kept.push(item(id, last.in_force(now.wall)));
@@ -166,15 +175,16 @@ impl Last {
         of_source.map_or(self.refreshed, |source| source.mono.max(self.refreshed))
     }
 
-    /// A sample that says so, at the moment when the point turned stale.
+    /// A sample that says so, at the moment when the point turned stale, which was not before `earliest`.
     fn fall_silent(
         &mut self,
         id: PointId,
         after: Duration,
         of_source: Option<Now>,
         now: Now,
+        earliest: Mono,
     ) -> Option<Item> {
-        let stale = self.fresh(of_source).after(after);
+        let stale = self.fresh(of_source).after(after).max(earliest);
         if self.silent || self.quality.is_bad() || stale > now.mono {
             return None;
         }

@@ -180,7 +180,7 @@ impl History {
             source,
         })?;
         let mut recorder = Recorder { keeper: Keeper::new(plant), queue: Arc::clone(&queue) };
-        recorder.set_plant(plant);
+        recorder.set_plant(plant, now);
         Ok((Self(Arc::new(Handle { path, queue, status, thread: Mutex::new(Some(thread)) })), recorder))
     }
 
@@ -233,9 +233,11 @@ impl Recorder {
     }
 
     /// The points are those of another plant.
-    pub fn set_plant(&mut self, plant: &Arc<Plant>) {
-        self.keeper.set_plant(plant);
+    pub fn set_plant(&mut self, plant: &Arc<Plant>, now: Now) {
+        let mut kept = Vec::new();
+        self.keeper.set_plant(plant, now, &mut kept);
         self.queue.push_plant(Arc::clone(plant));
+        self.push(kept);
     }
 
     /// Everything that the drivers told, before it is judged.

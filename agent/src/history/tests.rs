@@ -56,9 +56,13 @@ const START: Now = Now { mono: Mono(1_000_000_000_000_000), wall: Wall(1_700_000
 
 /// Points `P-0`, `P-1`, … of one source; silent after 5 s.
 fn plant(n: usize) -> Arc<Plant> {
-    let mut rows = "tag,source,address,type,class\n".to_owned();
+    plant_with(n, "")
+}
+
+fn plant_with(n: usize, stale_after: &str) -> Arc<Plant> {
+    let mut rows = "tag,source,address,type,class,stale_after\n".to_owned();
     for place in 0..n {
-        rows.push_str(&format!("P-{place},dcs,holding:{},f32,process\n", place * 2));
+        rows.push_str(&format!("P-{place},dcs,holding:{},f32,process,{stale_after}\n", place * 2));
     }
     let files = vec![
         (PathBuf::from("site.toml"), SITE.as_bytes().to_vec()),
@@ -302,8 +306,10 @@ async fn a_crash_costs_what_was_in_memory_and_is_told_as_a_gap() {
 async fn a_full_queue_drops_counts_and_tells_a_gap_and_then_says_what_is_in_force() {
     let mut bench = Bench::start(1);
     bench.pass(1, |_| vec![(0, 1.0)]);
+    // The thread has taken that: else not even the first finds room.
+    bench.until("the first sample", |status| status.open == 1).await;
     let (history, recorder) = bench.running.as_mut().expect("it runs");
-    // More at once than there is room for, twice: the second finds the first still there or not.
+    // More at once than there is room for, twice: the second finds the first still there.
     let now = bench.now;
     let flood = |from: usize| -> Vec<Report> {
         (from..from + queue::SAMPLES_MAX)
@@ -586,7 +592,8 @@ async fn points_that_go_and_come_with_a_reload_keep_their_samples_under_their_ta
     let mut bench = Bench::start(2);
     bench.pass(2, |_| vec![(0, 1.0), (1, 2.0)]);
     let fewer = plant(1);
-    bench.recorder().set_plant(&fewer);
+    let now = bench.now;
+    bench.recorder().set_plant(&fewer, now);
     bench.pass(2, |_| vec![(0, 3.0)]);
     bench.flushed().await;
     assert_eq!(bench.trend("P-0"), [line(0.0, "1"), line(2.0, "3"), line(8.0, "bad stale")]);
@@ -601,17 +608,46 @@ fn a_point_that_stands_still_is_written_again_across_a_reload_and_its_silence_to
     let mut keeper = Keeper::new(&plant(2));
     let mut kept = Vec::new();
     keeper.sample(&Sample::good(PointId(1), Value::Int(5), at(0)), &mut kept);
-    keeper.set_plant(&plant(3));
     kept.clear();
+    keeper.set_plant(&plant(3), at(1), &mut kept);
+    assert!(kept.is_empty());
     keeper.refreshed(SourceId(0), at(958));
     keeper.turn(at(960), &mut kept);
     let [Item::Sample(PointId(1), again)] = kept.as_slice() else { panic!("{}", kept.len()) };
     assert_eq!((again.at, &again.value), (at(960).wall, &Some(Value::Int(5))));
-    keeper.set_plant(&plant(2));
     kept.clear();
+    keeper.set_plant(&plant(2), at(961), &mut kept);
+    assert!(kept.is_empty());
     keeper.turn(at(1_020), &mut kept);
     let [Item::Sample(PointId(1), silent)] = kept.as_slice() else { panic!("{}", kept.len()) };
     assert_eq!((silent.at, silent.quality), (at(963).wall, Quality::Bad(BadReason::Stale)));
+}
+
+/// Points 0 to 3 may be silent for 10 min, then for 5 s. At the swap 0 was heard of right before, 1 long before, 2 was
+/// silent before that and nobody has looked, and 3 longer than that.
+#[test]
+fn a_reload_that_allows_less_silence_makes_no_point_silent_before_it() {
+    let at = |seconds| START.after(Duration::from_secs(seconds));
+    let stale = |item: &Item| match item {
+        Item::Sample(PointId(id), reading) if reading.quality == Quality::Bad(BadReason::Stale) => {
+            Some((*id, (reading.at.0 - START.wall.0) / 1_000))
+        }
+        Item::Sample(..) | Item::Plant(_) => None,
+    };
+    let mut keeper = Keeper::new(&plant_with(4, "10m"));
+    let mut kept = Vec::new();
+    for (id, seconds) in [(3, 0), (2, 50), (1, 300), (0, 652)] {
+        keeper.sample(&Sample::good(PointId(id), Value::Int(5), at(seconds)), &mut kept);
+    }
+    kept.clear();
+    keeper.turn(at(610), &mut kept);
+    assert_eq!(kept.iter().filter_map(stale).collect::<Vec<_>>(), [(3, 600)]);
+    kept.clear();
+    keeper.set_plant(&plant(4), at(655), &mut kept);
+    assert_eq!(kept.iter().filter_map(stale).collect::<Vec<_>>(), [(1, 655), (2, 650)]);
+    kept.clear();
+    keeper.turn(at(670), &mut kept);
+    assert_eq!(kept.iter().filter_map(stale).collect::<Vec<_>>(), [(0, 657)]);
 }
 
 #[tokio::test]

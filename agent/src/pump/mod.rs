@@ -269,7 +269,7 @@ impl Pump {
                 shown::forget();
                 self.plant = Arc::clone(&plant);
                 tail.tags = tags_of(&plant);
-                self.history.set_plant(&plant);
+                self.history.set_plant(&plant, now);
                 self.board.update(|board| board.set_plant(Arc::clone(&plant)));
                 self.engine.reload(plant, now, &mut effects);
                 go.cancel();

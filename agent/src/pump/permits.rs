@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use riskgate_engine::{Engine, PermitView, Truth};
-use riskgate_point::{Now, PermitStage};
+use riskgate_point::{Now, PermitStage, Wall};
 
 use crate::uplink::wire::permit::{Ticket, TicketStatus, UnitPermits};
 
-/// A message holds so many tickets, 400 B each. A large site has 500 in a day; a unit with more than these at once is
-/// told of as so many more.
+/// A message holds so many tickets, mostly of 400 B. A large site has 500 in a day; a unit with more than these at
+/// once is told of as so many more.
 const TICKETS_MAX: usize = 50;
+
+/// And so much of them: 50 whose words are far longer than any on paper. A quarter of what can be published at all.
+const TICKETS_BYTES_MAX: usize = 64 * 1024;
 
 /// What is closed or over is told for so long, so that nobody who was away for a while takes it for a ticket that
 /// was lost.
@@ -47,8 +50,9 @@ pub(super) fn units(engine: &Engine, before: &[UnitPermits], now: Now) -> Vec<Un
                 .map(|view| ticket(engine, view, old, now))
                 .collect();
             tickets.sort_by(|a, b| (a.status, &a.number, &a.source).cmp(&(b.status, &b.number, &b.source)));
-            let left_out = tickets.len().saturating_sub(TICKETS_MAX);
-            tickets.truncate(TICKETS_MAX);
+            let room = with_room(&tickets);
+            let left_out = tickets.len().saturating_sub(room);
+            tickets.truncate(room);
             let (name, changed) = (unit.name.clone(), now.wall);
             let new =
                 UnitPermits { unit: unit.id.clone(), name, known, tickets, left_out, unplaced, changed };
@@ -59,11 +63,22 @@ pub(super) fn units(engine: &Engine, before: &[UnitPermits], now: Now) -> Vec<Un
     units
 }
 
+/// How many of the first a message holds.
+fn with_room(tickets: &[Ticket]) -> usize {
+    let so_far = tickets.iter().scan(0_usize, |bytes, ticket| {
+        *bytes = bytes.saturating_add(ticket.bytes_max());
+        Some(*bytes)
+    });
+    so_far.take(TICKETS_MAX).take_while(|bytes| *bytes <= TICKETS_BYTES_MAX).count()
+}
+
+/// What was closed while nobody listened is told late: its own time says so, where it has one.
 fn is_told(view: &PermitView<'_>, now: Now) -> bool {
-    let closed = view.permit.stage == PermitStage::After;
-    let closed_before = closed && now.mono.since(view.permit.received.mono) >= TOLD_AFTER;
-    let over_before =
-        view.over.is_true() && view.permit.end.is_some_and(|end| end.after(TOLD_AFTER) <= now.wall);
+    let permit = view.permit;
+    let is_before = |at: Wall| at.after(TOLD_AFTER) <= now.wall;
+    let closed_before = permit.stage == PermitStage::After
+        && (now.mono.since(permit.received.mono) >= TOLD_AFTER || permit.source_time.is_some_and(is_before));
+    let over_before = view.over.is_true() && permit.end.is_some_and(is_before);
     !(closed_before || over_before)
 }
 
@@ -103,7 +118,7 @@ mod tests {
     use std::sync::Arc;
 
     use riskgate_engine::{Epoch, Restored};
-    use riskgate_point::{Link, Mono, Permit, PermitKind, Report, SourceId, Wall};
+    use riskgate_point::{Link, Mono, Permit, PermitKind, Report, SourceId};
 
     use super::*;
 
@@ -150,7 +165,16 @@ liable_person = "王强"
     }
 
     fn tell(engine: &mut Engine, id: &str, stage: PermitStage, end: Option<i64>, now: i64) {
-        let permit = Permit {
+        tell_of(engine, Permit { end: end.map(|end| at(end).wall), ..permit(id, stage, now) });
+    }
+
+    fn tell_of(engine: &mut Engine, permit: Permit) {
+        let now = permit.received;
+        engine.handle(Report::Permit(Box::new(permit)), now, &mut Vec::new());
+    }
+
+    fn permit(id: &str, stage: PermitStage, now: i64) -> Permit {
+        Permit {
             source: SourceId(0),
             id: Arc::from(id),
             kind: PermitKind::HotWork,
@@ -158,13 +182,12 @@ liable_person = "王强"
             stage,
             place: Some(Arc::from("tank-a")),
             start: None,
-            end: end.map(|end| at(end).wall),
+            end: None,
             guardian: None,
             source_time: None,
             received: at(now),
             backfill: false,
-        };
-        engine.handle(Report::Permit(Box::new(permit)), at(now), &mut Vec::new());
+        }
     }
 
     fn told(of: &UnitPermits) -> Vec<(&str, TicketStatus)> {
@@ -193,6 +216,40 @@ liable_person = "王强"
         assert_eq!((long.in_force, short.in_force), (Some(true), Some(false)));
         let later = units(&engine, &over, at(2 * HOUR));
         assert_eq!(told(&later[0]), [("long", Working)]);
+    }
+
+    #[test]
+    fn what_was_closed_long_ago_is_not_told_anew_because_its_broker_kept_it() {
+        let mut engine = engine();
+        let closed = |id, now, closed: Option<i64>| Permit {
+            source_time: closed.map(|closed| at(closed).wall),
+            backfill: true,
+            ..permit(id, PermitStage::After, now)
+        };
+        let start = 2 * HOUR;
+        tell_of(&mut engine, closed("long-ago", start, Some(start - HOUR)));
+        tell_of(&mut engine, closed("just-now", start, Some(start - HOUR + 1)));
+        tell_of(&mut engine, closed("no-time", start, None));
+        use TicketStatus::Closed;
+        let first = units(&engine, &[], at(start));
+        assert_eq!(told(&first[0]), [("just-now", Closed), ("no-time", Closed)]);
+        let end = start + HOUR;
+        tell_of(&mut engine, closed("no-time", end - 1, None));
+        assert_eq!(told(&units(&engine, &first, at(end - 1))[0]), [("no-time", Closed)]);
+        assert_eq!(told(&units(&engine, &first, at(end))[0]), [], "it was closed when that was told first");
+    }
+
+    #[test]
+    fn tickets_with_long_words_are_left_out_before_their_message_is_too_large() {
+        let mut engine = engine();
+        for n in 0..50 {
+            // As long as a feed can tell them, and each letter is six in a message.
+            let long = format!("T-{n:02}{}", "\u{1}".repeat(1_000));
+            tell_of(&mut engine, permit(&long, PermitStage::Working, 0));
+        }
+        let units = units(&engine, &[], at(0));
+        let bytes: usize = units[0].tickets.iter().map(Ticket::bytes_max).sum();
+        assert_eq!((units[0].tickets.len(), units[0].left_out), (10, 40), "{bytes} bytes");
     }
 
     #[test]

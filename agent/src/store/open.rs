@@ -73,9 +73,12 @@ pub(super) fn open(dir: &Path, now: Wall) -> Result<(Database, Opened), StoreErr
 /// The directory, made and held.
 pub(super) fn place(dir: &Path) -> Result<Arc<File>, StoreError> {
     let held = make(dir).and_then(|()| lock(dir));
-    held.map(Arc::new).map_err(|error| match full_if(dir, error) {
-        error @ (StoreError::Full { .. } | StoreError::InUse { .. }) => error,
-        error => StoreError::NoPlace { path: dir.to_owned(), source: Box::new(error) },
+    held.map(Arc::new).map_err(|error| {
+        let error = full_if(dir, error);
+        if matches!(error, StoreError::Full { .. } | StoreError::InUse { .. }) {
+            return error;
+        }
+        StoreError::NoPlace { path: dir.to_owned(), source: Box::new(error) }
     })
 }
 

@@ -138,7 +138,8 @@ async fn opcua_security_a_server_is_not_trusted_until_a_person_says_so_and_then_
     assert_eq!(
         why,
         format!(
-            "riskgate does not trust the certificate of the server at {} yet: {thumbprint} (CN=Plant, valid to \
+            "尚未信任服务器证书，请先核对指纹 / riskgate does not trust the certificate of the server at {} yet: \
+             {thumbprint} (CN=Plant, valid to \
              2027-03-01); compare its thumbprint with the one that the server shows, then: riskgate opcua trust \
              {thumbprint} --pki '{}'",
             server.url(),

@@ -71,10 +71,13 @@ impl Engine {
         self.periods.insert(task, period);
         if let Some(watch) = self.watches.get_mut(task) {
             watch.begin(now);
-            watch.add(Period { start: period.start, end: wall }.length());
         }
         self.note_standing(task, period);
         self.look(&[task], now);
+        // Whether that goes on shows with the look.
+        if let Some(watch) = self.watches.get_mut(task) {
+            watch.missed(Period { start: period.start, end: wall }.length());
+        }
     }
 
     /// What stands when the watching of a cycle begins stood in it.

@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::super::tests::{alarm, batch, commit, hazard, run};
-use super::super::{Batch, JournalEntry, Store};
+use super::super::{Batch, JournalEntry, Lane, Store};
 use super::*;
 use riskgate_engine::HazardStage;
 
@@ -19,6 +19,12 @@ fn act(at: i64, by: &str) -> JournalEntry {
     JournalEntry { at: Wall(at), by: by.to_owned(), what: "act".to_owned(), body }
 }
 
+/// Commits, and waits until the writer has done what it does while nothing more waits: it answers behind that.
+async fn commit_and_rest(store: &Store, batch: Batch) {
+    commit(store, batch).await;
+    store.lease(Lane::Gap, 0, 1).await.expect("answered");
+}
+
 /// Acts of three months: September's and October's are sealed, November's are in `state.db`.
 async fn three_months() -> TempDir {
     let dir = TempDir::new().expect("a directory");
@@ -29,7 +35,7 @@ async fn three_months() -> TempDir {
         let by = if day % 2 == 0 { "王敏" } else { "李雷" };
         let seq = u64::try_from(day).expect("positive") + 1;
         let acts = vec![act(at.0, by)];
-        commit(
+        commit_and_rest(
             &store,
             Batch { seq, effects: Vec::new(), messages: Vec::new(), acts, commands: Vec::new(), at },
         )
@@ -331,13 +337,12 @@ async fn a_clock_that_is_stepped_to_and_fro_seals_every_entry_once_and_the_chain
         at.push(now);
         let acts = vec![act(now, &format!("第{n}人"))];
         let (effects, messages, commands) = (Vec::new(), Vec::new(), Vec::new());
-        commit(&store, Batch { seq: n + 1, effects, messages, acts, commands, at: Wall(now) }).await;
+        commit_and_rest(&store, Batch { seq: n + 1, effects, messages, acts, commands, at: Wall(now) }).await;
     }
     store.close().expect("closes");
     let proof = verdict(&dir).expect("whole");
     assert_eq!((proof.entries, proof.archives, proof.unchained), (41, archives(&dir).len(), 0));
-    // How many archives that makes hangs on how often the writer is idle: at least one entry stays in the file.
-    assert!(proof.archives <= 40, "{}", proof.archives);
+    assert!(proof.archives > 10, "{}", proof.archives);
     for (n, at) in at.iter().enumerate() {
         let mut found = Vec::new();
         let filter = Filter { since: Some(Wall(*at)), ..Filter::default() };

@@ -74,6 +74,24 @@ impl Ticket {
     pub fn is_as(&self, other: &Self) -> bool {
         Self { changed: other.changed, ..self.clone() } == *other
     }
+
+    /// It is no longer than this in its message.
+    pub fn bytes_max(&self) -> usize {
+        /// All but the words of others, with a comma behind.
+        const BYTES: usize = 400;
+        let place = self.place.as_deref().unwrap_or_default();
+        [&*self.number, &*self.source, place].into_iter().map(json_bytes).sum::<usize>() + BYTES
+    }
+}
+
+/// What a text takes without its quotes.
+fn json_bytes(text: &str) -> usize {
+    let of_byte = |byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of_byte).sum()
 }
 
 pub(in crate::uplink) fn permit_topic(unit: &str) -> String {
@@ -143,5 +161,42 @@ fn kind_words(kind: PermitKind) -> (u8, &'static str) {
         PermitKind::TemporaryPower => (6, "temporary_power"),
         PermitKind::Earthwork => (7, "earthwork"),
         PermitKind::RoadClosing => (8, "road_closing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_ticket_is_longer_than_is_reckoned_with() {
+        let origin = crate::uplink::tests::origin();
+        let nasty = |from: u32| -> Arc<str> {
+            (from..from + 300)
+                .filter_map(char::from_u32)
+                .chain(['"', '\\', '\u{7f}', '\u{2028}'])
+                .collect::<String>()
+                .into()
+        };
+        for from in [0, 0x20, 0x4e00, 0x1_f600] {
+            let at = Some(Wall(4_102_444_800_123));
+            let ticket = Ticket {
+                status: TicketStatus::Expired,
+                number: nasty(from),
+                source: nasty(from).to_string(),
+                kind: PermitKind::TemporaryPower,
+                level: Some(u8::MAX),
+                stage: PermitStage::Working,
+                in_force: Some(false),
+                place: Some(nasty(from)),
+                start: at,
+                end: at,
+                guardian: false,
+                changed: Wall(4_102_444_800_123),
+            };
+            let bytes = ticket_data(&ticket, &origin).to_string().len();
+            let most = ticket.bytes_max();
+            assert!((bytes..bytes + 200).contains(&most), "{bytes} bytes, {most} reckoned with");
+        }
     }
 }

@@ -75,6 +75,46 @@ fn what_was_passed_while_the_clock_was_in_doubt_between_two_cycles_is_of_neither
     );
 }
 
+/// A device that answers late: what was over when the agent began, and what it could not see then, are one stretch of
+/// 14 min, though neither is more than 10 min. A stretch of its own later, with sight between, is another.
+#[test]
+fn what_nobody_saw_at_the_beginning_of_a_cycle_is_one_stretch() {
+    let mut draft = one_hour_a_day();
+    (draft.tasks[0].cycle, draft.tasks[0].hours) = (secs(8 * 3600), None);
+    draft.sources.truncate(1);
+    draft.cameras.clear();
+    check(
+        draft,
+        "
+  6400s record T-1 Unchecked by 54017000701 of -22400s to 6400s: 监测中断
+6401s up plc
+6401s TI 50
+35140s keep
+35141s off
+35740s restart
+  35740s record T-1 Normal by 54017000701 of 6400s to 35200s
+  35750s alarm fault:source:plc unacknowledged #1 blinds M-1
+36040s up plc
+36040s TI 50
+  36040s alarm fault:source:plc returned #1 blinds M-1
+  64000s record T-1 Unchecked by 54017000701 of 35200s to 64000s: 监测中断
+64001s TI 50
+92740s keep
+92741s off
+93340s restart
+  93340s record T-1 Normal by 54017000701 of 64000s to 92800s
+93340s up plc
+93340s TI 50
+95000s TI bad
+  95060s alarm fault:TI unacknowledged #1 blinds M-1
+95300s TI 50
+  95300s alarm fault:TI returned #1 blinds M-1
+  121600s record T-1 Normal by 54017000701 of 92800s to 121600s
+121601s TI 50
+",
+    );
+}
+
 /// A reload gives every point another number, and the measure hangs on the conditions of a source no more: that the
 /// source is there is seen before the cycles go on under the new numbers.
 #[test]
