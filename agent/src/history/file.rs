@@ -246,14 +246,16 @@ impl Database {
         row.optional().map_err(sql("read the oldest step"))
     }
 
-    /// The oldest step that is too old by its own stamps; or that a clock stamped which was ahead, where one that was
-    /// written after it is too old: then it is as well, whatever it says.
+    /// The oldest step that is too old. Of two, the one that was written first is the older: before one that is not
+    /// too old by its stamps, and not stamped ahead, nothing younger goes, as what a clock in 1970 stamped; and what
+    /// was stamped ahead is too old where one that was written after it is.
     pub(super) fn too_old(&self, too_old: Wall, now: Wall) -> Result<Option<i64>, HistoryError> {
-        let query = "SELECT id FROM step
-                     WHERE last < ?1 OR (last > ?2 AND id < (SELECT max(id) FROM step WHERE last < ?1))
-                     ORDER BY id LIMIT 1";
+        // All that were written before the first that is to stay, as far as one of them is too old by its stamps.
+        let query = "SELECT min(id) FROM step WHERE id <= (
+                         SELECT max(id) FROM step WHERE last < ?1 AND id < coalesce(
+                             (SELECT min(id) FROM step WHERE last BETWEEN ?1 AND ?2), 9223372036854775807))";
         let row = self.connection.query_row(query, params![too_old.0, now.0], |row| row.get(0));
-        row.optional().map_err(sql("look for what is too old"))
+        row.map_err(sql("look for what is too old"))
     }
 
     /// Takes a step away, and the gaps that nothing is left of.

@@ -539,6 +539,36 @@ async fn what_a_clock_that_was_ahead_stamped_holds_nothing_back_and_goes_when_it
 }
 
 #[tokio::test]
+async fn what_a_clock_in_1970_stamped_goes_only_after_what_was_written_before_it() {
+    let limits = Limits { keep: Duration::from_secs(48 * 3_600), ..LIMITS };
+    let mut bench = Bench::with(1, limits);
+    bench.pass(1, |_| vec![(0, 1.0)]);
+    bench.flushed().await;
+    let since_1970 = START.wall.0 / 1_000 - DAY_S;
+    set_clock(&mut bench, -since_1970);
+    bench.pass(1, |_| vec![(0, 2.0)]);
+    bench.flushed().await;
+    set_clock(&mut bench, since_1970);
+    let kept = |bench: &Bench| -> Vec<String> {
+        values(bench).into_iter().filter(|value| value.parse::<f64>().is_ok()).collect()
+    };
+    bench.pass(1, |_| vec![(0, 3.0)]);
+    bench.flushed().await;
+    // A day later the clock is believed.
+    bench.now = bench.now.after(Duration::from_secs(25 * 3_600));
+    bench.pass(1, |_| vec![(0, 4.0)]);
+    bench.flushed().await;
+    bench.until("the write", |status| status.open == 0).await;
+    assert_eq!(kept(&bench), ["2", "1", "3", "4"], "in the order of their stamps");
+    bench.now = bench.now.after(Duration::from_secs(25 * 3_600));
+    bench.pass(1, |_| vec![(0, 5.0)]);
+    bench.flushed().await;
+    bench.until("the write", |status| status.open == 0).await;
+    assert_eq!(kept(&bench), ["4", "5"]);
+    bench.stop();
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_a_day_in_the_middle_of_a_block_shows_both_days_in_order() {
     let mut bench = Bench::start(1);
     bench.pass(10, |second| vec![(0, second as f64)]);

@@ -453,6 +453,38 @@ async fn a_damaged_store_on_a_full_disk_is_told_as_that_before_and_after_there_i
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_used_on_a_disk_that_may_only_be_read_is_kept_aside_when_it_may_be_written() {
+    let gone = |dir: &Path| fs::remove_file(dir.join("state.db-wal")).expect("removed");
+    let torn = |dir: &Path| {
+        gone(dir);
+        fs::write(dir.join("state.db"), "not a database, but what a card gives back").expect("written");
+    };
+    let changes: [(&str, Change<'_>); 2] = [("not_a_store", &torn), ("rolled_back", &gone)];
+    for (found, change) in changes {
+        let Some(disk) = Disk::of("8m") else { return };
+        let (killed, epoch) = killed().await;
+        for name in FILES {
+            fs::copy(killed.path().join(name), disk.path().join(name)).expect("copied");
+        }
+        change(disk.path());
+        disk.remount("ro");
+        let (store, first) = open(disk.path());
+        assert_eq!(first.new, Some(found));
+        assert_ne!(first.epoch, epoch, "{found}");
+        store.try_commit(batch(1, vec![alarm("A", 1)], Vec::new())).expect("it waits");
+        until(&store, |committed| committed.failed.is_some()).await;
+        assert_eq!(asides(disk.path()), Vec::<String>::new(), "{found}");
+        disk.remount("rw");
+        until(&store, |committed| committed.seq == 1).await;
+        assert!(!asides(disk.path()).is_empty(), "{found}");
+        store.close().expect("closes");
+        let (_store, opened) = open(disk.path());
+        assert_eq!((opened.epoch, opened.new, opened.restored.alarms.len()), (first.epoch, None, 1));
+        assert_eq!(opened.epoch_reason, found, "each birth tells the same");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_begun_by_a_request_fails_no_longer() {
     let Some(disk) = Disk::of("4m") else { return };
     disk.fill();

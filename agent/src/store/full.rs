@@ -15,7 +15,9 @@ use riskgate_point::Wall;
 use rusqlite::Connection;
 
 use super::mark::Marked;
-use super::open::{FILE, Run, Start, Unusable, Usable, database, open_locked, place, try_open, why_no_file};
+use super::open::{
+    ASIDES_MAX, FILE, Run, Start, Unusable, Usable, database, open_locked, place, try_open, why_no_file,
+};
 use super::writer::Database;
 use super::{Opened, StoreError, sql};
 use crate::causes::chain;
@@ -30,6 +32,8 @@ pub(super) struct Unbegun {
     start: Start,
     /// There is nothing to be read in a file.
     is_in_memory: bool,
+    /// The file that is there was judged unusable, and could not be renamed.
+    is_unusable: bool,
     pub(super) why: String,
 }
 
@@ -43,12 +47,12 @@ pub(super) fn open(
 ) -> Result<(Database, Opened), StoreError> {
     let why = chain(&why);
     tracing::error!(why, "the store cannot be begun: until it can, nothing is durable");
-    let usable = read(dir, now, &mut start)?;
+    let Read { usable, is_unusable } = read(dir, now, &mut start)?;
     let (mut database, opened) = database(dir, usable, start.kept_aside, lock)?;
     keep_tables(&database.connection)?;
     let start = Start { epoch: Some(opened.epoch), new: opened.new, kept_aside: None, is_running: true };
     let is_in_memory = is_in_memory(&database.connection);
-    database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, start, is_in_memory, why });
+    database.unbegun = Some(Unbegun { dir: dir.to_owned(), now, start, is_in_memory, is_unusable, why });
     Ok((database, opened))
 }
 
@@ -56,8 +60,8 @@ pub(super) fn open(
 ///
 /// # Errors
 /// There is none: it is read on as before. Or it is not the store that was read, which is [`StoreError::Lost`].
-pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), StoreError> {
-    let Unbegun { dir, now, start, is_in_memory, .. } = unbegun;
+pub(super) fn begin(database: &mut Database, unbegun: &mut Unbegun) -> Result<(), StoreError> {
+    let Unbegun { dir, now, start, is_in_memory, is_unusable, .. } = unbegun;
     let path = dir.join(FILE);
     // Elsewhere a disk may have been mounted over it, and another agent may run there.
     let lock = match &database.lock {
@@ -73,9 +77,14 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
             StoreError::NoPlace { path: dir.clone(), source }
         });
     }
-    if !is_in_memory {
+    if !*is_in_memory {
         // It holds the file alone.
         database.connection = Connection::open_in_memory().map_err(sql("let go of the store"))?;
+    }
+    if *is_unusable {
+        put_aside(dir, *now)?;
+        // What is there from now on is of this run.
+        *is_unusable = false;
     }
     let mut start = start.clone();
     match open_locked(dir, *now, &mut start, &lock) {
@@ -87,8 +96,8 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
         }
         Err(why @ StoreError::Lost { .. }) => Err(why),
         Err(why) => {
-            if !is_in_memory {
-                let usable = read(dir, *now, &mut start)?;
+            if !*is_in_memory {
+                let Read { usable, .. } = read(dir, *now, &mut start)?;
                 keep_tables(&usable.connection)?;
                 database.connection = usable.connection;
             }
@@ -97,8 +106,41 @@ pub(super) fn begin(database: &mut Database, unbegun: &Unbegun) -> Result<(), St
     }
 }
 
+/// The file that no use could be made of is kept aside now, and the run goes on under the epoch that it has. It is
+/// judged anew, by what it is and not by whose run this is: another may have been put there, and stays.
+fn put_aside(dir: &Path, now: Wall) -> Result<(), StoreError> {
+    let path = dir.join(FILE);
+    if !std::fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let marked = Marked::read(dir);
+    let run = Run { marked: marked.as_ref(), full: true, ..Run::default() };
+    match try_open(&path, now, &run) {
+        Ok(_) => Ok(()),
+        Err(Unusable::Error(error)) => Err(error),
+        Err(Unusable::Aside(reason)) => {
+            let kept = keep_aside(&path, now, ASIDES_MAX).map_err(not_aside)?;
+            let kept = kept.map(|path| path.display().to_string());
+            tracing::error!(reason, kept, "the store that could not be used is kept aside");
+            Ok(())
+        }
+    }
+}
+
+fn not_aside(NotAside { operation, path, source }: NotAside) -> StoreError {
+    StoreError::File { operation, path, source }
+}
+
+/// What was read.
+struct Read {
+    usable: Usable,
+    /// It is an empty one, since the file that is there is unusable, and stays where it is.
+    is_unusable: bool,
+}
+
 /// What there is of a store, in a transaction that is still open; an empty one in memory where there is nothing.
-fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> {
+fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Read, StoreError> {
+    let mut is_unusable = false;
     let path = dir.join(FILE);
     let marked = Marked::read(dir);
     let read_only = why_no_file(dir) == Some(io::ErrorKind::ReadOnlyFilesystem);
@@ -108,19 +150,19 @@ fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> 
     } else if is_there {
         let run = Run { start: start.clone(), marked: marked.as_ref(), full: !read_only, read_only };
         match try_open(&path, now, &run) {
-            Ok(usable) => return Ok(usable),
+            Ok(usable) => return Ok(Read { usable, is_unusable }),
             Err(Unusable::Error(error)) => return Err(error),
             Err(Unusable::Aside(reason)) if start.is_running => {
                 return Err(StoreError::Lost { path, reason });
             }
             // It cannot be renamed either: it is judged once more when it can be written.
-            Err(Unusable::Aside(reason)) if read_only => start.begin_new(reason),
+            Err(Unusable::Aside(reason)) if read_only => {
+                start.begin_new(reason);
+                is_unusable = true;
+            }
             Err(Unusable::Aside(reason)) => {
                 start.begin_new(reason);
-                start.kept_aside =
-                    keep_aside(&path, now, usize::MAX).map_err(|NotAside { operation, path, source }| {
-                        StoreError::File { operation, path, source }
-                    })?;
+                start.kept_aside = keep_aside(&path, now, usize::MAX).map_err(not_aside)?;
             }
         }
     } else if start.is_running {
@@ -135,7 +177,8 @@ fn read(dir: &Path, now: Wall, start: &mut Start) -> Result<Usable, StoreError> 
     }
     let run = Run { start: start.clone(), marked: None, full: true, read_only: false };
     let memory = Path::new(":memory:");
-    try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))
+    let usable = try_open(memory, now, &run).map_err(|unusable| unusable.of_new(memory))?;
+    Ok(Read { usable, is_unusable })
 }
 
 /// SQLite shares no memory by a file, which would need room, and keeps what is not committed out of the files.

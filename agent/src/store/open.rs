@@ -39,7 +39,7 @@ const IOERR_SHMOPEN: i32 = 4618;
 const IOERR_SHMSIZE: i32 = 4874;
 
 /// How many that were kept aside are kept: each may be as large as the store.
-const ASIDES_MAX: usize = 3;
+pub(super) const ASIDES_MAX: usize = 3;
 
 /// Why a file that exists is not opened.
 #[derive(Debug)]

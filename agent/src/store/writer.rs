@@ -68,8 +68,8 @@ impl Database {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        let Some(unbegun) = self.unbegun.take() else { return Ok(()) };
-        let begun = full::begin(self, &unbegun);
+        let Some(mut unbegun) = self.unbegun.take() else { return Ok(()) };
+        let begun = full::begin(self, &mut unbegun);
         if let Err(error) = &begun {
             self.is_lost |= matches!(error, StoreError::Lost { .. });
             self.unbegun = Some(unbegun);

@@ -8,7 +8,7 @@ use riskgate_point::Wall;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::spool::{self, Handle};
+use super::spool::{self, Handle, SpoolError};
 use super::telemetry::{Chunk, Dropped, READINGS_MAX, TelemetryReceiver};
 use super::wire::Origin;
 use super::{gap, second};
@@ -134,8 +134,8 @@ async fn keep_all(
     now: impl Fn() -> Wall,
     stop: &CancellationToken,
 ) {
-    let (mut tick, mut turns, mut noted) = (second(), 0_u64, 0);
-    let mut calendar = Calendar::new(now());
+    let (mut tick, mut turns) = (second(), 0_u64);
+    let (mut calendar, mut looks) = (Calendar::new(now()), Looks { came: 0, at: now() });
     // What is begun with readings in hand is ended: a stop waits for it.
     loop {
         tokio::select! {
@@ -151,33 +151,62 @@ async fn keep_all(
             }
         }
         turns += 1;
-        if let Some(step) = calendar.turn(now(), turns)
-            && let Err(error) = spool.with(move |spool| spool.mark_step(step)).await
-        {
-            spool.failed("mark a step of the clock in", &error);
-        }
+        calendar.turn(now(), turns, spool.is_open());
+        mark_step(spool, &mut calendar).await;
         take_out(spool, telemetry).await;
         keep_held(spool, telemetry).await;
         let (waiting, came) = telemetry.waiting();
-        if waiting > FLOOD {
+        if waiting > FLOOD && spool.is_open() {
             keep(spool, telemetry, telemetry.take_until(came)).await;
         }
-        if !turns.is_multiple_of(LOOK_TURNS) {
-            continue;
+        if turns.is_multiple_of(LOOK_TURNS) {
+            looks.look(spool, telemetry, Looks { came, at: now() }).await;
         }
-        let late = telemetry.take_until(noted);
-        noted = came;
+    }
+}
+
+/// The look before: what waits and came after it is not late.
+struct Looks {
+    /// The number of the last reading that had come.
+    came: u64,
+    at: Wall,
+}
+
+impl Looks {
+    /// What was there at the look before goes to the spool, and the mark says up to when all is told. Work on the disk
+    /// may take minutes: `this` is of before it.
+    async fn look(&mut self, spool: &Handle, telemetry: &TelemetryReceiver, this: Self) {
+        let before = std::mem::replace(self, this);
+        // In memory they are safer than on their way to a spool that is not there.
+        if !spool.is_open() {
+            return;
+        }
+        let late = telemetry.take_until(before.came);
         let is_kept = late.is_empty() || keep(spool, telemetry, late).await;
         let is_kept = note_dropped(spool, telemetry).await && is_kept;
         // What is lost and not told yet would be lost for good: then the mark stays, and a crash tells from there.
         let owes = telemetry.owes(HELD_MAX + SPOOLED_WITHIN);
-        let at = now();
+        // What came since the look before is in memory alone: of one that came late the mark is of when it was due.
+        let at = self.at.min(before.at.after(Duration::from_secs(LOOK_TURNS)));
         if is_kept
             && !owes
             && let Err(error) = spool.with(move |spool| spool.mark(at, false)).await
         {
             spool.failed("mark", &error);
         }
+    }
+}
+
+/// Each opening has to be told: one that failed before, or another file.
+async fn mark_step(spool: &Handle, calendar: &mut Calendar) {
+    let step = calendar.step.map(|(low, high, _)| (low, high));
+    let told = (spool.openings(), step);
+    if !spool.is_open() || calendar.marked == told {
+        return;
+    }
+    match spool.with(move |spool| spool.mark_step(step)).await {
+        Ok(()) => calendar.marked = told,
+        Err(error) => spool.failed("mark a step of the clock in", &error),
     }
 }
 
@@ -213,25 +242,29 @@ struct Calendar {
     last: (Instant, Wall),
     /// From where to where, and until which turn that matters.
     step: Option<(Wall, Wall, u64)>,
+    /// Which opening of the spool knows of which.
+    marked: (u64, Option<(Wall, Wall)>),
 }
 
 impl Calendar {
     fn new(wall: Wall) -> Self {
-        Self { last: (Instant::now(), wall), step: None }
+        Self { last: (Instant::now(), wall), step: None, marked: (0, None) }
     }
 
-    /// What there is to be marked, if that has changed.
-    fn turn(&mut self, wall: Wall, turns: u64) -> Option<Option<(Wall, Wall)>> {
+    /// While the spool is not open readings of before a step grow old in memory: it matters for as long.
+    fn turn(&mut self, wall: Wall, turns: u64, is_open: bool) {
         let (at, before) = self.last;
         let expected = before.after(at.elapsed());
         self.last = (Instant::now(), wall);
+        let until = turns + 2 * spool::OLDEST_IN_MEMORY.as_secs();
         if wall.0.abs_diff(expected.0) > STEP_MS {
             let (low, high) = self.step.map_or((before, before), |(low, high, _)| (low, high));
-            let (low, high) = (low.min(before).min(wall), high.max(before).max(wall));
-            self.step = Some((low, high, turns + 2 * spool::OLDEST_IN_MEMORY.as_secs()));
-            return Some(Some((low, high)));
+            self.step = Some((low.min(before).min(wall), high.max(before).max(wall), until));
+        } else if is_open {
+            self.step.take_if(|(_, _, until)| turns > *until);
+        } else if let Some((_, _, matters)) = &mut self.step {
+            *matters = until;
         }
-        self.step.take_if(|(_, _, until)| turns > *until).map(|_| None)
     }
 }
 
@@ -241,9 +274,15 @@ pub(super) async fn end(spool: &Handle, telemetry: &TelemetryReceiver, at: Wall)
         if !spool.is_open() {
             open(spool, telemetry).await;
         }
-        let (_, came) = telemetry.waiting();
-        let rest = telemetry.take_until(came);
-        let is_kept = rest.is_empty() || keep(spool, telemetry, rest).await;
+        let (waiting, came) = telemetry.waiting();
+        // Where nothing takes them they are not taken from where they are.
+        let is_kept = if spool.is_open() {
+            let rest = telemetry.take_until(came);
+            rest.is_empty() || keep(spool, telemetry, rest).await
+        } else {
+            tracing::warn!(waiting, "the spool is not open: the last readings are not spooled");
+            false
+        };
         telemetry.end_telling();
         let is_kept = note_dropped(spool, telemetry).await && is_kept;
         if is_kept && let Err(error) = spool.with(move |spool| spool.mark(at, true)).await {
@@ -289,34 +328,36 @@ impl Drop for Taken {
 
 /// False where they could not be: they wait in memory again, or are counted as lost.
 async fn keep(spool: &Handle, telemetry: &TelemetryReceiver, chunks: Vec<Chunk>) -> bool {
-    let all = chunks.iter().fold(None, |all, chunk| Dropped::merged(all, Dropped::of(&chunk.readings)));
-    let tickets: Vec<Option<u64>> = chunks.iter().map(|chunk| chunk.ticket).collect();
-    let kept = spool
-        .with(move |spool| match spool.put(&chunks) {
-            Ok(()) => Ok((Vec::new(), Ok(()))),
-            Err(error) => Ok((chunks, Err(error))),
-        })
-        .await;
-    let is_kept = match kept {
-        Ok((_, Ok(()))) => true,
-        Ok((chunks, Err(error))) => {
-            spool.failed("write to", &error);
+    // Of the same readings: whatever comes of them there, they are still here.
+    let written = chunks.clone();
+    let kept = spool.with(move |spool| spool.put(&written)).await;
+    if let Err(error) = &kept {
+        spool.failed("write to", error);
+    }
+    match kept {
+        Ok(()) => {}
+        // Its thread broke over them, and would again.
+        Err(SpoolError::Ended) => {
+            let of = |chunk: &Chunk| Dropped::of(&chunk.readings);
+            if let Some(all) = chunks.iter().fold(None, |all, chunk| Dropped::merged(all, of(chunk))) {
+                telemetry.put_back_dropped(all);
+            }
+        }
+        Err(
+            SpoolError::Sql { .. }
+            | SpoolError::File { .. }
+            | SpoolError::Aside(_)
+            | SpoolError::Encode(_)
+            | SpoolError::Closed,
+        ) => {
             telemetry.put_back(chunks);
             return false;
         }
-        // Its thread broke over them, and would again.
-        Err(error) => {
-            spool.failed("write to", &error);
-            if let Some(all) = all {
-                telemetry.put_back_dropped(all);
-            }
-            false
-        }
-    };
-    for ticket in tickets {
-        telemetry.settled(ticket);
     }
-    is_kept
+    for chunk in &chunks {
+        telemetry.settled(chunk.ticket);
+    }
+    kept.is_ok()
 }
 
 #[cfg(test)]
@@ -482,5 +523,112 @@ mod tests {
         let (_, came) = telemetry.waiting();
         assert!(keep(&spool, &telemetry, telemetry.take_until(came)).await);
         assert_eq!(spooled(&spool).await, [4]);
+    }
+
+    fn nowhere(dir: &TempDir) -> Handle {
+        Handle::new(dir.path().join("later"), || Now { mono: Mono(1), wall: MORNING })
+    }
+
+    #[tokio::test]
+    async fn what_a_spool_that_is_not_open_does_not_take_stays_in_memory() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (nowhere(&dir), channel());
+        (1..=3).for_each(|n| offer(&sender, n));
+        let (_, came) = telemetry.waiting();
+        assert!(!keep(&spool, &telemetry, telemetry.take_until(came)).await);
+        assert_eq!((telemetry.waiting().0, telemetry.take_dropped()), (3, None));
+        end(&spool, &telemetry, MORNING).await;
+        assert_eq!((telemetry.waiting().0, telemetry.take_dropped()), (3, None), "nor at the end");
+    }
+
+    #[tokio::test]
+    async fn damage_that_shows_when_readings_are_written_closes_the_file_and_the_readings_go_to_the_next() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (opened(&dir).await, channel());
+        (1..=3).for_each(|n| offer(&sender, n));
+        let disk = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+        disk.execute_batch("DROP TABLE chunk").expect("gone");
+        let (_, came) = telemetry.waiting();
+        assert!(!keep(&spool, &telemetry, telemetry.take_until(came)).await);
+        assert!(spool.is_damaged());
+        open(&spool, &telemetry).await;
+        let (_, came) = telemetry.waiting();
+        assert!(keep(&spool, &telemetry, telemetry.take_until(came)).await);
+        assert_eq!(spooled(&spool).await, [1, 2, 3]);
+    }
+
+    /// The keeper at work, with a calendar that goes as the runtime's clock does.
+    fn at_work(spool: &Handle, telemetry: &TelemetryReceiver) -> tokio::task::JoinSet<()> {
+        let (spool, telemetry, begun) = (spool.clone(), telemetry.clone(), Instant::now());
+        let now = move || MORNING.after(begun.elapsed());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { keep_all(&spool, &telemetry, now, &CancellationToken::new()).await });
+        tasks
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_taken_out_of_memory_until_the_spool_opens() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (nowhere(&dir), channel());
+        let _work = at_work(&spool, &telemetry);
+        (1..=3).for_each(|n| offer(&sender, n));
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!((telemetry.waiting().0, telemetry.take_dropped()), (3, None));
+        std::fs::create_dir(dir.path().join("later")).expect("made");
+        until(|| telemetry.waiting().0 == 0).await;
+        assert_eq!(spooled(&spool).await, [1, 2, 3]);
+    }
+
+    /// Of the file, in seconds since the morning.
+    fn marked(disk: &rusqlite::Connection) -> i64 {
+        let at: i64 = disk.query_row("SELECT at FROM mark", [], |row| row.get(0)).expect("marked");
+        (at - MORNING.0) / 1_000
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_blocks_for_minutes_gives_no_mark_over_what_came_meanwhile() {
+        let dir = TempDir::new().expect("a directory");
+        let (spool, (sender, telemetry)) = (opened(&dir).await, channel());
+        let disk = rusqlite::Connection::open(dir.path().join("spool.db")).expect("opens");
+        disk.busy_timeout(SPOOLED_WITHIN).expect("set");
+        let _work = at_work(&spool, &telemetry);
+        offer(&sender, 1);
+        until(|| marked(&disk) > 0).await;
+        let first = marked(&disk);
+        let (held, holds) = std::sync::mpsc::channel::<()>();
+        let busy = spool.clone();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let holding = move |_: &mut Spool| {
+                begun.send(()).expect("somebody waits");
+                holds.recv().expect("let go");
+                Ok(())
+            };
+            busy.with(holding).await
+        });
+        begins.await.expect("it holds the spool");
+        // The next look takes it, and the disk does not.
+        while telemetry.waiting().0 > 0 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+        }
+        offer(&sender, 2);
+        tokio::time::advance(Duration::from_secs(120)).await;
+        held.send(()).expect("held");
+        tasks.join_next().await.expect("one").expect("no panic").expect("held");
+        until(|| marked(&disk) > first).await;
+        let look = marked(&disk);
+        assert!(look <= first + 31, "{first} s, then {look} s");
+        // The one after that comes late: until then what came since waited in memory alone.
+        until(|| marked(&disk) > look).await;
+        let late = marked(&disk);
+        assert!(late <= look + 31, "{look} s, then {late} s");
     }
 }

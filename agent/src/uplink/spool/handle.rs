@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use riskgate_point::Now;
+use riskgate_point::{Now, Wall};
 use tokio::time::Instant;
 
 use super::open::{Found, is_broken, is_whole};
@@ -35,19 +35,22 @@ struct Shared {
     causes: Mutex<BTreeMap<String, Instant>>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct State {
     open: bool,
     /// The file that is there is to be kept aside.
     damaged: bool,
     /// How often it was opened.
     openings: u64,
+    /// Readings of since then may be in memory alone: the beginning of the run, or when it was closed last.
+    closed_since: Wall,
 }
 
 impl Handle {
     /// It is not open yet.
     pub(in crate::uplink) fn new(dir: PathBuf, clock: fn() -> Now) -> Self {
-        let (spool, state, opening) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let state = State { open: false, damaged: false, openings: 0, closed_since: clock().wall };
+        let (spool, state, opening) = (Mutex::default(), Mutex::new(state), Mutex::default());
         Self(Arc::new(Shared { dir, clock, spool, state, opening, causes: Mutex::default() }))
     }
 
@@ -57,18 +60,19 @@ impl Handle {
         let opening = move || -> Result<(), SpoolError> {
             let Shared { dir, clock, opening, .. } = &*handle.0;
             let _opening = opening.lock().unwrap_or_else(PoisonError::into_inner);
-            let State { open, damaged, .. } = *handle.state();
+            let before = *handle.state();
+            let State { open, damaged, closed_since, .. } = before;
             if open {
                 return Ok(());
             }
-            let (spool, Found { kept_aside }) = Spool::open(dir, damaged, clock().wall)?;
+            let (spool, Found { kept_aside }) = Spool::open(dir, damaged, closed_since, clock().wall)?;
             if let Some(path) = kept_aside {
                 Event::StoreKeptAside { path: &path.display().to_string() }.emit();
             }
             let mut held = handle.spool();
             *held = Some(spool);
-            let mut state = handle.state();
-            *state = State { open: true, damaged: false, openings: state.openings + 1 };
+            *handle.state() =
+                State { open: true, damaged: false, openings: before.openings + 1, closed_since };
             Ok(())
         };
         beside(opening).await.unwrap_or(Err(SpoolError::Ended))
@@ -152,8 +156,9 @@ impl Handle {
 
     fn close_damaged(&self, spool: &mut Option<Spool>) {
         *spool = None;
+        let now = (self.0.clock)().wall;
         let mut state = self.state();
-        (state.open, state.damaged) = (false, true);
+        (state.open, state.damaged, state.closed_since) = (false, true, now);
     }
 
     // A panic between two statements leaves the file whole.

@@ -44,18 +44,23 @@ pub(in crate::uplink) struct Found {
 }
 
 impl Spool {
-    /// `damaged`: the file that is there was found damaged.
-    pub(in crate::uplink) fn open(dir: &Path, damaged: bool, now: Wall) -> Result<(Self, Found), SpoolError> {
+    /// `damaged`: the file that is there was found damaged. `since`: readings of since then wait in memory.
+    pub(in crate::uplink) fn open(
+        dir: &Path,
+        damaged: bool,
+        since: Wall,
+        now: Wall,
+    ) -> Result<(Self, Found), SpoolError> {
         let path = dir.join(FILE);
         let mut found = Found::default();
         if damaged || is_moving(&path)? {
             found.kept_aside = move_away(&path, now)?;
         }
-        let spool = match Self::open_at(&path, now) {
+        let spool = match Self::open_at(&path, since, now) {
             Err(SpoolError::Sql { operation, source, .. }) if is_damage(&source) => {
                 tracing::error!(operation, error = %source, "the spool is damaged");
                 found.kept_aside = move_away(&path, now)?;
-                Self::open_at(&path, now)?
+                Self::open_at(&path, since, now)?
             }
             opened => opened?,
         };
@@ -63,7 +68,7 @@ impl Spool {
         Ok((spool, found))
     }
 
-    fn open_at(path: &Path, now: Wall) -> Result<Self, SpoolError> {
+    fn open_at(path: &Path, since: Wall, now: Wall) -> Result<Self, SpoolError> {
         let path = path.to_owned();
         let connection = connect(&path).map_err(sql("open it", &path))?;
         let (readings, bytes) = connection
@@ -90,7 +95,8 @@ impl Spool {
             #[cfg(test)]
             breaks: false,
         };
-        spool.begin(lost, now)?;
+        // Where the clock was set back meanwhile, what comes from now on is the oldest.
+        spool.begin(lost, since.min(now))?;
         Ok(spool)
     }
 

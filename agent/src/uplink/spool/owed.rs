@@ -51,15 +51,17 @@ pub(in crate::uplink) struct Lost {
 }
 
 impl Spool {
-    /// The first mark of a run, and with it what the last one cost: a kill before that is told forgets none of it.
-    pub(super) fn begin(&mut self, lost: Option<(Wall, Wall)>, now: Wall) -> Result<(), SpoolError> {
+    /// The first mark of a run, and with it what the last one cost: a kill before that is told forgets none of it. A
+    /// step of the clock in that run is part of it, and of no later one.
+    pub(super) fn begin(&mut self, lost: Option<(Wall, Wall)>, at: Wall) -> Result<(), SpoolError> {
         let failed = || sql("mark it", &self.path);
         let transaction = self.connection.unchecked_transaction().map_err(failed())?;
         if let Some(lost) = lost {
             add_untold(&transaction, lost).map_err(failed())?;
         }
+        transaction.execute("DELETE FROM step", []).map_err(failed())?;
         transaction
-            .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, 0)", [now.0])
+            .execute("INSERT OR REPLACE INTO mark (one, at, clean) VALUES (1, ?1, 0)", [at.0])
             .map_err(failed())?;
         transaction.commit().map_err(failed())
     }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -14,7 +16,7 @@ fn chunk(n: usize) -> Chunk {
 }
 
 fn found(dir: &TempDir, now: Wall) -> (Spool, Found) {
-    Spool::open(dir.path(), false, now).expect("opens")
+    Spool::open(dir.path(), false, now, now).expect("opens")
 }
 
 fn opened(dir: &TempDir, now: Wall) -> Spool {
@@ -388,4 +390,44 @@ async fn behind_what_is_to_be_taken_out_first_nothing_is_read() {
     spool.with(move |spool| spool.refuse(place, which)).await.expect("taken out");
     telemetry.has_refused(place);
     assert!(matches!(read(&spool, &telemetry).await, Next::Chunk(rest) if rest.readings.len() == 2));
+}
+
+#[test]
+fn a_step_of_the_clock_in_a_run_before_widens_no_gap_of_this_one() {
+    let dir = TempDir::new().expect("a directory");
+    let hour = |n: u32| MORNING.after(n * Duration::from_secs(3_600));
+    let spool = opened(&dir, hour(0));
+    spool.mark_step(Some((Wall(0), hour(0)))).expect("marked");
+    spool.mark(hour(1), true).expect("marked");
+    drop(spool);
+    drop(opened(&dir, hour(2)));
+    // That one was killed.
+    let spool = opened(&dir, hour(3));
+    assert_eq!(lost(&spool), Some((Wall(hour(2).0 - 90_000), hour(3))));
+}
+
+#[tokio::test]
+async fn the_mark_of_a_spool_that_opens_late_is_of_when_the_run_began_and_after_damage_of_the_closing() {
+    static HOUR: AtomicU32 = AtomicU32::new(0);
+    let hour = |n: u32| MORNING.after(n * Duration::from_secs(3_600));
+    let clock = || {
+        let since = HOUR.load(Ordering::SeqCst) * Duration::from_secs(3_600);
+        Now { mono: Mono(1), wall: MORNING.after(since) }
+    };
+    let dir = TempDir::new().expect("a directory");
+    let marked = || {
+        let disk = Connection::open(dir.path().join(FILE)).expect("opens");
+        Wall(disk.query_row("SELECT at FROM mark", [], |row| row.get(0)).expect("marked"))
+    };
+    let spool = Handle::new(dir.path().to_owned(), clock);
+    HOUR.store(1, Ordering::SeqCst);
+    spool.open().await.expect("opens");
+    assert_eq!(marked(), hour(0));
+    HOUR.store(2, Ordering::SeqCst);
+    let disk = Connection::open(dir.path().join(FILE)).expect("opens");
+    disk.execute_batch("DROP TABLE telling").expect("gone");
+    spool.with(|spool| spool.told_lost()).await.expect_err("it is damaged");
+    HOUR.store(3, Ordering::SeqCst);
+    spool.open().await.expect("a new one");
+    assert_eq!(marked(), hour(2));
 }
