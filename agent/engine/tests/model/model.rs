@@ -461,8 +461,13 @@ impl Model {
         for (point, read) in self.read.iter_mut().enumerate() {
             read.push((now, reading_of(site, self.start, &self.inputs, point, now)));
         }
+        self.sources = self.sources_now();
+    }
+
+    fn sources_now(&self) -> Vec<Source> {
+        let (site, now) = (&self.sites[self.at_site], self.desk.now);
         let sources = 0..SOURCES.len();
-        self.sources = sources.map(|id| source_of_all(site, self.start, &self.inputs, id, now)).collect();
+        sources.map(|id| source_of_all(site, self.start, &self.inputs, id, now)).collect()
     }
 
     /// A second begins: whatever happens by itself.
@@ -637,7 +642,11 @@ impl Model {
         }
         self.rules = rules;
         self.remove_orphans();
+        // What is lost is waited for anew before a shelf that ends here asks for its hazards.
+        let told = std::mem::take(&mut self.sources);
+        self.sources = self.sources_now();
         self.settle();
+        self.sources = told;
         self.wait_on();
         self.actives.clear();
         for rule in &self.rules {
