@@ -10,7 +10,7 @@ use riskgate_engine::HazardStage;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::tests::{alarm, asides, batch, commit, hazard, make_old, message, run, until};
+use super::tests::{alarm, alone, asides, batch, commit, hazard, make_old, message, run, until};
 use super::*;
 
 const FILES: [&str; 3] = ["state.db", "state.db-wal", "state.mark"];
@@ -175,15 +175,18 @@ impl Disk {
         self.0.path()
     }
 
-    /// Takes all room that there is.
+    /// Takes all room that there is. A process that is just being started holds files that are gone already, and would
+    /// give their room back later.
     fn fill(&self) {
+        let _alone = alone();
         let mut file =
             OpenOptions::new().append(true).create(true).open(self.path().join("filler")).expect("opens");
         while file.write_all(&[1; 4_096]).is_ok() {}
     }
 
-    /// Takes every file that can still be made, however small.
+    /// Takes every file that can still be made, however small; alone as above.
     fn use_up_files(&self) {
+        let _alone = alone();
         let made = (0..).take_while(|n| fs::File::create_new(self.path().join(format!("file-{n}"))).is_ok());
         assert!(made.count() > 0, "none could be made");
     }
