@@ -5,15 +5,13 @@
 use crate::config::Site;
 use crate::store::{self, Whose};
 
-/// Blocking. A store that is not there is nobody's, and one that cannot be read is told by its opening.
+/// Blocking.
 ///
 /// # Errors
 /// It was another gateway's, and the configuration does not name it.
 pub(super) fn another(site: &Site) -> anyhow::Result<Option<Whose>> {
-    let Some(before) = store::whose(&site.store.dir).ok().flatten() else { return Ok(None) };
-    if before.company == site.company && before.gateway == site.gateway {
-        return Ok(None);
-    }
+    let before = store::of_another(&site.store.dir, &site.company, &site.gateway);
+    let Some(before) = before else { return Ok(None) };
     if site.store.is_given {
         return Ok(Some(before));
     }

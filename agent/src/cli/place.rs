@@ -76,12 +76,10 @@ pub(super) fn usual_socket() -> PathBuf {
     default_socket(std::env::var("RUNTIME_DIRECTORY").ok().as_deref())
 }
 
-/// A store that cannot be read is told by whoever reads it.
+/// That the store is this gateway's, as far as can be known.
 fn belongs(site: &Site, option: &str, screen: &mut Screen) -> Result<(), Outcome> {
-    let Ok(Some(whose)) = store::whose(&site.store.dir) else { return Ok(()) };
-    if whose.company == site.company && whose.gateway == site.gateway {
-        return Ok(());
-    }
+    let whose = store::of_another(&site.store.dir, &site.company, &site.gateway);
+    let Some(whose) = whose else { return Ok(()) };
     let dir = site.store.dir.display();
     screen.problem(&format!(
         "未执行：{dir} 是网关 {} 的存储，不是此配置的网关 {} 的；用 {option} 指明，或在 [store] dir 写明\n\

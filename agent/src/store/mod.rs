@@ -57,7 +57,7 @@ pub use commands::{CARRIED_KEPT, CARRIED_MAX, Carried};
 pub use models::{StoredModel, stored as stored_models};
 pub use outbox::DATA_BYTES_MAX;
 pub use upkeep::Written;
-pub use whose::{Whose, whose};
+pub use whose::{Whose, of_another};
 
 /// A handle on the store. Clones share one writer thread, which ends when [`Store::close`] is called or
 /// the last handle is dropped.

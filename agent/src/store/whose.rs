@@ -1,7 +1,8 @@
-//! Whose store it is: the company and the gateway of the agent that wrote it last. A command that reads a store beside a
-//! configuration compares the two, so that nobody is shown another gateway's alarms and journal for his own.
+//! Whose store it is: the company and the gateway of the agent that wrote it last. A start, and a command that reads a
+//! store beside a configuration, compare the two, so that nobody is shown another gateway's alarms and journal for his
+//! own, nor sends them to his own platform.
 //!
-//! The agent itself takes over a store whatever it says: a gateway may be given another id, and its alarms stay.
+//! What follows from it is theirs to say: a gateway may be given another id, and its alarms stay.
 
 use std::path::Path;
 
@@ -22,10 +23,7 @@ pub struct Whose {
 const SINCE: i64 = 11;
 
 /// Beside the agent or without one. `None`: no agent has said so yet.
-///
-/// # Errors
-/// There is no store, or it cannot be read.
-pub fn whose(dir: &Path) -> Result<Option<Whose>, StoreError> {
+fn whose(dir: &Path) -> Result<Option<Whose>, StoreError> {
     let connection = open_to_read(dir)?;
     let failed = || sql("read whose it is");
     let version: i64 =
@@ -40,6 +38,13 @@ pub fn whose(dir: &Path) -> Result<Option<Whose>, StoreError> {
         .optional()
         .map_err(failed())?;
     Ok(read.filter(|whose| !whose.gateway.is_empty()))
+}
+
+/// The other gateway whose store it is. A store that is not there is nobody's, and one that cannot be read is told by
+/// whoever opens it.
+pub fn of_another(dir: &Path, company: &str, gateway: &str) -> Option<Whose> {
+    let whose = whose(dir).ok().flatten();
+    whose.filter(|whose| whose.company != company || whose.gateway != gateway)
 }
 
 /// As the entry of a start says.
