@@ -7,12 +7,10 @@
 
 mod support;
 
-use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use support::gateway::Gateway;
-use support::{Broker, Subscriber};
+use support::{Broker, Feed, Subscriber};
 
 const SITE: &str = r#"
 [gateway]
@@ -45,23 +43,12 @@ unit = "tank-a"
 "#;
 
 /// The location system.
-struct Tags {
-    client: AsyncClient,
-    _task: JoinSet<()>,
-}
+struct Tags(Feed);
 
 impl Tags {
-    fn connect(port: u16) -> Self {
-        let (client, mut events) =
-            AsyncClient::builder(MqttOptions::new("", ("127.0.0.1".to_owned(), port))).capacity(10).build();
-        let mut task = JoinSet::new();
-        task.spawn(async move { while events.poll().await.is_ok() {} });
-        Self { client, _task: task }
-    }
-
     async fn fix(&self, tag: &str, person: &str, role: &str, zone: &str) {
-        let fix = json!({ "tag": tag, "person": person, "role": role, "zone": zone }).to_string();
-        self.client.publish("rtls/fix", fix, PublishOptions::at_least_once()).await.expect("queued");
+        let fix = json!({ "tag": tag, "person": person, "role": role, "zone": zone });
+        self.0.tell("rtls/fix", &fix, false).await;
     }
 }
 
@@ -79,7 +66,7 @@ async fn headcounts_are_told_on_change_by_role_and_as_unknown_while_the_feed_is_
     gateway.start();
     let empty = told(&mut subscriber, "people/dike", |of| of["known"] == true).await;
     assert_eq!((&empty["count"], &empty["roles"], &empty["limit"]), (&json!(0), &json!([]), &json!(3)));
-    let tags = Tags::connect(plant.port);
+    let tags = Tags(Feed::connect(plant.port));
     tags.fix("t1", "li", "操作工", "dike").await;
     // A second tag of the same person, and somebody else.
     tags.fix("t2", "li", "操作工", "dike").await;

@@ -11,12 +11,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz};
-use rumqttc::{AsyncClient, MqttOptions, PublishOptions};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use support::gateway::Gateway;
-use support::{Broker, Subscriber};
+use support::{Broker, Feed, Subscriber};
 
 const GATEWAY: &str = r#"
 [gateway]
@@ -73,20 +71,9 @@ liable_person = "王强"
 "#;
 
 /// The system of permits.
-struct Tickets {
-    client: AsyncClient,
-    _task: JoinSet<()>,
-}
+struct Tickets(Feed);
 
 impl Tickets {
-    fn connect(port: u16) -> Self {
-        let (client, mut events) =
-            AsyncClient::builder(MqttOptions::new("", ("127.0.0.1".to_owned(), port))).capacity(10).build();
-        let mut task = JoinSet::new();
-        task.spawn(async move { while events.poll().await.is_ok() {} });
-        Self { client, _task: task }
-    }
-
     /// Retained, as they stand.
     async fn tell(&self, number: &str, stage: u8, place: Option<&str>, hours: i64) {
         let stamp = |hours: i64| {
@@ -98,8 +85,7 @@ impl Tickets {
             "zyzbh": number, "zylx": 1, "dhzyjb": 2, "dqzt": stage, "fssstid": place, "jhr": "zhao",
             "zysskssj": stamp(-4), "zyssjssj": stamp(hours),
         });
-        let options = PublishOptions::at_least_once().retain(true);
-        self.client.publish(format!("permit/{number}"), ticket.to_string(), options).await.expect("queued");
+        self.0.tell(&format!("permit/{number}"), &ticket, true).await;
     }
 }
 
@@ -145,7 +131,7 @@ async fn the_permits_of_a_unit_are_told_whole_and_retained_until_unit_or_feed_is
     let site = [GATEWAY, MODEL, &feed, SECOND].concat();
     let mut gateway = Gateway::new(upstream.port, &[("site.toml", &site)], "");
     let mut units = Units::connect(upstream.port).await;
-    let tickets = Tickets::connect(plant.port);
+    let tickets = Tickets(Feed::connect(plant.port));
     tickets.tell("DH-1", 2, Some("dike"), 4).await;
     tickets.tell("DH-2", 2, Some("tank-b"), -2).await;
     gateway.start();

@@ -101,6 +101,27 @@ impl Drop for Broker {
     }
 }
 
+/// A system of the plant, as it tells at its broker.
+pub(crate) struct Feed {
+    client: AsyncClient,
+    _task: JoinSet<()>,
+}
+
+impl Feed {
+    pub(crate) fn connect(port: u16) -> Self {
+        let (client, mut events) =
+            AsyncClient::builder(MqttOptions::new("", ("127.0.0.1".to_owned(), port))).capacity(10).build();
+        let mut task = JoinSet::new();
+        task.spawn(async move { while events.poll().await.is_ok() {} });
+        Self { client, _task: task }
+    }
+
+    pub(crate) async fn tell(&self, topic: &str, body: &Value, retain: bool) {
+        let options = PublishOptions::at_least_once().retain(retain);
+        self.client.publish(topic, body.to_string(), options).await.expect("queued");
+    }
+}
+
 /// A subscriber of everything below the root. Its connection ends when it is dropped.
 pub(crate) struct Subscriber {
     pub(crate) client: AsyncClient,
